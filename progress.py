@@ -1,0 +1,55 @@
+"""Progress for people: a bar on a terminal, plain lines otherwise, always on standard error.
+
+Standard output stays free for results, so `--json` is never mixed with progress.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Advance = Callable[..., None]
+
+
+def say(line: str) -> None:
+    """Print one line of progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def track(what: str, total: int) -> Iterator[Advance]:
+    """Yield `advance(steps=1, note="")` for a task of `total` steps.
+
+    A terminal gets a bar. Elsewhere a line appears at most every five seconds, and one at the end if that took over two.
+    """
+    if sys.stderr.isatty():
+        with _bar(what, total) as advance:
+            yield advance
+        return
+    start = said = time.monotonic()
+    done = 0
+
+    def advance(steps: int = 1, note: str = "") -> None:
+        nonlocal done, said
+        done += steps
+        now = time.monotonic()
+        if now - said >= 5:
+            said = now
+            say(f"{what}: {done}/{total} {note}".rstrip())
+
+    yield advance
+    seconds = time.monotonic() - start
+    if seconds > 2:
+        say(f"{what}: {done}/{total} in {seconds:.1f} s")
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[note]}"))  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total, note="")
+        yield lambda steps=1, note="": progress.update(task, advance=steps, note=note)
