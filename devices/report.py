@@ -1,0 +1,241 @@
+"""A run's results as one page that opens offline, and as a Markdown summary for the terminal.
+
+Everything shown comes from `results.json` (and, for the shape of latency distributions, from the raw samples).
+Names are data: the page escapes them, holds no script, and forbids itself to load anything.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+NOTHING = "–"
+_KINDS = ("pass", "fail", "inconclusive")
+
+
+def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | None = None) -> str:
+    """Render the report as one self-contained HTML page.
+
+    results: the document of `results.json`.  samples: latencies in microseconds by artifact name; without them the
+    distributions are drawn from the recorded percentiles.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader(__package__ or "", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html").render(
+        title=f"{results['model']} on {results['data']}: Edgewright report",
+        results={"notes": [], "command": "", **results},
+        subtitle=_subtitle(results),
+        outcome=_outcome(results),
+        rule=_rule(results.get("thresholds")),
+        metric=_metric(results).replace("_", " "),
+        verdicts=[_verdict_row(verdict) for verdict in results["verdicts"]],
+        measurements=list(_measurement_rows(results)),
+        charts=_charts(results, samples or {}),
+        layers=list(_layers(results)),
+        environment=list(_flat(results.get("environment", {}))),
+    )
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """Return the summary for a terminal: outcome, verdict table, measurement table, how to repeat it."""
+    outcome = ", ".join(f"{count} {kind}" for kind, count in _outcome(results)) or "no verdict"
+    parts = [f"# {_cell(results['model'])} on {_cell(results['data'])}: {outcome}", ""]
+    if rule := _rule(results.get("thresholds")):
+        parts += [rule, ""]
+    metric = _metric(results).replace("_", " ")
+    if results["verdicts"]:
+        rows = [
+            (row["artifact"], row["verdict"], f"{row['speedup']} {row['speedup_ci95']}".strip(),
+             f"{row['delta']} {row['delta_ci95']}".strip(), row["agreement"])
+            for row in map(_verdict_row, results["verdicts"])
+        ]  # fmt: skip
+        parts += [table(("file", "verdict", "speed-up [95%]", f"{metric}, points [95%]", "agreement"), rows), ""]
+    rows = [
+        (row["artifact"], row["value"], row["p50"], row["p99"], row["size"], row["sparsity"], row["operators"])
+        for row in _measurement_rows(results)
+    ]
+    header = ("file", metric, "p50 µs", "p99 µs", "kB", "zeros", "int / float ops")
+    parts += [table(header, rows), ""]
+    parts += [f"- {note}" for note in results.get("notes", [])]
+    if results.get("command"):
+        parts += [f"Repeat: `{results['command']}`"]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a Markdown table with aligned columns; numbers to the right, text to the left."""
+    cells = [[_cell(value) for value in row] for row in [header, *rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    right = [
+        bool(rows) and all(row[column][:1] in "+-−0123456789–" for row in cells[1:]) for column in range(len(header))
+    ]
+
+    def line(row: Sequence[str]) -> str:
+        aligned = (
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(row, widths, right, strict=True)
+        )
+        return f"| {' | '.join(aligned)} |"
+
+    rule = "|".join(
+        f"{'-' * (width + 1)}{':' if to_right else '-'}" for width, to_right in zip(widths, right, strict=True)
+    )
+    return "\n".join([line(cells[0]), f"|{rule}|", *map(line, cells[1:])])
+
+
+def _charts(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]) -> list[tuple[str, str, str]]:
+    from . import charts
+
+    marks = {artifact["name"]: charts.Mark.of(artifact) for artifact in results["artifacts"]}
+    measured = {measurement["artifact"]: measurement for measurement in results["measurements"]}
+    points = []
+    for artifact in results["artifacts"]:
+        found = measured.get(artifact["name"], {})
+        points.append(
+            charts.Point(
+                name=artifact["name"],
+                mark=marks[artifact["name"]],
+                bytes=artifact.get("bytes") or 0,
+                latency_us=found.get("latency_us") or {},
+                latency_ci95=found.get("latency_us_ci95"),
+                value=found.get("value"),
+                value_ci95=found.get("value_ci95"),
+            )
+        )
+    max_drop = (results.get("thresholds") or {}).get("max_drop")
+    arrays = {name: np.asarray(values, np.float64) for name, values in samples.items()}
+    metric = _metric(results)
+    limit = " Dashed: the largest drop allowed." if max_drop is not None else ""
+    return [
+        ("Intervals behind the verdicts", f"95% confidence, against the float file of the same format.{limit}",
+         charts.intervals(results["verdicts"], marks, max_drop)),
+        (f"{metric.replace('_', ' ').capitalize()} against latency",
+         "Upper left is better. Bars: 95% intervals. Circle: TFLite, square: ONNX, hollow: pruned.",
+         charts.tradeoff(points, metric)),
+        ("File size", "Hollow: pruned; zeros save space only once the file is compressed.", charts.sizes(points)),
+        ("Latency distributions", "One inference, from the minimum to the 99th percentile; the bar is the median.",
+         charts.latencies(points, arrays)),
+        ("Learning curves", "Solid: validation. Dashed: training.", charts.curves(results.get("curves", {}))),
+    ]  # fmt: skip
+
+
+def _subtitle(results: Mapping[str, Any]) -> str:
+    devices = sorted({str(measurement["device"]) for measurement in results["measurements"]})
+    counts = sorted({measurement["n"] for measurement in results["measurements"] if measurement.get("n")})
+    parts = [f"device: {', '.join(devices)}" if devices else "not measured on a device"]
+    if counts:
+        parts.append(f"{counts[-1]:,} test samples")
+    if results.get("created"):
+        parts.append(str(results["created"]))
+    return " · ".join(parts)
+
+
+def _outcome(results: Mapping[str, Any]) -> list[tuple[str, int]]:
+    counts = Counter(verdict["verdict"] for verdict in results["verdicts"])
+    return [(kind, counts[kind]) for kind in _KINDS if counts[kind]]
+
+
+def _rule(thresholds: Mapping[str, Any] | None) -> str:
+    if not thresholds:
+        return ""
+    parts = []
+    if thresholds.get("max_drop") is not None:
+        parts.append(f"the metric drops by at most {100 * thresholds['max_drop']:g} points")
+    if thresholds.get("min_speedup") is not None:
+        parts.append(f"the speed-up is at least {thresholds['min_speedup']:g}×")
+    return f"A file passes when, with 95% confidence, {' and '.join(parts)}." if parts else ""
+
+
+def _metric(results: Mapping[str, Any]) -> str:
+    return next((str(found["metric"]) for found in results["measurements"] if found.get("metric")), "metric")
+
+
+def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
+    delta = verdict.get("metric_delta")
+    delta_ci95 = verdict.get("metric_delta_ci95")
+    return {
+        "artifact": verdict["artifact"],
+        "verdict": verdict["verdict"],
+        "kind": verdict["verdict"] if verdict["verdict"] in _KINDS else "inconclusive",
+        "reason": verdict.get("reason") or "",
+        "speedup": _number(verdict.get("speedup"), ".2f", "×"),
+        "speedup_ci95": _range(verdict.get("speedup_ci95"), ".2f"),
+        "delta": _number(None if delta is None else 100 * delta, "+.2f"),
+        "delta_ci95": _range(delta_ci95 and [100 * bound for bound in delta_ci95], "+.2f"),
+        "agreement": _number(verdict.get("agreement"), ".2%"),
+        "baseline": verdict["baseline"],
+        "device": str(verdict.get("device") or ""),
+    }
+
+
+def _measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    measured = {measurement["artifact"]: measurement for measurement in results["measurements"]}
+    for artifact in results["artifacts"]:
+        found = measured.get(artifact["name"], {})
+        latency = found.get("latency_us") or {}
+        ram, size = found.get("peak_ram_bytes"), artifact.get("bytes")
+        integer, floating = artifact.get("quantized_ops"), artifact.get("float_ops")
+        yield {
+            "artifact": artifact["name"],
+            "runtime": str(found.get("runtime") or NOTHING),
+            "value": _number(found.get("value"), ".4f"),
+            "value_ci95": _range(found.get("value_ci95"), ".4f"),
+            "p50": _number(latency.get("p50"), ",.1f"),
+            "p50_ci95": _range(found.get("latency_us_ci95"), ",.1f"),
+            "p90": _number(latency.get("p90"), ",.1f"),
+            "p99": _number(latency.get("p99"), ",.1f"),
+            "ram": _number(ram and ram / 1e6, ",.1f"),
+            "size": _number(size and size / 1e3, ",.1f"),
+            "sparsity": _number(artifact.get("sparsity"), ".0%"),
+            "operators": NOTHING if integer is None else f"{integer} / {floating}",
+        }
+
+
+def _layers(results: Mapping[str, Any]) -> Iterator[tuple[str, str, list[dict[str, str]]]]:
+    for name, layers in (results.get("layers") or {}).items():
+        kinds = Counter(str(layer.get("dtype") or "?") for layer in layers)
+        summary = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        yield (
+            name,
+            summary,
+            [
+                {
+                    "name": str(layer.get("name") or NOTHING),
+                    "op": str(layer.get("op") or NOTHING),
+                    "dtype": str(layer.get("dtype") or NOTHING),
+                    "sparsity": _number(layer.get("sparsity"), ".0%"),
+                }
+                for layer in layers
+            ],
+        )
+
+
+def _flat(environment: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield an environment's entries as (name, text), nested names joined by a space."""
+    for name, value in environment.items():
+        label = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{label} ")
+        elif isinstance(value, (list, tuple)):
+            yield label, ", ".join(map(str, value))
+        else:
+            yield label, NOTHING if value is None else str(value)
+
+
+def _number(value: float | None, form: str, unit: str = "") -> str:
+    return NOTHING if value is None else f"{value:{form}}{unit}".replace("-", "−")
+
+
+def _range(bounds: Sequence[float] | None, form: str) -> str:
+    return f"[{_number(bounds[0], form)}, {_number(bounds[1], form)}]" if bounds else ""
+
+
+def _cell(value: Any) -> str:
+    """Escape what would break out of a Markdown cell or drive a terminal (control characters)."""
+    text = "".join(character if character.isprintable() else "�" for character in str(value))
+    return text.replace("|", "\\|").replace("`", "'")
