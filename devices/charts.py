@@ -24,7 +24,7 @@ _VARIABLES = {_INK: "var(--ink)", _MUTED: "var(--muted)", _RULE: "var(--rule)", 
 _SERIES = tuple(f"#0{index}0{index}f0" for index in range(6))
 _VARIABLES |= {colour: f"var(--series-{index})" for index, colour in enumerate(_SERIES)}
 _PRECISIONS = ("float32", "float16", "w8", "w8a8-ptq", "w8a8-qat")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "edgewright",
     "text.parse_math": False,
@@ -93,7 +93,7 @@ def intervals(verdicts: Sequence[Mapping], marks: Mapping[str, Mark], max_drop: 
     if not rows:
         return ""
     with _figure(height=64 + 30 * len(rows)) as (figure, svg):
-        speed, metric = figure.subplots(1, 2, sharey=True)
+        speed, metric = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.12})
         for row, verdict in enumerate(rows):
             look = marks[verdict["artifact"]].line(linewidth=2)
             _interval(speed, row, verdict["speedup"], verdict["speedup_ci95"], look)
@@ -108,7 +108,6 @@ def intervals(verdicts: Sequence[Mapping], marks: Mapping[str, Mark], max_drop: 
         metric.set_xlabel("change of the metric (points)")
         speed.margins(x=0.1)
         metric.margins(x=0.1)
-        figure.get_layout_engine().set(wspace=0.1)
         speed.set_yticks(range(len(rows)), [_short(verdict["artifact"]) for verdict in rows])
         speed.set_ylim(len(rows) - 0.5, -0.5)
         for axes in (speed, metric):
@@ -188,8 +187,8 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
         for axes, quantity in zip(panels, quantities, strict=True):
             for index, rows in enumerate(stages.values()):
                 colour = _SERIES[index % len(_SERIES)]
-                _curve(axes, rows, quantity, color=colour, linewidth=0.9, linestyle=(0, (3, 2)))
-                _curve(axes, rows, f"val_{quantity}", color=colour, linewidth=1.8)
+                _curve(axes, rows, quantity, Line2D([], [], color=colour, linewidth=0.9, linestyle=(0, (3, 2))))
+                _curve(axes, rows, f"val_{quantity}", Line2D([], [], color=colour, linewidth=1.8))
             axes.set_xlabel("epoch")
             axes.set_title(quantity.replace("_", " "), fontsize=11, loc="left", color=_MUTED)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -261,10 +260,16 @@ def _distribution(axes: Axes, row: int, point: Point, samples: np.ndarray | None
     axes.fill_between(centres, row - heights, row + heights, color=point.mark.colour, alpha=0.55, linewidth=0)
 
 
-def _curve(axes: Axes, rows: Sequence[Mapping[str, float]], key: str, **look: Any) -> None:
+def _curve(axes: Axes, rows: Sequence[Mapping[str, float]], key: str, line: Line2D) -> None:
     values = [(number, row[key]) for number, row in enumerate(rows, 1) if row.get(key) is not None]
-    if values:
-        axes.plot(*zip(*values, strict=True), marker="o" if len(values) == 1 else None, markersize=4, **look)
+    if not values:
+        return
+    line.set_data(*zip(*values, strict=True))
+    if len(values) == 1:
+        line.set_marker("o")
+        line.set_markersize(4)
+    axes.add_line(line)
+    axes.autoscale_view()
 
 
 def _metric_key(row: Mapping[str, Any]) -> str | None:

@@ -55,7 +55,7 @@ def sample(model: str = "lenet5") -> dict:
                  "accuracy": 1 - 0.3 * start * 0.8**epoch, "val_accuracy": 0.985 - 0.3 * start * 0.82**epoch}
                 for epoch in range(epochs)
             ]
-            for stage, start, epochs in STAGES("train", 1.6, 20), ("prune", 0.3, 8), ("qat", 0.12, 6), ("pruned-qat", 0.2, 5)
+            for stage, start, epochs in STAGES
         },
         "environment": {"system": "Linux 6.1 x86_64", "cpu": "Example CPU @ 2.0 GHz", "cores": 2, "python": "3.11.9",
                         "packages": {"keras": "3.15.1", "tensorflow": "2.21.0", "ai-edge-litert": "2.3.0"}},
