@@ -1,0 +1,315 @@
+"""A Keras model as a graph of `keras.ops` operations, with its weights lifted to inputs.
+
+`trace` calls the model on symbolic tensors with every layer opened: a layer's `call` runs in place of the layer, so what
+is recorded are convolutions, products and sums rather than layers. While it runs, each variable stands in as a symbolic
+tensor; otherwise what a layer computes from its variables alone would be evaluated once and become a stale constant.
+Layers that keep state or randomness stay whole (`LEAVES`), and some have a rule of their own (`composites.LAYERS`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from keras import KerasTensor, ops, tree
+
+from ..errors import BadInput
+from . import composites
+
+LEAVES = (keras.layers.Dropout, keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D,
+          keras.layers.SpatialDropout3D, keras.layers.GaussianDropout, keras.layers.GaussianNoise,
+          keras.layers.AlphaDropout)  # fmt: skip
+_TRACKERS = {"_trainable_variables", "_non_trainable_variables", "_tracker", "_layers", "_losses", "_metrics"}
+
+
+@dataclass(eq=False)
+class Tensor:
+    """An edge of the graph. `shape` has None for the batch; `value` is set for weights and constants."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    value: np.ndarray | None = None
+    trainable: bool = False
+    producer: Node | None = field(default=None, repr=False)
+
+    @property
+    def is_constant(self) -> bool:
+        return self.value is not None
+
+
+@dataclass(eq=False)
+class Node:
+    """One operation. `args` and `kwargs` are its call arguments, with a `Tensor` wherever a tensor goes in.
+
+    `site` names the place in the source: the steps of an unrolled recurrence share it, and with it their scales.
+    """
+
+    kind: str
+    op: Any
+    args: tuple
+    kwargs: dict
+    outputs: list[Tensor]
+    name: str
+    site: str
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        return [leaf for leaf in tree.flatten((self.args, self.kwargs)) if isinstance(leaf, Tensor)]
+
+    @property
+    def output(self) -> Tensor:
+        return self.outputs[0]
+
+    def run(self, values: Callable[[Tensor], Any], **extra: Any) -> list[Any]:
+        """Execute the operation on `values(tensor)` for each input; returns one value per output."""
+        args, kwargs = tree.map_structure(
+            lambda leaf: values(leaf) if isinstance(leaf, Tensor) else leaf, (self.args, self.kwargs)
+        )
+        return tree.flatten(self.op(*args, **{**kwargs, **extra}))
+
+
+@dataclass(eq=False)
+class Graph:
+    """Nodes in execution order, between `inputs` and `outputs` (flat lists, in the model's order)."""
+
+    name: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    nodes: list[Node]
+
+    @property
+    def constants(self) -> list[Tensor]:
+        """Weights and constants in order of first use, each once."""
+        seen = {id(leaf): leaf for node in self.nodes for leaf in node.inputs if leaf.is_constant}
+        seen.update({id(leaf): leaf for leaf in self.outputs if leaf.is_constant})
+        return list(seen.values())
+
+    def consumers(self) -> dict[int, list[Node]]:
+        """Map id(tensor) to the nodes that read it."""
+        readers: dict[int, list[Node]] = {}
+        for node in self.nodes:
+            for leaf in {id(leaf): leaf for leaf in node.inputs}.values():
+                readers.setdefault(id(leaf), []).append(node)
+        return readers
+
+    def replace(self, old: Tensor, new: Tensor) -> None:
+        """Let every reader of `old` read `new`."""
+
+        def swap(leaf):
+            return new if leaf is old else leaf
+
+        for node in self.nodes:
+            if any(leaf is old for leaf in node.inputs):
+                node.args, node.kwargs = tree.map_structure(swap, (node.args, node.kwargs))
+        self.outputs = [swap(leaf) for leaf in self.outputs]
+
+    def prune_dead(self) -> None:
+        """Drop the nodes that no output needs."""
+        needed = {id(leaf) for leaf in self.outputs}
+        kept = []
+        for node in reversed(self.nodes):
+            if any(id(leaf) in needed for leaf in node.outputs):
+                needed.update(id(leaf) for leaf in node.inputs)
+                kept.append(node)
+        self.nodes = kept[::-1]
+
+
+def trace(model: keras.Model) -> Graph:
+    """Trace `model` to operations. The model is left as it was.
+
+    Raises: BadInput if the model has no symbolic inputs or a layer needs values while it is traced, naming the layer.
+    """
+    if not getattr(model, "inputs", None):
+        raise BadInput(f"model {model.name!r} has no known input shape: call it once on a keras.Input, or build it as a functional model")  # fmt: skip
+    arguments = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype, name=x.name), model.input)
+    with _Opened(model) as opened:
+        outputs = tree.flatten(opened.call(model, arguments))
+        return _collect(model.name, tree.flatten(arguments), outputs, opened)
+
+
+class _Opened:
+    """The model's layers with symbolic variables and their bodies in place of themselves, for as long as the context lasts."""
+
+    def __init__(self, model: keras.Model):
+        self.model = model
+        self.weights: dict[int, tuple[KerasTensor, keras.Variable]] = {}
+        self.aliases: dict[int, KerasTensor] = {}
+        self.places: dict[int, str] = {}
+        self._calls: Counter[str] = Counter()
+        self._stack: list[keras.Layer] = []
+        self._kept: list[Any] = []
+        self._undo = ExitStack()
+
+    def __enter__(self) -> _Opened:
+        layers = {id(layer): layer for layer in self.model._flatten_layers(include_self=True, recursive=True)}
+        for layer in layers.values():
+            self._undo.callback(_restore, layer, dict(layer.__dict__), len(layer._inbound_nodes), len(layer._outbound_nodes))  # fmt: skip
+            if isinstance(layer, LEAVES):
+                continue
+            self._lift(layer)
+            layer.__dict__["symbolic_call"] = lambda *args, _layer=layer, **kwargs: self.call(_layer, *args, **kwargs)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._undo.close()
+
+    def _lift(self, layer: keras.Layer) -> None:
+        def stand_in(value):
+            if not isinstance(value, keras.Variable):
+                return value
+            if id(value) not in self.weights:
+                self.weights[id(value)] = KerasTensor(value.shape, dtype=value.dtype, name=value.path), value
+            return self.weights[id(value)][0]
+
+        for key, value in list(layer.__dict__.items()):
+            if key in _TRACKERS or not any(isinstance(leaf, keras.Variable) for leaf in tree.flatten(value)):
+                continue
+            plain = {list: list, tuple: tuple}.get(type(value), lambda same: same)(value)
+            layer.__dict__[key] = tree.map_structure(stand_in, plain)
+
+    def call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        """Run the layer's body (or its composite rule) on symbolic tensors; returns fresh tensors that alias the result."""
+        body = composites.layer_rule(layer) or layer.call
+        self._stack.append(layer)
+        place = "/".join(opened.name for opened in self._stack[1:])
+        try:
+            inner = body(*args, **kwargs)
+        except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
+            if isinstance(error, BadInput):
+                raise
+            raise BadInput(
+                f"layer {layer.name!r} ({type(layer).__name__}) cannot be traced to operations: {str(error).strip().splitlines()[0]}. "
+                "Write its call with keras.ops on tensors of known shape, without Python control flow on values."
+            ) from error
+        finally:
+            self._stack.pop()
+        self._calls[place] += 1
+        self._tag(tree.flatten(inner), tree.flatten((args, kwargs)), place)
+        return tree.map_structure(self._alias, inner)
+
+    def _alias(self, inner: KerasTensor) -> KerasTensor:
+        outer = KerasTensor(inner.shape, dtype=inner.dtype)
+        self.aliases[id(outer)] = inner
+        self._kept.append(outer)  # ids stay unique only while the object lives
+        return outer
+
+    def resolve(self, tensor: KerasTensor) -> KerasTensor:
+        while id(tensor) in self.aliases:
+            tensor = self.aliases[id(tensor)]
+        return tensor
+
+    def _tag(self, outputs: list, inputs: list, place: str) -> None:
+        """Give the nodes between `inputs` and `outputs` that no inner layer has claimed the place `layer/operation_index`."""
+        calls = self._calls[place]
+        is_step = any(isinstance(layer, keras.layers.RNN) for layer in self._stack)
+        prefix = place if calls == 1 or is_step else f"{place}#{calls}"
+        stop = {id(self.resolve(leaf)) for leaf in inputs if isinstance(leaf, KerasTensor)}
+        fresh = [node for node in _nodes_before(outputs, self.resolve, stop) if id(node) not in self.places]
+        counts: Counter[str] = Counter()
+        for node in fresh:
+            kind = type(node.operation).__name__.lower()
+            counts[kind] += 1
+            number = f"_{counts[kind]}" if counts[kind] > 1 else ""
+            self.places[id(node)] = f"{prefix}/{kind}{number}" if prefix else f"{kind}{number}"
+            self._kept.append(node)
+
+
+def _restore(layer: keras.Layer, attributes: dict, inbound: int, outbound: int) -> None:
+    layer.__dict__.clear()
+    layer.__dict__.update(attributes)
+    del layer._inbound_nodes[inbound:]
+    del layer._outbound_nodes[outbound:]
+
+
+def _nodes_before(outputs: list, resolve: Callable, stop: set[int]) -> list:
+    """Return the Keras nodes that lead to `outputs`, in execution order, not going past the tensors in `stop`."""
+    order, seen = [], set()
+    stack = [(resolve(leaf), False) for leaf in reversed(outputs) if isinstance(leaf, KerasTensor)]
+    while stack:
+        tensor, done = stack.pop()
+        node = _producer(tensor)
+        if done:
+            order.append(node)
+            continue
+        if id(tensor) in stop or node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.append((tensor, True))
+        stack.extend((resolve(leaf), False) for leaf in reversed(node.arguments.keras_tensors))
+    return order
+
+
+def _producer(tensor: KerasTensor):
+    history = getattr(tensor, "_keras_history", None)
+    if history is None or history.operation is None:
+        return None
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
+    """Turn the recorded Keras nodes into a `Graph` of our own, which outlives the model's state."""
+    tensors: dict[int, Tensor] = {}
+    for index, leaf in enumerate(inputs):
+        tensors[id(leaf)] = Tensor(leaf.name or f"input_{index}", tuple(leaf.shape), leaf.dtype)
+    for leaf, variable in opened.weights.values():
+        tensors[id(leaf)] = Tensor(variable.path.replace("/", "."), tuple(leaf.shape), leaf.dtype, np.asarray(variable), bool(variable.trainable))  # fmt: skip
+    graph_inputs = [tensors[id(leaf)] for leaf in inputs]
+    constants: dict[int, Tensor] = {}
+    names: Counter[str] = Counter()
+    nodes = []
+
+    def convert(leaf: Any) -> Any:
+        if isinstance(leaf, KerasTensor):
+            return tensors[id(opened.resolve(leaf))]
+        if isinstance(leaf, keras.Variable) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
+            if id(leaf) not in constants:
+                value = np.asarray(leaf)
+                label = (
+                    leaf.path.replace("/", ".") if isinstance(leaf, keras.Variable) else f"constant_{len(constants)}"
+                )
+                constants[id(leaf)] = Tensor(label, value.shape, str(value.dtype), value, bool(getattr(leaf, "trainable", False)))  # fmt: skip
+            return constants[id(leaf)]
+        return leaf
+
+    for record in _nodes_before(outputs, opened.resolve, {id(leaf) for leaf in inputs}):
+        site = opened.places.get(id(record)) or f"{type(record.operation).__name__.lower()}"
+        names[site] += 1
+        label = site if names[site] == 1 else f"{site}@{names[site]}"
+        args, kwargs = record.arguments.convert(convert)
+        produced = [Tensor(f"{label}:{i}" if i else label, tuple(out.shape), out.dtype) for i, out in enumerate(record.outputs)]  # fmt: skip
+        node = Node(type(record.operation).__name__, record.operation, args, kwargs, produced, label, site)
+        for out, tensor in zip(record.outputs, produced, strict=True):
+            tensor.producer = node
+            tensors[id(out)] = tensor
+        nodes.append(node)
+    graph = Graph(name, graph_inputs, [convert(leaf) for leaf in outputs], nodes)
+    _name_constants_once(graph)
+    return graph
+
+
+def _name_constants_once(graph: Graph) -> None:
+    seen: Counter[str] = Counter()
+    for tensor in graph.constants:
+        seen[tensor.name] += 1
+        if seen[tensor.name] > 1:
+            tensor.name = f"{tensor.name}_{seen[tensor.name]}"
+
+
+def run(graph: Graph, inputs: list, values: Callable[[Tensor], Any] | None = None) -> list:
+    """Execute `graph` on backend tensors; `values` overrides weights (default: as traced)."""
+    held = {id(leaf): value for leaf, value in zip(graph.inputs, inputs, strict=True)}
+    lookup = values or (lambda leaf: ops.convert_to_tensor(leaf.value))
+
+    def value(leaf: Tensor) -> Any:
+        return held[id(leaf)] if id(leaf) in held else lookup(leaf)
+
+    for node in graph.nodes:
+        for leaf, result in zip(node.outputs, node.run(value), strict=True):
+            held[id(leaf)] = result
+    return [value(leaf) for leaf in graph.outputs]

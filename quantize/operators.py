@@ -1,0 +1,210 @@
+"""The operator table: for each Keras operation, the LiteRT int8 operator it becomes and the rules of that operator.
+
+The rules are those of the LiteRT 8-bit quantization specification (https://ai.google.dev/edge/litert/models/quantization_spec):
+which scales are fixed or shared, which kernels are per-channel, which activations are fused. Everything that places
+fake-quantizers or writes an integer model reads this table and nothing else; an operation without a row stays float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .graph import Node
+
+LINEAR = frozenset({"Conv", "DepthwiseConv", "Matmul"})
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A range that the kernel prescribes: real values from `low` to `high` in 256 steps."""
+
+    low: float
+    high: float
+
+
+OWN = "own"  # the output has a scale of its own
+SAME = "same"  # inputs and output share one scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One row of the table.
+
+    kind: the Keras operation's class name; `when` narrows it. litert: the operator written. scale: OWN, SAME or Fixed.
+    kernel: the argument that is the kernel, symmetric per channel along `channels`. fuses: activations the kernel applies
+    itself. exact: values are only moved, so nothing is rounded. options: static attributes, read off the operation.
+    """
+
+    kind: str
+    litert: str
+    scale: str | Fixed = OWN
+    kernel: int | None = None
+    channels: tuple[int, ...] = (-1,)
+    fuses: frozenset[str] = frozenset()
+    exact: bool = False
+    when: Callable[[Node], bool] = lambda node: True
+    options: Callable[[Node], dict[str, Any]] = lambda node: {}
+
+
+def rule_for(node: Node) -> Rule | None:
+    """Return the row that covers `node`, or None if the table does not know it."""
+    return next((rule for rule in _BY_KIND.get(node.kind, ()) if rule.when(node)), None)
+
+
+def axes(axis: Any, rank: int) -> tuple[int, ...]:
+    """Return `axis` (None, an int or a sequence) as sorted non-negative axes."""
+    chosen = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(sorted(one % rank for one in chosen))
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _is_conv2d(node: Node) -> bool:
+    data, kernel = node.inputs
+    ungrouped = node.kind == "DepthwiseConv" or data.shape[-1] == kernel.shape[-2]
+    return kernel.is_constant and len(data.shape) == 4 and ungrouped and _channels_last(node)
+
+
+def _channels_last(node: Node) -> bool:
+    return node.op.data_format in (None, "channels_last")
+
+
+def _conv(node: Node) -> dict[str, Any]:
+    return {"strides": _pair(node.op.strides), "padding": node.op.padding, "dilation": _pair(node.op.dilation_rate)}
+
+
+def _pool(node: Node) -> dict[str, Any]:
+    size = _pair(node.op.pool_size)
+    return {"pool_size": size, "strides": _pair(node.op.strides or size), "padding": node.op.padding}
+
+
+def _has_kernel(node: Node) -> bool:
+    return node.inputs[1].is_constant and len(node.inputs[1].shape) == 2
+
+
+def _reduce(node: Node) -> dict[str, Any]:
+    return {"axes": axes(node.op.axis, len(node.inputs[0].shape)), "keepdims": node.op.keepdims}
+
+
+def _transpose(node: Node) -> dict[str, Any]:
+    rank = len(node.inputs[0].shape)
+    if node.kind == "Swapaxes":
+        order = list(range(rank))
+        first, second = node.op.axis1 % rank, node.op.axis2 % rank
+        order[first], order[second] = second, first
+        return {"axes": tuple(order)}
+    return {"axes": tuple(node.op.axes or range(rank - 1, -1, -1))}
+
+
+def _axis(node: Node) -> dict[str, Any]:
+    return {"axis": node.op.axis % len(node.output.shape)}
+
+
+def _input_axis(node: Node) -> dict[str, Any]:
+    return {"axis": node.op.axis % len(node.inputs[0].shape)}
+
+
+def _key(node: Node) -> dict[str, Any]:
+    key = node.kwargs.get("key", node.args[1] if len(node.args) > 1 else None)
+    return {"key": key if isinstance(key, tuple) else (key,)}
+
+
+def _is_static_slice(node: Node) -> bool:
+    return len(node.inputs) == 1 and all(isinstance(part, (int, slice)) for part in _key(node)["key"])
+
+
+def _last_axis(node: Node) -> bool:
+    return axes(node.op.axis, len(node.inputs[0].shape)) == (len(node.inputs[0].shape) - 1,)
+
+
+def _pads_zeros(node: Node) -> bool:
+    return node.op.mode == "constant" and node.kwargs.get("constant_values") in (None, 0, 0.0) and len(node.args) == 1
+
+
+def _relu(limit: float | None) -> Callable[[Node], bool]:
+    return lambda node: (node.op.negative_slope, node.op.threshold, node.op.max_value) == (0, 0, limit)
+
+
+_CLIPS = frozenset({"RELU", "RELU6"})
+_UNIT = Fixed(0.0, 255 / 256)
+_SIGNED = Fixed(-1.0, 127 / 128)
+
+TABLE: tuple[Rule, ...] = (
+    # linear
+    Rule(kind="Conv", litert="CONV_2D", kernel=1, fuses=_CLIPS, when=_is_conv2d, options=_conv),
+    Rule(
+        kind="DepthwiseConv",
+        litert="DEPTHWISE_CONV_2D",
+        kernel=1,
+        channels=(-2, -1),
+        fuses=_CLIPS,
+        when=_is_conv2d,
+        options=_conv,
+    ),  # fmt: skip
+    Rule(kind="Matmul", litert="FULLY_CONNECTED", kernel=1, fuses=_CLIPS, when=_has_kernel),
+    Rule(kind="Matmul", litert="BATCH_MATMUL"),
+    # elementwise
+    Rule(kind="Add", litert="ADD", fuses=_CLIPS),
+    Rule(kind="Subtract", litert="SUB", fuses=_CLIPS),
+    Rule(kind="Multiply", litert="MUL", fuses=_CLIPS),
+    Rule(kind="Square", litert="MUL"),
+    Rule(kind="Maximum", litert="MAXIMUM", scale=SAME, exact=True),
+    Rule(kind="Minimum", litert="MINIMUM", scale=SAME, exact=True),
+    # activations
+    Rule(kind="Relu", litert="RELU"),
+    Rule(kind="ReLU", litert="RELU", when=_relu(None)),
+    Rule(kind="Relu6", litert="RELU6"),
+    Rule(kind="ReLU", litert="RELU6", when=_relu(6)),
+    Rule(kind="Sigmoid", litert="LOGISTIC", scale=_UNIT),
+    Rule(kind="Tanh", litert="TANH", scale=_SIGNED),
+    Rule(kind="Softmax", litert="SOFTMAX", scale=_UNIT, when=_last_axis),
+    Rule(kind="Rsqrt", litert="RSQRT"),
+    # reductions and pools
+    Rule(kind="Mean", litert="MEAN", options=_reduce),
+    Rule(kind="Sum", litert="SUM", options=_reduce),
+    Rule(kind="MaxPool", litert="MAX_POOL_2D", scale=SAME, exact=True, when=_channels_last, options=_pool),
+    Rule(kind="AveragePool", litert="AVERAGE_POOL_2D", scale=SAME, when=_channels_last, options=_pool),
+    # movement
+    Rule(kind="Reshape", litert="RESHAPE", scale=SAME, exact=True),
+    Rule(kind="ExpandDims", litert="RESHAPE", scale=SAME, exact=True),
+    Rule(kind="Squeeze", litert="RESHAPE", scale=SAME, exact=True),
+    Rule(kind="Transpose", litert="TRANSPOSE", scale=SAME, exact=True, options=_transpose),
+    Rule(kind="Swapaxes", litert="TRANSPOSE", scale=SAME, exact=True, options=_transpose),
+    Rule(kind="Concatenate", litert="CONCATENATION", scale=SAME, exact=True, options=_axis),
+    Rule(kind="Stack", litert="PACK", scale=SAME, exact=True, options=_axis),
+    Rule(kind="Unstack", litert="UNPACK", scale=SAME, exact=True, options=_input_axis),
+    Rule(
+        kind="Split",
+        litert="SPLIT",
+        scale=SAME,
+        exact=True,
+        options=_input_axis,
+        when=lambda node: isinstance(node.op.indices_or_sections, int),
+    ),  # fmt: skip
+    Rule(kind="GetItem", litert="STRIDED_SLICE", scale=SAME, exact=True, options=_key, when=_is_static_slice),
+    Rule(
+        kind="Pad",
+        litert="PAD",
+        scale=SAME,
+        exact=True,
+        options=lambda node: {"pads": node.op.pad_width},
+        when=_pads_zeros,
+    ),  # fmt: skip
+    Rule(
+        kind="Take",
+        litert="GATHER",
+        scale=SAME,
+        exact=True,
+        options=_input_axis,
+        when=lambda node: node.inputs[0].is_constant,
+    ),  # fmt: skip
+    # nothing at inference
+    Rule(kind="Dropout", litert="", scale=SAME, exact=True),
+)
+_BY_KIND: dict[str, list[Rule]] = {}
+for _rule in TABLE:
+    _BY_KIND.setdefault(_rule.kind, []).append(_rule)

@@ -1,0 +1,239 @@
+"""Where the quantizers go: fuse a graph into the steps its kernels will execute, and give each tensor its scale.
+
+A step is what becomes one integer operator: a product with its bias and activation, or a single operation. Tensors inside
+a step have no scale. Tensors that an operator requires to agree (`SAME` in the table) and tensors of the same site in an
+unrolled recurrence share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .graph import Graph, Node, Tensor
+from .operators import LINEAR, SAME, Fixed, Rule, rule_for
+
+
+@dataclass(eq=False)
+class Scale:
+    """A quantization range shared by `tensors`.
+
+    source: "observed" (calibrated, kept as weights), "fixed" (prescribed by an operator) or "values" (the extremes of a
+    constant's present values).
+    """
+
+    name: str
+    source: str
+    fixed: Fixed | None = None
+    tensors: list[Tensor] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Step:
+    """`nodes` executed as one operator. `rule` is None where they stay float, for `reason`."""
+
+    rule: Rule | None
+    nodes: list[Node]
+    kernel: Tensor | None = None
+    bias: Tensor | None = None
+    activation: str | None = None
+    reason: str = ""
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        return self.nodes[-1].outputs
+
+    @property
+    def name(self) -> str:
+        return self.nodes[-1].name
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The tensors that enter the step, kernel and bias left out."""
+        inside = {id(out) for node in self.nodes for out in node.outputs}
+        parts = (id(self.kernel), id(self.bias))
+        return [leaf for node in self.nodes for leaf in node.inputs if id(leaf) not in inside and id(leaf) not in parts]
+
+
+@dataclass(eq=False)
+class Plan:
+    """The steps of a graph in order, and the `Scale` of each quantized tensor by id; other tensors are float."""
+
+    graph: Graph
+    steps: list[Step]
+    scales: dict[int, Scale]
+
+    @property
+    def distinct_scales(self) -> list[Scale]:
+        return list({id(scale): scale for scale in self.scales.values()}.values())
+
+    def scale_of(self, tensor: Tensor) -> Scale | None:
+        return self.scales.get(id(tensor))
+
+
+def place(graph: Graph, keep_float: Callable[[Node], str | None] = lambda node: None) -> Plan:
+    """Fuse `graph` into steps and place the scales. `keep_float(node)` gives a reason to leave a node in float."""
+    steps = _fuse(graph, keep_float)
+    _separate_conflicts(graph, steps)
+    return Plan(graph, steps, _assign_scales(graph, steps))
+
+
+def _fuse(graph: Graph, keep_float: Callable[[Node], str | None]) -> list[Step]:
+    readers = graph.consumers()
+    kept = {id(leaf) for leaf in graph.outputs}
+    taken: set[int] = set()
+    steps = []
+
+    def only_reader(tensor: Tensor) -> Node | None:
+        found = readers.get(id(tensor), [])
+        return found[0] if len(found) == 1 and id(tensor) not in kept else None
+
+    for node in graph.nodes:
+        if id(node) in taken:
+            continue
+        rule = rule_for(node)
+        reason = keep_float(node) or ("" if rule else f"no int8 rule for {node.kind}")
+        if not reason and not node.output.dtype.startswith("float"):
+            reason = f"{node.output.dtype} values are not quantized"
+        step = Step(None if reason else rule, [node], reason=reason)
+        if step.rule and step.rule.kernel is not None:
+            step.kernel = node.inputs[step.rule.kernel]
+            following = only_reader(node.output)
+            if following is not None and _is_bias(following, node):
+                step.nodes.append(following)
+                step.bias = following.inputs[1]
+        if step.rule:
+            following = only_reader(step.nodes[-1].output)
+            activation = rule_for(following) if following is not None and not keep_float(following) else None
+            if activation and activation.litert in step.rule.fuses and len(step.nodes[-1].outputs) == 1:
+                step.nodes.append(following)
+                step.activation = activation.litert
+        taken.update(id(one) for one in step.nodes)
+        steps.append(step)
+    return _in_order(steps)
+
+
+def _in_order(steps: list[Step]) -> list[Step]:
+    """Order steps so that each comes after what it reads: fusing moved the early nodes of a step to its last one."""
+    made_by = {id(out): step for step in steps for out in step.outputs}
+    ordered: list[Step] = []
+    done: set[int] = set()
+    for goal in steps:
+        stack = [(goal, False)]
+        while stack:
+            step, ready = stack.pop()
+            if ready:
+                ordered.append(step)
+            elif id(step) not in done:
+                done.add(id(step))
+                stack.append((step, True))
+                stack.extend((made_by[id(leaf)], False) for leaf in step.inputs if id(leaf) in made_by)
+    return ordered
+
+
+def _is_bias(node: Node, linear: Node) -> bool:
+    """Tell whether `node` adds a constant along the output channels of `linear`."""
+    if node.kind != "Add" or len(node.inputs) != 2 or node.inputs[0] is not linear.output:
+        return False
+    bias = node.inputs[1]
+    return bias.is_constant and bias.value.size == linear.output.shape[-1] == (bias.shape or (0,))[-1]
+
+
+class _Groups:
+    """Union-find over tensors."""
+
+    def __init__(self):
+        self.parent: dict[int, int] = {}
+
+    def find(self, tensor_id: int) -> int:
+        root = tensor_id
+        while self.parent.setdefault(root, root) != root:
+            root = self.parent[root]
+        self.parent[tensor_id] = root
+        return root
+
+    def join(self, a: Tensor, b: Tensor) -> None:
+        self.parent[self.find(id(a))] = self.find(id(b))
+
+
+def _separate_conflicts(graph: Graph, steps: list[Step]) -> None:
+    """Put a requantization before operators whose several inputs must share a scale but cannot: one is fixed or constant."""
+    origin: dict[int, Step | None] = {}
+    for step in steps:
+        passes_on = step.rule is not None and step.rule.scale == SAME and len(_floats(step.inputs)) == 1
+        for out in step.outputs:
+            origin[id(out)] = origin.get(id(_floats(step.inputs)[0]), None) if passes_on else step
+    for step in list(steps):
+        floats = _floats(step.inputs)
+        if step.rule is None or step.rule.scale != SAME or len(floats) < 2:
+            continue
+        for leaf in floats:
+            source = origin.get(id(leaf))
+            stubborn = leaf.is_constant or (source is not None and source.rule is not None and isinstance(source.rule.scale, Fixed))  # fmt: skip
+            if stubborn:
+                steps.insert(steps.index(step), _requantize(leaf, step))
+
+
+REQUANTIZE = Rule(kind="Requantize", litert="QUANTIZE")
+
+
+def _requantize(leaf: Tensor, step: Step) -> Step:
+    out = Tensor(f"{step.name}/requantize_{leaf.name}", leaf.shape, leaf.dtype)
+    node = Node("Requantize", lambda x: x, (leaf,), {}, [out], out.name, f"{step.nodes[0].site}/requantize")
+    out.producer = node
+    for reader in step.nodes:
+        reader.args, reader.kwargs = _swapped((reader.args, reader.kwargs), leaf, out)
+    return Step(REQUANTIZE, [node])
+
+
+def _swapped(structure, old: Tensor, new: Tensor):
+    from keras import tree
+
+    return tree.map_structure(lambda leaf: new if leaf is old else leaf, structure)
+
+
+def _floats(tensors: list[Tensor]) -> list[Tensor]:
+    return [leaf for leaf in tensors if leaf.dtype.startswith("float")]
+
+
+def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
+    groups = _Groups()
+    at_site: dict[tuple[str, int], Tensor] = {}
+    quantized: dict[int, Tensor] = {}
+    fixed: dict[int, Fixed] = {}
+    for step in steps:
+        if step.rule is None:
+            continue
+        for leaf in _floats(step.inputs):
+            quantized[id(leaf)] = leaf
+        for index, out in enumerate(step.outputs):
+            quantized[id(out)] = out
+            twin = at_site.setdefault((step.nodes[-1].site, index), out)
+            groups.join(out, twin)
+            if isinstance(step.rule.scale, Fixed):
+                fixed[id(out)] = step.rule.scale
+        if step.rule.scale == SAME:
+            for leaf in _floats(step.inputs):
+                for out in step.outputs:
+                    groups.join(out, leaf)
+    members: dict[int, list[Tensor]] = {}
+    for key, tensor in quantized.items():
+        members.setdefault(groups.find(key), []).append(tensor)
+    scales = {}
+    for tensors in members.values():
+        prescribed = next((fixed[id(leaf)] for leaf in tensors if id(leaf) in fixed), None)
+        is_constant = any(leaf.is_constant for leaf in tensors)
+        source = "fixed" if prescribed else "values" if is_constant else "observed"
+        scale = Scale(tensors[0].name.replace("/", "."), source, prescribed, tensors)
+        scales.update((id(leaf), scale) for leaf in tensors)
+    return scales
+
+
+def sparse_kernels(plan: Plan) -> list[Tensor]:
+    """Return the kernels that hold exact zeros: pruned, and to be kept so."""
+    return [leaf for leaf in plan.graph.constants if leaf.trainable and len(leaf.shape) > 1 and np.any(leaf.value == 0)]
+
+
+__all__ = ["LINEAR", "Plan", "Scale", "Step", "place", "sparse_kernels"]
