@@ -1,0 +1,174 @@
+"""What a data set is: three splits that do not overlap, checked before anything is trained or calibrated on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...errors import BadInput
+
+Array = np.ndarray
+LARGEST = 1e6  # beyond it a calibrated range is ruined: the converter "succeeds" with a useless scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Samples and their targets.
+
+    x: float32 or int32 (N, ...), or a dict of such arrays for a model with several named inputs. y: (N, ...).
+    """
+
+    x: Array | Mapping[str, Array]
+    y: Array
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, indices: Array) -> "Split":
+        """Return the samples at `indices`."""
+        same = self.y is self.x  # a reconstruction target is the sample itself: one array, not two
+        x = {name: value[indices] for name, value in self.x.items()} if isinstance(self.x, Mapping) else self.x[indices]
+        return Split(x=x, y=x if same and isinstance(x, np.ndarray) else self.y[indices])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Data for one task.
+
+    classes: number of classes, or 0 where the task has none. vocabulary: number of token ids, or 0 for float samples.
+    preprocessing: what was done to raw samples, in one line. source: file names with digests, or a package's version.
+    """
+
+    name: str
+    task: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: int = 0
+    vocabulary: int = 0
+    preprocessing: str = "none"
+    source: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self):
+        """Shape of one sample, or a dict of shapes for samples with several inputs."""
+        return shape_of(self.train.x)
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def shape_of(x: Array | Mapping[str, Array]):
+    """Return the shape of one sample of `x`."""
+    return {name: value.shape[1:] for name, value in x.items()} if isinstance(x, Mapping) else x.shape[1:]
+
+
+def check(split: Split, what: str = "data", *, input_shape=None, classes: int = 0, vocabulary: int = 0) -> None:
+    """Refuse a split that would ruin training or calibration; `what` names it in the message.
+
+    Raises: BadInput naming sample and feature for NaN, infinity, values beyond 1e6, labels outside [0, classes) and
+    token ids outside [0, vocabulary); also for an empty split, other dtypes than float32 and int32, another shape.
+    """
+    inputs = split.x if isinstance(split.x, Mapping) else {"": split.x}
+    for name, x in inputs.items():
+        where = f"{what}, input {name!r}" if name else what
+        _check_array(x, where)
+        if len(x) != len(split.y):
+            raise BadInput(f"{where}: {len(x)} samples but {len(split.y)} targets; give one target a sample")
+        if vocabulary and x.dtype == np.int32:
+            _check_range(x, vocabulary, where, "token id")
+    if input_shape is not None and shape_of(split.x) != input_shape:
+        raise BadInput(f"{what}: samples have shape {shape_of(split.x)}, the model takes {input_shape}")
+    if split.y is split.x:
+        return
+    if classes:
+        _check_labels(split.y, classes, what)
+    else:
+        _check_array(split.y, f"{what}, targets")
+
+
+def _check_array(x: Array, where: str) -> None:
+    if x.dtype not in (np.float32, np.int32):
+        raise BadInput(f"{where}: dtype {x.dtype}; samples are float32, or int32 for token ids. Convert with .astype()")
+    if not x.size:
+        raise BadInput(f"{where}: empty, shape {x.shape}; at least one sample is needed")
+    if x.dtype == np.float32 and not (x.max() <= LARGEST and x.min() >= -LARGEST):  # false for NaN too
+        index = np.argwhere(~(np.abs(x) <= LARGEST))[0]
+        raise BadInput(
+            f"{where}: {_place(index)} is {x[tuple(index)]}; values must be finite and within +-{LARGEST:g}. "
+            f"Remove the sample or scale the feature"
+        )
+
+
+def _check_labels(y: Array, classes: int, what: str) -> None:
+    if not np.issubdtype(y.dtype, np.integer):
+        raise BadInput(f"{what}: labels have dtype {y.dtype}; give class numbers as integers (one-hot: y.argmax(-1))")
+    if not y.size:
+        raise BadInput(f"{what}: empty, shape {y.shape}; at least one sample is needed")
+    _check_range(y, classes, what, "label")
+
+
+def _check_range(values: Array, limit: int, where: str, kind: str) -> None:
+    if values.min() < 0 or values.max() >= limit:
+        index = np.argwhere((values < 0) | (values >= limit))[0]
+        raise BadInput(f"{where}: {kind} of {_place(index)} is {values[tuple(index)]}, outside [0, {limit})")
+
+
+def _place(index: Array) -> str:
+    sample, *feature = (int(i) for i in index)
+    return f"sample {sample}, feature {tuple(feature)}" if feature else f"sample {sample}"
+
+
+def subset(split: Split, count: int, seed: int, *, stratify: bool) -> Split:
+    """Return at most `count` samples, a pure function of `seed`, in their old order; classes keep their shares."""
+    if count >= len(split):
+        return split
+    if count < 1:
+        raise BadInput(f"limit {count}: at least 1 sample is needed")
+    order = np.random.default_rng(seed).permutation(len(split))
+    if stratify and split.y.ndim == 1:
+        order = order[np.argsort(_rank_in_class(split.y[order]), kind="stable")]
+    return split.take(np.sort(order[:count]))
+
+
+def divide(labels: Array, share: float, seed: int = 0) -> tuple[Array, Array]:
+    """Return the indices of two parts, the second holding `share` of each class; every class is in both.
+
+    The official sets use seed 0 whatever the training's seed is, so that all seeds are judged on the same samples.
+    """
+    rng = np.random.default_rng(seed)
+    second = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        second[rng.permutation(members)[: max(1, round(share * len(members)))]] = True
+    return np.flatnonzero(~second), np.flatnonzero(second)
+
+
+def limited(dataset: Dataset, limit: int | None, test_limit: int | None, seed: int) -> Dataset:
+    """Return `dataset` with at most `limit` training (and limit / 4 validation) and `test_limit` test samples."""
+    stratify = dataset.task == "classification"
+    if limit is not None:
+        dataset = replace(
+            dataset,
+            train=subset(dataset.train, limit, seed, stratify=stratify),
+            validation=subset(dataset.validation, max(1, limit // 4), seed, stratify=stratify),
+        )
+    if test_limit is not None:
+        dataset = replace(dataset, test=subset(dataset.test, test_limit, seed, stratify=stratify))
+    return dataset
+
+
+def calibration(dataset: Dataset, n: int = 256, seed: int = 0) -> Array | Mapping[str, Array]:
+    """Return the inputs of `n` training samples; never of validation or test ones."""
+    return subset(dataset.train, n, seed, stratify=dataset.task == "classification").x
+
+
+def _rank_in_class(labels: Array) -> Array:
+    """Return k / size for the k-th sample of each class: sorting by it keeps every prefix's class shares."""
+    rank = np.zeros(len(labels))
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        rank[members] = np.arange(len(members)) / len(members)
+    return rank

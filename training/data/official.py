@@ -1,0 +1,64 @@
+"""The official data files: the digest each must have and, where one is stable, the address it can be had from.
+
+Paths are relative to the data folder; the lists are what `sha256sum` and `md5sum` print there. No SHA-256 is published of
+the unpacked CIFAR-10 batches 2 to 5: the MD5s are those that torchvision checks. `fsdd/recordings` is no file: its digest
+is that of what `LC_ALL=C sha256sum *.wav` prints there, so the recordings may be packed in any way.
+"""
+
+_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_FASHION = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+_CIFAR = "https://www.cs.toronto.edu/~kriz/"
+_FSDD = (
+    "https://codeload.github.com/Jakobovski/free-spoken-digit-dataset/tar.gz/26eb9aaf76e81b692f806f9140c2d2777410d7a1"
+)
+_NAB = "https://raw.githubusercontent.com/numenta/NAB/ea702d75cc2258d9d7dd35ca8e5e2539d71f3140/"
+_POLARITY = "https://raw.githubusercontent.com/yoonkim/CNN_sentence/4abc8df1de694999ff54826854d3ebc53e3e9c20/"
+
+_SHA256 = """
+440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609  mnist/train-images-idx3-ubyte.gz
+3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c  mnist/train-labels-idx1-ubyte.gz
+8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6  mnist/t10k-images-idx3-ubyte.gz
+f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6  mnist/t10k-labels-idx1-ubyte.gz
+3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84  fashion_mnist/train-images-idx3-ubyte.gz
+a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845  fashion_mnist/train-labels-idx1-ubyte.gz
+346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073  fashion_mnist/t10k-images-idx3-ubyte.gz
+67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5  fashion_mnist/t10k-labels-idx1-ubyte.gz
+6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce  cifar10/cifar-10-python.tar.gz
+880a31d350bdb45370c76e115c0ceee822c56ebf37ae1af8496f2f45aa8f20a9  cifar10/cifar-10-batches-py/data_batch_1.xz
+84aeae3bc5d85110d875e63dbbfc70e6427a54b2294986e2150202f256a1f4c6  cifar10/cifar-10-batches-py/test_batch.xz
+54636561a3ce25bd3e19253c6b0d8538147b0ae398331ac4a2d86c6d987368cd  cifar10/cifar-10-batches-py/data_batch_1
+f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831  cifar10/cifar-10-batches-py/test_batch
+1801eae019c063377d98f831d3f93574f259475df7332bb0e3d1b080fb5e6959  fsdd/recordings
+4ace77d558c3714723843f1d65b60c01e3417b208180f0728808d76ad0eeeaca  rt_polarity/rt-polarity.neg
+2da124ec187a9d5a29c9f04e91c540e02baed5af8868f550a26bd6fd4dbf8bf0  rt_polarity/rt-polarity.pos
+230b68ccca20f59d562afd5d24ad52939c9b784386bed0054018358bf9120581  nab/data/realKnownCause/ambient_temperature_system_failure.csv
+58ba65dc0737cfbac11b51514476d50c438d44011232144bb8d93f392df58f9f  nab/data/realKnownCause/cpu_utilization_asg_misconfiguration.csv
+98378580aa80157e057c61d59d81daddccc6c65a2c0c800e3f01f603b8215c3f  nab/data/realKnownCause/ec2_request_latency_system_failure.csv
+92bf5b87fc7f9bba8ca0b7ec63ccaac8cb4a1371a258e8c29a10ae9c018d82a4  nab/data/realKnownCause/machine_temperature_system_failure.csv
+d8fa6f7f0734bf5c8be12c52a94e20a82664c397d9dec4449156bd453d32856d  nab/data/realKnownCause/nyc_taxi.csv
+47b110baa8e3636574c1033dda1cce780873647fab58223d159d4fee6f180e86  nab/data/realKnownCause/rogue_agent_key_hold.csv
+9797cfef477c13306f7a33874ab4d6cf700f8f2c7e5825a2a5bc02004370909a  nab/data/realKnownCause/rogue_agent_key_updown.csv
+1e1fbc4601321aad8d0f8b3784c8134299379f68f6c1f7777565f8ffd57ab6b1  nab/labels/combined_windows.json
+"""
+
+_MD5 = """
+d4bba439e000b95fd0a9bffe97cbabec  cifar10/cifar-10-batches-py/data_batch_2
+54ebc095f3ab1f0389bbae665268c751  cifar10/cifar-10-batches-py/data_batch_3
+634d18415352ddfa80567beed471001a  cifar10/cifar-10-batches-py/data_batch_4
+482c414d41f54cd18b22e5b47cb7c3cb  cifar10/cifar-10-batches-py/data_batch_5
+"""
+
+DIGESTS = {
+    path: f"{algorithm}:{digest}"
+    for algorithm, listing in (("sha256", _SHA256), ("md5", _MD5))
+    for digest, path in (line.split() for line in listing.strip().splitlines())
+}
+
+URLS = {
+    **{path: _MNIST + path.removeprefix("mnist/") for path in DIGESTS if path.startswith("mnist/")},
+    **{path: _FASHION + path.removeprefix("fashion_mnist/") for path in DIGESTS if path.startswith("fashion_mnist/")},
+    "cifar10/cifar-10-python.tar.gz": _CIFAR + "cifar-10-python.tar.gz",
+    "fsdd/free-spoken-digit-dataset.tar.gz": _FSDD,
+    **{path: _POLARITY + path.removeprefix("rt_polarity/") for path in DIGESTS if path.startswith("rt_polarity/")},
+    **{path: _NAB + path.removeprefix("nab/") for path in DIGESTS if path.startswith("nab/")},
+}

@@ -1,0 +1,112 @@
+"""The table of data sets. A family's module adds to it with `@dataset`; nothing else lists them.
+
+A loader takes an `Asked`: the samples' shape and dtype and the task decide how it presents its raw data, so one set
+serves every model whose input it can be brought to. A family keeps a table (dtype, rank) -> presentation; `present`
+reads it.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import BadInput
+from .dataset import Dataset, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a model wants: shape and dtype of one sample, its task, and how many token ids it knows (0: any)."""
+
+    input_shape: tuple[int, ...]
+    dtype: str
+    task: str
+    vocabulary: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A data set's entry: native presentation, tasks it can serve, and whether its files lie on this machine."""
+
+    name: str
+    load: Callable[[Asked], Dataset]
+    native: Asked
+    tasks: tuple[str, ...]
+    here: Callable[[], bool]
+
+
+_SOURCES: dict[str, Source] = {}
+
+
+def dataset(*, input_shape: tuple[int, ...], tasks: tuple[str, ...], dtype: str = "float32", here=lambda: True):
+    """Register a loader under its function's name. The first task is native; `here()`: are the files there?"""
+
+    def register(load: Callable[[Asked], Dataset]) -> Callable[[Asked], Dataset]:
+        name = load.__name__  # pyright: ignore[reportAttributeAccessIssue]
+        if name in _SOURCES:
+            raise ValueError(f"data set {name!r} is registered twice")
+        native = Asked(input_shape=input_shape, dtype=dtype, task=tasks[0])
+        _SOURCES[name] = Source(name=name, load=load, native=native, tasks=tasks, here=here)
+        return load
+
+    return register
+
+
+def sources() -> Mapping[str, Source]:
+    """Return every data set by name, importing the families on first use."""
+    package = importlib.import_module(__package__ or "")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f".{module.name}", __package__)
+    return _SOURCES
+
+
+def source(name: str) -> Source:
+    """Return the data set `name`; an unknown one raises BadInput with its neighbours."""
+    known = sources()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3) or sorted(known)
+        raise BadInput(f"no data set {name!r}; did you mean {', '.join(near)}? Own data: pkg.module:function")
+    return known[name]
+
+
+def asked(entry: Source, *, input_shape, dtype, task, vocabulary) -> Asked:
+    """Fill what the caller left open from the set's native presentation; refuse a task that the set cannot serve."""
+    if task is not None and task not in entry.tasks:
+        raise BadInput(f"data set {entry.name!r} cannot serve task {task!r}; it serves {', '.join(entry.tasks)}")
+    given = {
+        "input_shape": None if input_shape is None else tuple(input_shape),
+        "dtype": dtype and str(np.dtype(dtype)),
+        "task": task,
+        "vocabulary": vocabulary,
+    }
+    return replace(entry.native, **{name: value for name, value in given.items() if value})
+
+
+def present(table: Mapping[tuple[str, int], Any], name: str, asked: Asked) -> Any:
+    """Return the presentation for the asked dtype and rank; none for them raises BadInput with what there is."""
+    key = (asked.dtype, len(asked.input_shape))
+    if key not in table:
+        there = ", ".join(f"{dtype} of rank {rank}" for dtype, rank in table)
+        raise BadInput(f"data set {name!r} cannot be shown as {asked.dtype} {asked.input_shape}; it can as {there}")
+    return table[key]
+
+
+def split_for(task: str, part: str, x: np.ndarray, labels: np.ndarray, anomalous: int) -> Split:
+    """Give samples the targets of `task`: their labels, themselves, or (normal samples only) themselves.
+
+    anomaly_detection: `anomalous` is the label held out of training and validation; test targets are the flattened
+    sample with 1 for anomalous, else 0, behind it (what metrics.py scores).
+    """
+    if task == "classification":
+        return Split(x=x, y=labels.astype(np.int32))
+    if task == "reconstruction":
+        return Split(x=x, y=x)
+    if part != "test":
+        normal = x[labels != anomalous]
+        return Split(x=normal, y=normal)
+    truth = (labels == anomalous).astype(np.float32)[:, None]
+    return Split(x=x, y=np.concatenate([x.reshape(len(x), -1), truth], 1))
