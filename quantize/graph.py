@@ -160,7 +160,7 @@ class _Opened:
         self._undo.close()
 
     def _lift(self, layer: keras.Layer) -> None:
-        def stand_in(value):
+        def stand_in(value: Any) -> Any:
             if not isinstance(value, keras.Variable):
                 return value
             if id(value) not in self.weights:
@@ -168,10 +168,10 @@ class _Opened:
             return self.weights[id(value)][0]
 
         for key, value in list(layer.__dict__.items()):
-            if key in _TRACKERS or not any(isinstance(leaf, keras.Variable) for leaf in tree.flatten(value)):
-                continue
-            plain = {list: list, tuple: tuple}.get(type(value), lambda same: same)(value)
-            layer.__dict__[key] = tree.map_structure(stand_in, plain)
+            if key not in _TRACKERS:
+                replaced = _replace_variables(value, stand_in)
+                if replaced is not value:
+                    layer.__dict__[key] = replaced
 
     def call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         """Run the layer's body (or its composite rule) on symbolic tensors; returns fresh tensors that alias the result."""
@@ -218,6 +218,17 @@ class _Opened:
             number = f"_{counts[kind]}" if counts[kind] > 1 else ""
             self.places[id(node)] = f"{prefix}/{kind}{number}" if prefix else f"{kind}{number}"
             self._kept.append(node)
+
+
+def _replace_variables(value: Any, stand_in: Callable) -> Any:
+    """Return `value`, or a plain copy with each variable replaced if it is or directly holds one."""
+    if isinstance(value, keras.Variable):
+        return stand_in(value)
+    if isinstance(value, (list, tuple)) and any(isinstance(item, keras.Variable) for item in value):
+        return type(value)(map(stand_in, value)) if isinstance(value, tuple) else list(map(stand_in, value))
+    if isinstance(value, dict) and any(isinstance(item, keras.Variable) for item in value.values()):
+        return {key: stand_in(item) for key, item in value.items()}
+    return value
 
 
 def _restore(layer: keras.Layer, attributes: dict, inbound: int, outbound: int) -> None:

@@ -42,6 +42,11 @@ class Step:
     reason: str = ""
 
     @property
+    def float_rule(self) -> Rule | None:
+        """The row of a step that stays float although the table knows it."""
+        return rule_for(self.nodes[0]) if self.rule is None else None
+
+    @property
     def outputs(self) -> list[Tensor]:
         return self.nodes[-1].outputs
 

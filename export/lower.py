@@ -1,0 +1,280 @@
+"""From a quantization-aware model to the integer program that a LiteRT interpreter executes.
+
+Each step of the plan becomes one operator; scales and zero points are those the model was trained with, so nothing is
+calibrated or inferred again and the integers are the ones that training saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadInput
+from ..quantize.fake_quant import SMALLEST_RANGE, kernel_limits, scale_and_zero_point
+from ..quantize.graph import Tensor
+from ..quantize.placement import Scale, Step
+from ..quantize.qat import QuantizedGraph
+
+
+@dataclass(eq=False)
+class Array:
+    """A tensor of the program: static shape, LiteRT element type, quantization, and its contents if it is constant."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: np.ndarray | None = None
+    zero_point: int = 0
+    axis: int = 0
+    data: np.ndarray | None = None
+
+
+@dataclass(eq=False)
+class Operator:
+    """One LiteRT operator: its built-in name, arrays in and out (None for an absent optional one) and its options."""
+
+    name: str
+    inputs: list[Array | None]
+    outputs: list[Array]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Program:
+    """Operators in execution order."""
+
+    name: str
+    inputs: list[Array]
+    outputs: list[Array]
+    operators: list[Operator]
+
+    @property
+    def float_operators(self) -> list[Operator]:
+        """Operators that compute in float; QUANTIZE and DEQUANTIZE only cross the border."""
+        return [
+            one for one in self.operators
+            if one.name not in BORDER and any(array is not None and array.dtype == "float32" for array in one.inputs)
+        ]  # fmt: skip
+
+
+BORDER = ("QUANTIZE", "DEQUANTIZE")
+
+
+def lower(layer: QuantizedGraph, name: str, *, integer_io: bool = False) -> Program:
+    """Lower the quantized graph with batch 1. `integer_io` leaves the borders to the caller: int8 in, int8 out.
+
+    Raises: BadInput naming the layers that no LiteRT operator covers.
+    """
+    return _Lowering(layer, integer_io).run(name)
+
+
+class _Lowering:
+    def __init__(self, layer: QuantizedGraph, integer_io: bool):
+        self.layer, self.plan, self.integer_io = layer, layer.plan, integer_io
+        self.arrays: dict[int, Array] = {}
+        self.crossed: dict[tuple[int, str], Array] = {}
+        self.constants: dict[Any, Array] = {}
+        self.operators: list[Operator] = []
+
+    def run(self, name: str) -> Program:
+        unknown = [step for step in self.plan.steps if step.rule is None and step.float_rule is None]
+        if unknown:
+            listed = ", ".join(f"{step.name} ({step.nodes[0].kind})" for step in unknown[:5])
+            raise BadInput(f"model {name!r} cannot be written as an integer program: no LiteRT operator is known for {listed}")  # fmt: skip
+        graph = self.plan.graph
+        inputs = [self.input(leaf) for leaf in graph.inputs]
+        for step in self.plan.steps:
+            self.step(step)
+        outputs = [self.array(leaf) if self.integer_io else self.as_float(leaf) for leaf in graph.outputs]
+        return Program(name, inputs, [self.named(array, index) for index, array in enumerate(outputs)], self.operators)
+
+    def input(self, leaf: Tensor) -> Array:
+        outside = Array(leaf.name, static(leaf), leaf.dtype)
+        scale = self.plan.scale_of(leaf)
+        if scale is None:
+            self.arrays[id(leaf)] = outside
+            return outside
+        inside = self.activation(leaf, scale)
+        self.arrays[id(leaf)] = inside
+        if self.integer_io:
+            inside.name = leaf.name
+            return inside
+        inside.name = f"{leaf.name}_int8"
+        self.emit("QUANTIZE", [outside], [inside])
+        return outside
+
+    def named(self, array: Array, index: int) -> Array:
+        array.name = f"output_{index}"
+        return array
+
+    def step(self, step: Step) -> None:
+        rule = step.rule or step.float_rule
+        if not rule.litert:
+            self.arrays[id(step.outputs[0])] = self.array(step.inputs[0])
+            return
+        quantized = step.rule is not None
+        bring = self.array if quantized else self.as_float
+        inputs: list[Array | None] = [bring(leaf) for leaf in step.inputs]
+        if step.kernel is not None:
+            inputs += self.kernel_and_bias(step, inputs[0], quantized)
+        outputs = []
+        for leaf in step.outputs:
+            scale = self.plan.scale_of(leaf) if quantized else None
+            outputs.append(self.activation(leaf, scale) if scale else Array(leaf.name, static(leaf), leaf.dtype))
+            self.arrays[id(leaf)] = outputs[-1]
+        options = {**rule.options(step.nodes[0]), "activation": step.activation}
+        LOWER.get(rule.litert, _plain)(self, rule.litert, inputs, outputs, options)
+        if not quantized:
+            for leaf, out in zip(step.outputs, outputs, strict=True):
+                scale = self.plan.scale_of(leaf)
+                if scale is not None:  # a quantized reader follows
+                    self.arrays[id(leaf)] = self.activation(leaf, scale)
+                    self.crossed[id(leaf), "float32"] = out
+                    self.emit("QUANTIZE", [out], [self.arrays[id(leaf)]])
+
+    def emit(self, name: str, inputs: list[Array | None], outputs: list[Array], **options: Any) -> None:
+        self.operators.append(Operator(name, inputs, outputs, options))
+
+    def array(self, leaf: Tensor) -> Array:
+        if id(leaf) not in self.arrays:
+            self.arrays[id(leaf)] = self.constant_operand(leaf)
+        return self.arrays[id(leaf)]
+
+    def as_float(self, leaf: Tensor) -> Array:
+        """Return the array of `leaf` in float32, dequantizing once where needed."""
+        if leaf.is_constant:
+            return self.constant(leaf.name, np.asarray(self.layer.weight(leaf), np.float32))
+        array = self.array(leaf)
+        if array.scale is None:
+            return array
+        key = id(leaf), "float32"
+        if key not in self.crossed:
+            self.crossed[key] = Array(f"{array.name}_float", array.shape, "float32")
+            self.emit("DEQUANTIZE", [array], [self.crossed[key]])
+        return self.crossed[key]
+
+    def activation(self, leaf: Tensor, scale: Scale) -> Array:
+        size, zero_point = self.quantization(scale)
+        return Array(leaf.name, static(leaf), "int8", np.array([size]), zero_point)
+
+    def quantization(self, scale: Scale) -> tuple[np.float32, int]:
+        low, high = (float(limit) for limit in self.layer.range(scale))
+        return scale_and_zero_point(low, high)
+
+    def constant_operand(self, leaf: Tensor) -> Array:
+        """A constant that is no kernel: per-tensor int8 where its reader is quantized, as it is otherwise."""
+        values = np.asarray(self.layer.weight(leaf))
+        scale = self.plan.scale_of(leaf)
+        if scale is None:
+            return self.constant(leaf.name, values)
+        size, zero_point = self.quantization(scale)
+        integers = np.clip(np.round(values / size) + zero_point, -128, 127).astype(np.int8)
+        return Array(leaf.name, integers.shape or (1,), "int8", np.array([size]), zero_point, data=integers.reshape(integers.shape or (1,)))  # fmt: skip
+
+    def constant(self, name: str, values: np.ndarray) -> Array:
+        key = name, str(values.dtype), values.shape, values.tobytes()
+        if key not in self.constants:
+            self.constants[key] = Array(name, values.shape, str(values.dtype), data=values)
+        return self.constants[key]
+
+    def kernel_and_bias(self, step: Step, data: Array, quantized: bool) -> list[Array]:
+        kernel = np.asarray(self.layer.weight(step.kernel), np.float32)
+        order = KERNEL_LAYOUT[step.rule.litert if step.rule else step.float_rule.litert]
+        channels = np.prod([kernel.shape[axis] for axis in (step.rule or step.float_rule).channels], dtype=int)
+        bias = np.zeros(channels, np.float32) if step.bias is None else np.asarray(self.layer.weight(step.bias)).reshape(-1)  # fmt: skip
+        if not quantized:
+            return [self.constant(step.kernel.name, order(kernel)), self.constant(f"{step.name}.bias", bias)]
+        key = "kernel", id(step.kernel)
+        if key not in self.constants:
+            limits = np.asarray(kernel_limits(kernel, step.rule.channels))
+            scale = np.maximum(limits, np.float32(SMALLEST_RANGE)) / np.float32(127)
+            integers = order(np.round(kernel / scale).astype(np.int8))
+            axis = 3 if step.rule.litert == "DEPTHWISE_CONV_2D" else 0
+            self.constants[key] = Array(step.kernel.name, integers.shape, "int8", scale.reshape(-1), 0, axis, integers)
+        weights = self.constants[key]
+        scale = (data.scale.astype(np.float64) * weights.scale).astype(np.float32)
+        integers = np.clip(np.round(bias / scale.astype(np.float64)), -(2**31), 2**31 - 1).astype(np.int32)
+        key = "bias", id(step.bias), id(weights), float(data.scale[0])
+        if key not in self.constants:
+            self.constants[key] = Array(f"{step.name}.bias", integers.shape, "int32", scale, 0, 0, integers)
+        return [weights, self.constants[key]]
+
+
+def static(leaf: Tensor) -> tuple[int, ...]:
+    """Return the shape of `leaf` with batch 1."""
+    return tuple(1 if size is None else size for size in leaf.shape)
+
+
+def _depthwise_layout(kernel: np.ndarray) -> np.ndarray:
+    height, width, channels, multiplier = kernel.shape
+    return kernel.reshape(1, height, width, channels * multiplier)
+
+
+KERNEL_LAYOUT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "CONV_2D": lambda kernel: np.ascontiguousarray(kernel.transpose(3, 0, 1, 2)),
+    "DEPTHWISE_CONV_2D": _depthwise_layout,
+    "FULLY_CONNECTED": lambda kernel: np.ascontiguousarray(kernel.T),
+}
+
+
+def _plain(self: _Lowering, name: str, inputs: list, outputs: list, options: dict) -> None:
+    self.emit(name, inputs, outputs, **options)
+
+
+def _integers(self: _Lowering, values: Any) -> Array:
+    array = np.asarray(values, np.int32)
+    return self.constant(f"shape_{'_'.join(map(str, array.reshape(-1)))}", array)
+
+
+def _reduce(self, name, inputs, outputs, options):
+    self.emit(name, [inputs[0], _integers(self, options["axes"])], outputs, keepdims=options["keepdims"])
+
+
+def _reshape(self, name, inputs, outputs, options):
+    self.emit(name, [inputs[0], _integers(self, outputs[0].shape)], outputs, shape=outputs[0].shape)
+
+
+def _transpose(self, name, inputs, outputs, options):
+    self.emit(name, [inputs[0], _integers(self, options["axes"])], outputs)
+
+
+def _pad(self, name, inputs, outputs, options):
+    self.emit(name, [inputs[0], _integers(self, options["pads"])], outputs)
+
+
+def _split(self, name, inputs, outputs, options):
+    self.emit(name, [_integers(self, options["axis"]), inputs[0]], outputs, count=len(outputs))
+
+
+def _multiply(self, name, inputs, outputs, options):
+    self.emit(name, inputs if len(inputs) == 2 else inputs * 2, outputs, **options)
+
+
+def _strided_slice(self, name, inputs, outputs, options):
+    """Write a static Python index as begin, end and stride; an integer drops its axis."""
+    shape = inputs[0].shape
+    parts = [*options["key"], *[slice(None)] * (len(shape) - len(options["key"]))]
+    begin, end, strides, dropped = [], [], [], 0
+    for axis, (part, size) in enumerate(zip(parts, shape, strict=True)):
+        if isinstance(part, int):
+            part, dropped = slice(part % size, part % size + 1), dropped | 1 << axis
+        start, stop, stride = part.indices(size)
+        begin.append(start)
+        end.append(stop)
+        strides.append(stride)
+    self.emit(name, [inputs[0], *(_integers(self, one) for one in (begin, end, strides))], outputs, dropped=dropped)
+
+
+LOWER: dict[str, Callable[[_Lowering, str, list, list, dict], None]] = {
+    "MEAN": _reduce,
+    "SUM": _reduce,
+    "RESHAPE": _reshape,
+    "TRANSPOSE": _transpose,
+    "PAD": _pad,
+    "SPLIT": _split,
+    "MUL": _multiply,
+    "STRIDED_SLICE": _strided_slice,
+}

@@ -1,0 +1,87 @@
+"""Export to TFLite: float through TensorFlow's converter, w8a8 straight from the quantization-aware graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from ..errors import BadInput, WrongOrder
+from ..quantize.qat import QuantizedGraph, find_quantized, prepare_qat
+from .artifact import PRECISIONS, Artifact, make_manifest
+from .convert import convert, freeze
+from .lower import BORDER, Array, Program, lower
+from .tflite_writer import write_tflite
+
+
+def export_tflite(
+    model: keras.Model,
+    *,
+    precision: str | None = None,
+    calibration: Any = None,
+    integer_io: bool = False,
+    name: str | None = None,
+    **manifest: Any,
+) -> Artifact:
+    """Export `model` to a .tflite file in memory.
+
+    precision: "float32", "float16", "w8" (8-bit weights, dynamic range), "w8a8-ptq" (needs `calibration`, samples as the
+    model takes them), "w8a8-qat" (the default for a model from `prepare_qat`). integer_io: int8 at the borders instead of
+    float32 (w8a8 only). Further keywords go to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
+    """
+    layer, precision = quantized_part(model, precision, calibration)
+    if layer is None:
+        if integer_io:
+            raise BadInput(f"integer_io=True needs precision w8a8-ptq or w8a8-qat, not {precision!r}")
+        data = convert(freeze(model), "tflite", precision)
+        inputs = [{"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype} for leaf in model.inputs]
+        layers: list[dict[str, Any]] = []
+        facts = {"inputs": inputs, "outputs": [], "layers": layers}
+    else:
+        program = lower(layer, model.name, integer_io=integer_io)
+        data = write_tflite(program, f"edgewright {precision}")
+        facts = describe(program)
+    name = name or f"{model.name}-{precision}"
+    known = {"name": name, "format": "tflite", "precision": precision, **facts, **manifest}
+    return Artifact(data, make_manifest(data, model, **known))
+
+
+def quantized_part(
+    model: keras.Model, precision: str | None, calibration: Any
+) -> tuple[QuantizedGraph | None, str]:
+    """Return the quantized graph to lower (None for float precisions) and the precision, checked against the model."""
+    layer = find_quantized(model)
+    precision = precision or ("w8a8-qat" if layer is not None else "float32")
+    if precision not in PRECISIONS:
+        raise BadInput(f"precision={precision!r} is unknown; allowed: {', '.join(PRECISIONS)}")
+    if precision == "w8a8-qat" and layer is None:
+        raise WrongOrder(f"model {model.name!r} has no quantizers: call qat, report = prepare_qat(model, calibration=samples), train qat, then export it")  # fmt: skip
+    if layer is not None and precision not in ("w8a8-qat", "w8a8-ptq"):
+        raise WrongOrder(f"model {model.name!r} is quantization-aware: export it as w8a8-qat, or the model it was made from as {precision}")  # fmt: skip
+    if precision == "w8a8-ptq" and layer is None:
+        if calibration is None:
+            raise BadInput("precision='w8a8-ptq' needs calibration=samples: some hundred from the training data")
+        prepared, _ = prepare_qat(model, calibration=calibration)
+        layer = find_quantized(prepared)
+    return layer, precision
+
+
+def describe(program: Program) -> dict[str, Any]:
+    """Return what the manifest says of a lowered program."""
+    operators = [one for one in program.operators if one.name not in BORDER]
+    floats = {id(one) for one in program.float_operators}
+    return {
+        "inputs": [_entry(array) for array in program.inputs],
+        "outputs": [_entry(array) for array in program.outputs],
+        "quantized_ops": len(operators) - len(floats),
+        "float_ops": len(floats),
+        "layers": [
+            {"name": one.outputs[0].name, "op": one.name, "dtype": "float32" if id(one) in floats else "int8"}
+            for one in operators
+        ],
+    }
+
+
+def _entry(array: Array) -> dict[str, Any]:
+    quantization = {"scale": float(array.scale[0]), "zero_point": array.zero_point} if array.scale is not None else {}
+    return {"name": array.name, "shape": list(array.shape), "dtype": array.dtype, **quantization}

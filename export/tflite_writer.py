@@ -1,0 +1,189 @@
+"""Writes a `Program` as a .tflite flatbuffer through the generated schema of ai-edge-litert."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from .lower import Array, Operator, Program
+
+# Lowest version of each operator that takes int8 (per channel where it has a kernel), so that older runtimes load the file.
+VERSIONS = {
+    "ADD": 2, "AVERAGE_POOL_2D": 2, "BATCH_MATMUL": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
+    "DEQUANTIZE": 2, "FULLY_CONNECTED": 4, "GATHER": 2, "LOGISTIC": 2, "MAXIMUM": 2, "MAX_POOL_2D": 2, "MEAN": 2,
+    "MINIMUM": 2, "MUL": 2, "PACK": 2, "PAD": 2, "RELU": 2, "RELU6": 2, "RSQRT": 2, "SOFTMAX": 2, "SPLIT": 2,
+    "STRIDED_SLICE": 2, "SUB": 2, "SUM": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2,
+}  # fmt: skip
+_TYPES = {"float32": "FLOAT32", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64", "bool": "BOOL"}
+_ACTIVATIONS = {None: "NONE", "RELU": "RELU", "RELU6": "RELU6"}
+
+
+def write_tflite(program: Program, description: str = "") -> bytes:
+    """Return the program as the bytes of a .tflite file, the same bytes for the same program."""
+    writer = _Writer()
+    subgraph = schema.SubGraphT()
+    subgraph.name = program.name
+    subgraph.inputs = [writer.tensor(array) for array in program.inputs]
+    subgraph.operators = [writer.operator(one) for one in program.operators]
+    subgraph.outputs = [writer.tensor(array) for array in program.outputs]
+    subgraph.tensors = writer.tensors
+    model = schema.ModelT()
+    model.version = 3
+    model.description = description
+    model.operatorCodes = writer.codes
+    model.buffers = writer.buffers
+    model.subgraphs = [subgraph]
+    model.signatureDefs = [_signature(program, subgraph)]
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _signature(program: Program, subgraph: Any) -> Any:
+    signature = schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    signature.subgraphIndex = 0
+    signature.inputs = [_named(array, index) for array, index in zip(program.inputs, subgraph.inputs, strict=True)]
+    signature.outputs = [_named(array, index) for array, index in zip(program.outputs, subgraph.outputs, strict=True)]
+    return signature
+
+
+def _named(array: Array, index: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = array.name, index
+    return entry
+
+
+class _Writer:
+    def __init__(self):
+        self.buffers = [schema.BufferT()]  # buffer 0 is empty by definition
+        self.tensors: list[Any] = []
+        self.codes: list[Any] = []
+        self.index: dict[int, int] = {}
+        self.code_index: dict[str, int] = {}
+        self.stored: dict[bytes, int] = {}
+
+    def tensor(self, array: Array | None) -> int:
+        if array is None:
+            return -1
+        if id(array) not in self.index:
+            self.index[id(array)] = len(self.tensors)
+            entry = schema.TensorT()
+            entry.name = array.name
+            entry.shape = np.array(array.shape, np.int32)
+            entry.type = getattr(schema.TensorType, _TYPES[array.dtype])
+            entry.hasRank = True
+            entry.buffer = self.buffer(array.data)
+            entry.quantization = _quantization(array)
+            self.tensors.append(entry)
+        return self.index[id(array)]
+
+    def buffer(self, data: np.ndarray | None) -> int:
+        if data is None:
+            return 0
+        content = np.ascontiguousarray(data).tobytes()
+        if content not in self.stored:
+            self.stored[content] = len(self.buffers)
+            entry = schema.BufferT()
+            entry.data = np.frombuffer(content, np.uint8)
+            self.buffers.append(entry)
+        return self.stored[content]
+
+    def operator(self, one: Operator) -> Any:
+        entry = schema.OperatorT()
+        entry.opcodeIndex = self.code(one.name)
+        entry.inputs = np.array([self.tensor(array) for array in one.inputs], np.int32)
+        entry.outputs = np.array([self.tensor(array) for array in one.outputs], np.int32)
+        options = _options(one)
+        if options is not None:
+            entry.builtinOptions = options
+            entry.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        return entry
+
+    def code(self, name: str) -> int:
+        if name not in self.code_index:
+            self.code_index[name] = len(self.codes)
+            entry = schema.OperatorCodeT()
+            entry.builtinCode = getattr(schema.BuiltinOperator, name)
+            entry.deprecatedBuiltinCode = min(entry.builtinCode, 127)
+            entry.version = VERSIONS.get(name, 1)
+            self.codes.append(entry)
+        return self.code_index[name]
+
+
+def _quantization(array: Array) -> Any:
+    entry = schema.QuantizationParametersT()
+    if array.scale is not None:
+        entry.scale = array.scale.astype(np.float32)
+        entry.zeroPoint = np.full(array.scale.shape, array.zero_point, np.int64)
+        entry.quantizedDimension = array.axis
+    return entry
+
+
+def _fill(options: Any, **values: Any) -> Any:
+    for key, value in values.items():
+        setattr(options, key, value)
+    return options
+
+
+def _window(options: Any, values: dict[str, Any]) -> Any:
+    """Set what convolutions and pools have in common."""
+    height, width = values["strides"]
+    padding = getattr(schema.Padding, values["padding"].upper())
+    return _fill(options, strideH=height, strideW=width, padding=padding)
+
+
+def _fused(options: Any, values: dict[str, Any]) -> Any:
+    kind = getattr(schema.ActivationFunctionType, _ACTIVATIONS[values.get("activation")])
+    return _fill(options, fusedActivationFunction=kind)
+
+
+def _convolution(one: Operator) -> Any:
+    depthwise = one.name == "DEPTHWISE_CONV_2D"
+    options = _fused(_window(schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT(), one.options), one.options)  # fmt: skip
+    height, width = one.options["dilation"]
+    _fill(options, dilationHFactor=height, dilationWFactor=width)
+    return _fill(options, depthMultiplier=one.inputs[1].shape[-1] // one.inputs[0].shape[-1]) if depthwise else options
+
+
+def _pool(one: Operator) -> Any:
+    height, width = one.options["pool_size"]
+    return _fill(_fused(_window(schema.Pool2DOptionsT(), one.options), {}), filterHeight=height, filterWidth=width)
+
+
+def _options(one: Operator) -> Any:
+    """Return the built-in options of an operator, or None where it has none."""
+    make = _OPTIONS.get(one.name)
+    return make(one) if make else None
+
+
+_OPTIONS = {
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _convolution,
+    "MAX_POOL_2D": _pool,
+    "AVERAGE_POOL_2D": _pool,
+    "FULLY_CONNECTED": lambda one: _fill(_fused(schema.FullyConnectedOptionsT(), one.options), keepNumDims=len(one.inputs[0].shape) > 2),  # fmt: skip
+    "BATCH_MATMUL": lambda one: schema.BatchMatMulOptionsT(),
+    "ADD": lambda one: _fused(schema.AddOptionsT(), one.options),
+    "SUB": lambda one: _fused(schema.SubOptionsT(), one.options),
+    "MUL": lambda one: _fused(schema.MulOptionsT(), one.options),
+    "MAXIMUM": lambda one: schema.MaximumMinimumOptionsT(),
+    "MINIMUM": lambda one: schema.MaximumMinimumOptionsT(),
+    "SOFTMAX": lambda one: _fill(schema.SoftmaxOptionsT(), beta=1.0),
+    "MEAN": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
+    "SUM": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
+    "RESHAPE": lambda one: _fill(schema.ReshapeOptionsT(), newShape=np.array(one.options["shape"], np.int32)),
+    "TRANSPOSE": lambda one: schema.TransposeOptionsT(),
+    "PAD": lambda one: schema.PadOptionsT(),
+    "SPLIT": lambda one: _fill(schema.SplitOptionsT(), numSplits=one.options["count"]),
+    "UNPACK": lambda one: _fill(schema.UnpackOptionsT(), num=len(one.outputs), axis=one.options["axis"]),
+    "PACK": lambda one: _fill(schema.PackOptionsT(), valuesCount=len(one.inputs), axis=one.options["axis"]),
+    "CONCATENATION": lambda one: _fill(_fused(schema.ConcatenationOptionsT(), {}), axis=one.options["axis"]),
+    "GATHER": lambda one: _fill(schema.GatherOptionsT(), axis=one.options["axis"]),
+    "STRIDED_SLICE": lambda one: _fill(schema.StridedSliceOptionsT(), shrinkAxisMask=one.options["dropped"]),
+    "QUANTIZE": lambda one: schema.QuantizeOptionsT(),
+    "DEQUANTIZE": lambda one: schema.DequantizeOptionsT(),
+}

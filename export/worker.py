@@ -1,0 +1,66 @@
+"""The converter process: reads one JSON job a line on standard input, answers one JSON line on standard output."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Serve jobs until standard input closes. What the converters print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            Path(job["out"]).write_bytes(CONVERTERS[job["kind"]](job))
+            answer = {"ok": True}
+        except Exception as error:  # noqa: BLE001  (every refusal is reported to the host)
+            answer = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def to_tflite(job: dict) -> bytes:
+    """Convert with TFLiteConverter; precision "float32", "float16" or "w8" (dynamic range)."""
+    import tensorflow as tf
+
+    graph_def = _read(job)
+
+    def restore():
+        tf.import_graph_def(graph_def, name="")
+
+    wrapped = tf.compat.v1.wrap_function(restore, [])
+    function = wrapped.prune(
+        [wrapped.graph.get_tensor_by_name(name) for name in job["inputs"]],
+        [wrapped.graph.get_tensor_by_name(name) for name in job["outputs"]],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    if job["precision"] != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if job["precision"] == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+def to_onnx(job: dict) -> bytes:
+    """Convert with tf2onnx."""
+    import tf2onnx
+
+    model, _ = tf2onnx.convert.from_graph_def(
+        _read(job), input_names=list(job["inputs"]), output_names=list(job["outputs"]), opset=18
+    )
+    return model.SerializeToString()
+
+
+def _read(job: dict):
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    graph_def = GraphDef()
+    graph_def.ParseFromString(Path(job["graph"]).read_bytes())
+    return graph_def
+
+
+CONVERTERS = {"tflite": to_tflite, "onnx": to_onnx}
+
+if __name__ == "__main__":
+    main()
