@@ -49,7 +49,10 @@ def make_manifest(data: bytes, model: keras.Model, **known: Any) -> dict[str, An
         "weights_sha256": weights_hash(model),
         "sparsity": sparsity(model),
         "stateful": False,
-        "tools": {name: importlib.metadata.version(name) for name in ("keras", "tensorflow", "tf2onnx", "onnx", "ai-edge-litert")},  # fmt: skip
+        "tools": {
+            name: importlib.metadata.version(name)
+            for name in ("keras", "tensorflow", "tf2onnx", "onnx", "ai-edge-litert")
+        },  # fmt: skip
         **known,
     }
 

@@ -100,7 +100,9 @@ class _Worker:
             raise
         if not answer:
             self.stop()
-            reason = f"gave no answer in {TIME_LIMIT_S} s" if not ready else f"died with status {self.process.returncode}"
+            reason = (
+                f"gave no answer in {TIME_LIMIT_S} s" if not ready else f"died with status {self.process.returncode}"
+            )
             raise EdgewrightError(f"the {job['kind']} converter {reason} on precision {job['precision']}: {self.last_words()}")  # fmt: skip
         error = json.loads(answer).get("error")
         if error:

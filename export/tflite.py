@@ -46,9 +46,7 @@ def export_tflite(
     return Artifact(data, make_manifest(data, model, **known))
 
 
-def quantized_part(
-    model: keras.Model, precision: str | None, calibration: Any
-) -> tuple[QuantizedGraph | None, str]:
+def quantized_part(model: keras.Model, precision: str | None, calibration: Any) -> tuple[QuantizedGraph | None, str]:
     """Return the quantized graph to lower (None for float precisions) and the precision, checked against the model."""
     layer = find_quantized(model)
     precision = precision or ("w8a8-qat" if layer is not None else "float32")

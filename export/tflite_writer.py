@@ -165,7 +165,9 @@ _OPTIONS = {
     "DEPTHWISE_CONV_2D": _convolution,
     "MAX_POOL_2D": _pool,
     "AVERAGE_POOL_2D": _pool,
-    "FULLY_CONNECTED": lambda one: _fill(_fused(schema.FullyConnectedOptionsT(), one.options), keepNumDims=len(one.inputs[0].shape) > 2),  # fmt: skip
+    "FULLY_CONNECTED": lambda one: _fill(
+        _fused(schema.FullyConnectedOptionsT(), one.options), keepNumDims=len(one.inputs[0].shape) > 2
+    ),  # fmt: skip
     "BATCH_MATMUL": lambda one: schema.BatchMatMulOptionsT(),
     "ADD": lambda one: _fused(schema.AddOptionsT(), one.options),
     "SUB": lambda one: _fused(schema.SubOptionsT(), one.options),

@@ -1,0 +1,42 @@
+"""Export to ONNX: float through tf2onnx, w8a8 in QDQ form from the quantization-aware graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from ..errors import BadInput
+from .artifact import Artifact, make_manifest
+from .convert import convert, freeze
+from .lower import lower
+from .onnx_writer import write_onnx
+from .tflite import describe, quantized_part
+
+
+def export_onnx(
+    model: keras.Model,
+    *,
+    precision: str | None = None,
+    calibration: Any = None,
+    name: str | None = None,
+    **manifest: Any,
+) -> Artifact:
+    """Export `model` to a .onnx file in memory.
+
+    precision: "float32", "w8a8-ptq" (needs `calibration`) or "w8a8-qat" (the default for a model from `prepare_qat`).
+    Further keywords go to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
+    """
+    layer, precision = quantized_part(model, precision, calibration)
+    if layer is None and precision != "float32":
+        raise BadInput(f"precision={precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat")
+    if layer is None:
+        data = convert(freeze(model), "onnx")
+        inputs = [{"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype} for leaf in model.inputs]
+        facts: dict[str, Any] = {"inputs": inputs, "outputs": [], "layers": []}
+    else:
+        program = lower(layer, model.name)
+        data = write_onnx(program)
+        facts = describe(program)
+    known = {"name": name or f"{model.name}-{precision}", "format": "onnx", "precision": precision, **facts, **manifest}
+    return Artifact(data, make_manifest(data, model, **known))

@@ -1,0 +1,336 @@
+"""Writes a `Program` as ONNX in QDQ form: float operators between QuantizeLinear and DequantizeLinear.
+
+The integers, scales and zero points are those of the program, so an ONNX file and a TFLite file of one model hold the same
+quantization. ONNX convolutions want channels first: a tensor is kept in either layout and transposed only where its reader
+needs the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from .lower import Array, Operator, Program
+
+OPSET = 18
+LAST, FIRST = "channels_last", "channels_first"
+_TO_FIRST, _TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+
+
+def write_onnx(program: Program) -> bytes:
+    """Return the program as the bytes of a checked .onnx file."""
+    return _Writer(program).run()
+
+
+class _Writer:
+    def __init__(self, program: Program):
+        self.program = program
+        self.nodes: list[Any] = []
+        self.initializers: dict[str, Any] = {}
+        self.names: dict[tuple[Array, str], str] = {}
+        self.taken: dict[str, int] = {}
+
+    def run(self) -> bytes:
+        for array in self.program.inputs:
+            self.names[array, LAST] = self.unique(array.name)
+        inputs = [_value(self.names[array, LAST], array) for array in self.program.inputs]
+        for one in self.program.operators:
+            WRITE[one.name](self, one)
+        outputs = []
+        for array in self.program.outputs:
+            self.nodes.append(helper.make_node("Identity", [self.read(array)], [array.name]))
+            outputs.append(_value(array.name, array))
+        graph = helper.make_graph(self.nodes, self.program.name, inputs, outputs, list(self.initializers.values()))
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgewright", ir_version=9)  # fmt: skip
+        onnx.checker.check_model(model, full_check=True)
+        return model.SerializeToString(deterministic=True)
+
+    def unique(self, name: str) -> str:
+        name = name.replace(":", "_")
+        self.taken[name] = self.taken.get(name, 0) + 1
+        return name if self.taken[name] == 1 else f"{name}__{self.taken[name]}"
+
+    def constant(self, name: str, values: np.ndarray) -> str:
+        name = self.unique(name)
+        self.initializers[name] = numpy_helper.from_array(np.array(values, order="C"), name)
+        return name
+
+    def node(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        output = self.unique(name)
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def read(self, array: Array, layout: str = LAST) -> str:
+        """Return the name of the real values of `array` in `layout`."""
+        if (array, layout) not in self.names:
+            if array.data is not None:
+                self.names[array, layout] = self.read_constant(array, array.data, layout)
+            else:
+                other = FIRST if layout == LAST else LAST
+                order = _TO_FIRST if layout == FIRST else _TO_LAST
+                source = self.names[array, other]
+                self.names[array, layout] = self.node("Transpose", [source], f"{array.name}_{layout}", perm=order)
+        return self.names[array, layout]
+
+    def read_constant(self, array: Array, values: np.ndarray, layout: str = LAST) -> str:
+        if layout == FIRST and values.ndim and values.shape != (1,):
+            values = values.reshape((1,) * (4 - values.ndim) + values.shape).transpose(_TO_FIRST)
+        return self.dequantized(array, values, symmetric=False)
+
+    def dequantized(self, array: Array, values: np.ndarray, symmetric: bool = True, axis: int = 0) -> str:
+        """Store a constant's integers and return the name of their real values."""
+        if array.scale is None:
+            return self.constant(array.name, values)
+        per_channel = len(array.scale) > 1
+        scale = array.scale if per_channel else array.scale[0]
+        if symmetric:
+            stored, zero = self.constant(array.name, values), np.zeros(scale.shape, values.dtype)
+        else:
+            stored, zero = self.constant(array.name, _unsigned(values)), _unsigned(array.zero_point)
+        parameters = [self.constant(f"{array.name}.scale", scale), self.constant(f"{array.name}.zero_point", zero)]
+        return self.node("DequantizeLinear", [stored, *parameters], f"{array.name}.dequantized", **({"axis": axis} if per_channel else {}))  # fmt: skip
+
+    def write(self, array: Array, source: str, layout: str = LAST) -> None:
+        """Record `source` as the values of `array`, rounded to its scale if it has one."""
+        if array.scale is not None:
+            scale = self.constant(f"{array.name}.scale", array.scale[0])
+            zero = self.constant(f"{array.name}.zero_point", _unsigned(array.zero_point))
+            rounded = self.node("QuantizeLinear", [source, scale, zero], f"{array.name}.quantized")
+            source = self.node("DequantizeLinear", [rounded, scale, zero], f"{array.name}.dequantized")
+        self.names[array, layout] = source
+
+    def layout_of(self, arrays: list[Array]) -> str:
+        """Return channels first if that saves transposes: every 4-D activation is at hand in it."""
+        varying = [array for array in arrays if array.data is None]
+        is_first = all(len(array.shape) == 4 and (array, FIRST) in self.names for array in varying)
+        return FIRST if varying and is_first else LAST
+
+    def activate(self, one: Operator, source: str) -> str:
+        activation = one.options.get("activation")
+        if activation == "RELU":
+            return self.node("Relu", [source], f"{one.outputs[0].name}.relu")
+        if activation == "RELU6":
+            return self.clip(source, 6.0, one.outputs[0].name)
+        return source
+
+    def clip(self, source: str, high: float, name: str) -> str:
+        limits = [self.constant(f"{name}.{end}", np.float32(value)) for end, value in (("low", 0.0), ("high", high))]
+        return self.node("Clip", [source, *limits], f"{name}.clip")
+
+    def reshape(self, source: str, shape: tuple[int, ...], name: str) -> str:
+        return self.node("Reshape", [source, self.constant(f"{name}.shape", np.array(shape, np.int64))], name)
+
+
+def _unsigned(integers: Any) -> np.ndarray:
+    """Shift int8 to uint8: on x86 ONNX Runtime has integer kernels for unsigned activations with signed weights only."""
+    return (np.asarray(integers, np.int16) + 128).astype(np.uint8)
+
+
+def _value(name: str, array: Array) -> Any:
+    kinds = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "int8": TensorProto.INT8}
+    # int8 borders keep real values outside: the Q/DQ pair next to them holds the scale
+    kind = TensorProto.FLOAT if array.dtype == "int8" else kinds[array.dtype]
+    return helper.make_tensor_value_info(name, kind, array.shape)
+
+
+def _convolution(self: _Writer, one: Operator) -> None:
+    data, kernel, bias = one.inputs
+    depthwise = one.name == "DEPTHWISE_CONV_2D"
+    order = (3, 0, 1, 2) if depthwise else (0, 3, 1, 2)  # to (out, in / groups, height, width)
+    inputs = [
+        self.read(data, FIRST),
+        self.dequantized(kernel, kernel.data.transpose(order)),
+        self.dequantized(bias, bias.data),
+    ]
+    height, width = (kernel.shape[1], kernel.shape[2])
+    result = self.node(
+        "Conv",
+        inputs,
+        f"{one.outputs[0].name}.conv",
+        strides=one.options["strides"],
+        dilations=one.options["dilation"],
+        kernel_shape=(height, width),
+        group=data.shape[-1] if depthwise else 1,
+        auto_pad="SAME_UPPER" if one.options["padding"] == "same" else "VALID",
+    )
+    self.write(one.outputs[0], self.activate(one, result), FIRST)
+
+
+def _pool(self: _Writer, one: Operator) -> None:
+    kind, extra = ("MaxPool", {}) if one.name == "MAX_POOL_2D" else ("AveragePool", {"count_include_pad": 0})
+    result = self.node(
+        kind,
+        [self.read(one.inputs[0], FIRST)],
+        f"{one.outputs[0].name}.pool",
+        kernel_shape=one.options["pool_size"],
+        strides=one.options["strides"],
+        auto_pad="SAME_UPPER" if one.options["padding"] == "same" else "VALID",
+        **extra,
+    )
+    self.write(one.outputs[0], result, FIRST)
+
+
+def _fully_connected(self: _Writer, one: Operator) -> None:
+    """Gemm takes matrices: leading axes are folded into the rows and unfolded after, at the scale they have."""
+    data, kernel, bias = one.inputs
+    out = one.outputs[0]
+    source = self.read(data)
+    rows = int(np.prod(data.shape[:-1]))
+    if len(data.shape) != 2:
+        flat = Array(f"{data.name}.rows", (rows, data.shape[-1]), data.dtype, data.scale, data.zero_point)
+        self.write(flat, self.reshape(source, flat.shape, flat.name))
+        source = self.read(flat)
+    inputs = [source, self.dequantized(kernel, kernel.data), self.dequantized(bias, bias.data)]
+    result = self.activate(one, self.node("Gemm", inputs, f"{out.name}.gemm", transB=1))
+    if len(out.shape) != 2:
+        flat = Array(f"{out.name}.rows", (rows, out.shape[-1]), out.dtype, out.scale, out.zero_point)
+        self.write(flat, result)
+        result = self.reshape(self.read(flat), out.shape, f"{out.name}.unfolded")
+    self.write(out, result)
+
+
+def _elementwise(kind: str) -> Callable[[_Writer, Operator], None]:
+    def write(self: _Writer, one: Operator) -> None:
+        layout = self.layout_of(one.inputs)
+        result = self.node(kind, [self.read(array, layout) for array in one.inputs], f"{one.outputs[0].name}.{kind.lower()}")  # fmt: skip
+        self.write(one.outputs[0], self.activate(one, result), layout)
+
+    return write
+
+
+def _softmax(self: _Writer, one: Operator) -> None:
+    self.write(
+        one.outputs[0], self.node("Softmax", [self.read(one.inputs[0])], f"{one.outputs[0].name}.softmax", axis=-1)
+    )
+
+
+def _rsqrt(self: _Writer, one: Operator) -> None:
+    root = self.node("Sqrt", [self.read(one.inputs[0])], f"{one.outputs[0].name}.sqrt")
+    self.write(one.outputs[0], self.node("Reciprocal", [root], f"{one.outputs[0].name}.reciprocal"))
+
+
+def _relu6(self: _Writer, one: Operator) -> None:
+    layout = self.layout_of(one.inputs)
+    self.write(one.outputs[0], self.clip(self.read(one.inputs[0], layout), 6.0, one.outputs[0].name), layout)
+
+
+def _reduce(kind: str) -> Callable[[_Writer, Operator], None]:
+    def write(self: _Writer, one: Operator) -> None:
+        data, wanted = one.inputs
+        layout = self.layout_of([data])
+        chosen = [_TO_FIRST.index(int(axis)) if layout == FIRST else int(axis) for axis in wanted.data]
+        stays_last = one.options["keepdims"] and layout == FIRST
+        if layout == FIRST and not stays_last and sorted(wanted.data.tolist()) != [1, 2]:
+            layout, chosen = LAST, wanted.data.tolist()  # the remaining axes would come out in another order
+        name = f"{one.outputs[0].name}.{kind.lower()}"
+        axes = self.constant(f"{name}.axes", np.array(chosen, np.int64))
+        result = self.node(kind, [self.read(data, layout), axes], name, keepdims=int(one.options["keepdims"]))
+        self.write(one.outputs[0], result, FIRST if stays_last else LAST)
+
+    return write
+
+
+def _reshape(self: _Writer, one: Operator) -> None:
+    out = one.outputs[0]
+    self.write(out, self.reshape(self.read(one.inputs[0]), out.shape, f"{out.name}.reshape"))
+
+
+def _transpose(self: _Writer, one: Operator) -> None:
+    order = one.inputs[1].data.tolist()
+    self.write(one.outputs[0], self.node("Transpose", [self.read(one.inputs[0])], f"{one.outputs[0].name}.transpose", perm=order))  # fmt: skip
+
+
+def _concatenation(self: _Writer, one: Operator) -> None:
+    layout = self.layout_of(one.inputs)
+    axis = _TO_FIRST.index(one.options["axis"]) if layout == FIRST else one.options["axis"]
+    result = self.node("Concat", [self.read(array, layout) for array in one.inputs], f"{one.outputs[0].name}.concat", axis=axis)  # fmt: skip
+    self.write(one.outputs[0], result, layout)
+
+
+def _split(self: _Writer, one: Operator) -> None:
+    axis, data = one.inputs
+    names = [self.unique(f"{array.name}.split") for array in one.outputs]
+    self.nodes.append(helper.make_node("Split", [self.read(data)], names, name=names[0], axis=int(axis.data), num_outputs=len(names)))  # fmt: skip
+    for array, name in zip(one.outputs, names, strict=True):
+        self.write(array, name)
+
+
+def _unpack(self: _Writer, one: Operator) -> None:
+    for index, array in enumerate(one.outputs):
+        place = self.constant(f"{array.name}.index", np.array(index, np.int64))
+        self.write(array, self.node("Gather", [self.read(one.inputs[0]), place], f"{array.name}.gather", axis=one.options["axis"]))  # fmt: skip
+
+
+def _pack(self: _Writer, one: Operator) -> None:
+    axis = one.options["axis"]
+    widened = []
+    for array in one.inputs:
+        axes = self.constant(f"{array.name}.axes", np.array([axis], np.int64))
+        widened.append(self.node("Unsqueeze", [self.read(array), axes], f"{array.name}.unsqueezed"))
+    self.write(one.outputs[0], self.node("Concat", widened, f"{one.outputs[0].name}.concat", axis=axis))
+
+
+def _gather(self: _Writer, one: Operator) -> None:
+    table, indices = one.inputs
+    result = self.node("Gather", [self.read(table), self.read(indices)], f"{one.outputs[0].name}.gather", axis=one.options["axis"])  # fmt: skip
+    self.write(one.outputs[0], result)
+
+
+def _strided_slice(self: _Writer, one: Operator) -> None:
+    data, begin, end, strides = one.inputs
+    name = one.outputs[0].name
+    parts = [begin.data, end.data, np.arange(len(begin.data)), strides.data]
+    inputs = [self.constant(f"{name}.slice_{i}", part.astype(np.int64)) for i, part in enumerate(parts)]
+    result = self.node("Slice", [self.read(data), *inputs], f"{name}.slice")
+    self.write(one.outputs[0], self.reshape(result, one.outputs[0].shape, f"{name}.squeezed"))
+
+
+def _pad(self: _Writer, one: Operator) -> None:
+    data, pads = one.inputs
+    amounts = self.constant(f"{one.outputs[0].name}.pads", pads.data.T.reshape(-1).astype(np.int64))
+    self.write(one.outputs[0], self.node("Pad", [self.read(data), amounts], f"{one.outputs[0].name}.pad"))
+
+
+def _border(self: _Writer, one: Operator) -> None:
+    """Cross between float and integers, or between two scales: the values go on, `write` rounds them."""
+    source, target = one.inputs[0], one.outputs[0]
+    layout = self.layout_of([source])
+    self.write(target, self.read(source, layout), layout)
+
+
+WRITE: dict[str, Callable[[_Writer, Operator], None]] = {
+    "QUANTIZE": _border,
+    "DEQUANTIZE": _border,
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _convolution,
+    "MAX_POOL_2D": _pool,
+    "AVERAGE_POOL_2D": _pool,
+    "FULLY_CONNECTED": _fully_connected,
+    "BATCH_MATMUL": _elementwise("MatMul"),
+    "ADD": _elementwise("Add"),
+    "SUB": _elementwise("Sub"),
+    "MUL": _elementwise("Mul"),
+    "MAXIMUM": _elementwise("Max"),
+    "MINIMUM": _elementwise("Min"),
+    "RELU": _elementwise("Relu"),
+    "RELU6": _relu6,
+    "LOGISTIC": _elementwise("Sigmoid"),
+    "TANH": _elementwise("Tanh"),
+    "SOFTMAX": _softmax,
+    "RSQRT": _rsqrt,
+    "MEAN": _reduce("ReduceMean"),
+    "SUM": _reduce("ReduceSum"),
+    "RESHAPE": _reshape,
+    "TRANSPOSE": _transpose,
+    "CONCATENATION": _concatenation,
+    "SPLIT": _split,
+    "UNPACK": _unpack,
+    "PACK": _pack,
+    "GATHER": _gather,
+    "STRIDED_SLICE": _strided_slice,
+    "PAD": _pad,
+}
