@@ -1,0 +1,757 @@
+"""The one file that goes to a device: it runs model files there and streams what it measured as JSON lines.
+
+Needs Python 3.8, NumPy and a runtime (ai_edge_litert, tflite_runtime or onnxruntime), nothing else of Edgewright:
+
+    python agent.py job.json
+
+job: {"mode": "inspect" | "accuracy" | "latency", "models": [{"path", "sha256", "runtime", "threads", "stateful"}],
+"inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s", "memory_bytes"} and what the mode itself reads.
+Standard output carries the lines, standard error is free text. The last line is `done`, or `rejected` where the
+runtime refuses the model. A model may also kill or hang this process: whoever started it sees that.
+"""
+
+# ruff: noqa: B905 (zip has no `strict` before Python 3.10)
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import hashlib
+import importlib
+import json
+import os
+import platform
+import re
+import signal
+import sys
+import time
+from importlib import metadata
+
+import numpy as np
+
+RUNTIMES = {  # name in a job: (module, distribution, adapter below)
+    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert", "LiteRT"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime", "LiteRT"),
+    "onnxruntime": ("onnxruntime", "onnxruntime", "OnnxRuntime"),
+}
+FEEDS = 16  # samples that the timed loop cycles through
+PEAK_AFTER = 3  # inferences after which a runtime has allocated all it will
+SETTLE = 3  # untimed inferences at the start of a block: the model before it has taken the caches
+
+
+class Rejected(Exception):
+    """The runtime, or this device, cannot run the model."""
+
+
+# ---- Model files behind one small interface: inputs, outputs, set, invoke, get, reset, inspect
+
+
+class LiteRT:
+    """A .tflite file in the LiteRT or tflite-runtime interpreter, with its default delegates."""
+
+    def __init__(self, module, path, threads):
+        self._module, self._path = module, path
+        self._interpreter = module.Interpreter(model_path=path, num_threads=threads)
+        self._allocate()
+        self.invoke = self._interpreter.invoke
+        self.reset = self._interpreter.reset_all_variables
+
+    def _allocate(self):
+        self._interpreter.allocate_tensors()
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self.inputs, self.outputs = [_tensor(each) for each in inputs], [_tensor(each) for each in outputs]
+        self._inputs, self._outputs = [each["index"] for each in inputs], [each["index"] for each in outputs]
+
+    def resize(self, shapes):
+        """Give inputs of unknown size their shape, and allocate once more."""
+        for index, shape in zip(self._inputs, shapes):
+            self._interpreter.resize_tensor_input(index, shape, strict=True)
+        self._allocate()
+
+    def set(self, arrays):
+        for index, array in zip(self._inputs, arrays):
+            self._interpreter.set_tensor(index, array)
+
+    def feeds(self, samples):
+        """Return `feed(i)`, which places sample i (modulo their number) as cheaply as the runtime allows."""
+        set_tensor = self._interpreter.set_tensor
+        calls = [list(zip(self._inputs, arrays)) for arrays in samples]
+
+        def feed(i):
+            for index, array in calls[i % len(calls)]:
+                set_tensor(index, array)
+
+        return feed
+
+    def get(self, index):
+        return self._interpreter.get_tensor(self._outputs[index])
+
+    def inspect(self):
+        """Read the graph as the file has it, so without the delegates that swallow operators."""
+        plain = self._module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        interpreter = self._module.Interpreter(model_path=self._path, experimental_op_resolver_type=plain)
+        interpreter.allocate_tensors()
+        operators = interpreter._get_ops_details()
+        tensors = {int(details["index"]): details for details in interpreter.get_tensor_details()}
+        computed = {int(index) for operator in operators for index in operator["outputs"]}
+        computed.update(int(details["index"]) for details in interpreter.get_input_details())
+        layers = [_tflite_layer(interpreter, operator, tensors, computed) for operator in operators]
+        return {
+            "layers": layers,
+            "stateful": any(re.search("LSTM|RNN|SVDF|VAR_HANDLE|READ_VARIABLE", layer["op"]) for layer in layers),
+            "partitions": len(self._interpreter._get_ops_details()) - len(operators),
+        }
+
+
+def _tensor(details):
+    scales = details["quantization_parameters"]["scales"]
+    zero_points = details["quantization_parameters"]["zero_points"]
+    return {
+        "name": details["name"],
+        "shape": [int(size) for size in details["shape"]],
+        "free": [int(size) < 0 for size in details.get("shape_signature", details["shape"])],
+        "dtype": np.dtype(details["dtype"]).name,
+        "scale": float(scales[0]) if len(scales) else None,
+        "zero_point": int(zero_points[0]) if len(zero_points) else None,
+    }
+
+
+def _tflite_layer(interpreter, operator, tensors, computed):
+    """Say what an operator computes in: an operator with any float result is a float operator."""
+    outputs = [tensors[int(index)] for index in operator["outputs"] if int(index) in tensors]
+    constants = [int(index) for index in operator["inputs"] if int(index) in tensors and int(index) not in computed]
+    results = [np.dtype(details["dtype"]) for details in outputs]
+    weights = max(constants, key=lambda index: np.prod(tensors[index]["shape"]), default=None)
+    weights = tensors[weights] if weights is not None and len(tensors[weights]["shape"]) > 1 else None
+    conversion = operator["op_name"] in ("QUANTIZE", "DEQUANTIZE")
+    floating = any(dtype.kind == "f" for dtype in results)
+    quantized = any(len(details["quantization_parameters"]["scales"]) for details in outputs)
+    dtype = results[0].name if results else "none"
+    if floating and not conversion and weights is not None and np.dtype(weights["dtype"]).kind != "f":
+        dtype += f" ({np.dtype(weights['dtype']).name} weights)"
+    return {
+        "name": outputs[0]["name"] if outputs else "",
+        "op": operator["op_name"],
+        "dtype": dtype,
+        "kind": "conversion" if conversion else "float" if floating else "quantized" if quantized else "index",
+        "sparsity": None if weights is None else _zeros(interpreter.get_tensor(weights["index"])),
+    }
+
+
+def _zeros(values):
+    return float(np.mean(values == 0)) if values.size else None
+
+
+class OnnxRuntime:
+    """An .onnx file in ONNX Runtime on the CPU, its inputs and outputs bound so that `invoke` is inference alone."""
+
+    def __init__(self, module, path, threads):
+        self._module, self._path = module, path
+        options = module.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Idle threads of one model must not burn the core while the next model is timed.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._session = module.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._binding = self._session.io_binding()
+        self.inputs = [_onnx_tensor(value) for value in self._session.get_inputs()]
+        self.outputs = [_onnx_tensor(value) for value in self._session.get_outputs()]
+        self._values = []
+
+    def reset(self):
+        """ONNX files carry no state between inferences: state is an input and an output of the graph."""
+
+    def resize(self, shapes):
+        for tensor, shape in zip(self.inputs, shapes):
+            tensor["shape"] = list(shape)
+
+    def set(self, arrays):
+        if not self._values:
+            self._bind(arrays)
+        for value, array in zip(self._values, arrays):
+            value.update_inplace(array)
+
+    def _bind(self, arrays):
+        self._values = [self._module.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+        for tensor, value in zip(self.inputs, self._values):
+            self._binding.bind_ortvalue_input(tensor["name"], value)
+        for tensor in self.outputs:
+            self._binding.bind_output(tensor["name"], "cpu")
+
+    def feeds(self, samples):
+        self.set(samples[0])
+        calls = [list(zip([value.update_inplace for value in self._values], arrays)) for arrays in samples]
+
+        def feed(i):
+            for update, array in calls[i % len(calls)]:
+                update(array)
+
+        return feed
+
+    def invoke(self):
+        self._session.run_with_iobinding(self._binding)
+
+    def get(self, index):
+        return self._binding.get_outputs()[index].numpy()
+
+    def inspect(self):
+        """Read the graph with the `onnx` package; a device without it reports no operators."""
+        try:
+            onnx = importlib.import_module("onnx")
+        except ImportError:
+            return {"layers": [], "stateful": False, "partitions": None}
+        graph = onnx.load(self._path, load_external_data=False).graph
+        if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in graph.initializer):
+            raise Rejected("the file keeps weights outside itself; save it as one file")
+        return {"layers": OnnxGraph(onnx, graph).layers(), "stateful": False, "partitions": None}
+
+
+ONNX_DTYPES = {"float": "float32", "double": "float64"}
+
+
+def _onnx_tensor(value):
+    dtype = value.type[len("tensor(") : -1]
+    free = [not isinstance(size, int) for size in value.shape]
+    return {
+        "name": value.name,
+        "shape": [1 if unknown else size for size, unknown in zip(value.shape, free)],
+        "free": free,
+        "dtype": ONNX_DTYPES.get(dtype, dtype),
+        "scale": None,
+        "zero_point": None,
+    }
+
+
+class OnnxGraph:
+    """Which operators of a QDQ graph the runtime can fold into integer kernels.
+
+    An operator is quantized where its data comes from DequantizeLinear and its results go to QuantizeLinear; a
+    Relu or Clip between the operator and that QuantizeLinear belongs to the operator, as the runtime fuses it.
+    """
+
+    CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
+    FUSED = ("Relu", "Clip")
+
+    def __init__(self, onnx, graph):
+        self._onnx, self._graph = onnx, graph
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._producer = {name: node for node in graph.node for name in node.output}
+        self._consumers = {}
+        for node in graph.node:
+            for name in node.input:
+                self._consumers.setdefault(name, []).append(node)
+
+    def layers(self):
+        return [self._layer(node) for node in self._graph.node]
+
+    def _layer(self, node):
+        weights = self._weights(node)
+        if node.op_type in self.CONVERSIONS:
+            kind = "conversion"
+        elif node.op_type.startswith("QLinear") or node.op_type.endswith("Integer"):
+            kind = "quantized"
+        elif self._indexes(node):
+            kind = "index"
+        else:
+            sources = [name for name in node.input if self._is_data(name)]
+            integer = sources and all(self._from_integer(name) for name in sources)
+            kind = "quantized" if integer and all(self._to_integer(name) for name in node.output) else "float"
+        values = None if weights is None else self._onnx.numpy_helper.to_array(weights)
+        return {
+            "name": node.name or node.output[0],
+            "op": node.op_type,
+            "dtype": {"float": "float32", "index": "int64"}.get(kind, "int8"),
+            "kind": kind,
+            "sparsity": None if values is None else _zeros(values),
+        }
+
+    def _is_data(self, name):
+        """Leave out absent inputs and integer constants such as shapes and axes."""
+        constant = self._constants.get(name)
+        return name != "" and (constant is None or constant.data_type in self._floats())
+
+    def _floats(self):
+        types = self._onnx.TensorProto
+        return (types.FLOAT, types.FLOAT16, types.DOUBLE)
+
+    def _indexes(self, node):
+        """True for constants and for arithmetic on shapes, which have no numeric format to speak of."""
+        if node.op_type in ("Constant", "Shape", "ConstantOfShape"):
+            return True
+        sources = [name for name in node.input if name in self._producer or self._is_data(name)]
+        return bool(sources) and all(name in self._producer and self._indexes(self._producer[name]) for name in sources)
+
+    def _from_integer(self, name):
+        node = self._producer.get(name)
+        if node is None:
+            return False
+        if node.op_type in ("DequantizeLinear", "Constant", "Shape"):
+            return True
+        fused = [user for user in self._consumers.get(name, []) if user.op_type in self.FUSED]
+        return bool(fused) and all(self._from_integer(source) for source in node.input if self._is_data(source))
+
+    def _to_integer(self, name):
+        users = self._consumers.get(name, [])
+        return bool(users) and all(
+            user.op_type == "QuantizeLinear" or (user.op_type in self.FUSED and self._to_integer(user.output[0]))
+            for user in users
+        )
+
+    def _weights(self, node):
+        """Return the largest constant of at least two dimensions, looking through its DequantizeLinear."""
+        if node.op_type in self.CONVERSIONS:
+            return None
+        found = []
+        for name in node.input:
+            source = self._producer.get(name)
+            if source is not None and source.op_type == "DequantizeLinear":
+                name = source.input[0]
+            tensor = self._constants.get(name)
+            if tensor is not None and len(tensor.dims) > 1:
+                found.append(tensor)
+        return max(found, key=lambda tensor: np.prod(tensor.dims), default=None)
+
+
+# ---- The three modes
+
+
+def inspect(job, say):
+    """Report operators, number formats, inputs and outputs of one model."""
+    model = load(job["models"][0])
+    with refusing():
+        found = model.inspect()
+        kinds = [layer.pop("kind") for layer in found["layers"]]
+        say(
+            "model",
+            inputs=model.inputs,
+            outputs=model.outputs,
+            quantized_ops=kinds.count("quantized") if kinds else None,
+            float_ops=kinds.count("float") if kinds else None,
+            **found,
+        )
+
+
+def accuracy(job, say):
+    """Run every sample once, batch 1; write the float outputs to `outputs`, an .npy that is whole or absent.
+
+    Also reported: load time, time of the first inference, and the peak of resident memory above what the process
+    held before the file was opened (the runtime's library is not counted, the model and its buffers are).
+    """
+    spec = job["models"][0]
+    runtime_module(spec["runtime"])
+    before = start_peak()
+    started = time.perf_counter_ns()
+    model = load(spec)
+    load_us = microseconds_since(started)
+    samples = Samples(job["inputs"], model)
+    if not len(samples):
+        raise Unavailable("there are no samples to run")
+    output = job.get("output", 0)
+    first, first_us = run_once(model, samples[0], output, spec.get("stateful"))
+    for i in range(1, min(PEAK_AFTER, len(samples))):
+        run_once(model, samples[i], output, spec.get("stateful"))
+    peak = peak_bytes()
+    target = job["outputs"]
+    shape = (len(samples), *first.shape)
+    values = np.lib.format.open_memmap(target + ".part", mode="w+", dtype=first.dtype, shape=shape)
+    said = time.monotonic()
+    for i in range(len(samples)):
+        values[i], _ = run_once(model, samples[i], output, spec.get("stateful"))
+        if time.monotonic() - said > 0.5:
+            said = time.monotonic()
+            say("progress", done=i + 1, total=len(samples))
+    values.flush()
+    os.replace(target + ".part", target)
+    say(
+        "accuracy",
+        n=len(samples),
+        load_us=load_us,
+        first_us=first_us,
+        peak_ram_bytes=None if peak is None or before is None else max(0, peak - before),
+    )
+
+
+def run_once(model, sample, output, stateful):
+    """Run one sample from a fresh state. Returns (the float output without its batch of 1, microseconds)."""
+    with refusing():
+        if stateful:
+            model.reset()
+        model.set(sample)
+        started = time.perf_counter_ns()
+        model.invoke()
+        elapsed = microseconds_since(started)
+        return unbatched(dequantize(model.get(output), model.outputs[output])), elapsed
+
+
+def latency(job, say):
+    """Time several models in turns, in blocks of many inferences, each round in a new random order.
+
+    Reads `cores` (list to run on, or null), `block_us`, `min_rounds`, `max_rounds`, `max_seconds`, `seed`, and for an
+    early end `pairs` [[candidate, baseline], ...] and `precision`: stop once the interval of every pair's speed-up is
+    that narrow (relative half width).
+    """
+    pinned = pin(job.get("cores"))
+    timed = []
+    for index, spec in enumerate(job["models"]):
+        say("load", model=index)
+        model = load(spec)
+        samples = Samples(job["inputs"], model)
+        feeds = [samples[i] for i in range(min(FEEDS, len(samples)))]
+        timed.append(Timed(model, feeds, bool(spec.get("stateful"))))
+    for index, model in enumerate(timed):
+        with refusing():
+            stable = model.warm_up(job.get("warmup_us", 100_000))
+        model.size_block(job["block_us"])
+        say("warm", model=index, stable=stable, block=model.count)
+    say("rounds", pinned=pinned, **telemetry(pinned))
+    random = np.random.default_rng(job.get("seed", 0))
+    medians = []
+    gc.disable()
+    begun = time.monotonic()
+    for number in range(job["max_rounds"]):
+        row = np.zeros(len(timed))
+        for index in random.permutation(len(timed)).tolist():
+            switches = involuntary_switches()
+            with refusing():
+                nanoseconds = timed[index].block()
+            row[index] = np.median(nanoseconds)
+            say(
+                "block",
+                model=index,
+                round=number,
+                t=round(time.monotonic() - begun, 4),
+                switches=involuntary_switches() - switches,
+                us=[value / 1000 for value in nanoseconds],
+            )
+        medians.append(row)
+        done = number + 1
+        if done % 10 == 0:
+            say("telemetry", t=round(time.monotonic() - begun, 4), **telemetry(pinned))
+        if done >= job["min_rounds"] and done % 10 == 0 and precise(np.array(medians), job, random):
+            break
+        if time.monotonic() - begun > job["max_seconds"] and done >= min(10, job["min_rounds"]):
+            break
+    gc.enable()
+    say("telemetry", t=round(time.monotonic() - begun, 4), peak_ram_bytes=peak_bytes(), **telemetry(pinned))
+
+
+MODES = {"inspect": inspect, "accuracy": accuracy, "latency": latency}
+
+
+class Timed:
+    """A loaded model with what it takes to time it."""
+
+    def __init__(self, model, feeds, stateful):
+        self._invoke = model.invoke
+        self._feed = model.feeds(feeds)
+        if stateful:
+            place, reset = self._feed, model.reset
+
+            def feed(i):
+                reset()
+                place(i)
+
+            self._feed = feed
+        self.count = 1
+        self._typical_ns = None
+
+    def warm_up(self, window_us, tolerance=0.03, windows=10):
+        """Run windows until the medians of two in a row agree within `tolerance`; return whether they ever did."""
+        previous = None
+        for _ in range(windows):
+            times = []
+            started = time.perf_counter_ns()
+            while not times or microseconds_since(started) < window_us:
+                times += run_timed(self._feed, self._invoke, 1 if not times else 8)
+            self._typical_ns = float(np.median(times))
+            if previous and abs(self._typical_ns / previous - 1) < tolerance:
+                return True
+            previous = self._typical_ns
+        return False
+
+    def size_block(self, block_us):
+        self.count = int(min(500, max(5, round(1000 * block_us / self._typical_ns))))
+
+    def block(self):
+        """Return the nanoseconds of each inference of one block."""
+        run_timed(self._feed, self._invoke, min(SETTLE, self.count))
+        return run_timed(self._feed, self._invoke, self.count)
+
+
+def run_timed(feed, invoke, count):
+    """Time `count` inferences one by one, in nanoseconds; placing the sample is not timed."""
+    clock = time.perf_counter_ns
+    times = [0] * count
+    for i in range(count):
+        feed(i)
+        started = clock()
+        invoke()
+        times[i] = clock() - started
+    return times
+
+
+def precise(medians, job, random):
+    """True when the interval of every pair's speed-up is narrow enough. medians: (rounds, models) in ns."""
+    if not job.get("precision"):
+        return False
+    for candidate, baseline in job.get("pairs", []):
+        ratios = medians[:, baseline] / medians[:, candidate]
+        resampled = np.median(ratios[random.integers(0, len(ratios), (400, len(ratios)))], axis=1)
+        low, high = np.percentile(resampled, [2.5, 97.5])
+        if (high - low) / 2 > job["precision"] * np.median(ratios):
+            return False
+    return True
+
+
+# ---- Samples in, float values out
+
+
+class Samples:
+    """The samples as a model wants them: one at a time with a leading batch of 1, quantized where its inputs are."""
+
+    def __init__(self, paths, model):
+        arrays = {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()}
+        self._arrays = [_matching(arrays, tensor["name"]) for tensor in model.inputs]
+        if len(self._arrays) != len(arrays):
+            raise Rejected(f"the model has {len(self._arrays)} inputs, the samples {len(arrays)}")
+        self._fit(model)
+        self._tensors = model.inputs
+
+    def _fit(self, model):
+        """Check shapes; where the file leaves a size open, settle it."""
+        shapes = [(1, *array.shape[1:]) for array in self._arrays]
+        resize = False
+        for tensor, shape in zip(model.inputs, shapes):
+            wanted = tensor["shape"]
+            fits = len(wanted) == len(shape) and all(
+                free or size == given for size, given, free in zip(wanted, shape, tensor["free"])
+            )
+            if not fits:
+                raise Rejected(f"input {tensor['name']!r} takes shape {wanted}, a sample has {list(shape)}")
+            resize = resize or list(wanted) != list(shape)
+        if resize:
+            with refusing():
+                model.resize(shapes)
+
+    def __len__(self):
+        return len(self._arrays[0])
+
+    def __getitem__(self, i):
+        return [quantize(array[i : i + 1], tensor) for array, tensor in zip(self._arrays, self._tensors)]
+
+
+def _matching(arrays, name):
+    """Find an input's samples by its name, which converters decorate; a lone array needs no name."""
+    if list(arrays) == [""]:
+        return arrays[""]
+    plain = re.sub(r"^serving_default_|:\d+$", "", name)
+    for candidate in (name, plain):
+        if candidate in arrays:
+            return arrays[candidate]
+    raise Rejected(f"no samples for input {plain!r}; there are samples for {sorted(arrays)}")
+
+
+def quantize(values, tensor):
+    """Turn float samples into what the input tensor holds; other samples only change their integer width."""
+    dtype = np.dtype(tensor["dtype"])
+    if values.dtype.kind == "f" and dtype.kind in "iu":
+        if not tensor["scale"]:
+            raise Rejected(f"input {tensor['name']!r} takes {dtype.name} and gives no scale for float samples")
+        limits = np.iinfo(dtype)
+        steps = np.rint(values / np.float32(tensor["scale"])) + tensor["zero_point"]
+        values = np.clip(steps, limits.min, limits.max)
+    return np.ascontiguousarray(values, dtype)
+
+
+def dequantize(values, tensor):
+    """Return outputs as float32; integers without a scale (labels, tokens) stay as they are."""
+    if tensor["scale"] and values.dtype.kind in "iu":
+        return (values.astype(np.float32) - tensor["zero_point"]) * np.float32(tensor["scale"])
+    return values.astype(np.float32) if values.dtype.kind == "f" else values
+
+
+def unbatched(values):
+    return values[0] if values.ndim and values.shape[0] == 1 else values
+
+
+# ---- Loading, and the limits of this process
+
+
+class refusing:
+    """Whatever a runtime raises here is its refusal of the model: Rejected, with its words."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if error is not None and isinstance(error, Exception) and not isinstance(error, (Rejected, OSError)):
+            words = str(error).strip().splitlines()
+            raise Rejected(f"{kind.__name__}: {words[0] if words else 'no message'}") from error
+        return False
+
+
+def runtime_module(name):
+    try:
+        return importlib.import_module(RUNTIMES[name][0])
+    except ImportError as error:
+        raise Unavailable(f"the device's Python has no {RUNTIMES[name][1]}") from error
+
+
+class Unavailable(Exception):
+    """The device lacks what the job needs: no fault of the model."""
+
+
+def load(spec):
+    module = runtime_module(spec["runtime"])
+    with open(spec["path"], "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    if digest != spec["sha256"]:
+        raise Unavailable("the file on the device is not the one that was sent (sha256 differs)")
+    with refusing():
+        return globals()[RUNTIMES[spec["runtime"]][2]](module, spec["path"], spec["threads"])
+
+
+def confine(job):
+    """Die with the parent, at the time limit even inside native code, and before the memory limit is passed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if job.get("parent") and os.getppid() != job["parent"]:
+            sys.exit("the process that started this job is gone")
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, job["time_limit_s"])
+    if os.name == "posix":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if job.get("memory_bytes"):
+            resource.setrlimit(resource.RLIMIT_AS, (job["memory_bytes"], job["memory_bytes"]))
+
+
+def pin(cores):
+    """Keep this process, and the threads a runtime will start, on `cores`; return where it runs or None."""
+    if cores is None or not hasattr(os, "sched_setaffinity"):
+        return None
+    os.sched_setaffinity(0, cores)
+    return sorted(os.sched_getaffinity(0))
+
+
+# ---- What the device says about itself
+
+
+def environment(job):
+    """Describe the device: system, processor, versions of the runtimes the job uses."""
+    packages = {"numpy": np.__version__}
+    for spec in job["models"]:
+        distribution = RUNTIMES[spec["runtime"]][1]
+        try:
+            packages[distribution] = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            packages[distribution] = "absent"
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": packages,
+    }
+
+
+def _cpu_name():
+    for path, pattern in (("/proc/cpuinfo", r"model name\s*:\s*(.+)"), ("/proc/device-tree/model", r"([^\x00]+)")):
+        found = re.search(pattern, _read(path) or "")
+        if found:
+            return found.group(1).strip()
+    return platform.processor() or platform.machine()
+
+
+def telemetry(cores):
+    """Read load, and clock, governor and temperature where the system shows them; what it hides is left out."""
+    core = f"/sys/devices/system/cpu/cpu{cores[0] if cores else 0}/cpufreq/"
+    zones = [_read(f"/sys/class/thermal/thermal_zone{zone}/temp") for zone in range(8)]
+    frequency = _read(core + "scaling_cur_freq")
+    found = {
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "mhz": int(frequency) / 1000 if frequency else None,
+        "governor": _read(core + "scaling_governor"),
+        "celsius": max((int(zone) / 1000 for zone in zones if zone), default=None),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:  # absent, or not for us: the caller leaves the value out
+        return None
+
+
+def start_peak():
+    """Start a new peak of resident memory, where the kernel lets us, and return what is resident now, in bytes."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass  # then the peak includes what importing the runtime took: higher, never lower
+    return _resident("VmRSS")
+
+
+def peak_bytes():
+    """Peak of resident memory. Not ru_maxrss where /proc has it: that one inherits the parent's across exec."""
+    return _resident("VmHWM")
+
+
+def _resident(field):
+    found = re.search(field + r":\s*(\d+) kB", _read("/proc/self/status") or "")
+    if found:
+        return 1024 * int(found.group(1))
+    if os.name != "posix":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def involuntary_switches():
+    if os.name != "posix":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def microseconds_since(started_ns):
+    return (time.perf_counter_ns() - started_ns) / 1000
+
+
+def lines():
+    """Return `say(event, **fields)`; what native code prints to standard output goes to standard error instead."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(event, **fields):
+        channel.write(json.dumps(dict(fields, event=event), separators=(",", ":")) + "\n")
+        channel.flush()
+
+    return say
+
+
+def main(path):
+    with open(path, encoding="utf-8") as file:
+        job = json.load(file)
+    confine(job)
+    say = lines()
+    say("start", **environment(job))
+    try:
+        MODES[job["mode"]](job, say)
+        say("done")
+    except Rejected as error:
+        say("rejected", reason=str(error))
+    except (Unavailable, OSError) as error:
+        say("unavailable", reason=str(error))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
