@@ -83,18 +83,23 @@ class LocalSession:
                 start_new_session=True,  # its own process group: we can kill it with its children
             )
             expired = threading.Event()
-            timer = threading.Timer(job["time_limit_s"] + GRACE_S, lambda: (expired.set(), _kill_group(process)))
+
+            def expire() -> None:
+                expired.set()
+                _kill_group(process)
+
+            timer = threading.Timer(job["time_limit_s"] + GRACE_S, expire)
             timer.start()
+            assert process.stdout is not None
             try:
-                assert process.stdout is not None
                 while line := process.stdout.readline(_LINE_BYTES):
                     if line.endswith(b"\n"):  # a process killed in the middle of a line leaves half of one
                         on_line(line.decode())
-                code = process.wait()
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             finally:
                 timer.cancel()
-                _kill_group(process)
-                process.wait()
+                _kill_group(process)  # before its id is given back: the group may hold children still
+                code = process.wait()
                 process.stdout.close()
             stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - 4000))
             return Exit(code=code, timed_out=expired.is_set(), stderr=stderr.read().decode(errors="replace"))

@@ -1,0 +1,390 @@
+"""Measure model files on a device: what they are, what they answer, how long they take, with raw samples kept.
+
+Every file is opened by the agent alone, in a process of its own for operators, outputs and memory. Latency comes from
+one process in which all files take turns in blocks of random order, each baseline a second time under another name:
+that control must come out as fast as itself.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import files as whole
+from ..errors import BadInput, EdgewrightError
+from ..metrics import METRICS
+from ..progress import say
+from .results import MEASURED, Run
+from .transport import Event, Outcome, Session, Transport, connect, run_job
+
+FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
+Inputs = np.ndarray | Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """A model file and what is known of it. name: unique in a run; manifest: empty for a file of unknown make."""
+
+    name: str
+    path: Path
+    format: str
+    precision: str | None = None
+    sparsity: float | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "ModelFile":
+        """Describe the file at `path` by the manifest beside it (path + ".json"), or by its suffix alone.
+
+        Raises: BadInput if the file is absent, of unknown suffix, or not the one its manifest describes.
+        """
+        path = Path(path)
+        if path.suffix not in FORMATS:
+            raise BadInput(f"path={str(path)!r} has the suffix {path.suffix!r}; allowed: {', '.join(FORMATS)}")
+        if not path.is_file():
+            raise BadInput(f"path={str(path)!r} is not a file")
+        beside = path.with_name(path.name + ".json")
+        manifest = json.loads(beside.read_text()) if beside.is_file() else {}
+        if manifest and manifest.get("sha256") != whole.sha256(path):
+            raise BadInput(f"{path} is not the file that {beside.name} describes (sha256 differs); export it again")
+        return cls(
+            name=path.name,
+            path=path,
+            format=FORMATS[path.suffix],
+            precision=manifest.get("precision"),
+            sparsity=manifest.get("sparsity"),
+            manifest=manifest,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """How to measure. Timing ends once every speed-up is known to `precision` (relative half width of its interval).
+
+    threads: of the runtime, and cores held; samples: how many of the given samples to run for the metric, None for
+    all; block_ms: length of a block; max_seconds: of timing; time_limit_s, memory_bytes: of one job on the device.
+    """
+
+    threads: int = 1
+    samples: int | None = None
+    latency: bool = True
+    precision: float | None = 0.01
+    block_ms: float = 10.0
+    min_rounds: int = 30
+    max_rounds: int = 300
+    max_seconds: float = 60.0
+    seed: int = 0
+    time_limit_s: float = 600.0
+    memory_bytes: int | None = None
+    tflite_runtime: str = "litert"
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "block_ms", "max_rounds", "max_seconds", "time_limit_s"):
+            if getattr(self, name) <= 0:
+                raise BadInput(f"{name}={getattr(self, name)!r} must be positive")
+        if not 2 <= self.min_rounds <= self.max_rounds:
+            raise BadInput(f"min_rounds={self.min_rounds!r} must lie between 2 and max_rounds={self.max_rounds!r}")
+        if self.precision is not None and not 0 < self.precision < 1:
+            raise BadInput(f"precision={self.precision!r} must lie between 0 and 1, or be None to run all rounds")
+        if self.samples is not None and self.samples < 2:
+            raise BadInput(f"samples={self.samples!r} must be at least 2, or None for all")
+        if self.tflite_runtime not in ("litert", "tflite-runtime"):
+            raise BadInput(f"tflite_runtime={self.tflite_runtime!r}; allowed: litert, tflite-runtime")
+
+    def runtime(self, format: str) -> str:
+        return {"tflite": self.tflite_runtime, "onnx": "onnxruntime"}[format]
+
+
+def bench(
+    files: Sequence[ModelFile | str | Path],
+    *,
+    baseline: ModelFile | str | Path | Mapping[str, str],
+    inputs: Inputs,
+    targets: np.ndarray | None = None,
+    metric: str | None = None,
+    device: str | Transport = "local",
+    config: BenchConfig = BenchConfig(),
+    model: str = "",
+    data: str = "",
+) -> Run:
+    """Measure `files` and their baselines on `device`.
+
+    baseline: one file for all, the name of one of `files`, or file name -> baseline's name among `files`.
+    inputs: (N, ...) samples, or input name -> samples; targets: (N, ...) as `metric` (a name in `metrics`) wants them.
+    A file that the runtime rejects, or that crashes or hangs it, is part of the result, not an error.
+    Raises: BadInput for arguments that do not fit together.
+    """
+    measured_files, baselines = _roles(files, baseline)
+    _check(inputs, targets, metric)
+    transport = connect(device)
+    run = Run(
+        model=model, data=data, device=transport.name, emulated=transport.emulated, metric=metric, baselines=baselines,
+        artifacts=[], measured={}, config=asdict(config),
+    )  # fmt: skip
+    with transport.session() as session, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        _Bench(run, transport, session, Path(scratch), config).measure(measured_files, inputs, targets)
+    return run
+
+
+def inspect(path: ModelFile | str | Path, *, device: str | Transport = "local", **config: Any) -> Outcome:
+    """Let the device say what a file is: its outcome, with operators, formats, inputs and outputs in event `model`."""
+    file = path if isinstance(path, ModelFile) else ModelFile.read(path)
+    transport = connect(device)
+    with transport.session() as session:
+        order = _Orders(session, BenchConfig(**config))
+        return run_job(session, order.job("inspect", [order.model(file, 0)]))
+
+
+class _Orders:
+    """Writes the jobs of one session."""
+
+    def __init__(self, session: Session, config: BenchConfig):
+        self._session, self._config = session, config
+
+    def model(self, file: ModelFile, index: int) -> dict[str, Any]:
+        """Send a file under a name of our own, and return how a job refers to it."""
+        return {
+            "path": self._session.put(file.path, f"model-{index}.{file.format}"),
+            "sha256": whole.sha256(file.path),
+            "runtime": self._config.runtime(file.format),
+            "threads": self._config.threads,
+        }
+
+    def job(self, mode: str, models: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        config = self._config
+        limits = {"time_limit_s": config.time_limit_s, "memory_bytes": config.memory_bytes, "seed": config.seed}
+        return {"mode": mode, "models": list(models), **limits, **more}
+
+
+class _Bench:
+    """The steps of one benchmark; each fills a part of `run`."""
+
+    def __init__(self, run: Run, transport: Transport, session: Session, scratch: Path, config: BenchConfig):
+        self._run, self._transport, self._session, self._scratch = run, transport, session, scratch
+        self._config, self._orders = config, _Orders(session, config)
+        self._models: dict[str, dict[str, Any]] = {}  # file -> how a job refers to it
+
+    def measure(self, files: Sequence[ModelFile], inputs: Inputs, targets: np.ndarray | None) -> None:
+        limit = self._config.samples
+        named = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
+        sent = self._send({name: array[:limit] for name, array in named.items()})
+        self._models = {file.name: self._orders.model(file, i) for i, file in enumerate(files)}
+        for file in files:
+            if self._inspect(file):
+                self._answer(file.name, sent, None if targets is None else targets[:limit])
+        self._agree()
+        if self._config.latency:
+            self._time(sent)
+        for name, found in self._run.measured.items():
+            if found["status"] != "ok":
+                self._run.notes.append(f"{name}: {found['status']}: {found['reason']}")
+
+    def _send(self, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+        sent = {}
+        for i, (name, array) in enumerate(arrays.items()):
+            path = self._scratch / f"input-{i}.npy"
+            np.save(path, np.asarray(array, np.float32 if array.dtype.kind == "f" else array.dtype))
+            sent[name] = self._session.put(path, path.name)
+        return sent
+
+    def _inspect(self, file: ModelFile) -> bool:
+        model = self._models[file.name]
+        outcome = run_job(self._session, self._orders.job("inspect", [model]))
+        found = outcome.one("model") if outcome.ok else {"layers": [], "quantized_ops": None, "float_ops": None}
+        model["stateful"] = bool(file.manifest.get("stateful", found.get("stateful")))
+        run = self._run
+        run.environment = run.environment or _environment(outcome)
+        run.layers[file.name] = found["layers"]
+        run.artifacts.append(
+            {
+                "name": file.name,
+                "format": file.format,
+                "precision": file.precision or _precision(found["layers"]),
+                "sparsity": file.sparsity,
+                "bytes": file.path.stat().st_size,
+                "sha256": model["sha256"],
+                "path": str(file.path),
+                "quantized_ops": found["quantized_ops"],
+                "float_ops": found["float_ops"],
+                "partitions": found.get("partitions"),
+                "stateful": model["stateful"],
+            }
+        )
+        run.measured[file.name] = {
+            **dict.fromkeys(MEASURED), "status": outcome.status, "reason": outcome.reason, "metric": run.metric,
+            "runtime": model["runtime"],
+        }  # fmt: skip
+        return outcome.ok
+
+    def _answer(self, name: str, sent: dict[str, str], targets: np.ndarray | None) -> None:
+        """Run all samples through one file, for outputs, metric, memory and load time."""
+        answers = f"outputs-{list(self._models).index(name)}.npy"
+        job = self._orders.job("accuracy", [self._models[name]], inputs=sent, outputs=self._session.path(answers))
+        outcome = run_job(self._session, job, _progress(f"running {name}"))
+        found = self._run.measured[name]
+        found.update(status=outcome.status, reason=outcome.reason)
+        if not outcome.ok:
+            return
+        self._session.get(answers, self._scratch / answers)
+        outputs = np.load(self._scratch / answers, allow_pickle=False)
+        broken = int(np.sum(~np.isfinite(outputs.reshape(len(outputs), -1)).all(1)))
+        if broken:
+            found.update(status="rejected", reason=f"{broken} of {len(outputs)} outputs hold NaN or infinity")
+            return
+        reported = outcome.one("accuracy")
+        found.update({key: reported[key] for key in ("load_us", "first_us", "peak_ram_bytes", "n")})
+        self._run.outputs[name] = outputs
+        if targets is not None and self._run.metric:
+            metric = METRICS[self._run.metric]
+            scores = metric.scores(outputs, targets)
+            self._run.raw.scores[name] = scores
+            found["value"] = metric.reduce(scores)
+
+    def _agree(self) -> None:
+        """Say how far each file answers as its baseline does."""
+        outputs = self._run.outputs
+        for name, base in self._run.baselines.items():
+            if self._run.metric and name in outputs and base in outputs:
+                agreement = METRICS[self._run.metric].agreement(outputs[base], outputs[name])
+                self._run.measured[name]["agreement"] = agreement
+
+    def _time(self, sent: dict[str, str]) -> None:
+        names = [name for name, found in self._run.measured.items() if found["status"] == "ok"]
+        controls = sorted({base for base in self._run.baselines.values() if base in names})
+        entries = names + controls
+        if not names:
+            return
+        place = {name: i for i, name in enumerate(names)}
+        pairs = [(place[name], place[base]) for name, base in self._run.baselines.items() if {name, base} <= set(names)]
+        pairs = [pair for pair in pairs if pair[0] != pair[1]]
+        pairs += [(len(names) + i, place[base]) for i, base in enumerate(controls)]
+        config = self._config
+        with self._transport.exclusive(config.threads) as cores:
+            job = self._orders.job(
+                "latency", [self._models[name] for name in entries], inputs=sent, cores=cores, pairs=pairs,
+                precision=config.precision, block_us=1000 * config.block_ms, min_rounds=config.min_rounds,
+                max_rounds=config.max_rounds, max_seconds=config.max_seconds,
+            )  # fmt: skip
+            say(f"timing {len(names)} files on {self._transport.name}, cores {cores}")
+            outcome = run_job(self._session, job)
+        if not outcome.ok:
+            self._blame(outcome, entries)
+            return
+        blocks = _blocks(outcome, len(entries))
+        raw = self._run.raw
+        raw.latency = dict(zip(names, blocks, strict=False))
+        raw.control = dict(zip(controls, blocks[len(names) :], strict=True))
+        raw.seconds = np.array(_round_ends(outcome))
+        self._run.environment["telemetry"] = _telemetry(outcome)
+
+    def _blame(self, outcome: Outcome, entries: list[str]) -> None:
+        """A broken timing job gives no numbers at all; the file it was loading, if any, is named."""
+        loading = [event["model"] for event in outcome.all("load")]
+        while_loading = f" while loading {entries[loading[-1]]}" if 0 < len(loading) < len(entries) else ""
+        self._run.notes.append(f"timing is incomplete: {outcome.status}{while_loading}: {outcome.reason}")
+
+
+def _roles(
+    files: Sequence[ModelFile | str | Path], baseline: ModelFile | str | Path | Mapping[str, str]
+) -> tuple[list[ModelFile], dict[str, str]]:
+    """Return all files to measure, and file name -> baseline's name (its own for a baseline)."""
+    found = [file if isinstance(file, ModelFile) else ModelFile.read(file) for file in files]
+    names = [file.name for file in found]
+    if isinstance(baseline, Mapping):
+        wrong = sorted({*baseline, *baseline.values()} - set(names))
+        if wrong:
+            raise BadInput(f"baseline names {wrong}, not among the files {names}")
+        baselines = {name: baseline.get(name, name) for name in names}
+    else:
+        if not isinstance(baseline, ModelFile) and str(baseline) not in names:
+            baseline = ModelFile.read(baseline)
+        if isinstance(baseline, ModelFile):
+            if baseline.name not in names:
+                found.insert(0, baseline)
+            baseline = baseline.name
+        baselines = {file.name: str(baseline) for file in found}
+    _check_names([file.name for file in found])
+    return found, baselines
+
+
+def _check_names(names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadInput(f"files: the names {twice} appear twice; give each file a name of its own")
+
+
+def _check(inputs: Inputs, targets: np.ndarray | None, metric: str | None) -> None:
+    if metric is not None and metric not in METRICS:
+        raise BadInput(f"metric={metric!r} is not known; allowed: {', '.join(METRICS)}")
+    lengths = {len(array) for array in (inputs.values() if isinstance(inputs, Mapping) else [inputs])}
+    if len(lengths) != 1 or min(lengths) < 2:
+        raise BadInput(f"inputs hold {sorted(lengths)} samples; give each input the same number, at least 2")
+    if targets is not None and len(targets) not in lengths:
+        raise BadInput(f"targets holds {len(targets)} samples, inputs {lengths.pop()}; they must be as many")
+
+
+def _progress(what: str) -> Callable[[Event], None]:
+    """Return a listener that says how far a job is, at most every five seconds."""
+    said = time.monotonic()
+
+    def listen(event: Event) -> None:
+        nonlocal said
+        if event["event"] == "progress" and time.monotonic() - said >= 5:
+            said = time.monotonic()
+            say(f"{what}: {event['done']}/{event['total']}")
+
+    return listen
+
+
+def _environment(outcome: Outcome) -> dict[str, Any]:
+    start = next(outcome.all("start"), {})
+    return {name: value for name, value in start.items() if name != "event"}
+
+
+def _precision(layers: Sequence[Mapping[str, Any]]) -> str | None:
+    """Name the precision of a file without a manifest after the formats its operators compute in."""
+    formats = {layer["dtype"] for layer in layers if layer["op"] not in ("QUANTIZE", "DEQUANTIZE")}
+    formats -= {"int32", "int64", "bool", "none"}
+    if not formats:
+        return None
+    if formats <= {"int8", "uint8"}:
+        return "w8a8"
+    if formats <= {"int16"}:
+        return "w8a16"
+    if any("weights" in each for each in formats):
+        return "w8"
+    return "float32" if formats == {"float32"} else "mixed"
+
+
+def _blocks(outcome: Outcome, models: int) -> list[list[np.ndarray]]:
+    blocks: list[list[np.ndarray]] = [[] for _ in range(models)]
+    for event in outcome.all("block"):
+        if event["round"] != len(blocks[event["model"]]):
+            raise EdgewrightError(f"the agent's blocks are out of order: {event['model']}, round {event['round']}")
+        blocks[event["model"]].append(np.array(event["us"]))
+    return blocks
+
+
+def _round_ends(outcome: Outcome) -> list[float]:
+    ends: dict[int, float] = {}
+    for event in outcome.all("block"):
+        ends[event["round"]] = event["t"]
+    return list(ends.values())
+
+
+def _telemetry(outcome: Outcome) -> dict[str, Any]:
+    """Sum up what the device told of itself while timing: first and last reading, and interruptions by others."""
+    readings = [{k: v for k, v in event.items() if k not in ("event", "t")} for event in outcome.all("telemetry")]
+    return {
+        "rounds": len({event["round"] for event in outcome.all("block")}),
+        "pinned": next((event["pinned"] for event in outcome.all("rounds")), None),
+        "stable_after_warm_up": all(event["stable"] for event in outcome.all("warm")),
+        "involuntary_switches": sum(event["switches"] for event in outcome.all("block")),
+        "first": readings[0],
+        "last": readings[-1],
+    }
