@@ -36,7 +36,9 @@ RUNTIMES = {  # name in a job: (module, distribution, adapter below)
 }
 FEEDS = 16  # samples that the timed loop cycles through
 PEAK_AFTER = 3  # inferences after which a runtime has allocated all it will
-SETTLE = 3  # untimed inferences at the start of a block: the model before it has taken the caches
+SETTLE = 20  # most untimed inferences at the start of a block: the model before it has taken the caches
+MOST_IN_BLOCK = 500  # inferences
+LOAD_BLOCKS = 3.0  # loading anew for each block may take this many times as long as the blocks
 
 
 class Rejected(Exception):
@@ -390,93 +392,115 @@ def latency(job, say):
     Reads `cores` (list to run on, or null), `block_us`, `min_rounds`, `max_rounds`, `max_seconds`, `seed`, and for an
     early end `pairs` [[candidate, baseline], ...] and `precision`: stop once the interval of every pair's speed-up is
     that narrow (relative half width).
+
+    Where its memory happens to lie makes one load of a small model up to 2% faster than another (measured). So each
+    block runs on a fresh load, shifted by a random amount: that luck is averaged out, and what is left of it shows in
+    the interval. Only where loading would take several times as long as the blocks, every model keeps its first load.
     """
     pinned = pin(job.get("cores"))
+    random = np.random.default_rng(job.get("seed", 0))
     timed = []
     for index, spec in enumerate(job["models"]):
         say("load", model=index)
-        model = load(spec)
-        samples = Samples(job["inputs"], model)
-        feeds = [samples[i] for i in range(min(FEEDS, len(samples)))]
-        timed.append(Timed(model, feeds, bool(spec.get("stateful"))))
+        verify(spec)
+        timed.append(Timed(spec, job["inputs"], random))
     for index, model in enumerate(timed):
-        with refusing():
-            stable = model.warm_up(job.get("warmup_us", 100_000))
-        model.size_block(job["block_us"])
+        stable = model.warm_up(job["block_us"])
         say("warm", model=index, stable=stable, block=model.count)
-    say("rounds", pinned=pinned, **telemetry(pinned))
-    random = np.random.default_rng(job.get("seed", 0))
-    medians = []
+    reload = sum(model.load_ns for model in timed) < LOAD_BLOCKS * sum(model.block_ns for model in timed)
+    say("rounds", pinned=pinned, reload=reload)
     gc.disable()
     begun = time.monotonic()
-    for number in range(job["max_rounds"]):
+    medians = []
+    while not enough(medians, time.monotonic() - begun, job, random):
+        if len(medians) % 10 == 0:
+            say("telemetry", t=round(time.monotonic() - begun, 4), **telemetry(pinned))
         row = np.zeros(len(timed))
         for index in random.permutation(len(timed)).tolist():
+            if reload:
+                timed[index].load()
             switches = involuntary_switches()
-            with refusing():
-                nanoseconds = timed[index].block()
+            nanoseconds = timed[index].block()
+            switches = involuntary_switches() - switches
             row[index] = np.median(nanoseconds)
             say(
                 "block",
                 model=index,
-                round=number,
+                round=len(medians),
                 t=round(time.monotonic() - begun, 4),
-                switches=involuntary_switches() - switches,
+                switches=switches,
                 us=[value / 1000 for value in nanoseconds],
             )
         medians.append(row)
-        done = number + 1
-        if done % 10 == 0:
-            say("telemetry", t=round(time.monotonic() - begun, 4), **telemetry(pinned))
-        if done >= job["min_rounds"] and done % 10 == 0 and precise(np.array(medians), job, random):
-            break
-        if time.monotonic() - begun > job["max_seconds"] and done >= min(10, job["min_rounds"]):
-            break
-    gc.enable()
     say("telemetry", t=round(time.monotonic() - begun, 4), peak_ram_bytes=peak_bytes(), **telemetry(pinned))
+
+
+def enough(medians, elapsed_s, job, random):
+    """True at the last round, after `max_seconds` (but ten rounds), or when the speed-ups are known precisely."""
+    rounds = len(medians)
+    if rounds >= job["max_rounds"] or (elapsed_s > job["max_seconds"] and rounds >= min(10, job["min_rounds"])):
+        return True
+    return rounds >= job["min_rounds"] and rounds % 10 == 0 and precise(np.array(medians), job, random)
 
 
 MODES = {"inspect": inspect, "accuracy": accuracy, "latency": latency}
 
 
 class Timed:
-    """A loaded model with what it takes to time it."""
+    """A model with what it takes to time it."""
 
-    def __init__(self, model, feeds, stateful):
+    def __init__(self, spec, inputs, random):
+        self._spec, self._inputs, self._random = spec, inputs, random
+        self.count = 1  # inferences in a block
+        self.block_ns = 0.0
+        self.load()
+
+    def load(self):
+        self._feed = self._invoke = self._pad = None  # free the load before
+        self._pad = np.ones(64 * int(self._random.integers(1, 4096)), np.uint8)
+        started = time.perf_counter_ns()
+        model = open_model(self._spec)
+        self.load_ns = time.perf_counter_ns() - started
+        samples = Samples(self._inputs, model)
+        with refusing():
+            self._feed = model.feeds([samples[i] for i in range(min(FEEDS, len(samples)))])
         self._invoke = model.invoke
-        self._feed = model.feeds(feeds)
-        if stateful:
-            place, reset = self._feed, model.reset
+        if self._spec.get("stateful"):
+            self._feed = after(model.reset, self._feed)
 
-            def feed(i):
-                reset()
-                place(i)
-
-            self._feed = feed
-        self.count = 1
-        self._typical_ns = None
-
-    def warm_up(self, window_us, tolerance=0.03, windows=10):
-        """Run windows until the medians of two in a row agree within `tolerance`; return whether they ever did."""
-        previous = None
+    def warm_up(self, block_us, window_us=100_000, tolerance=0.03, windows=10):
+        """Run until the medians of two windows in a row agree; return whether they ever did. Then size the block."""
+        self.load()  # the first load also paid for starting the runtime
+        typical_ns = previous_ns = 0.0
         for _ in range(windows):
-            times = []
-            started = time.perf_counter_ns()
-            while not times or microseconds_since(started) < window_us:
-                times += run_timed(self._feed, self._invoke, 1 if not times else 8)
-            self._typical_ns = float(np.median(times))
-            if previous and abs(self._typical_ns / previous - 1) < tolerance:
-                return True
-            previous = self._typical_ns
-        return False
+            typical_ns, previous_ns = float(np.median(self._window(window_us))), typical_ns
+            if abs(typical_ns - previous_ns) < tolerance * typical_ns:
+                break
+        self.count = int(min(MOST_IN_BLOCK, max(5, round(1000 * block_us / typical_ns))))
+        self.block_ns = self.count * typical_ns
+        return abs(typical_ns - previous_ns) < tolerance * typical_ns
 
-    def size_block(self, block_us):
-        self.count = int(min(500, max(5, round(1000 * block_us / self._typical_ns))))
+    def _window(self, window_us):
+        times = []
+        started = time.perf_counter_ns()
+        with refusing():
+            while not times or microseconds_since(started) < window_us:
+                times += run_timed(self._feed, self._invoke, 8 if times else 1)
+        return times
 
     def block(self):
         """Return the nanoseconds of each inference of one block."""
-        run_timed(self._feed, self._invoke, min(SETTLE, self.count))
-        return run_timed(self._feed, self._invoke, self.count)
+        with refusing():
+            run_timed(self._feed, self._invoke, max(2, min(SETTLE, self.count // 4)))
+            return run_timed(self._feed, self._invoke, self.count)
+
+
+def after(reset, feed):
+    def feed_fresh(i):
+        reset()
+        feed(i)
+
+    return feed_fresh
 
 
 def run_timed(feed, invoke, count):
@@ -603,11 +627,19 @@ class Unavailable(Exception):
 
 
 def load(spec):
-    module = runtime_module(spec["runtime"])
+    verify(spec)
+    return open_model(spec)
+
+
+def verify(spec):
     with open(spec["path"], "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
     if digest != spec["sha256"]:
         raise Unavailable("the file on the device is not the one that was sent (sha256 differs)")
+
+
+def open_model(spec):
+    module = runtime_module(spec["runtime"])
     with refusing():
         return globals()[RUNTIMES[spec["runtime"]][2]](module, spec["path"], spec["threads"])
 

@@ -30,7 +30,7 @@ class Thresholds:
 
     max_drop: float | None = 0.01
     min_speedup: float | None = None
-    margin: float = 0.02
+    margin: float = 0.01
 
     def __post_init__(self) -> None:
         if self.max_drop is not None and not 0 <= self.max_drop <= 1:
