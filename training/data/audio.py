@@ -10,9 +10,10 @@ import tarfile
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from scipy.fft import dct, rfft
+from scipy.fft import dct
 
 from ...errors import BadInput
 from ...files import sha256
@@ -52,6 +53,9 @@ def fsdd(asked: Asked) -> Dataset:
     x, digit, take = raw["cepstra"][..., :coefficients], raw["digit"], raw["take"]
     parts = {"train": take >= 10, "validation": (take >= 5) & (take < 10), "test": take < 5}
     x = standardise(x, parts["train"]).reshape(-1, *asked.input_shape)
+    splits: dict[str, Any] = {
+        part: split_for(asked.task, part, x[of], digit[of], anomalous=-1) for part, of in parts.items()
+    }
     return Dataset(
         name="fsdd",
         task=asked.task,
@@ -61,7 +65,7 @@ def fsdd(asked: Asked) -> Dataset:
             f"orthonormal DCT-II, first {coefficients} standardised with training statistics; shown as {form}"
         ),
         source=(f"{TREE} {DIGESTS[TREE]}",),
-        **{part: split_for(asked.task, part, x[of], digit[of], anomalous=-1) for part, of in parts.items()},
+        **splits,
     )
 
 
@@ -111,7 +115,7 @@ def cepstra(waves: np.ndarray, frames: int) -> np.ndarray:
     rows = []
     for samples in waves:
         cut = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::hop][:frames]  # (T, WINDOW)
-        power = np.abs(rfft(cut * taper, FFT)) ** 2
+        power = np.abs(np.fft.rfft(cut * taper, FFT)) ** 2
         rows.append(dct(np.log(power @ bank + 1e-6), norm="ortho"))
     return np.stack(rows).astype(np.float32)
 

@@ -1,8 +1,8 @@
 """The official data files: the digest each must have and, where one is stable, the address it can be had from.
 
-Paths are relative to the data folder; the lists are what `sha256sum` and `md5sum` print there. No SHA-256 is published of
-the unpacked CIFAR-10 batches 2 to 5: the MD5s are those that torchvision checks. `fsdd/recordings` is no file: its digest
-is that of what `LC_ALL=C sha256sum *.wav` prints there, so the recordings may be packed in any way.
+Paths are relative to the data folder; the lists are what `sha256sum` and `md5sum` print there. No SHA-256 is published
+of the unpacked CIFAR-10 batches 2 to 5: the MD5s are those that torchvision checks. `fsdd/recordings` is no file: its
+digest is that of what `LC_ALL=C sha256sum *.wav` prints there, so the recordings may be packed in any way.
 """
 
 _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -39,7 +39,7 @@ d8fa6f7f0734bf5c8be12c52a94e20a82664c397d9dec4449156bd453d32856d  nab/data/realK
 47b110baa8e3636574c1033dda1cce780873647fab58223d159d4fee6f180e86  nab/data/realKnownCause/rogue_agent_key_hold.csv
 9797cfef477c13306f7a33874ab4d6cf700f8f2c7e5825a2a5bc02004370909a  nab/data/realKnownCause/rogue_agent_key_updown.csv
 1e1fbc4601321aad8d0f8b3784c8134299379f68f6c1f7777565f8ffd57ab6b1  nab/labels/combined_windows.json
-"""
+"""  # noqa: E501
 
 _MD5 = """
 d4bba439e000b95fd0a9bffe97cbabec  cifar10/cifar-10-batches-py/data_batch_2

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def nab(asked: Asked) -> Dataset:
     spans = json.loads(sources.read(LABELS))
     series = [_series(path, spans[path.removeprefix("nab/data/")]) for path in SERIES]
     windows = {part: _windows(series, share, length, part) for part, share in SHARES.items()}
-    splits = {
+    splits: dict[str, Any] = {
         part: split_for(asked.task, part, x.reshape(-1, *asked.input_shape), truth, ANOMALOUS)
         for part, (x, truth) in windows.items()
     }

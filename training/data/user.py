@@ -48,7 +48,9 @@ def from_function(spec: str, *, task: str | None, dtype: str | None) -> Dataset:
     returned = resolve(spec)()
     if isinstance(returned, Dataset):
         return returned
-    splits = {part: _split(value, f"{spec} {part}", dtype) for part, value in _parts(returned, spec).items()}
+    splits: dict[str, Any] = {
+        part: _split(value, f"{spec} {part}", dtype) for part, value in _parts(returned, spec).items()
+    }
     task = task or _guess(splits["train"])
     if task == "classification":
         splits = {part: _labelled(split, f"{spec} {part}") for part, split in splits.items()}

@@ -1,0 +1,208 @@
+"""The register of learners: how networks are fitted to a data set, whatever their number and whatever the game.
+
+A learner is a function `(networks, dataset, task, config, run) -> history`:
+
+- networks: dict name -> keras.Model, trained in place. One for `fit`; generator and discriminator for an adversarial
+  learner; encoder and step for a decoder; policy and target for an agent. It owns loss, optimizers and update, so a
+  network that was pruned or made quantization-aware goes on training inside its own game.
+- dataset: a Dataset; an episodic learner draws its episodes from `train`, an agent's Dataset holds its environment's
+  seeds. task: a row of tasks.py; a learner may ignore its loss, not its metric.
+- config: TrainConfig. All randomness comes from config.seed and the epoch, never from the time or a global generator.
+- run: RunDir. At the start `run.restore()`; after each epoch `run.log(row)` and, where `run.due()`, `run.save(State)`
+  with `state.pack` of every variable (networks, optimizers, best so far) and the counters as facts; once more with
+  done=True. A learner given a state that is done restores it and returns its history. With these the resume is exact:
+  an epoch is a function of the state before it, the seed and its number.
+- history: one dict of floats an epoch, with "epoch" (from 1), "loss", and "val_" names.
+
+Raises: EdgewrightError if the loss is no longer finite. Adding a learner: decorate it with `@learner("name")`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..errors import BadInput, EdgewrightError
+from ..progress import track
+from .config import TrainConfig
+from .data import Dataset, Split
+from .state import Row, RunDir, State, pack, unpack
+from .tasks import Task, check_outputs, targets_of
+
+Networks = Mapping[str, keras.Model]
+Learner = Callable[[Networks, Dataset, Task, TrainConfig, RunDir], list[Row]]
+LEARNERS: dict[str, Learner] = {}
+
+
+def learner(name: str) -> Callable[[Learner], Learner]:
+    """Register a learner under `name`; a name that is taken raises ValueError."""
+
+    def register(function: Learner) -> Learner:
+        if name in LEARNERS:
+            raise ValueError(f"learner {name!r} is registered twice")
+        LEARNERS[name] = function
+        return function
+
+    return register
+
+
+def get(name: str) -> Learner:
+    """Return the learner `name`.  Raises: BadInput listing the learners."""
+    if name not in LEARNERS:
+        raise BadInput(f"no learner {name!r}; there are {', '.join(LEARNERS)}")
+    return LEARNERS[name]
+
+
+@learner("fit")
+def fit(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
+    """Minimise the task's loss of one network with `Model.fit`; keep the epoch that validates best."""
+    if len(networks) != 1:
+        raise BadInput(f"learner 'fit' trains one network, got {', '.join(networks)}; choose another learner")
+    ((name, model),) = networks.items()
+    shape = tuple(model.output_shape[1:])
+    check_outputs(task, dataset, shape, name)
+    batches = Batches(dataset.train, targets_of(task, dataset.train, shape), config)
+    epochs = config.epochs_for(len(batches))
+    model.compile(
+        optimizer=optimizer(config, epochs * len(batches)),
+        loss=task.loss(config.label_smoothing),
+        metrics=list(task.metrics),
+        jit_compile="auto" if config.jit_compile is None else config.jit_compile,  # pyright: ignore[reportArgumentType]
+        steps_per_execution=min(config.steps_per_execution, len(batches)),
+    )
+    model.optimizer.build(model.trainable_variables)
+    keeper = Keeper(model, task, config, run, epochs)
+    if keeper.next_epoch < epochs:
+        with track(f"train {name}", epochs * len(batches)) as advance:
+            model.fit(
+                batches,
+                validation_data=(dataset.validation.x, targets_of(task, dataset.validation, shape)),
+                validation_batch_size=256,
+                initial_epoch=keeper.next_epoch,
+                epochs=epochs,
+                verbose=0,  # pyright: ignore[reportArgumentType]
+                callbacks=[Pace(batches, advance, keeper.history), keeper],
+            )
+    keeper.finish()
+    return keeper.history
+
+
+class Batches(keras.utils.PyDataset):
+    """Training batches whose order is a function of (seed, epoch) alone; the incomplete last one is dropped.
+
+    So every step has one shape (nothing is compiled twice), and an epoch can be repeated in another process.
+    """
+
+    def __init__(self, split: Split, targets: np.ndarray, config: TrainConfig):
+        super().__init__()
+        self._split, self._targets, self._seed = split, targets, config.seed
+        self._size = config.batch_for(len(split))
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Take the order of `epoch`."""
+        self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._split))
+
+    def __len__(self) -> int:
+        return len(self._split) // self._size
+
+    def __getitem__(self, index: int):
+        chosen = self._order[index * self._size : (index + 1) * self._size]
+        x = self._split.x
+        return {k: v[chosen] for k, v in x.items()} if isinstance(x, Mapping) else x[chosen], self._targets[chosen]
+
+
+class Pace(keras.callbacks.Callback):
+    """Sets each epoch's order of samples and moves the progress bar."""
+
+    def __init__(self, batches: Batches, advance: Callable[..., None], history: list[Row]):
+        super().__init__()
+        self._batches, self._advance, self._history = batches, advance, history
+        advance(len(history) * len(batches))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Shuffle for `epoch`."""
+        self._batches.begin(epoch)
+        self._done = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Advance to `batch`, the last one of this execution; Keras counts a short last execution as a full one."""
+        batch = min(batch, len(self._batches) - 1)
+        last = self._history[-1] if self._history else {}
+        note = " ".join(f"{name} {value:.4f}" for name, value in last.items() if name.startswith("val_"))
+        self._advance(batch + 1 - self._done, note)
+        self._done = batch + 1
+
+
+class Keeper(keras.callbacks.Callback):
+    """Logs epochs, remembers the best weights, saves the run's state, stops early."""
+
+    def __init__(self, model: keras.Model, task: Task, config: TrainConfig, run: RunDir, epochs: int):
+        super().__init__()
+        self._network, self._task, self._patience, self._run, self._epochs = model, task, config.patience, run, epochs
+        self._moving = {"model": model.variables, "optimizer": model.optimizer.variables}
+        self._best: dict[str, np.ndarray] = {}
+        self.history: list[Row] = []
+        state = run.restore()
+        if state:
+            unpack(state.arrays, self._moving)
+            self._best = {name: value for name, value in state.arrays.items() if name.startswith("best/")}
+            self.history = state.history
+        self._complete = state is not None and state.done
+
+    @property
+    def next_epoch(self) -> int:
+        """The number, from 0, of the epoch to train next; past the last one if the run is complete."""
+        return self._epochs if self._complete or self._stalled() else len(self.history)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Judge the epoch."""
+        row = {"epoch": float(epoch + 1), **{name: float(value) for name, value in (logs or {}).items()}}
+        if not all(map(math.isfinite, row.values())):
+            raise EdgewrightError(f"training diverged: {row}. Lower learning_rate, or check the scale of the samples")
+        self.history.append(row)
+        self._run.log(row)
+        if self._best_epoch() == len(self.history) - 1:
+            self._best = pack({"best": self._network.weights})
+        if self._run.due():
+            self._save(done=False)
+        if self._stalled():
+            self._network.stop_training = True
+
+    def finish(self) -> None:
+        """Put the best epoch's weights into the network and mark the run as complete."""
+        if not self._complete:
+            self._save(done=True)
+        unpack(self._best, {"best": self._network.weights})
+        self._run.finish(self.history)
+
+    def _best_epoch(self) -> int:
+        keys = [self._task.best(row) for row in self.history]
+        return keys.index(max(keys))
+
+    def _stalled(self) -> bool:
+        if self._patience is None or not self.history:
+            return False
+        return len(self.history) - 1 - self._best_epoch() >= self._patience
+
+    def _save(self, *, done: bool) -> None:
+        self._run.save(State(arrays={**pack(self._moving), **self._best}, history=self.history, done=done))
+
+
+def optimizer(config: TrainConfig, updates: int) -> Any:
+    """Return a new keras optimizer with its learning-rate schedule over `updates` steps."""
+    rate: Any = config.learning_rate
+    if config.schedule == "cosine":
+        warmup = min(config.warmup, updates // 10)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=config.learning_rate / 100 if warmup else config.learning_rate,
+            decay_steps=max(1, updates - warmup),
+            warmup_target=config.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    extra = {"weight_decay": config.weight_decay} if config.weight_decay else {}
+    if config.optimizer == "sgd":
+        extra["momentum"] = 0.9
+    return keras.optimizers.get({"class_name": config.optimizer, "config": {"learning_rate": rate, **extra}})
