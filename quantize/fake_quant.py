@@ -51,7 +51,19 @@ def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:
     return ops.max(ops.abs(kernel), axis=[axis for axis in range(rank) if axis not in kept], keepdims=True)
 
 
+def kernel_scale(kernel: Any, channels: tuple[int, ...]) -> Any:
+    """Return the scale per channel, in the shape of `kernel_limits`."""
+    return ops.maximum(kernel_limits(kernel, channels), SMALLEST_RANGE) / 127
+
+
 def fake_quantize_kernel(kernel: Any, channels: tuple[int, ...]) -> Any:
     """Round a kernel to 255 symmetric steps per channel. The range follows the values, so no gradient is cut."""
-    scale = ops.stop_gradient(ops.maximum(kernel_limits(kernel, channels), SMALLEST_RANGE) / 127)
+    scale = ops.stop_gradient(kernel_scale(kernel, channels))
     return kernel + ops.stop_gradient(ops.round(kernel / scale) * scale - kernel)
+
+
+def fake_quantize_bias(bias: Any, data_range: tuple[Any, Any], scale: Any) -> Any:
+    """Round a bias to the int32 steps of its accumulator: the input's scale times the kernel's, per channel."""
+    low, high = data_range
+    step = ops.stop_gradient(ops.reshape(scale, (-1,)) * ((high - low) / STEPS))
+    return bias + ops.stop_gradient(ops.reshape(ops.round(ops.reshape(bias, (-1,)) / step) * step, bias.shape) - bias)

@@ -19,12 +19,15 @@ import numpy as np
 from keras import ops, tree
 
 from ..errors import BadInput, WrongOrder
-from .fake_quant import fake_quantize, fake_quantize_kernel, nudge, value_range
+from .fake_quant import fake_quantize, fake_quantize_bias, fake_quantize_kernel, kernel_scale, nudge, value_range
 from .graph import Graph, Node, Tensor, trace
 from .placement import Plan, Scale, Step, place, sparse_kernels
 from .simplify import simplify
 
 OBSERVERS = ("minmax", "percentile")
+# Inputs often lie on a grid of their own (sixteenths, 1/255). A range a little wider than theirs keeps them off the midpoints
+# between two steps, where the kernels of different runtimes round differently.
+SLACK = 1.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +212,7 @@ class QuantizedGraph(keras.Layer):
             if step.kernel is not None:
                 inner[id(step.kernel)] = kernel(step)
             if step.bias is not None:
-                inner[id(step.bias)] = self.weight(step.bias)
+                inner[id(step.bias)] = self.bias(step) if quantize else self.weight(step.bias)
             for node in step.nodes:
                 extra = {"training": training} if isinstance(node.op, keras.Layer) else {}
                 results = node.run(lambda leaf, inner=inner: inner[id(leaf)] if id(leaf) in inner else value(leaf), **extra)  # fmt: skip
@@ -225,6 +228,11 @@ class QuantizedGraph(keras.Layer):
             return ops.convert_to_tensor(leaf.value)
         weight = ops.convert_to_tensor(self.weight_of[leaf.name])
         return weight * self.mask_of[leaf.name] if leaf.name in self.mask_of else weight
+
+    def bias(self, step: Step) -> Any:
+        """Return the bias of a quantized step on the grid of its accumulator."""
+        scale = kernel_scale(self.weight(step.kernel), step.rule.channels)
+        return fake_quantize_bias(self.weight(step.bias), self.range(self.plan.scale_of(step.inputs[0])), scale)
 
     def range(self, scale: Scale) -> tuple[Any, Any]:
         """Return the real values that the smallest and the largest integer of `scale` stand for."""
@@ -259,7 +267,7 @@ class QuantizedGraph(keras.Layer):
             widest = clip == 100.0
             low = min(lows) if widest else float(np.mean(lows))
             high = max(highs) if widest else float(np.mean(highs))
-            variable.assign(np.array(nudge(low, high), np.float32))
+            variable.assign(np.array(nudge(low * SLACK, high * SLACK), np.float32))
 
     def describe(self) -> list[dict[str, Any]]:
         """Return one row per step: name, operator, precision, output range and the reason where it is float."""
