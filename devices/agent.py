@@ -175,7 +175,8 @@ class OnnxRuntime:
             value.update_inplace(array)
 
     def _bind(self, arrays):
-        self._values = [self._module.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+        # Copies: on a CPU the value shares the array's memory, and `update_inplace` would write into a sample.
+        self._values = [self._module.OrtValue.ortvalue_from_numpy(np.array(array)) for array in arrays]
         for tensor, value in zip(self.inputs, self._values):
             self._binding.bind_ortvalue_input(tensor["name"], value)
         for tensor in self.outputs:
@@ -263,10 +264,24 @@ class OnnxGraph:
         return {
             "name": node.name or node.output[0],
             "op": node.op_type,
-            "dtype": {"float": "float32", "index": "int64"}.get(kind, "int8"),
+            "dtype": self._dtype(node, kind),
             "kind": kind,
             "sparsity": None if values is None else _zeros(values),
         }
+
+    def _dtype(self, node, kind):
+        """Name the format of a node's results: that of the QuantizeLinear they go to, where it is quantized."""
+        if kind in ("float", "index"):
+            return {"float": "float32", "index": "int64"}[kind]
+        if node.op_type == "DequantizeLinear":
+            return "float32"
+        while node.op_type != "QuantizeLinear":
+            users = self._consumers.get(node.output[0])
+            if not users:
+                return "int8"
+            node = users[0]
+        zero_point = self._constants.get(node.input[2]) if len(node.input) > 2 else None
+        return "uint8" if zero_point is None else self._onnx.numpy_helper.to_array(zero_point).dtype.name
 
     def _is_data(self, name):
         """Leave out absent inputs and integer constants such as shapes and axes."""
@@ -357,6 +372,7 @@ def accuracy(job, say):
     target = job["outputs"]
     shape = (len(samples), *first.shape)
     values = np.lib.format.open_memmap(target + ".part", mode="w+", dtype=first.dtype, shape=shape)
+    model.reset()
     said = time.monotonic()
     for i in range(len(samples)):
         values[i], _ = run_once(model, samples[i], output, spec.get("stateful"))

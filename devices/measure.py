@@ -198,7 +198,7 @@ class _Bench:
         found = outcome.one("model") if outcome.ok else {"layers": [], "quantized_ops": None, "float_ops": None}
         model["stateful"] = bool(file.manifest.get("stateful", found.get("stateful")))
         run = self._run
-        run.environment = run.environment or _environment(outcome)
+        _note_environment(run, outcome)
         run.layers[file.name] = found["layers"]
         run.artifacts.append(
             {
@@ -341,9 +341,12 @@ def _progress(what: str) -> Callable[[Event], None]:
     return listen
 
 
-def _environment(outcome: Outcome) -> dict[str, Any]:
-    start = next(outcome.all("start"), {})
-    return {name: value for name, value in start.items() if name != "event"}
+def _note_environment(run: Run, outcome: Outcome) -> None:
+    """Record what the device says of itself; each job adds the runtime that it used."""
+    start = next(outcome.all("start"), {"packages": {}})
+    packages = {**run.environment.get("packages", {}), **start["packages"]}
+    run.environment.update({**start, "packages": packages})
+    run.environment.pop("event", None)
 
 
 def _precision(layers: Sequence[Mapping[str, Any]]) -> str | None:

@@ -1,0 +1,165 @@
+"""Verdicts on made-up runs whose right answer is known."""
+
+import numpy as np
+import pytest
+from edgewright.devices.compare import Thresholds, compare
+from edgewright.devices.results import Raw, Run
+from edgewright.errors import BadInput
+
+ROUNDS = 40
+
+
+def blocks(us: float, *, noise: float = 0.01, trend: float = 1.0, seed: int = 0) -> list[np.ndarray]:
+    """Return 40 blocks of 20 latencies around `us`, with noise between blocks and a trend over the run."""
+    random = np.random.default_rng(seed)
+    level = us * random.lognormal(0, noise, ROUNDS) * np.linspace(1, trend, ROUNDS)
+    return [each * random.lognormal(0, 0.02, 20) for each in level]
+
+
+def a_run(us=50.0, *, lost=0, won=0, n=1000, control=100.0, noise=0.01, trend=1.0, **more) -> Run:
+    """Return a run of `float` (100 us, 90% right) against `small` (`us`, with `lost` wrong and `won` right instead)."""
+    baseline = np.r_[np.ones(n * 9 // 10), np.zeros(n - n * 9 // 10)][:, None]
+    candidate = baseline.copy()
+    candidate[:lost] = 0
+    candidate[n - won :] = 1
+    raw = Raw(
+        latency={
+            "float": blocks(100, noise=noise, trend=trend, seed=1),
+            "small": blocks(us, noise=noise, trend=trend, seed=2),
+        },
+        control={"float": blocks(control, noise=noise, trend=trend, seed=3)},
+        seconds=np.arange(ROUNDS) / 10,
+        scores={"float": baseline, "small": candidate},
+    )
+    measured = {name: {"status": "ok", "reason": "", "agreement": 1 - (lost + won) / n} for name in ("float", "small")}
+    return Run(
+        device="local", metric="accuracy", baselines={"float": "float", "small": "float"}, artifacts=[],
+        measured=measured, raw=raw, **more,
+    )  # fmt: skip
+
+
+def verdict(run: Run, **thresholds):
+    (only,) = compare(run, Thresholds(**thresholds))
+    return only
+
+
+def test_a_faster_file_that_errs_alike_passes():
+    found = verdict(a_run(lost=2, won=2))
+    assert (found.verdict, found.speed) == ("pass", "faster")
+    assert found.speedup == pytest.approx(2, rel=0.02)
+    assert found.speedup_ci95[0] < 2 < found.speedup_ci95[1]
+    assert found.metric_delta == 0
+    assert found.mcnemar_p == 1.0
+    assert found.agreement == pytest.approx(0.996)
+
+
+def test_a_large_drop_fails_and_says_by_how_much():
+    found = verdict(a_run(lost=50))
+    assert found.verdict == "fail"
+    assert "accuracy -5.00 points" in found.reasons[0]
+    assert "more than the 1 allowed" in found.reasons[0]
+    assert found.mcnemar_p == pytest.approx(2 / 2**50)
+
+
+def test_a_drop_at_the_limit_is_inconclusive_and_says_what_would_decide():
+    found = verdict(a_run(lost=8, won=0))  # 0.8 points, interval about 0.3 to 1.4
+    assert found.verdict == "inconclusive"
+    assert "more samples would decide" in found.reasons[0]
+
+
+def test_few_samples_that_never_differ_do_not_pass():
+    found = verdict(a_run(n=100))
+    assert found.verdict == "inconclusive"
+    assert "about 200 more samples" in found.reasons[0]
+
+
+def test_a_slower_file_passes_on_accuracy_and_is_called_slower():
+    found = verdict(a_run(us=150))
+    assert (found.verdict, found.speed) == ("pass", "slower")
+    assert any("slower: 0.67" in reason or "slower: 0.66" in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(1.5, "pass"), (3.0, "fail"), (2.0, "inconclusive")])
+def test_a_wanted_speedup_is_judged(limit, expected):
+    found = verdict(a_run(), min_speedup=limit)
+    assert found.verdict == expected
+    if expected == "inconclusive":
+        assert "rounds would decide" in found.reasons[-1]
+
+
+def test_equal_speed_is_called_the_same():
+    assert verdict(a_run(us=100, noise=0.002)).speed == "same"
+    assert verdict(a_run(us=100, noise=0.1)).speed == "unclear"
+
+
+@pytest.mark.parametrize("thresholds", [{"min_speedup": 1.5}, {"max_drop": None, "min_speedup": 1.5}])
+def test_a_control_that_differs_from_itself_leaves_speed_undecided(thresholds):
+    found = verdict(a_run(control=110), **thresholds)
+    assert (found.verdict, found.speed) == ("inconclusive", "unclear")
+    assert "the baseline against itself comes out at 0.909x" in found.reasons[-1]
+
+
+def test_a_device_that_slows_down_is_flagged():
+    found = verdict(a_run(trend=1.4), min_speedup=1.5)
+    assert (found.verdict, found.speed) == ("inconclusive", "unclear")
+    assert "not steady" in found.reasons[-1]
+    assert found.speedup is not None  # reported all the same
+
+
+def test_emulated_times_are_not_ranked():
+    found = verdict(a_run(emulated=True), min_speedup=1.5)
+    assert found.verdict == "inconclusive"
+    assert "emulated" in found.reasons[-1]
+
+
+def test_accuracy_is_judged_even_where_time_is_in_doubt():
+    assert verdict(a_run(emulated=True)).verdict == "pass"
+    assert verdict(a_run(emulated=True, lost=50)).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "expected"),
+    [
+        ("small", "rejected", "fail"),
+        ("small", "crashed", "fail"),
+        ("small", "timeout", "fail"),
+        ("small", "incomplete", "inconclusive"),
+        ("float", "crashed", "inconclusive"),
+    ],
+)
+def test_files_that_do_not_run(who, status, expected):
+    run = a_run()
+    run.measured[who].update(status=status, reason="because")
+    found = verdict(run)
+    assert found.verdict == expected
+    assert status in found.reasons[0]
+    assert "because" in found.reasons[0]
+    assert found.speedup is None
+
+
+def test_nothing_judged_is_nothing_passed():
+    run = a_run()
+    run.raw.scores.clear()
+    assert verdict(run).verdict == "inconclusive"
+    assert verdict(run, min_speedup=1.5).verdict == "pass"
+
+
+def test_timing_that_broke_off_leaves_speed_unmeasured():
+    run = a_run()
+    run.raw = Raw(scores=run.raw.scores)
+    assert verdict(run).verdict == "pass"
+    assert verdict(run, min_speedup=1.5).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("wrong", [{"max_drop": 5}, {"min_speedup": 0}, {"margin": -0.1}])
+def test_thresholds_are_validated(wrong):
+    (name,) = wrong
+    with pytest.raises(BadInput, match=f"{name}="):
+        Thresholds(**wrong)
+
+
+def test_verdict_as_json_has_one_reason():
+    document = verdict(a_run(lost=2, won=2)).to_json()
+    assert {"artifact", "baseline", "device", "speedup", "speedup_ci95", "metric_delta", "metric_delta_ci95",
+            "agreement", "verdict"} <= set(document)  # fmt: skip
+    assert document["reason"].startswith("accuracy +0.00 points")

@@ -1,0 +1,158 @@
+"""A whole benchmark on this machine, and the document it leaves."""
+
+import json
+
+import numpy as np
+import pytest
+from device_models import SAMPLES, dense
+from edgewright import files
+from edgewright.devices.compare import Thresholds, compare
+from edgewright.devices.measure import BenchConfig, ModelFile, Run, bench
+from edgewright.errors import BadInput
+
+SHORT = BenchConfig(min_rounds=10, max_rounds=10, block_ms=2)
+SCHEMA = {
+    "artifacts": {"name", "format", "precision", "sparsity", "bytes", "sha256", "path", "quantized_ops", "float_ops"},
+    "measurements": {"artifact", "device", "runtime", "latency_us", "peak_ram_bytes", "metric", "value", "n"},
+    "verdicts": {"artifact", "baseline", "device", "speedup", "speedup_ci95", "metric_delta", "metric_delta_ci95",
+                 "agreement", "verdict"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tflite, onnx, tmp_path_factory) -> Run:
+    """Both formats, each judged against its own float file, and one file that is broken."""
+    folder = tmp_path_factory.mktemp("bench")
+    (folder / "broken.tflite").write_bytes(tflite["int8"].read_bytes()[:300])
+    named = {
+        "float.tflite": tflite["float"], "int8.tflite": tflite["int8"], "broken.tflite": folder / "broken.tflite",
+        "float.onnx": onnx["float"], "qdq.onnx": onnx["qdq"],
+    }  # fmt: skip
+    baselines = {name: "float.onnx" if name.endswith("onnx") else "float.tflite" for name in named}
+    return bench(
+        list(named.values()), baseline=baselines, inputs=SAMPLES, targets=dense(SAMPLES).argmax(-1), metric="accuracy",
+        config=SHORT, model="dense", data="made up",
+    )  # fmt: skip
+
+
+def test_every_file_is_measured_or_classed(run):
+    assert {name: found["status"] for name, found in run.measured.items()} == {
+        "float.tflite": "ok", "int8.tflite": "ok", "broken.tflite": "rejected", "float.onnx": "ok", "qdq.onnx": "ok",
+    }  # fmt: skip
+    assert run.measured["float.tflite"]["value"] == run.measured["float.onnx"]["value"] == 1.0
+    assert run.measured["int8.tflite"]["value"] >= 0.9
+    assert run.measured["float.tflite"]["runtime"] == "litert"
+    assert any("broken.tflite: rejected" in note for note in run.notes)
+
+
+def test_raw_samples_are_kept(run):
+    assert set(run.raw.latency) == {"float.tflite", "int8.tflite", "float.onnx", "qdq.onnx"}
+    assert set(run.raw.control) == {"float.tflite", "float.onnx"}
+    for timed in (*run.raw.latency.values(), *run.raw.control.values()):
+        assert len(timed) == len(run.raw.seconds) == 10
+        assert all((block > 0).all() for block in timed)
+    assert (np.diff(run.raw.seconds) > 0).all()
+
+
+def test_the_document_has_the_schema(run):
+    document = json.loads(json.dumps(run.to_json(compare(run), Thresholds()), allow_nan=False))
+    assert document["schema"] == 1
+    assert (document["model"], document["data"]) == ("dense", "made up")
+    for table, keys in SCHEMA.items():
+        assert document[table]
+        assert all(keys <= set(row) for row in document[table]), table
+    times = document["measurements"][0]["latency_us"]
+    assert set(times) == {"min", "p50", "p90", "p99", "mean", "n"}
+    assert times["min"] <= times["p50"] <= times["p90"] <= times["p99"]
+    assert document["measurements"][2]["latency_us"] is None
+    assert document["measurements"][0]["peak_ram_bytes"] > 0
+    assert document["thresholds"]["max_drop"] == 0.01
+    packages = document["environment"]["packages"]
+    assert packages["ai-edge-litert"] and packages["onnxruntime"]
+
+
+def test_what_the_device_saw_is_recorded(run):
+    rows = {row["name"]: row for row in run.artifacts}
+    assert (rows["int8.tflite"]["quantized_ops"], rows["int8.tflite"]["float_ops"]) == (1, 0)
+    assert (rows["int8.tflite"]["precision"], rows["float.onnx"]["precision"]) == ("w8a8", "float32")
+    assert rows["broken.tflite"]["quantized_ops"] is None
+    assert {layer["op"] for layer in run.layers["int8.tflite"]} == {"QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"}
+
+
+def test_verdicts_are_against_the_own_format(run):
+    found = {verdict.artifact: verdict for verdict in compare(run)}
+    assert {name: verdict.baseline for name, verdict in found.items()} == {
+        "int8.tflite": "float.tflite", "broken.tflite": "float.tflite", "qdq.onnx": "float.onnx",
+    }  # fmt: skip
+    assert found["broken.tflite"].verdict == "fail"
+
+
+def test_saved_and_loaded_it_judges_the_same(run, tmp_path):
+    verdicts = compare(run)
+    path = run.save(tmp_path / "out", verdicts)
+    assert path.name == "results.json"
+    again = Run.load(tmp_path / "out")
+    assert compare(again) == verdicts
+    assert again.to_json(verdicts) == run.to_json(verdicts)
+    for name, samples in run.samples().items():
+        assert np.array_equal(again.samples()[name], samples)
+
+
+def test_load_refuses_what_is_no_run(tmp_path):
+    (tmp_path / "results.json").write_text('{"schema": 2}')
+    with pytest.raises(BadInput, match="schema 1"):
+        Run.load(tmp_path)
+
+
+def test_manifest_describes_its_own_file_only(tflite, tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tflite["int8"].read_bytes())
+    manifest = {"sha256": files.sha256(path), "precision": "w8a8-qat", "sparsity": 0.5}
+    beside = tmp_path / "m.tflite.json"
+    beside.write_text(json.dumps(manifest))
+    assert (ModelFile.read(path).precision, ModelFile.read(path).sparsity) == ("w8a8-qat", 0.5)
+    beside.write_text(json.dumps({**manifest, "sha256": "0" * 64}))
+    with pytest.raises(BadInput, match="is not the file that m"):
+        ModelFile.read(path)
+
+
+def test_files_are_checked_before_any_work(tflite, tmp_path):
+    with pytest.raises(BadInput, match="not a file"):
+        ModelFile.read(tmp_path / "absent.tflite")
+    with pytest.raises(BadInput, match=r"allowed: \.tflite, \.onnx"):
+        ModelFile.read(tmp_path / "model.pb")
+    with pytest.raises(BadInput, match="appear twice"):
+        bench([tflite["float"], tflite["float"]], baseline=tflite["float"], inputs=SAMPLES)
+    with pytest.raises(BadInput, match=r"\['no.tflite'\]"):
+        bench([tflite["float"]], baseline={"float.tflite": "no.tflite"}, inputs=SAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"inputs": SAMPLES[:1]}, "at least 2"),
+        ({"inputs": {"a": SAMPLES, "b": SAMPLES[:3]}}, "same number"),
+        ({"inputs": SAMPLES, "targets": np.zeros(3)}, "targets holds 3"),
+        ({"inputs": SAMPLES, "metric": "vibes"}, "metric='vibes'"),
+        ({"inputs": SAMPLES, "device": "toaster"}, "device='toaster'"),
+    ],
+)
+def test_arguments_that_do_not_fit_together(tflite, arguments, match):
+    with pytest.raises(BadInput, match=match):
+        bench([tflite["float"]], baseline=tflite["float"], **arguments)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"threads": 0}, "threads=0"),
+        ({"min_rounds": 1}, "min_rounds=1"),
+        ({"min_rounds": 50, "max_rounds": 20}, "max_rounds=20"),
+        ({"precision": 2}, "precision=2"),
+        ({"samples": 1}, "samples=1"),
+        ({"tflite_runtime": "mine"}, "tflite_runtime='mine'"),
+    ],
+)
+def test_config_is_validated(wrong, match):
+    with pytest.raises(BadInput, match=match):
+        BenchConfig(**wrong)
