@@ -66,11 +66,13 @@ class ModelFile:
 class BenchConfig:
     """How to measure. Timing ends once every speed-up is known to `precision` (relative half width of its interval).
 
-    threads: of the runtime, and cores held; samples: how many of the given samples to run for the metric, None for
-    all; block_ms: length of a block; max_seconds: of timing; time_limit_s, memory_bytes: of one job on the device.
+    threads: of the runtime, and cores held; answers: run the samples for outputs, metric and memory; samples: how many
+    of them, None for all; latency: time the files; block_ms: length of a block; max_seconds: of timing; time_limit_s,
+    memory_bytes: of one job on the device.
     """
 
     threads: int = 1
+    answers: bool = True
     samples: int | None = None
     latency: bool = True
     precision: float | None = 0.01
@@ -175,7 +177,7 @@ class _Bench:
         sent = self._send({name: array[:limit] for name, array in named.items()})
         self._models = {file.name: self._orders.model(file, i) for i, file in enumerate(files)}
         for file in files:
-            if self._inspect(file):
+            if self._inspect(file) and self._config.answers:
                 self._answer(file.name, sent, None if targets is None else targets[:limit])
         self._agree()
         if self._config.latency:

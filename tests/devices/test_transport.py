@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -101,7 +102,8 @@ def test_a_crash_is_an_outcome(tmp_path):
     assert (outcome.status, outcome.reason) == ("crashed", "the runtime's process died of SIGSEGV")
 
 
-def test_a_hang_in_the_runtime_is_a_timeout_and_leaves_nothing(tflite, onnx):
+def test_a_hang_in_the_runtime_is_a_timeout_and_leaves_nothing(tflite, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     started = time.monotonic()
     run = bench(
         [tflite["endless"]], baseline=tflite["float"], inputs=SAMPLES,
@@ -110,7 +112,8 @@ def test_a_hang_in_the_runtime_is_a_timeout_and_leaves_nothing(tflite, onnx):
     assert time.monotonic() - started < 20
     assert run.measured["endless.tflite"]["status"] == "timeout"
     assert run.measured["float.tflite"]["status"] == "ok"
-    assert not running("model-1.tflite") and not running("edgewright-")
+    assert not running(str(tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_is_not_the_one_sent_is_not_run(tflite):
