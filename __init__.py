@@ -4,9 +4,46 @@ Names load on first use, so that importing the package imports neither Keras nor
 """
 
 import importlib
+import sys
+from types import ModuleType
 
-_HOME = {}
+_HOME = {
+    "Artifact": ".export",
+    "BenchConfig": ".devices.measure",
+    "Dataset": ".training.data",
+    "PruneConfig": ".prune",
+    "QatConfig": ".quantize.qat",
+    "Split": ".training.data",
+    "Thresholds": ".devices.compare",
+    "TrainConfig": ".training.train",
+    "bench": ".pipeline.stages",
+    "build": ".models.registry",
+    "compare": ".pipeline.stages",
+    "evaluate": ".training.train",
+    "export_onnx": ".export",
+    "export_tflite": ".export",
+    "load_data": ".pipeline.stages",
+    "load_model": ".pipeline.saved",
+    "prepare_prune": ".prune",
+    "prepare_qat": ".quantize.qat",
+    "prune": ".pipeline.stages",
+    "register": ".models.registry",
+    "save_model": ".pipeline.saved",
+    "strip_prune": ".prune",
+    "train": ".pipeline.stages",
+}
 __version__ = "0.1.0"
+
+
+class _Package(ModuleType):
+    """Keeps `edgewright.prune` the verb: the import system would bind the subpackage of that name over it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str):

@@ -236,9 +236,9 @@ def _inline(svg: str) -> str:
     return svg
 
 
-def _interval(axes: Axes, row: int, centre: float, bounds: Sequence[float], look: Mapping[str, Any]) -> None:
+def _interval(axes: Axes, row: int, centre: float, bounds: Sequence[float], look: dict[str, Any]) -> None:
     axes.plot(list(bounds), [row, row], color=look["color"], linewidth=look["linewidth"], solid_capstyle="butt")
-    axes.plot([centre], [row], **(dict(look) | {"linewidth": 0}))
+    axes.plot([centre], [row], **look)
 
 
 def _arms(centre: float, bounds: Sequence[float] | None) -> list[list[float]] | None:

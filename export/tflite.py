@@ -68,9 +68,14 @@ def describe(program: Program) -> dict[str, Any]:
     """Return what the manifest says of a lowered program."""
     operators = [one for one in program.operators if one.name not in BORDER]
     floats = {id(one) for one in program.float_operators}
+    borders = {id(one.outputs[0]): one.inputs[0] for one in program.operators if one.name == "DEQUANTIZE"}
     return {
         "inputs": [_entry(array) for array in program.inputs],
-        "outputs": [_entry(array) for array in program.outputs],
+        "outputs": [
+            {**_entry(array), "step": float(inside.scale[0])} if inside.scale is not None else _entry(array)
+            for array in program.outputs
+            for inside in [borders.get(id(array), array)]
+        ],
         "quantized_ops": len(operators) - len(floats),
         "float_ops": len(floats),
         "layers": [

@@ -1,0 +1,1 @@
+"""The zoo: architectures by name. Leaf package: no training, no input or output."""

@@ -9,8 +9,8 @@ Layers that keep state or randomness stay whole (`LEAVES`), and some have a rule
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 

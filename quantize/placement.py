@@ -169,7 +169,7 @@ def _separate_conflicts(graph: Graph, steps: list[Step]) -> None:
     for step in steps:
         passes_on = step.rule is not None and step.rule.scale == SAME and len(_floats(step.inputs)) == 1
         for out in step.outputs:
-            origin[id(out)] = origin.get(id(_floats(step.inputs)[0]), None) if passes_on else step
+            origin[id(out)] = origin.get(id(_floats(step.inputs)[0])) if passes_on else step
     for step in list(steps):
         floats = _floats(step.inputs)
         if step.rule is None or step.rule.scale != SAME or len(floats) < 2:

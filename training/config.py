@@ -18,7 +18,7 @@ MANY = 20_000  # samples from which batches are large where `batch_size` is left
 class TrainConfig:
     """Settings of a training run; `dataclasses.asdict` gives plain values for YAML, `read` takes them back.
 
-    epochs: None for as many as make 2,000 updates, between 5 and 40. batch_size: None for 32, or 128 from 20,000
+    epochs: None for as many as make 2,000 updates, between 5 and 40. batch_size: None for 32, or 64 from 20,000
     samples. learning_rate: the peak; schedule "cosine" falls from it to zero over all epochs after `warmup` updates of
     rising to it, "constant" stays. weight_decay: decoupled. label_smoothing: share of a target spread over all classes.
     patience: epochs without a better validation score before stopping, None to go on to the end; the best epoch's
@@ -68,7 +68,7 @@ class TrainConfig:
 
     def batch_for(self, samples: int) -> int:
         """Return the batch size for `samples` training samples; never more than there are."""
-        return min(self.batch_size or (128 if samples >= MANY else 32), samples)
+        return min(self.batch_size or (64 if samples >= MANY else 32), samples)
 
     def epochs_for(self, steps: int) -> int:
         """Return the number of epochs, for `steps` updates in each."""

@@ -1,0 +1,245 @@
+"""The command line: every stage a verb, thin over the library.
+
+Results go to standard output, progress to standard error. Exit codes: 0 success, 1 a verdict or a stage failed, 2 bad
+usage or bad input, 130 interrupted.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from .arguments import Answer, Call, parse
+from .errors import BadInput, EdgewrightError
+from .progress import say
+
+DESCRIPTION = """Take a Keras 3 model from training to a verdict on a device: train, prune, retrain with quantization in
+the loop, export to TFLite and ONNX, measure, and say with statistics what was gained and lost."""
+
+Model = Annotated[str, "name of the zoo (see `edgewright models`), pkg.module:function, or a .keras file"]
+KerasFile = Annotated[str, ".keras file of a trained model"]
+Data = Annotated[str | None, "name of a data set or pkg.module:function; default: the model's first available one"]
+Preset = Annotated[Literal["edge", "paper"], "sizes of a zoo model: small enough for two cores, or as published"]
+Seed = Annotated[int, "seed of weights, shuffling and sampling"]
+Epochs = Annotated[int | None, "upper bound on epochs; default: from the size of the data"]
+Quick = Annotated[bool, "spend less on training and measuring; the test set stays whole"]
+Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)"]
+MaxDrop = Annotated[float, "largest drop of the metric that passes; 0.01 is one point"]
+MinSpeedup = Annotated[float | None, "smallest speed-up over the float file that passes; default: any"]
+Device = Annotated[str, "where to run (see `edgewright devices`)"]
+
+
+def models(*, family: Annotated[str | None, "only this family"] = None) -> Answer:
+    """List the zoo."""
+    from .devices.report import table
+    from .models import registry
+
+    rows = registry.describe()
+    families = sorted({row["family"] for row in rows})
+    if family is not None and family not in families:
+        raise BadInput(f"--family {family!r}: unknown; allowed: {', '.join(families)}")
+    rows = [row for row in rows if family in (None, row["family"])]
+    cells = [(row["name"], row["family"], row["task"], f"{row['params']:,}", row["paper"]) for row in rows]
+    return Answer(document=rows, text=table(("model", "family", "task", "parameters", "paper"), cells))
+
+
+def run(
+    model: Model,
+    *,
+    data: Data = None,
+    out: Annotated[str | None, "folder of the run; default: runs/MODEL-DATA"] = None,
+    preset: Preset = "edge",
+    quick: Quick = False,
+    sparsity: Sparsity = 0.5,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    max_drop: MaxDrop = 0.01,
+    min_speedup: MinSpeedup = None,
+    device: Device = "local",
+) -> Answer:
+    """Go the whole way: train, prune, QAT, export, bench, compare, report.
+
+    Finished steps are kept in the folder of the run: the same command again resumes where it stopped.
+    """
+    from .devices import report as reports
+    from .pipeline.run import RunConfig, execute
+
+    config = RunConfig(model=model, data=data, preset=preset, quick=quick, sparsity=sparsity, seed=seed, epochs=epochs,
+                       max_drop=max_drop, min_speedup=min_speedup, device=device)  # fmt: skip
+    results, folder = execute(config, None if out is None else Path(out))
+    say(f"report: {folder / 'report.html'}")
+    return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
+
+
+def train(
+    model: Model,
+    *,
+    out: Annotated[str, "where to write the trained .keras file; logs and checkpoints go beside it"],
+    data: Data = None,
+    preset: Preset = "edge",
+    quick: Quick = False,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    batch_size: Annotated[int | None, "samples per step; default: from the size of the data"] = None,
+    learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage"] = None,
+) -> Answer:
+    """Train a model."""
+    from .pipeline import verbs
+
+    return verbs.train(model, Path(out), data, preset, quick=quick, seed=seed, epochs=epochs, batch_size=batch_size,
+                       learning_rate=learning_rate)  # fmt: skip
+
+
+def prune(
+    model: KerasFile,
+    *,
+    out: Annotated[str, "where to write the pruned .keras file"],
+    data: Annotated[str | None, "data to fine-tune on while pruning; default: prune at once, without training"] = None,
+    sparsity: Sparsity = 0.5,
+    schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
+    quick: Quick = False,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+) -> Answer:
+    """Set the smallest weights of a trained model to zero."""
+    from .pipeline import verbs
+
+    return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
+                       epochs=epochs)  # fmt: skip
+
+
+def qat(
+    model: KerasFile,
+    *,
+    data: Annotated[str, "data to calibrate and retrain on"],
+    out: Annotated[str, "where to write the quantization-aware .keras file"],
+    observer: Annotated[Literal["minmax", "percentile"], "how calibration chooses ranges"] = "minmax",
+    quick: Quick = False,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+) -> Answer:
+    """Retrain a trained model with quantization in the loop."""
+    from .pipeline import verbs
+
+    return verbs.qat(model, Path(out), data, observer=observer, quick=quick, seed=seed, epochs=epochs)
+
+
+def export(
+    model: KerasFile,
+    *,
+    out: Annotated[str, "where to write the file; its manifest goes beside it"],
+    format: Annotated[Literal["tflite", "onnx"], "file format"] = "tflite",
+    precision: Annotated[str | None, "float32, float16, w8, w8a8-ptq or w8a8-qat; default: what the model is"] = None,
+    data: Annotated[str | None, "data to calibrate on, for w8a8-ptq"] = None,
+) -> Answer:
+    """Write a model as TFLite or ONNX."""
+    from .pipeline import verbs
+
+    return verbs.export(model, Path(out), format=format, precision=precision, data=data)
+
+
+def bench(
+    files: Annotated[list[str], ".tflite and .onnx files"],
+    *,
+    baseline: Annotated[str, "the file the others are judged against"],
+    data: Annotated[str | None, "data set to judge accuracy on; default: random inputs, no accuracy"] = None,
+    device: Device = "local",
+    out: Annotated[str | None, "folder for results, raw samples and report"] = None,
+    max_drop: MaxDrop = 0.01,
+    min_speedup: MinSpeedup = None,
+    max_seconds: Annotated[float, "of timing at most"] = 60.0,
+) -> Answer:
+    """Compare model files on a device, whoever made them."""
+    from .pipeline import verbs
+
+    return verbs.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
+                       max_drop=max_drop, min_speedup=min_speedup, max_seconds=max_seconds)  # fmt: skip
+
+
+def compare(
+    folder: Annotated[str, "folder of a run or of a bench"],
+    *,
+    max_drop: MaxDrop = 0.01,
+    min_speedup: MinSpeedup = None,
+) -> Answer:
+    """Judge a finished run again, with other thresholds."""
+    from .pipeline import verbs
+
+    return verbs.compare(Path(folder), max_drop=max_drop, min_speedup=min_speedup)
+
+
+def report(folder: Annotated[str, "folder of a run"]) -> Answer:
+    """Write the report of a run anew."""
+    from .pipeline import verbs
+
+    return verbs.render(Path(folder))
+
+
+def matrix(
+    *,
+    out: Annotated[str, "folder for matrix.json, matrix.md and the runs"],
+    model: Annotated[list[str] | None, "only this model"] = None,
+    family: Annotated[list[str] | None, "only this family"] = None,
+    quick: Quick = False,
+    seed: Seed = 0,
+) -> Answer:
+    """Take the zoo through every stage: models x stages."""
+    from .pipeline import matrix as zoo
+
+    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed)
+    return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
+
+
+def doctor() -> Answer:
+    """Say what this machine has and what is missing."""
+    from . import doctor as examination
+
+    return examination.examine()
+
+
+def devices() -> Answer:
+    """List the devices that `--device` takes."""
+    rows = [{"name": "local", "transport": "process on this machine", "runtimes": ["litert", "onnxruntime"]}]
+    return Answer(document=rows, text="local   a process of its own on this machine: LiteRT, ONNX Runtime")
+
+
+VERBS = (models, run, train, prune, qat, export, bench, compare, report, matrix, doctor, devices)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        call = parse("edgewright", DESCRIPTION, VERBS, argv)
+        with _results_only() as out:
+            answer = call.verb(**call.arguments)
+    except EdgewrightError as error:
+        if "--debug" in argv:
+            traceback.print_exc()
+        say(f"edgewright: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("edgewright: interrupted; the same command resumes where it stopped")
+        return 130
+    print(json.dumps(answer.document, indent=1, default=str) if call.json else answer.text, file=out)
+    return 0 if answer.ok else 1
+
+
+@contextmanager
+def _results_only() -> Iterator[Any]:
+    """Send whatever libraries print to standard error, and yield the true standard output."""
+    out = sys.stdout
+    with redirect_stdout(sys.stderr):
+        yield out
+
+
+def _none_failed(verdicts: Sequence[Any]) -> bool:
+    return all(verdict["verdict"] != "fail" for verdict in verdicts)
+
+
+__all__ = ["Call", "main"]

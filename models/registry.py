@@ -1,0 +1,249 @@
+"""The zoo's register: one decorator a model, found by importing every module of this package.
+
+A builder is a function whose name is the model's name. It takes symbolic `inputs` and returns an output tensor; an
+architecture of several networks (`networks=`) takes `input_shape` instead and returns a dict of keras.Model.
+Importing this module imports no Keras; asking it for a name does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    import keras
+
+    Networks = keras.Model | dict[str, keras.Model]
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A registry entry.
+
+    task, learner: names in the tables of `training`. input_shape: of one sample, or a dict of named inputs; dtype
+    likewise. classes: 0 where the task has none. params: trainable parameters of the `paper` preset, summed over networks.
+    data: names of data sets, the first available wins and the last is offline. presets: builder arguments by preset.
+    variants: names of further entries of the same builder. networks: what a builder of several returns; deploy: those
+    of them that go to a device.
+    """
+
+    name: str
+    family: str
+    builder: Callable[..., Any]
+    task: str
+    learner: str = "fit"
+    input_shape: Shape | Mapping[str, Shape]
+    dtype: str | Mapping[str, str] = "float32"
+    classes: int = 0
+    params: int
+    paper: str
+    data: tuple[str, ...]
+    presets: Mapping[str, Mapping[str, Any]]
+    variants: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    deploy: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The builder's own arguments with their defaults, those the registry gives left out."""
+        given = ("inputs", "input_shape", "classes")
+        parameters = inspect.signature(self.builder).parameters.values()
+        defaults = {parameter.name: parameter.default for parameter in parameters if parameter.name not in given}
+        return {**defaults, **self.fixed}
+
+    def arguments(self, preset: str = "paper", **overrides: Any) -> dict[str, Any]:
+        """Return all builder arguments with `input_shape` and `classes`: defaults, then the preset's, then overrides.
+
+        An override of None means as the preset has it.  Raises: BadInput for an unknown preset or argument.
+        """
+        if preset not in self.presets:
+            raise BadInput(f"{self.name} has no preset {preset!r}; allowed: {', '.join(self.presets)}")
+        known = {"input_shape": self.input_shape, "classes": self.classes, **self.options}
+        given = {key: value for key, value in overrides.items() if value is not None}
+        if unknown := [key for key in given if key not in known]:
+            raise BadInput(f"{self.name} takes no argument {unknown[0]!r}; allowed: {', '.join(known)}")
+        merged = {**known, **self.presets[preset], **given}
+        if merged["classes"] and not self.classes:
+            raise BadInput(f"classes={merged['classes']}: {self.name} has no classes, its task is {self.task}")
+        if merged["classes"] < bool(self.classes):
+            raise BadInput(f"classes={merged['classes']}: {self.name} needs at least 1")
+        return merged
+
+
+_ENTRIES: dict[str, Architecture] = {}
+
+
+def register(
+    *,
+    task: str,
+    input_shape: Shape | Mapping[str, Shape],
+    params: int,
+    paper: str,
+    data: tuple[str, ...],
+    dtype: str | Mapping[str, str] = "float32",
+    classes: int = 0,
+    learner: str = "fit",
+    edge: Mapping[str, Any] | None = None,
+    variants: Mapping[str, Mapping[str, Any]] | None = None,
+    networks: tuple[str, ...] = (),
+    deploy: tuple[str, ...] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register the decorated builder under its own name. The fields are those of `Architecture`.
+
+    edge: arguments of the preset that trains in about a minute on two cores. variants: further names for the same builder,
+    each with its arguments and `params`. The family is the module's `FAMILY`, or else the module's name.
+    Raises: ValueError for a name that is taken or arguments the builder does not have.
+    """
+
+    def enter(builder: Callable[..., Any]) -> Callable[..., Any]:
+        module = sys.modules[builder.__module__]
+        entry = Architecture(
+            name=builder.__name__,
+            family=getattr(module, "FAMILY", builder.__module__.rpartition(".")[2]),
+            builder=builder,
+            task=task,
+            learner=learner,
+            input_shape=input_shape,
+            dtype=dtype,
+            classes=classes,
+            params=params,
+            paper=paper,
+            data=data,
+            presets={"paper": {}, "edge": edge or {}},
+            variants=tuple(variants or ()),
+            networks=networks,
+            deploy=deploy or networks,
+        )
+        _enter(entry)
+        for name, arguments in (variants or {}).items():
+            fixed = {key: value for key, value in arguments.items() if key != "params"}
+            _enter(replace(entry, name=name, params=arguments["params"], fixed=fixed, variants=()))
+        return builder
+
+    return enter
+
+
+def _enter(entry: Architecture) -> None:
+    if entry.name in _ENTRIES:
+        raise ValueError(f"model {entry.name!r} is registered twice: in {_ENTRIES[entry.name].builder.__module__} and {entry.builder.__module__}")  # fmt: skip
+    allowed = {"input_shape", "classes", *inspect.signature(entry.builder).parameters}
+    for arguments in (*entry.presets.values(), entry.fixed):
+        if unknown := set(arguments) - allowed:
+            raise ValueError(f"model {entry.name!r}: builder has no argument {', '.join(sorted(unknown))}")
+    if unknown := set(entry.deploy) - set(entry.networks):
+        raise ValueError(f"model {entry.name!r}: deploy names {', '.join(sorted(unknown))}, not among networks")
+    _ENTRIES[entry.name] = entry
+
+
+def _discover() -> Mapping[str, Architecture]:
+    package = importlib.import_module(__package__ or "")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f".{module.name}", __package__)
+    return _ENTRIES
+
+
+def names() -> list[str]:
+    """Return the names of all models, variants included."""
+    return sorted(_discover())
+
+
+def get(name: str) -> Architecture:
+    """Return the entry of `name`.  Raises: BadInput that suggests neighbours."""
+    known = _discover()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
+        raise BadInput(f"no model {name!r}; did you mean {', '.join(near)}? Own models: pkg.module:function or a .keras file")  # fmt: skip
+    return known[name]
+
+
+def describe() -> list[dict[str, Any]]:
+    """Return one row a model, as `edgewright models --json` prints it."""
+    fields = ("name", "family", "variants", "task", "params", "paper", "data")
+    rows = ({name: getattr(get(model), name) for name in fields} for model in names())
+    return [{key: list(value) if isinstance(value, tuple) else value for key, value in row.items()} for row in rows]
+
+
+def build(
+    name: str,
+    preset: str = "paper",
+    *,
+    input_shape: Shape | Mapping[str, Shape] | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+    **overrides: Any,
+) -> Networks:
+    """Build a model with fresh weights, or a dict of models for an architecture of several networks.
+
+    What is left None is the preset's; `overrides` are arguments of the builder. The weights are a function of `seed` (and
+    of the backend); no global random state is changed.
+    Raises: BadInput for an unknown name, preset or argument, and for an input too small for the architecture.
+    """
+    architecture = get(name)
+    arguments = architecture.arguments(preset, input_shape=input_shape, classes=classes, **overrides)
+    with _seeded(seed):
+        return _several(architecture, arguments) if architecture.networks else _single(architecture, arguments)
+
+
+def _single(architecture: Architecture, arguments: dict[str, Any]) -> keras.Model:
+    import keras
+
+    shape = arguments.pop("input_shape")
+    inputs = _inputs(shape, architecture.dtype)
+    try:
+        outputs = architecture.builder(inputs, **_accepted(architecture, arguments))
+    except ValueError as error:  # Keras' word for a shape that became empty or does not fit
+        raise BadInput(f"{architecture.name} cannot be built on input_shape={shape}: {error}") from error
+    return keras.Model(inputs, outputs, name=architecture.name)
+
+
+def _several(architecture: Architecture, arguments: dict[str, Any]) -> dict[str, keras.Model]:
+    networks = architecture.builder(**_accepted(architecture, arguments))
+    if set(networks) != set(architecture.networks):
+        raise ValueError(f"model {architecture.name!r} returned networks {sorted(networks)}, registered are {sorted(architecture.networks)}")  # fmt: skip
+    return networks
+
+
+def _accepted(architecture: Architecture, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Leave out `classes` and `input_shape` where the builder has no use for them."""
+    parameters = inspect.signature(architecture.builder).parameters
+    return {key: value for key, value in arguments.items() if key in parameters}
+
+
+def _inputs(shape: Any, dtype: Any) -> Any:
+    import keras
+
+    if not isinstance(shape, Mapping):
+        return keras.Input(tuple(shape), dtype=dtype, name="inputs")
+    of = dtype if isinstance(dtype, Mapping) else dict.fromkeys(shape, dtype)
+    return {name: keras.Input(tuple(one), dtype=of[name], name=name) for name, one in shape.items()}
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Make unseeded Keras initializers and dropout a function of `seed`: they draw their seeds from `random`."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def deployables(name: str, networks: Networks) -> dict[str, keras.Model]:
+    """Return the networks of architecture `name` that go to a device, by name."""
+    if not isinstance(networks, Mapping):
+        return {name: networks}
+    return {part: networks[part] for part in get(name).deploy}

@@ -1,0 +1,119 @@
+"""The Transformer (Vaswani 2017, arXiv:1706.03762) and what is built from its blocks.
+
+Sequence lengths are static and the batch is the only -1 of a reshape, so that every product is a batched matrix product
+of known shape.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from .registry import register
+
+
+@register(
+    task="classification",
+    input_shape=(64,),
+    dtype="int32",
+    classes=2,
+    params=37_847_042,
+    paper="Vaswani 2017, arXiv:1706.03762, encoder of the base model",
+    data=("rt_polarity", "digits"),
+    edge={"vocabulary": 8_000, "depth": 2, "width": 32, "heads": 2, "feed_forward": 64},
+)
+def transformer_classifier(
+    inputs, classes, vocabulary=37_000, depth=6, width=512, heads=8, feed_forward=2048, dropout=0.1
+):
+    """Build an encoder whose outputs are averaged over all positions, padding included.
+
+    Shapes: token ids (N, T) in [0, vocabulary) -> logits (N, classes).
+    """
+    # The paper multiplies embeddings of deviation 1/sqrt(width) by sqrt(width); to start at 1 is the same without a product.
+    x = layers.Embedding(vocabulary, width, embeddings_initializer=_unit_normal(), name="embedding")(inputs)
+    x = SinusoidalPositions(name="positions")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    for index in range(1, depth + 1):
+        x = encoder_block(x, heads, feed_forward, dropout, name=f"encoder_{index}")
+    x = layers.GlobalAveragePooling1D(name="pool")(x)  # (N, width)
+    return layers.Dense(classes, name="logits")(x)
+
+
+def _unit_normal():
+    return keras.initializers.RandomNormal(stddev=1.0)
+
+
+def encoder_block(x, heads, feed_forward, dropout, name):
+    """Add self-attention and a position-wise feed-forward net, each followed by residual sum and norm (post-norm)."""
+    width = x.shape[-1]
+    attended = SelfAttention(heads, name=f"{name}_attention")(x)
+    x = _add_norm(x, attended, dropout, name=f"{name}_attention")
+    mixed = layers.Dense(feed_forward, activation="relu", name=f"{name}_expand")(x)  # (N, T, feed_forward)
+    mixed = layers.Dense(width, name=f"{name}_contract")(mixed)
+    return _add_norm(x, mixed, dropout, name=f"{name}_feed_forward")
+
+
+def _add_norm(x, update, dropout, name):
+    update = layers.Dropout(dropout, name=f"{name}_dropout")(update)
+    x = layers.Add(name=f"{name}_add")([x, update])
+    return layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)
+
+
+def attention(query, key, value):
+    """Compute softmax(Q K' / sqrt(d)) V.  Shapes: (..., T, d), (..., S, d), (..., S, v) -> (..., T, v).  Source: eq. 1."""
+    weights = ops.softmax(ops.matmul(query / query.shape[-1] ** 0.5, ops.swapaxes(key, -1, -2)))  # (..., T, S)
+    return ops.matmul(weights, value)
+
+
+def positional_encoding(length, width, base=10_000.0):
+    """Return the sinusoids of section 3.5, (length, width) float32: sines at even, cosines at odd places."""
+    angles = np.arange(length)[:, None] / base ** (np.arange(0, width, 2) / width)  # (length, width / 2)
+    table = np.empty((length, width), np.float32)
+    table[:, 0::2] = np.sin(angles)
+    table[:, 1::2] = np.cos(angles)[:, : width // 2]
+    return table
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class SinusoidalPositions(layers.Layer):
+    """Adds the positional encoding: a constant, not a weight.  Shapes: (N, T, width) -> the same."""
+
+    def build(self, shape):
+        self.table = positional_encoding(*shape[1:])
+
+    def call(self, x):
+        """Return x plus the encoding of its positions."""
+        return x + ops.cast(self.table, x.dtype)
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class SelfAttention(layers.Layer):
+    """Multi-head self-attention; projections have no bias, as in the paper.  Shapes: (N, T, width) -> the same."""
+
+    def __init__(self, heads, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def build(self, shape):
+        _, self.length, self.width = shape
+        if self.width % self.heads:
+            raise ValueError(f"heads={self.heads} must divide width={self.width}")
+        for part in ("query", "key", "value", "output"):
+            projection = layers.Dense(self.width, use_bias=False, name=part)
+            projection.build(shape)
+            setattr(self, f"{part}_projection", projection)
+
+    def call(self, x):
+        """Attend from each position to all."""
+        query = self._split(self.query_projection(x))  # (N, heads, T, d)
+        key = self._split(self.key_projection(x))
+        value = self._split(self.value_projection(x))
+        mixed = ops.transpose(attention(query, key, value), (0, 2, 1, 3))  # (N, T, heads, d)
+        return self.output_projection(ops.reshape(mixed, (-1, self.length, self.width)))
+
+    def _split(self, x):
+        x = ops.reshape(x, (-1, self.length, self.heads, self.width // self.heads))
+        return ops.transpose(x, (0, 2, 1, 3))
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "heads": self.heads}

@@ -1,0 +1,1 @@
+"""The only place besides the command line that knows every stage."""

@@ -1,0 +1,127 @@
+"""The zoo judged: models x stages, one cell each with status, value and reason."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..devices.report import table
+from ..errors import BadInput, EdgewrightError
+from ..files import write, write_json
+from ..models import registry
+from ..progress import say
+from .run import RunConfig, execute
+
+STAGES = ("build", "train", "prune", "qat", "tflite_float", "tflite_int8", "onnx_float", "onnx_int8", "device")
+ARGMAX_BAR, STEP_BAR = 0.995, 0.99
+# What a wrong implementation would miss on the offline data: far above chance, below what each reaches in a quick run.
+FLOOR = {"accuracy": 0.6, "explained_variance": 0.5, "auc": 0.6}
+
+
+def matrix(models: Sequence[str], families: Sequence[str], folder: Path, *, quick: bool, seed: int) -> dict[str, Any]:
+    """Run each model into a folder of its own below `folder`; write matrix.json and matrix.md; return the document."""
+    known = registry.describe()
+    unknown = set(families) - {row["family"] for row in known}
+    if unknown:
+        raise BadInput(f"--family {sorted(unknown)[0]!r}: unknown; allowed: {', '.join(sorted({row['family'] for row in known}))}")  # fmt: skip
+    chosen = [registry.get(name).name for name in models] or [
+        row["name"] for row in known if not families or row["family"] in families
+    ]
+    rows = []
+    for name in chosen:
+        say(f"== {name}")
+        rows.append(_row(name, folder / name, quick=quick, seed=seed))
+        document = {"schema": 1, "quick": quick, "rows": rows}
+        write_json(folder / "matrix.json", document)
+        write(folder / "matrix.md", markdown(document))
+    return document
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """Return the matrix as a Markdown table; a failed cell shows its reason below."""
+    marks = {"pass": "", "fail": "FAIL ", "skip": "skip "}
+    cells, reasons = [], []
+    for row in document["rows"]:
+        shown = [f"{marks[cell['status']]}{_shown(cell['value'])}".strip() for cell in row["stages"].values()]
+        cells.append((row["model"], *shown))
+        reasons += [f"- {row['model']} {stage}: {cell['reason']}" for stage, cell in row["stages"].items() if cell["reason"]]  # fmt: skip
+    return table(("model", *STAGES), cells) + "\n" + "\n".join(reasons) + "\n"
+
+
+def failed(document: Mapping[str, Any]) -> int:
+    """Return the number of failing cells."""
+    return sum(cell["status"] == "fail" for row in document["rows"] for cell in row["stages"].values())
+
+
+def _row(name: str, folder: Path, *, quick: bool, seed: int) -> dict[str, Any]:
+    try:
+        built = registry.build(name, "edge", seed=seed)
+        stages = {"build": _cell(True, built.count_params())}
+        results, where = execute(RunConfig(model=name, quick=quick, seed=seed), folder)
+        stages |= _cells(results, where)
+        seconds = sum(results["seconds"].values())
+        return {"model": name, "data": results["data"], "seconds": seconds, "stages": stages}
+    except EdgewrightError as error:
+        stages = {stage: {"status": "fail", "value": None, "reason": str(error)} for stage in STAGES}
+        return {"model": name, "data": None, "seconds": None, "stages": stages}
+
+
+def _cells(results: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    import json
+
+    def metric(step: str) -> float:
+        return json.loads((folder / "steps" / f"{step}.json").read_text())["result"]["metric"]
+
+    found = {one["artifact"]: one for one in results["measurements"]}
+    made = {one["name"]: one for one in results["artifacts"]}
+    verdicts = {one["artifact"]: one for one in results["verdicts"]}
+    base = metric("train")
+    floor = FLOOR[next(iter(found.values()))["metric"]]
+
+    def pick(kind: str, precision: str) -> str:
+        return next(name for name, one in made.items() if one["format"] == kind and one["precision"] == precision and "pruned" not in name)  # fmt: skip
+
+    cells = {
+        "train": _cell(base >= floor, base, f"below {floor}"),
+        "prune": _cell(metric("prune") >= base - 0.03, metric("prune"), "more than 3 points below float"),
+        "qat": _cell(metric("qat") >= base - 0.03, metric("qat"), "more than 3 points below float"),
+    }
+    for kind in ("tflite", "onnx"):
+        name = pick(kind, "float32")
+        cells[f"{kind}_float"] = _measured(found[name], base)
+        cells[f"{kind}_int8"] = _int8(pick(kind, "w8a8-qat"), found, made, results["parity"], metric("qat"), kind)
+    verdict = verdicts[pick("tflite", "w8a8-qat")]
+    cells["device"] = _cell(verdict["verdict"] != "fail", verdict["speedup"], verdict["reason"]) | {"verdict": verdict["verdict"]}  # fmt: skip
+    return {stage: cells[stage] for stage in STAGES if stage in cells}
+
+
+def _measured(one: Mapping[str, Any], expected: float) -> dict[str, Any]:
+    if one["status"] != "ok":
+        return _cell(False, None, f"{one['status']}: {one['reason']}")
+    return _cell(abs(one["value"] - expected) <= 0.02, one["value"], f"model {expected:.4f}, file {one['value']:.4f}")
+
+
+def _int8(name: str, found: Any, made: Any, parity: Any, expected: float, kind: str) -> dict[str, Any]:
+    cell = _measured(found[name], expected)
+    agreed = parity.get(name, {})
+    more = {"float_ops": made[name]["float_ops"], **agreed}
+    short = []
+    if kind == "tflite" and more["float_ops"]:
+        short.append(f"{more['float_ops']} float operators")
+    judged_by_class = found[name]["metric"] == "accuracy"
+    if judged_by_class and agreed.get("argmax_agreement", 0) < ARGMAX_BAR:
+        short.append(f"argmax agreement {agreed.get('argmax_agreement', 0):.4f} below {ARGMAX_BAR}")
+    if agreed.get("within_one_step", 0) < STEP_BAR:
+        short.append(f"{agreed.get('within_one_step', 0):.4f} of outputs within one step, bar {STEP_BAR}")
+    if cell["status"] == "pass" and short:
+        cell = _cell(False, cell["value"], "; ".join(short))
+    return cell | more
+
+
+def _cell(ok: bool, value: Any, reason: str = "") -> dict[str, Any]:
+    return {"status": "pass" if ok else "fail", "value": value, "reason": "" if ok else reason}
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

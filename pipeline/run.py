@@ -1,0 +1,229 @@
+"""The whole way in one call: train, prune, QAT, export, bench, compare, report, in a folder that can be resumed."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import yaml
+
+from ..devices import measure, report
+from ..devices.compare import Thresholds
+from ..devices.measure import BenchConfig, ModelFile, Run
+from ..errors import BadInput
+from ..export import export_onnx, export_tflite
+from ..files import sha256, write, write_json
+from ..prune import PruneConfig
+from ..quantize import prepare_qat
+from ..training.data import calibration
+from ..training.tasks import TASKS
+from ..training.train import evaluate
+from ..training.train import train as fit
+from .budget import QUICK_TRAINING_SAMPLES
+from .saved import load_model, save_model
+from .stages import compare, prune, train_config
+from .steps import Steps, occupying
+from .subject import Subject, digest_of, find
+
+QUICK_TEST_SAMPLES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What `edgewright run` is told; see its help."""
+
+    model: str
+    data: str | None = None
+    preset: str = "edge"
+    quick: bool = False
+    sparsity: float = 0.5
+    seed: int = 0
+    epochs: int | None = None
+    max_drop: float = 0.01
+    min_speedup: float | None = None
+    device: str = "local"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sparsity < 1:
+            raise BadInput(f"--sparsity {self.sparsity}: must lie between 0 and 1 (0.5 zeroes half of the weights)")
+        if self.epochs is not None and self.epochs < 1:
+            raise BadInput(f"--epochs {self.epochs}: must be at least 1")
+        Thresholds(max_drop=self.max_drop, min_speedup=self.min_speedup)
+
+
+def execute(config: RunConfig, out: Path | None = None) -> tuple[dict[str, Any], Path]:
+    """Do what is left of the run and return the document of results.json and the folder it lies in."""
+    limit = QUICK_TRAINING_SAMPLES if config.quick else None
+    subject = find(config.model, config.data, preset=config.preset, seed=config.seed, limit=limit)
+    folder = out or Path("runs") / f"{subject.name}-{subject.dataset.name}"
+    with occupying(folder) as steps:
+        write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
+        return _Way(config, subject, folder, steps).go(), folder
+
+
+class _Way:
+    """One run: each method is a step, and hands the next one digests of what it wrote."""
+
+    def __init__(self, config: RunConfig, subject: Subject, folder: Path, steps: Steps):
+        self.config, self.subject, self.folder, self.steps = config, subject, folder, steps
+        self.dataset = subject.dataset
+        self.data = {part: digest_of(split) for part, split in self.dataset.splits.items()}
+        self.curves: dict[str, Any] = {}
+
+    def go(self) -> dict[str, Any]:
+        trained = self.train()
+        pruned = self.prune(trained)
+        quantized = self.quantize("qat", trained)
+        both = self.quantize("qat-pruned", pruned)
+        files = self.export({"float": trained, "qat": quantized, "pruned": both})
+        measured = self.bench(files, quantized)
+        return self.report(measured)
+
+    def train(self) -> str:
+        settings = train_config("train", self.dataset, quick=self.config.quick, epochs=self.config.epochs, seed=self.config.seed)  # fmt: skip
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            model = self.subject.make()
+            if self.subject.trained:
+                found = evaluate(model, self.dataset.test, self.subject.task)
+                return self.kept(model, "float", found.value, [])
+            result = fit(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
+            return self.kept(model, "float", result.metric, result.history)
+
+        return self.do("train", work, asdict(settings), {"model": self.subject.identity, **self.data})
+
+    def prune(self, source: str) -> str:
+        settings = train_config("prune", self.dataset, quick=self.config.quick, epochs=self.config.epochs, seed=self.config.seed)  # fmt: skip
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            chosen = PruneConfig(sparsity=self.config.sparsity)
+            model, what = prune(load_model(self.folder / source), chosen, data=self.dataset, training=settings, learner=self.subject.learner, out=scratch)  # fmt: skip
+            found = evaluate(model, self.dataset.test, self.subject.task)
+            return {**self.kept(model, "pruned", found.value, []), "rows": [dict(row, shape=list(row["shape"])) for row in what.rows]}  # fmt: skip
+
+        facts = {**asdict(settings), "sparsity": self.config.sparsity}
+        return self.do("prune", work, facts, self.inputs(source))
+
+    def quantize(self, name: str, source: str) -> str:
+        """Retrain with quantizers in the loop, from calibrated ranges."""
+        settings = train_config("qat", self.dataset, quick=self.config.quick, epochs=self.config.epochs, seed=self.config.seed)  # fmt: skip
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            model, what = prepare_qat(load_model(self.folder / source), calibration=calibration(self.dataset))
+            result = fit(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
+            return {**self.kept(model, name, result.metric, result.history), "rows": list(what.rows)}
+
+        return self.do(name, work, asdict(settings), self.inputs(source))
+
+    def export(self, models: Mapping[str, str]) -> list[str]:
+        name = self.subject.name
+        plan = [
+            ("float", "tflite", "float32", f"{name}-float32"),
+            ("float", "tflite", "float16", f"{name}-float16"),
+            ("float", "tflite", "w8", f"{name}-w8"),
+            ("float", "tflite", "w8a8-ptq", f"{name}-w8a8-ptq"),
+            ("qat", "tflite", "w8a8-qat", f"{name}-w8a8-qat"),
+            ("pruned", "tflite", "w8a8-qat", f"{name}-pruned-w8a8-qat"),
+            ("float", "onnx", "float32", f"{name}-float32"),
+            ("qat", "onnx", "w8a8-qat", f"{name}-w8a8-qat"),
+        ]
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            loaded = {role: load_model(self.folder / path) for role, path in models.items()}
+            samples = calibration(self.dataset)
+            files = []
+            for role, kind, precision, label in plan:
+                write_as = export_tflite if kind == "tflite" else export_onnx
+                extra = {"calibration": samples} if precision == "w8a8-ptq" else {}
+                artifact = write_as(loaded[role], precision=precision, name=label, task=self.subject.task, preprocessing=self.dataset.preprocessing, **extra)  # fmt: skip
+                path = artifact.save(self.folder / "artifacts" / f"{label}.{kind}").relative_to(self.folder)
+                files += [str(path), f"{path}.json"]
+            return {"files": files}
+
+        digests = {path: sha256(self.folder / path) for path in models.values()}
+        result = self.steps.do("export", work, config={"plan": plan}, inputs={**digests, "data": self.data["train"]})
+        return [path for path in result["files"] if not path.endswith(".json")]
+
+    def bench(self, files: list[str], quantized: str) -> dict[str, Any]:
+        config = BenchConfig(max_seconds=20, min_rounds=20, samples=QUICK_TEST_SAMPLES) if self.config.quick else BenchConfig()  # fmt: skip
+        if config.samples is not None and config.samples >= len(self.dataset.test):
+            config = BenchConfig(max_seconds=20, min_rounds=20)
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            described = [ModelFile.read(self.folder / path) for path in files]
+            floats = {file.format: file.name for file in described if file.precision == "float32"}
+            run = measure.bench(
+                described,
+                baseline={file.name: floats[file.format] for file in described},
+                inputs=self.dataset.test.x,
+                targets=self.dataset.test.y,
+                metric=TASKS[self.subject.task].metric,
+                device=self.config.device,
+                config=config,
+                model=self.subject.name,
+                data=self.dataset.name,
+            )
+            run.save(self.folder / "bench")
+            qat = load_model(self.folder / quantized)
+            parity = {file.name: _parity(qat, file, run, self.dataset.test.x) for file in described if file.precision == "w8a8-qat" and "pruned" not in file.name}  # fmt: skip
+            return {"files": ["bench/results.json", "bench/raw.npz"], "parity": parity}
+
+        digests = {path: sha256(self.folder / path) for path in [*files, quantized]}
+        facts = {**asdict(config), "device": self.config.device}
+        return self.steps.do("bench", work, config=facts, inputs={**digests, "test": self.data["test"]})
+
+    def report(self, measured: Mapping[str, Any]) -> dict[str, Any]:
+        """Judge and write the report; always done anew, since thresholds may have changed."""
+        run = Run.load(self.folder / "bench")
+        thresholds = Thresholds(max_drop=self.config.max_drop, min_speedup=self.config.min_speedup)
+        results = run.to_json(compare(run, thresholds), thresholds)
+        results |= {
+            "command": _command(),
+            "curves": self.curves,
+            "parity": measured["parity"],
+            "seconds": self.steps.seconds(),
+            "preprocessing": self.dataset.preprocessing,
+            "source": str(self.dataset.source),
+        }
+        write_json(self.folder / "results.json", results)
+        samples = {name: values.tolist() for name, values in run.samples().items()}
+        write(self.folder / "report.html", report.html(results, samples))
+        write(self.folder / "summary.md", report.markdown(results))
+        return results
+
+    def do(self, name: str, work: Any, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+        result = self.steps.do(name, work, config=config, inputs=inputs)
+        self.curves[name] = result["history"]
+        return result["files"][0]
+
+    def inputs(self, source: str) -> dict[str, str]:
+        return {"model": sha256(self.folder / source), **self.data}
+
+    def kept(self, model: keras.Model, name: str, metric: float, history: Any) -> dict[str, Any]:
+        path = save_model(model, self.folder / "models" / f"{name}.keras").relative_to(self.folder)
+        return {"files": [str(path)], "metric": metric, "history": list(history)}
+
+
+def _parity(qat: keras.Model, file: ModelFile, run: Run, inputs: Any) -> dict[str, float]:
+    """Compare the outputs of the fake-quantized model with those the file gave on the device."""
+    given = run.outputs.get(file.name)
+    if given is None:
+        return {}
+    expected = np.asarray(qat.predict(inputs, batch_size=256, verbose=0))[: len(given)]
+    step = file.manifest["outputs"][0]["step"]
+    steps = np.abs(expected - given.reshape(expected.shape)) / step
+    flat = expected.reshape(len(expected), -1)
+    return {
+        "argmax_agreement": float((flat.argmax(-1) == given.reshape(flat.shape).argmax(-1)).mean()),
+        "within_one_step": float((steps < 1.5).mean()),
+        "exact": float((steps < 0.5).mean()),
+        "n": len(given),
+    }
+
+
+def _command() -> str:
+    return shlex.join(["edgewright", *sys.argv[1:]])

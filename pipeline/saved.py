@@ -1,0 +1,69 @@
+"""Keras models on disk: written whole or not at all, read without running code that came with the file."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import keras
+
+from ..errors import BadInput
+from ..files import replacing
+from ..prune import PruneConfig  # noqa: F401  registers the layers that a saved pruning model needs
+from ..quantize import qat  # noqa: F401  registers the layers that a saved quantization-aware model needs
+
+_LARGEST_BYTES = 4 << 30
+_LARGEST_EXPANSION = 200
+
+
+def save_model(model: keras.Model, path: str | Path) -> Path:
+    """Write `model` as a .keras file, whole or not at all, and return its path."""
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise BadInput(f"{path}: a Keras model is written as a .keras file; end the name in .keras")
+    with replacing(path) as temporary:
+        named = temporary.with_name(f"{temporary.name}.keras")
+        try:
+            model.save(named)
+            os.replace(named, temporary)
+        finally:
+            named.unlink(missing_ok=True)
+    return path
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """Read a .keras file in safe mode: built-in layers, Edgewright's, and those that the caller registered before.
+
+    Raises: BadInput for a missing or damaged file, one that unpacks to an absurd size, a Lambda layer (it carries code),
+    or a layer class that is not registered.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; give a .keras file")
+    _check_archive(path)
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # the reader raises whatever a malformed file provokes
+        raise BadInput(f"{path}: {_reason(error)}") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what is not a zip archive, or unpacks to far more than it should: the reader would fill the memory."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path}: not a .keras file ({error}); save the model with model.save('name.keras')") from error
+    if "config.json" not in names:
+        raise BadInput(f"{path}: an archive without config.json is no .keras file; save the model with model.save(...)")
+    if unpacked > _LARGEST_BYTES or unpacked > max(1 << 24, _LARGEST_EXPANSION * path.stat().st_size):
+        raise BadInput(f"{path}: {path.stat().st_size:,} bytes that unpack to {unpacked:,}: refused")
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "Lambda" in text or "lambda" in text:
+        return "refused: a Lambda layer runs code that comes with the file; write it as a layer class of your own"
+    if "Could not locate" in text or "not registered" in text:
+        return f"{text[:160]}: give the model as pkg.module:function, so that your own layer classes are imported"
+    return f"cannot be read ({type(error).__name__}: {text[:200]})"

@@ -1,0 +1,140 @@
+"""The stages as library functions: each takes a Keras model or artifacts, and data by name or as a Dataset."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..devices import measure
+from ..devices.compare import Thresholds, Verdict
+from ..devices.compare import compare as judge
+from ..devices.measure import BenchConfig, ModelFile, Run
+from ..errors import BadInput
+from ..export import Artifact
+from ..prune import PruneConfig, prepare_prune, strip_prune
+from ..prune import prune as prune_once
+from ..training import data as datasets
+from ..training.data import Dataset
+from ..training.tasks import TASKS
+from ..training.train import TrainConfig, TrainResult, data_for
+from ..training.train import train as fit
+from .budget import budget
+
+load_data = datasets.load
+
+
+def train(
+    model: keras.Model, data: str | Dataset, config: TrainConfig | None = None, *, learner: str = "fit",
+    out: str | Path | None = None,
+) -> TrainResult:  # fmt: skip
+    """Train `model` in place and restore its best epoch.
+
+    config: by default what `edgewright train` uses for this size of data.  out: folder of logs and checkpoints; with it an
+    interrupted training resumes exactly.
+    """
+    dataset = data_for(model, data)
+    return fit(model, dataset, config or train_config("train", dataset), learner=learner, out=out)
+
+
+def prune(
+    model: keras.Model, config: PruneConfig | None = None, *, data: str | Dataset | None = None,
+    training: TrainConfig | None = None, learner: str = "fit", out: str | Path | None = None,
+) -> tuple[keras.Model, Any]:  # fmt: skip
+    """Return `model` with its smallest weights at zero, and a report of every tensor; `model` is untouched.
+
+    data: fine-tune on it while sparsity grows by the schedule of `config`. Without data the weights are cut at once.
+    """
+    config = config or PruneConfig()
+    if data is None:
+        return prune_once(model, config)
+    dataset = data_for(model, data)
+    training = training or train_config("prune", dataset)
+    pruning, report = prepare_prune(model, scheduled(config, training, dataset))
+    fit(pruning, dataset, training, learner=learner, out=out)
+    return strip_prune(pruning), report
+
+
+def train_config(
+    stage: str, dataset: Dataset, *, quick: bool = False, epochs: int | None = None, seed: int = 0, **settings: Any
+) -> TrainConfig:
+    """Return how `stage` ("train", "prune" or "qat") trains on `dataset`; settings that are not None replace the budget's."""
+    spend = budget(stage, len(dataset.train), quick=quick, epochs=epochs)
+    chosen = {"batch_size": spend.batch_size, "learning_rate": spend.learning_rate}
+    chosen |= {name: value for name, value in settings.items() if value is not None}
+    return TrainConfig(epochs=spend.epochs, seed=seed, **chosen)
+
+
+def scheduled(config: PruneConfig, training: TrainConfig, dataset: Dataset) -> PruneConfig:
+    """Return `config` with its schedule laid over the training: the full sparsity after half of the steps."""
+    per_epoch = -(-len(dataset.train) // training.batch_for(len(dataset.train)))
+    steps = per_epoch * (training.epochs or 1)
+    return replace(config, begin_step=0, end_step=max(1, steps // 2), frequency=max(1, steps // 40))
+
+
+def bench(
+    artifacts: Sequence[Artifact | str | Path], *, baseline: Artifact | str | Path, data: str | Dataset | None = None,
+    device: str = "local", config: BenchConfig | None = None,
+) -> Run:  # fmt: skip
+    """Measure artifacts or model files against `baseline` on `device`.
+
+    data: a Dataset, or the name of one, presented as the first file's manifest says; without it, no accuracy: random inputs.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        paths = [_on_disk(one, Path(folder)) for one in [*artifacts, baseline]]
+        files = [ModelFile.read(path) for path in dict.fromkeys(paths)]
+        against = ModelFile.read(paths[-1]).name
+        dataset = data if isinstance(data, Dataset) or data is None else _presented(data, files[-1])
+        if dataset is None:
+            return measure.bench(files, baseline=against, inputs=random_inputs(files[-1]), device=device, config=config or BenchConfig())  # fmt: skip
+        return measure.bench(
+            files,
+            baseline=against,
+            inputs=dataset.test.x,
+            targets=dataset.test.y,
+            metric=TASKS[dataset.task].metric,
+            device=device,
+            config=config or BenchConfig(),
+            model=files[-1].manifest.get("name", files[-1].name),
+            data=dataset.name,
+        )
+
+
+def random_inputs(file: ModelFile, count: int = 64) -> dict[str, np.ndarray]:
+    """Return standard normal inputs (zeros for integer inputs) in the shapes that the device reads off the file."""
+    found = measure.inspect(file)
+    if not found.ok:
+        raise BadInput(f"{file.path}: {found.reason}")
+    random = np.random.default_rng(0)
+    inputs = {}
+    for entry in found.one("model")["inputs"]:
+        shape = (count, *entry["shape"][1:])
+        is_float = str(entry["dtype"]).startswith(("float", "int8", "uint8"))
+        inputs[entry["name"]] = random.normal(size=shape).astype(np.float32) if is_float else np.zeros(shape, np.int32)
+    return inputs
+
+
+def _presented(data: str, file: ModelFile) -> Dataset:
+    inputs = file.manifest.get("inputs") or measure.inspect(file).one("model")["inputs"]
+    shape = tuple(inputs[0]["shape"][1:])
+    dtype = inputs[0]["dtype"] if "int32" in str(inputs[0]["dtype"]) else "float32"
+    return datasets.load(data, input_shape=shape, dtype=dtype, task=file.manifest.get("task"))
+
+
+def _on_disk(one: Artifact | str | Path, folder: Path) -> Path:
+    return one.save(folder / f"{one.name}{one.suffix}") if isinstance(one, Artifact) else Path(one)
+
+
+class Comparison(list[Verdict]):
+    """Verdicts that print as a table."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "nothing to compare: every file is its own baseline"
+
+
+def compare(run: Run, thresholds: Thresholds | None = None) -> Comparison:
+    """Judge every file of `run` against its baseline: `pass`, `fail` or `inconclusive`, with 95% intervals."""
+    return Comparison(judge(run, thresholds or Thresholds()))

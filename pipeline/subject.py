@@ -1,0 +1,132 @@
+"""What a run is about: a model, from wherever it comes, and the data it is trained and judged on."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..errors import BadInput
+from ..files import sha256
+from ..models import registry
+from ..training import data as datasets
+from ..training.data import Dataset
+from ..training.data.user import resolve
+from .saved import load_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model and its data.
+
+    make() builds the model anew, seeded; identity is a digest of what it is made from; trained tells that its weights are
+    the user's, to be kept.
+    """
+
+    name: str
+    dataset: Dataset
+    learner: str
+    make: Callable[[], keras.Model]
+    identity: str
+    trained: bool = False
+
+    @property
+    def task(self) -> str:
+        """The task of the data, which decides loss and metric."""
+        return self.dataset.task
+
+
+def find(model: str, data: str | None, *, preset: str = "edge", seed: int = 0, limit: int | None = None) -> Subject:
+    """Return the subject that `model` (zoo name, pkg.module:function or .keras file) and `data` name.
+
+    limit: at most so many training samples.  Raises: BadInput if one is unknown, or the two do not fit.
+    """
+    if model.endswith(".keras"):
+        return _from_file(Path(model), data, seed=seed, limit=limit)
+    if ":" in model:
+        return _from_function(model, data, seed=seed, limit=limit)
+    return _from_zoo(model, data, preset=preset, seed=seed, limit=limit)
+
+
+def digest_of(split: Any) -> str:
+    """Return the SHA-256 of a split's samples and targets."""
+    arrays = {"y": split.y, **(split.x if isinstance(split.x, Mapping) else {"x": split.x})}
+    parts = [
+        f"{name} {array.dtype} {array.shape} {sha256(np.ascontiguousarray(array).tobytes())}"
+        for name, array in sorted(arrays.items())
+    ]
+    return sha256("\n".join(parts).encode())
+
+
+def _from_zoo(name: str, data: str | None, *, preset: str, seed: int, limit: int | None) -> Subject:
+    architecture = registry.get(name)
+    if preset not in architecture.presets:
+        raise BadInput(f"--preset {preset!r}: {name} has {', '.join(sorted(architecture.presets))}")
+    probe = _single(name, registry.build(name, preset, seed=seed))
+    dataset = datasets.load(
+        data or datasets.choose(architecture.data), **_asked(probe), task=architecture.task, limit=limit, seed=seed
+    )
+    overrides = {"classes": dataset.classes} if dataset.classes else {}
+
+    def make() -> keras.Model:
+        return _single(name, registry.build(name, preset, seed=seed, **overrides))
+
+    identity = sha256(f"{name} {preset} {overrides} {sha256(Path(inspect.getfile(architecture.builder)))}".encode())
+    return Subject(name=name, dataset=dataset, learner=architecture.learner, make=make, identity=identity)
+
+
+def _from_function(spec: str, data: str | None, *, seed: int, limit: int | None) -> Subject:
+    builder = resolve(spec)
+
+    def make() -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        model = builder()
+        if not isinstance(model, keras.Model):
+            raise BadInput(f"{spec}: returned {type(model).__name__}; the function must return a keras.Model")
+        return model
+
+    dataset = _own_data(spec, data, make(), seed=seed, limit=limit)
+    identity = sha256(f"{spec} {sha256(Path(inspect.getfile(builder)))}".encode())
+    name = spec.partition(":")[2]
+    return Subject(name=name, dataset=dataset, learner="fit", make=make, identity=identity)
+
+
+def _from_file(path: Path, data: str | None, *, seed: int, limit: int | None) -> Subject:
+    model = load_model(path)
+    dataset = _own_data(str(path), data, model, seed=seed, limit=limit)
+    return Subject(name=path.stem, dataset=dataset, learner="fit", make=lambda: load_model(path), identity=sha256(path),
+                   trained=True)  # fmt: skip
+
+
+def _own_data(model_name: str, data: str | None, model: keras.Model, *, seed: int, limit: int | None) -> Dataset:
+    if data is None:
+        raise BadInput(
+            f"--data is missing: {model_name} is not of the zoo; name a data set or give pkg.module:function"
+        )
+    dataset = datasets.load(data, **_asked(model), limit=limit, seed=seed)
+    width = model.outputs[0].shape[-1]
+    if dataset.classes and width != dataset.classes:
+        raise BadInput(f"--data {data}: {dataset.classes} classes, but {model_name} has {width} outputs")
+    return dataset
+
+
+def _asked(model: keras.Model) -> dict[str, Any]:
+    """Return how `model` wants its samples presented; several inputs are left to the data."""
+    if len(model.inputs) != 1:
+        return {}
+    shape = tuple(model.inputs[0].shape[1:])
+    vocabulary = next((layer.input_dim for layer in model.layers if isinstance(layer, keras.layers.Embedding)), None)
+    return {
+        "input_shape": None if None in shape else shape,
+        "dtype": str(model.inputs[0].dtype),
+        "vocabulary": vocabulary if np.issubdtype(np.dtype(model.inputs[0].dtype), np.integer) else None,
+    }
+
+
+def _single(name: str, built: Any) -> keras.Model:
+    if isinstance(built, keras.Model):
+        return built
+    raise BadInput(f"{name} has several networks ({', '.join(built)}): no stage after build handles them yet")

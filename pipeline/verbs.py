@@ -1,0 +1,136 @@
+"""The stages as verbs of the command line: files in, files out, one answer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..arguments import Answer
+from ..devices import measure, report
+from ..devices.compare import Thresholds
+from ..devices.measure import BenchConfig, ModelFile, Run
+from ..errors import BadInput
+from ..export import export_onnx, export_tflite
+from ..files import write
+from ..prune import PruneConfig
+from ..prune import prune as prune_once
+from ..quantize import QatConfig, find_quantized, prepare_qat
+from ..training.data import calibration
+from ..training.train import data_for, evaluate
+from ..training.train import train as fit
+from . import stages
+from .budget import QUICK_TRAINING_SAMPLES
+from .saved import load_model, save_model
+from .stages import train_config
+from .subject import find
+
+
+def train(model: str, out: Path, data: str | None, preset: str, *, quick: bool, seed: int, epochs: int | None,
+          batch_size: int | None, learning_rate: float | None) -> Answer:  # fmt: skip
+    subject = find(model, data, preset=preset, seed=seed, limit=QUICK_TRAINING_SAMPLES if quick else None)
+    network = subject.make()
+    settings = train_config("train", subject.dataset, quick=quick, epochs=epochs, seed=seed, batch_size=batch_size, learning_rate=learning_rate)  # fmt: skip
+    result = fit(network, subject.dataset, settings, learner=subject.learner, out=_logs(out))
+    return _written(network, out, subject.dataset.name, result.metric_name, result.metric)
+
+
+def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
+          epochs: int | None) -> Answer:  # fmt: skip
+    network = load_model(model)
+    config = PruneConfig(sparsity=sparsity, schedule=schedule)
+    if data is None:
+        sparse, found = prune_once(network, config)
+        save_model(sparse, out)
+        return Answer(document={"model": str(out), "rows": list(found.rows)}, text=f"{found}\n{out}")
+    dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
+    settings = train_config("prune", dataset, quick=quick, epochs=epochs, seed=seed)
+    sparse, found = stages.prune(network, config, data=dataset, training=settings, out=_logs(out))
+    judged = evaluate(sparse, dataset.test, dataset.task)
+    return _written(sparse, out, dataset.name, judged.metric_name, judged.value, rows=list(found.rows), text=str(found))
+
+
+def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: int, epochs: int | None) -> Answer:
+    network = load_model(model)
+    dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
+    quantized, found = prepare_qat(network, QatConfig(observer=observer), calibration=calibration(dataset))
+    settings = train_config("qat", dataset, quick=quick, epochs=epochs, seed=seed)
+    result = fit(quantized, dataset, settings, out=_logs(out))
+    return _written(quantized, out, dataset.name, result.metric_name, result.metric, rows=list(found.rows), text=str(found))  # fmt: skip
+
+
+def export(model: str, out: Path, *, format: str, precision: str | None, data: str | None) -> Answer:
+    network = load_model(model)
+    write_as = {"tflite": export_tflite, "onnx": export_onnx}[format]
+    samples = None
+    if precision == "w8a8-ptq" and find_quantized(network) is None:
+        if data is None:
+            raise BadInput(
+                "--data is missing: w8a8-ptq calibrates on samples; name a data set or give pkg.module:function"
+            )
+        samples = calibration(data_for(network, data))
+    artifact = write_as(network, precision=precision, calibration=samples)
+    path = artifact.save(out)
+    text = f"{path}: {artifact.manifest['precision']}, {artifact.manifest['bytes']:,} bytes"
+    return Answer(document={"path": str(path), **artifact.manifest}, text=text)
+
+
+def bench(files: Sequence[str], *, baseline: str, data: str | None, device: str, out: Path | None, max_drop: float,
+          min_speedup: float | None, max_seconds: float) -> Answer:  # fmt: skip
+    config = BenchConfig(max_seconds=max_seconds)
+    run = stages.bench([Path(file) for file in files], baseline=Path(baseline), data=data, device=device, config=config)
+    return judged(run, Thresholds(max_drop=max_drop if data else None, min_speedup=min_speedup), out)
+
+
+def compare(folder: Path, *, max_drop: float, min_speedup: float | None) -> Answer:
+    return judged(_run_in(folder), Thresholds(max_drop=max_drop, min_speedup=min_speedup), None)
+
+
+def render(folder: Path) -> Answer:
+    """Write report.html anew from the results in `folder`."""
+    import json
+
+    path = folder / "results.json"
+    if not path.is_file():
+        raise BadInput(f"{folder}: holds no results.json; give the folder of a run")
+    results = json.loads(path.read_text())
+    samples = {name: values.tolist() for name, values in _run_in(folder).samples().items()}
+    page = write(folder / "report.html", report.html(results, samples))
+    return Answer(document={"report": str(page)}, text=str(page))
+
+
+def judged(run: Run, thresholds: Thresholds, out: Path | None) -> Answer:
+    """Return the verdicts on `run` as an answer, and write run and report to `out` if given."""
+    verdicts = stages.compare(run, thresholds)
+    results = {"model": "", "data": "", **run.to_json(verdicts, thresholds)}
+    if out is not None:
+        run.save(out, verdicts, thresholds)
+        write(out / "report.html", report.html(results, {name: each.tolist() for name, each in run.samples().items()}))
+    return Answer(document=results, text=report.markdown(results), ok=all(one.verdict != "fail" for one in verdicts))
+
+
+def inspect(path: str) -> dict[str, Any]:
+    """Return what the runtime says of a model file."""
+    found = measure.inspect(ModelFile.read(path))
+    return {"path": path, "status": found.status, "reason": found.reason, **(found.one("model") if found.ok else {})}
+
+
+def _run_in(folder: Path) -> Run:
+    return Run.load(folder / "bench" if (folder / "bench").is_dir() else folder)
+
+
+def _logs(out: Path) -> Path:
+    return out.with_name(f"{out.stem}-logs")
+
+
+def _written(
+    model: keras.Model, out: Path, data: str, metric: str, value: float, text: str = "", **more: Any
+) -> Answer:
+    save_model(model, out)
+    line = f"{out}: {metric} {value:.4f} on the test set of {data}"
+    document = {"model": str(out), "data": data, "metric": metric, "value": float(np.float64(value)), **more}
+    return Answer(document=document, text=f"{text}\n{line}".strip())
+
+
+__all__ = ["bench", "compare", "export", "inspect", "judged", "prune", "qat", "render", "train"]

@@ -1,0 +1,226 @@
+"""Quantization-aware training: purity, report, configuration, saved models, pruned zeros, refusals, both backends."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from edgewright.errors import BadInput, WrongOrder
+from edgewright.quantize import QatConfig, find_quantized, prepare_qat
+from int8_run import MODELS, attention, cnn, output_step, samples
+
+
+def fit(model, x, y, epochs=1, learning_rate=1e-3):
+    optimizer = keras.optimizers.Adam(learning_rate)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    return model.fit(x, y, epochs=epochs, batch_size=16, shuffle=False, verbose=0).history["loss"]
+
+
+def outputs_of(model, x):
+    return np.asarray(model(x, training=False))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_prepared_model_is_close_to_the_model_and_leaves_it_untouched(name):
+    model = MODELS[name]()
+    x = samples(model)
+    expected, weights = outputs_of(model, x), model.get_weights()
+    qat, _ = prepare_qat(model, calibration=x)
+    # Rounding errors of some ten operators add up to a few steps of the output, whose range is 255 steps.
+    assert np.abs(outputs_of(qat, x) - expected).mean() < 5 * output_step(find_quantized(qat))
+    assert not np.array_equal(outputs_of(qat, x), expected)
+    fit(qat, x, np.arange(len(x)) % 4)
+    np.testing.assert_array_equal(outputs_of(model, x), expected)
+    for old, new in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_calibration_samples_are_not_changed_and_equal_ones_give_equal_models():
+    x = samples(cnn())
+    kept = x.copy()
+    first, second = (prepare_qat(cnn(), calibration=x)[0] for _ in range(2))
+    np.testing.assert_array_equal(x, kept)
+    np.testing.assert_array_equal(outputs_of(first, x), outputs_of(second, x))
+
+
+def test_outputs_lie_on_the_steps_of_their_scale():
+    model = cnn()
+    x = samples(model)
+    qat, _ = prepare_qat(model, calibration=x)
+    steps = outputs_of(qat, x) / output_step(find_quantized(qat))
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+
+
+def test_report_lists_every_operator():
+    _, report = prepare_qat(cnn(), calibration=samples(cnn()))
+    assert [row["operator"] for row in report.rows] == ["CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MAX_POOL_2D", "MEAN", "FULLY_CONNECTED"]  # fmt: skip
+    assert report.float_ops == ()
+    assert {row["precision"] for row in report.rows} == {"w8a8"}
+    assert all(row["range"][0] <= 0 <= row["range"][1] for row in report.rows)
+    assert str(report) == "6 of 6 operators quantized to w8a8"
+
+
+@pytest.mark.parametrize(
+    ("config", "floats"),
+    [
+        (QatConfig(by_name={"stem": None}), [("CONV_2D", "by_name['stem'] is None")]),
+        (QatConfig(by_name={"*wise": None}), [("DEPTHWISE_CONV_2D", "by_name['*wise'] is None")]),
+        (QatConfig(by_type={"Conv": None}), [("CONV_2D", "by_type['Conv'] is None")]),
+        (QatConfig(by_name={"stem": "w8a8"}, by_type={"Conv": None}), []),  # name before type
+        (QatConfig(by_type={"Conv": "w8a8"}, default=None), None),  # type before default
+    ],
+)
+def test_what_the_configuration_leaves_in_float_is_listed_with_its_reason(config, floats):
+    model = cnn()
+    qat, report = prepare_qat(model, config, calibration=samples(model))
+    assert np.isfinite(outputs_of(qat, samples(model))).all()
+    if floats is None:
+        assert [row["operator"] for row in report.rows if row["precision"] == "w8a8"] == ["CONV_2D"]
+        return
+    steps = [step for step in find_quantized(qat).plan.steps if step.rule is None]
+    listed = [(step.float_rule.litert, row["reason"]) for step, row in zip(steps, report.float_ops, strict=True)]
+    assert {operator for operator, _ in floats} <= {operator for operator, _ in listed}
+    assert all(any(reason.endswith(expected) for _, expected in floats) for _, reason in listed)
+    assert all(reason in str(report) for _, reason in listed)
+
+
+def test_everything_in_float_is_the_float_model():
+    model = cnn()
+    x = samples(model)
+    qat, report = prepare_qat(model, QatConfig(default=None), calibration=x)
+    assert len(report.float_ops) == len(report.rows)
+    np.testing.assert_allclose(outputs_of(qat, x), outputs_of(model, x), atol=2e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_and_loaded_model_gives_equal_outputs(name, tmp_path):
+    model = MODELS[name]()
+    x = samples(model)
+    qat, _ = prepare_qat(model, calibration=x)
+    fit(qat, x, np.arange(len(x)) % 4)
+    qat.save(tmp_path / "qat.keras")
+    loaded = keras.saving.load_model(tmp_path / "qat.keras")
+    np.testing.assert_array_equal(outputs_of(loaded, x), outputs_of(qat, x))
+    fit(loaded, x, np.arange(len(x)) % 4)  # it goes on training
+
+
+def test_zeros_of_pruned_kernels_stay_zero():
+    model = cnn()
+    x = samples(model)
+    kernel = model.get_layer("logits").kernel
+    pruned = np.where(np.arange(24).reshape(6, 4) % 2, np.asarray(kernel), 0)
+    kernel.assign(pruned)
+    qat, _ = prepare_qat(model, calibration=x)
+    fit(qat, x, np.arange(len(x)) % 4, epochs=2, learning_rate=0.05)
+    layer = find_quantized(qat)
+    leaf = next(leaf for leaf in layer.plan.graph.constants if leaf.name == "logits.kernel")
+    trained = np.asarray(layer.weight(leaf))
+    assert (trained[pruned == 0] == 0).all()
+    assert (trained[pruned != 0] != pruned[pruned != 0]).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_loss_decreases(name):
+    model = MODELS[name]()
+    x = samples(model)
+    y = outputs_of(model, x).argmax(-1)[::-1].copy()  # labels it does not know yet
+    qat, _ = prepare_qat(model, calibration=x)
+    losses = fit(qat, x, y, epochs=4, learning_rate=5e-3)
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("place", [(0, 0, 0, 0), (0, 7, 7, 2), (3, 2, 5, 1), (7, 0, 0, 0), (7, 7, 7, 2)])
+def test_calibration_that_would_ruin_a_range_is_refused(value, place):
+    x = samples(cnn(), 8)
+    x[place] = value
+    with pytest.raises(BadInput) as caught:
+        prepare_qat(PLAIN, calibration=x)
+    assert f"sample {place[0]}, feature {place[1:]}" in str(caught.value)
+
+
+PLAIN = cnn()
+
+
+def test_empty_calibration_is_refused():
+    with pytest.raises(BadInput, match="no samples"):
+        prepare_qat(PLAIN, calibration=np.zeros((0, 8, 8, 3), "float32"))
+
+
+def test_percentile_observer_clips_an_outlier():
+    x = samples(PLAIN)
+    x[0, 0, 0, 0] = 1000.0
+    ranges = {}
+    for config in (QatConfig(), QatConfig(observer="percentile", percentile=99.0)):
+        layer = find_quantized(prepare_qat(PLAIN, config, calibration=x)[0])
+        ranges[config.observer] = float(layer.range(layer.plan.scale_of(layer.plan.graph.inputs[0]))[1])
+    assert ranges["minmax"] >= 1000
+    assert ranges["percentile"] < 10
+
+
+def test_second_preparation_is_refused():
+    qat, _ = prepare_qat(PLAIN, calibration=samples(PLAIN, 8))
+    with pytest.raises(WrongOrder, match="export_tflite"):
+        prepare_qat(qat, calibration=samples(PLAIN, 8))
+
+
+def test_unknown_key_is_refused_by_name():
+    with pytest.raises(BadInput, match=r"'observers'.*observer"):
+        QatConfig.from_dict({"observers": "minmax"})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"default": "w4a8"},
+        {"by_name": {"stem": "int8"}},
+        {"by_type": {"Conv": "float32"}},
+        {"observer": "entropy"},
+        {"percentile": 50.0},
+        {"percentile": 100.5},
+        {"percentile": float("nan")},
+    ],
+)
+def test_bad_values_are_refused_with_what_is_allowed(values):
+    with pytest.raises(BadInput) as caught:
+        QatConfig.from_dict(values)
+    assert "QatConfig" in str(caught.value) and repr(next(iter(values))) not in str(caught.value)
+    assert any(word in str(caught.value) for word in ("allowed", "must be"))
+
+
+JAX = """
+import json, sys
+import numpy as np
+from int8_run import MODELS, samples
+import keras
+from edgewright.export import export_tflite
+from edgewright.quantize import prepare_qat
+names = json.loads(sys.argv[1])
+assert keras.backend.backend() == "jax"
+found = {}
+for name in names:
+    model = MODELS[name]()
+    x = samples(model)
+    qat, _ = prepare_qat(model, calibration=x)
+    qat.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = qat.fit(x, np.arange(len(x)) % 4, epochs=2, batch_size=32, verbose=0).history["loss"]
+    assert np.isfinite(losses).all()
+    found[name] = export_tflite(qat).manifest["layers"]
+print(json.dumps(found))
+"""
+
+
+def test_jax_trains_and_exports_the_same_operators():
+    from edgewright.export import export_tflite
+
+    names = ["cnn", "attention"]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", JAX, json.dumps(names)], env=environment, capture_output=True, text=True, timeout=200, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    for build in (cnn, attention):
+        qat, _ = prepare_qat(build(), calibration=samples(build()))
+        assert found[qat.name] == export_tflite(qat).manifest["layers"]

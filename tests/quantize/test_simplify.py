@@ -1,0 +1,121 @@
+"""Simplification: fewer operations, the same function, and nothing folded that is shared."""
+
+import keras
+import numpy as np
+from edgewright.quantize import graph as graphs
+from edgewright.quantize.simplify import simplify
+from int8_run import MODELS, cnn, lstm, samples
+
+
+def kinds(graph):
+    return [node.kind for node in graph.nodes]
+
+
+def outputs_of(graph, x):
+    return np.asarray(graphs.run(graph, [keras.ops.convert_to_tensor(x)])[0])
+
+
+def test_batch_normalisation_folds_into_the_convolutions_before():
+    model = cnn()
+    graph = simplify(graphs.trace(model))
+    assert kinds(graph)[:6] == ["Conv", "Add", "ReLU", "DepthwiseConv", "Add", "ReLU"]
+    assert not {"Multiply", "Subtract", "Rsqrt"} & set(kinds(graph))
+    x = samples(model, 16)
+    np.testing.assert_allclose(outputs_of(graph, x), np.asarray(model(x, training=False)), atol=2e-6)
+
+
+def test_folded_kernel_by_hand():
+    """gamma 3, variance 4 - epsilon: the factor is 1.5; (x * 2 + 1 - mean 5) * 1.5 + beta 7 = x * 3 + 1."""
+    inputs = keras.Input((1,), name="x")
+    norm = keras.layers.BatchNormalization(epsilon=0.5, name="norm")
+    model = keras.Model(inputs, norm(keras.layers.Dense(1, name="dense")(inputs)))
+    model.get_layer("dense").set_weights([np.array([[2.0]]), np.array([1.0])])
+    norm.set_weights([np.array([value]) for value in (3.0, 7.0, 5.0, 3.5)])
+    graph = simplify(graphs.trace(model))
+    assert kinds(graph) == ["Matmul", "Add"]
+    assert [float(leaf.value.reshape(())) for leaf in graph.constants] == [3.0, 1.0]
+    assert all(leaf.trainable for leaf in graph.constants)
+
+
+def test_fold_leaves_a_branch_that_is_read_before_normalisation():
+    inputs = keras.Input((4,), name="x")
+    x = keras.layers.Dense(4, name="dense")(inputs)
+    model = keras.Model(inputs, keras.layers.Add(name="sum")([keras.layers.BatchNormalization(name="norm")(x), x]))
+    model.get_layer("norm").set_weights([np.full(4, value) for value in (2.0, 0.3, 0.1, 0.9)])
+    graph = simplify(graphs.trace(model))
+    assert "Multiply" in kinds(graph)
+    x = samples(model, 8)
+    np.testing.assert_allclose(outputs_of(graph, x), np.asarray(model(x)), atol=1e-6)
+
+
+def test_shared_layer_with_a_normalisation_after_one_call_keeps_its_kernel():
+    inputs = keras.Input((4,), name="x")
+    shared = keras.layers.Dense(4, use_bias=False, name="shared")
+    norm = keras.layers.BatchNormalization(name="norm")
+    model = keras.Model(inputs, shared(norm(shared(inputs))))
+    norm.set_weights([np.full(4, value) for value in (2.0, 0.3, 0.1, 0.9)])
+    graph = simplify(graphs.trace(model))
+    x = samples(model, 8)
+    np.testing.assert_allclose(outputs_of(graph, x), np.asarray(model(x)), atol=1e-6)
+
+
+class TiedOutput(keras.layers.Layer):
+    """Embeds tokens, and scores them with the transposed table: one weight in two places."""
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(10, 4), initializer="normal", name="table")
+
+    def call(self, tokens):
+        ops = keras.ops
+        return ops.matmul(ops.mean(ops.take(self.table, tokens, axis=0), axis=1), ops.transpose(self.table))
+
+
+def test_tied_weight_is_not_folded():
+    inputs = keras.Input((5,), dtype="int32", name="tokens")
+    model = keras.Model(inputs, TiedOutput(name="tied")(inputs))
+    graph = simplify(graphs.trace(model))
+    assert kinds(graph) == ["Take", "Mean", "Transpose", "Matmul"]
+    assert len(graph.constants) == 1  # a folded transpose would be a second copy, trained apart
+    x = np.random.default_rng(0).integers(0, 10, (4, 5)).astype("int32")
+    np.testing.assert_allclose(outputs_of(graph, x), np.asarray(model(x)), atol=1e-6)
+
+
+def test_weight_in_one_place_is_folded_and_stays_trainable():
+    class Halved(keras.layers.Layer):
+        def build(self, shape):
+            self.kernel = self.add_weight(shape=(4, 3), initializer="ones", name="kernel")
+
+        def call(self, x):
+            return keras.ops.matmul(x, self.kernel * 0.5)
+
+    inputs = keras.Input((4,), name="x")
+    graph = simplify(graphs.trace(keras.Model(inputs, Halved(name="halved")(inputs))))
+    assert kinds(graph) == ["Matmul"]
+    (kernel,) = graph.constants
+    assert kernel.trainable
+    np.testing.assert_array_equal(kernel.value, np.full((4, 3), 0.5))
+
+
+def test_zero_state_of_the_first_step_is_removed():
+    """Six steps have six products of the input; the product of the zero state and its gate exist in five of them."""
+    counts = {kind: kinds(simplify(graphs.trace(lstm()))).count(kind) for kind in ("Matmul", "Multiply")}
+    assert counts["Matmul"] == 6 + 5 + 1  # input, recurrent, head
+    assert counts["Multiply"] == 6 * 2 + 5  # input gate and output gate, forget gate
+
+
+def test_scalars_become_constants_and_copies_disappear():
+    inputs = keras.Input((4,), name="x")
+    model = keras.Model(inputs, keras.ops.convert_to_tensor(inputs) * 2.0 + 1.0)
+    graph = simplify(graphs.trace(model))
+    assert kinds(graph) == ["Multiply", "Add"]
+    assert [float(leaf.value) for leaf in graph.constants] == [2.0, 1.0]
+
+
+def test_structure_does_not_depend_on_the_values_of_weights():
+    """A model is rebuilt from its configuration before its weights are loaded: zeros must not change the plan."""
+    for build in MODELS.values():
+        model = build()
+        first = [node.name for node in simplify(graphs.trace(model)).nodes]
+        for weight in model.weights:
+            weight.assign(np.zeros(weight.shape))
+        assert [node.name for node in simplify(graphs.trace(model)).nodes] == first
