@@ -1,0 +1,42 @@
+"""The JAX backend trains the same quantized graph and exports the same operators."""
+
+import json
+import os
+import subprocess
+import sys
+
+from edgewright.export import export_tflite
+from edgewright.quantize import prepare_qat
+from int8_run import MODELS, samples
+
+JAX = """
+import json, sys
+import numpy as np
+from int8_run import MODELS, samples
+import keras
+from edgewright.export import export_tflite
+from edgewright.quantize import prepare_qat
+names = json.loads(sys.argv[1])
+assert keras.backend.backend() == "jax"
+found = {}
+for name in names:
+    model = MODELS[name]()
+    x = samples(model)
+    qat, _ = prepare_qat(model, calibration=x)
+    qat.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = qat.fit(x, np.arange(len(x)) % 4, epochs=2, batch_size=32, verbose=0).history["loss"]
+    assert np.isfinite(losses).all()
+    found[name] = export_tflite(qat).manifest["layers"]
+print(json.dumps(found))
+"""
+
+
+def test_jax_trains_and_exports_the_same_operators():
+    names = ["cnn"]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", JAX, json.dumps(names)], env=environment, capture_output=True, text=True, timeout=200, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    for build in map(MODELS.get, names):
+        qat, _ = prepare_qat(build(), calibration=samples(build()))
+        assert found[qat.name] == export_tflite(qat).manifest["layers"]
