@@ -197,8 +197,11 @@ def matrix(
 def doctor() -> Answer:
     """Say what this machine has and what is missing."""
     from . import doctor as examination
+    from .devices.report import table
 
-    return examination.examine()
+    rows = examination.examine()
+    text = table(("subject", "status", "found", "remedy"), [tuple(row.values()) for row in rows])
+    return Answer(document=rows, text=text, ok=all(row["status"] != "fail" for row in rows))
 
 
 def devices() -> Answer:
