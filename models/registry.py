@@ -15,7 +15,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
@@ -33,10 +33,10 @@ class Architecture:
     """A registry entry.
 
     task, learner: names in the tables of `training`. input_shape: of one sample, or a dict of named inputs; dtype
-    likewise. classes: 0 where the task has none. params: trainable parameters of the `paper` preset, summed over networks.
-    data: names of data sets, the first available wins and the last is offline. presets: builder arguments by preset.
-    variants: names of further entries of the same builder. networks: what a builder of several returns; deploy: those
-    of them that go to a device.
+    likewise. classes: 0 where the task has none. params: trainable parameters of the `paper` preset, all networks'
+    together. data: names of data sets, the first available wins and the last is offline. presets: builder arguments by
+    preset. variants: names of further entries of the same builder. networks: what a builder of several returns; deploy:
+    those of them that go to a device.
     """
 
     name: str
@@ -54,15 +54,13 @@ class Architecture:
     variants: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     deploy: tuple[str, ...] = ()
-    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, Any]:
         """The builder's own arguments with their defaults, those the registry gives left out."""
         given = ("inputs", "input_shape", "classes")
         parameters = inspect.signature(self.builder).parameters.values()
-        defaults = {parameter.name: parameter.default for parameter in parameters if parameter.name not in given}
-        return {**defaults, **self.fixed}
+        return {parameter.name: parameter.default for parameter in parameters if parameter.name not in given}
 
     def arguments(self, preset: str = "paper", **overrides: Any) -> dict[str, Any]:
         """Return all builder arguments with `input_shape` and `classes`: defaults, then the preset's, then overrides.
@@ -103,8 +101,9 @@ def register(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated builder under its own name. The fields are those of `Architecture`.
 
-    edge: arguments of the preset that trains in about a minute on two cores. variants: further names for the same builder,
-    each with its arguments and `params`. The family is the module's `FAMILY`, or else the module's name.
+    edge: arguments of the preset that trains in about a minute on two cores. variants: further names for the same
+    builder, each with its `params` and the arguments it fixes in both presets (and its own `edge` where it has one).
+    The family is the module's `FAMILY`, or else the module's name.
     Raises: ValueError for a name that is taken or arguments the builder does not have.
     """
 
@@ -129,18 +128,23 @@ def register(
         )
         _enter(entry)
         for name, arguments in (variants or {}).items():
-            fixed = {key: value for key, value in arguments.items() if key != "params"}
-            _enter(replace(entry, name=name, params=arguments["params"], fixed=fixed, variants=()))
+            _enter(_variant(entry, name, **arguments))
         return builder
 
     return enter
 
 
+def _variant(entry: Architecture, name: str, *, params: int, edge: Any = None, **fixed: Any) -> Architecture:
+    presets = {"paper": {**entry.presets["paper"], **fixed}, "edge": {**entry.presets["edge"], **fixed, **(edge or {})}}
+    return replace(entry, name=name, params=params, presets=presets, variants=())
+
+
 def _enter(entry: Architecture) -> None:
     if entry.name in _ENTRIES:
-        raise ValueError(f"model {entry.name!r} is registered twice: in {_ENTRIES[entry.name].builder.__module__} and {entry.builder.__module__}")  # fmt: skip
+        modules = " and ".join(one.builder.__module__ for one in (_ENTRIES[entry.name], entry))
+        raise ValueError(f"model {entry.name!r} is registered twice: in {modules}")
     allowed = {"input_shape", "classes", *inspect.signature(entry.builder).parameters}
-    for arguments in (*entry.presets.values(), entry.fixed):
+    for arguments in entry.presets.values():
         if unknown := set(arguments) - allowed:
             raise ValueError(f"model {entry.name!r}: builder has no argument {', '.join(sorted(unknown))}")
     if unknown := set(entry.deploy) - set(entry.networks):
@@ -164,8 +168,8 @@ def get(name: str) -> Architecture:
     """Return the entry of `name`.  Raises: BadInput that suggests neighbours."""
     known = _discover()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
-        raise BadInput(f"no model {name!r}; did you mean {', '.join(near)}? Own models: pkg.module:function or a .keras file")  # fmt: skip
+        near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known))
+        raise BadInput(f"no model {name!r}; did you mean {near}? Own models: pkg.module:function or a .keras file")
     return known[name]
 
 
@@ -187,8 +191,8 @@ def build(
 ) -> Networks:
     """Build a model with fresh weights, or a dict of models for an architecture of several networks.
 
-    What is left None is the preset's; `overrides` are arguments of the builder. The weights are a function of `seed` (and
-    of the backend); no global random state is changed.
+    What is left None is the preset's; `overrides` are arguments of the builder. The weights are a function of `seed`
+    (and of the backend); no global random state is changed.
     Raises: BadInput for an unknown name, preset or argument, and for an input too small for the architecture.
     """
     architecture = get(name)
@@ -212,7 +216,8 @@ def _single(architecture: Architecture, arguments: dict[str, Any]) -> keras.Mode
 def _several(architecture: Architecture, arguments: dict[str, Any]) -> dict[str, keras.Model]:
     networks = architecture.builder(**_accepted(architecture, arguments))
     if set(networks) != set(architecture.networks):
-        raise ValueError(f"model {architecture.name!r} returned networks {sorted(networks)}, registered are {sorted(architecture.networks)}")  # fmt: skip
+        registered = ", ".join(architecture.networks)
+        raise ValueError(f"model {architecture.name!r} returned {', '.join(networks)}; its networks are {registered}")
     return networks
 
 

@@ -22,24 +22,21 @@ from .registry import register
     edge={"vocabulary": 8_000, "depth": 2, "width": 32, "heads": 2, "feed_forward": 64},
 )
 def transformer_classifier(
-    inputs, classes, vocabulary=37_000, depth=6, width=512, heads=8, feed_forward=2048, dropout=0.1
+    inputs, classes, *, vocabulary=37_000, depth=6, width=512, heads=8, feed_forward=2048, dropout=0.1
 ):
     """Build an encoder whose outputs are averaged over all positions, padding included.
 
     Shapes: token ids (N, T) in [0, vocabulary) -> logits (N, classes).
     """
-    # The paper multiplies embeddings of deviation 1/sqrt(width) by sqrt(width); to start at 1 is the same without a product.
-    x = layers.Embedding(vocabulary, width, embeddings_initializer=_unit_normal(), name="embedding")(inputs)
+    # The paper scales embeddings of deviation 1/sqrt(width) by sqrt(width); they start at 1 here, without a product.
+    unit_normal = keras.initializers.RandomNormal(stddev=1.0)
+    x = layers.Embedding(vocabulary, width, embeddings_initializer=unit_normal, name="embedding")(inputs)
     x = SinusoidalPositions(name="positions")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     for index in range(1, depth + 1):
         x = encoder_block(x, heads, feed_forward, dropout, name=f"encoder_{index}")
     x = layers.GlobalAveragePooling1D(name="pool")(x)  # (N, width)
     return layers.Dense(classes, name="logits")(x)
-
-
-def _unit_normal():
-    return keras.initializers.RandomNormal(stddev=1.0)
 
 
 def encoder_block(x, heads, feed_forward, dropout, name):
@@ -59,8 +56,12 @@ def _add_norm(x, update, dropout, name):
 
 
 def attention(query, key, value):
-    """Compute softmax(Q K' / sqrt(d)) V.  Shapes: (..., T, d), (..., S, d), (..., S, v) -> (..., T, v).  Source: eq. 1."""
-    weights = ops.softmax(ops.matmul(query / query.shape[-1] ** 0.5, ops.swapaxes(key, -1, -2)))  # (..., T, S)
+    """Average `value` by how far each key agrees with the query: softmax(Q K') V.
+
+    The query comes scaled by 1 / sqrt(d): next to its projection the factor folds into the kernel.
+    Shapes: (..., T, d), (..., S, d), (..., S, v) -> (..., T, v).  Source: arXiv:1706.03762, eq. 1.
+    """
+    weights = ops.softmax(ops.matmul(query, ops.swapaxes(key, -1, -2)))  # (..., T, S)
     return ops.matmul(weights, value)
 
 
@@ -104,7 +105,8 @@ class SelfAttention(layers.Layer):
 
     def call(self, x):
         """Attend from each position to all."""
-        query = self._split(self.query_projection(x))  # (N, heads, T, d)
+        scale = (self.width // self.heads) ** -0.5
+        query = self._split(self.query_projection(x) * scale)  # (N, heads, T, d)
         key = self._split(self.key_projection(x))
         value = self._split(self.value_projection(x))
         mixed = ops.transpose(attention(query, key, value), (0, 2, 1, 3))  # (N, T, heads, d)
