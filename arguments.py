@@ -85,7 +85,7 @@ def _add(parser: Parser, parameter: inspect.Parameter, hint: Any) -> None:
     flag = f"--{parameter.name.replace('_', '-')}"
     if kind is bool:
         parser.add_argument(flag, action="store_true", help=text)
-    elif kind == list[str]:
+    elif list[str] in (kind, *typing.get_args(kind)):
         parser.add_argument(flag, action="append", type=str, default=parameter.default, help=f"{text}; may be repeated")
     elif required:
         parser.add_argument(flag, type=kind, required=True, help=text)

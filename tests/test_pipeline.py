@@ -1,0 +1,81 @@
+"""The whole way on real digits with a small model: files, verdicts, report, resuming; and the README's example."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import edgewright
+from edgewright.devices.measure import BenchConfig
+
+ROOT = Path(edgewright.__file__).parent
+COMMAND = [sys.executable, "-m", "edgewright", "run", "softmax_regression", "--data", "digits", "--quick", "--epochs", "3"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "digits"
+    interrupted = subprocess.Popen([*COMMAND, "--out", str(folder)], stderr=subprocess.PIPE, text=True)
+    for line in interrupted.stderr:
+        if line.startswith("prune ..."):
+            interrupted.kill()
+            break
+    interrupted.wait()
+    done = subprocess.run([*COMMAND, "--out", str(folder), "--json"], capture_output=True, text=True, timeout=300)
+    return folder, done
+
+
+def test_a_killed_run_resumes_at_its_stage_and_finishes(finished):
+    folder, done = finished
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "train: done before" in done.stderr and "prune: done before" not in done.stderr
+    assert json.loads(done.stdout) == json.loads((folder / "results.json").read_text())
+
+
+def test_every_file_is_measured_and_judged(finished):
+    folder, done = finished
+    results = json.loads(done.stdout)
+    kinds = {(one["format"], one["precision"]) for one in results["artifacts"]}
+    assert kinds >= {("tflite", p) for p in ("float32", "float16", "w8", "w8a8-ptq", "w8a8-qat")}
+    assert kinds >= {("onnx", "float32"), ("onnx", "w8a8-qat")}
+    assert all(one["status"] == "ok" and one["n"] == 359 for one in results["measurements"])
+    assert len(results["verdicts"]) == 6
+    assert all(one["verdict"] in ("pass", "fail", "inconclusive") for one in results["verdicts"])
+    pruned = next(one for one in results["artifacts"] if "pruned" in one["name"])
+    assert pruned["sparsity"] >= 0.5
+    parity = results["parity"]["softmax_regression-w8a8-qat.tflite"]
+    assert parity["argmax_agreement"] >= 0.995 and parity["within_one_step"] >= 0.99
+
+
+def test_report_is_self_contained(finished):
+    folder, _ = finished
+    page = (folder / "report.html").read_text()
+    assert "softmax_regression" in page and "<svg" in page
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", page)
+
+
+def test_a_finished_run_is_not_done_again(finished):
+    folder, _ = finished
+    start = time.monotonic()
+    done = subprocess.run([*COMMAND, "--out", str(folder)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stderr.count("done before") == 6
+    assert time.monotonic() - start < 60
+
+
+def test_readme_example_runs(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 1 and len([line for line in blocks[0].splitlines() if line.strip()]) == 10
+    quick = BenchConfig(max_seconds=3, min_rounds=5, max_rounds=10)
+    names: dict = {}
+    exec(blocks[0].replace("data=data)", "data=data, config=quick)"), {"quick": quick, "__builtins__": __builtins__}, names)  # noqa: S102
+    verdicts = ew_compare(names["run"])
+    assert [one.verdict in ("pass", "fail", "inconclusive") for one in verdicts] == [True, True]
+    assert all(one.agreement > 0.8 for one in verdicts)
+
+
+def ew_compare(run):
+    return edgewright.compare(run)

@@ -1,0 +1,71 @@
+"""A run that is killed at a random moment goes on to the very same bits."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SCRIPT = """
+import hashlib, sys
+import keras, numpy as np
+from edgewright.training.train import TrainConfig, train
+
+keras.utils.set_random_seed(4)
+inputs = keras.Input((8, 8, 1))
+x = keras.layers.Conv2D(8, 3, use_bias=False)(inputs)
+x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+x = keras.layers.Dropout(0.3)(keras.layers.Flatten()(x))
+model = keras.Model(inputs, keras.layers.Dense(10)(x), name="small")
+config = TrainConfig(epochs=int(sys.argv[2]), batch_size=16, patience=50, steps_per_execution=int(sys.argv[3]))
+result = train(model, "digits", config, out=sys.argv[1])
+variables = [*model.variables, *model.optimizer.variables]
+print(hashlib.sha256(b"".join(np.array(v).tobytes() for v in variables)).hexdigest())
+"""
+
+
+def _start(folder, epochs, backend="tensorflow", steps=8):
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(epochs), str(steps)]
+    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+
+
+def _finish(process):
+    output, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    return output.strip().splitlines()[-1]
+
+
+def _kill_in_training(process, folder, delay):
+    """Kill -9 `delay` seconds after the first epoch that was logged; returns the epochs that were done."""
+    history = folder / "history.jsonl"
+    while not (history.exists() and history.read_bytes().count(b"\n")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    time.sleep(delay)
+    assert process.poll() is None, "the run ended before it was killed; give it more epochs"
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    return history.read_bytes().count(b"\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "kills", "epochs"), [("tensorflow", 2, 30), ("jax", 1, 30)])
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, backend, kills, epochs):
+    reference = _finish(_start(tmp_path / "whole", epochs, backend))
+    seconds = random.Random()  # another moment each time: any must do
+    for _ in range(kills):
+        delay = seconds.uniform(0, 1.0)
+        done = _kill_in_training(_start(tmp_path / "killed", epochs, backend), tmp_path / "killed", delay)
+        assert done < epochs
+    assert _finish(_start(tmp_path / "killed", epochs, backend)) == reference
+    logs = [(tmp_path / name / "history.jsonl").read_bytes() for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+    curves = [(tmp_path / name / "learning_curve.svg").read_bytes() for name in ("whole", "killed")]
+    assert hashlib.sha256(curves[0]).digest() == hashlib.sha256(curves[1]).digest()
+    assert [json.loads(line)["epoch"] for line in logs[1].splitlines()] == list(range(1, epochs + 1))

@@ -1,0 +1,341 @@
+"""Training on toy nets: what is kept, what is logged, what is refused; learners and settings."""
+
+import json
+from dataclasses import asdict, replace
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from edgewright.errors import BadInput, EdgewrightError
+from edgewright.training import data, learners, tasks
+from edgewright.training.losses import SmoothedCrossentropy
+from edgewright.training.state import RunDir, State, pack, unpack
+from edgewright.training.train import TrainConfig, data_for, evaluate, train
+
+
+def _blobs(n=90, seed=0):
+    """Three well separated clouds in the plane."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    x = (np.array([[0, 2], [2, -1], [-2, -1]])[y] + 0.2 * rng.normal(size=(n, 2))).astype(np.float32)
+    return data.Split(x=x, y=y)
+
+
+def blobs():
+    return data.Dataset(
+        name="blobs", task="classification", classes=3, train=_blobs(), validation=_blobs(30, 1), test=_blobs(30, 2)
+    )
+
+
+def toy(units=3, dropout=0.0, seed=0):
+    inputs = keras.Input((2,))
+    x = keras.layers.Dense(8, activation="relu", kernel_initializer=keras.initializers.GlorotUniform(seed))(inputs)
+    x = keras.layers.Dropout(dropout, seed=seed)(x)
+    outputs = keras.layers.Dense(units, kernel_initializer=keras.initializers.GlorotUniform(seed + 1))(x)
+    return keras.Model(inputs, outputs, name="toy")
+
+
+QUICK = TrainConfig(epochs=6, batch_size=8, learning_rate=0.02)
+
+
+def _weights(model):
+    return [np.array(weight) for weight in model.weights]
+
+
+def _same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_training_in_place_reaches_the_metric():
+    model = toy()
+    result = train(model, blobs(), QUICK)
+    assert result.metric_name == "accuracy"
+    assert result.metric == 1.0
+    assert result.epochs == len(result.history) == 6
+    assert evaluate(model, blobs().test, "classification").value == 1.0
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    models = [toy(dropout=0.3) for _ in range(3)]
+    for model, seed in zip(models, (0, 0, 1), strict=True):
+        train(model, blobs(), replace(QUICK, seed=seed))
+    assert _same(_weights(models[0]), _weights(models[1]))
+    assert not _same(_weights(models[0]), _weights(models[2]))
+
+
+def test_weights_of_the_best_epoch_are_kept():
+    model = toy()
+    result = train(
+        model, blobs(), replace(QUICK, label_smoothing=0.0, schedule="constant", learning_rate=0.5, epochs=12)
+    )
+    best = max(result.history, key=tasks.TASKS["classification"].best)
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = model.evaluate(blobs().validation.x, blobs().validation.y, verbose=0)
+    assert loss == pytest.approx(best["val_loss"], rel=1e-5)
+
+
+def test_patience_stops_after_as_many_epochs_without_a_better_one():
+    result = train(toy(), blobs(), replace(QUICK, epochs=40, patience=2, schedule="constant", learning_rate=1.0))
+    best = max(result.history, key=tasks.TASKS["classification"].best)
+    assert result.epochs == best["epoch"] + 2 < 40
+
+
+def test_accuracy_decides_and_ties_fall_to_the_loss():
+    best = tasks.TASKS["classification"].best
+    rows = [dict(val_accuracy=a, val_loss=b) for a, b in ((0.9, 0.1), (0.95, 0.4), (0.95, 0.3))]
+    assert max(rows, key=best) == rows[2]
+
+
+def test_each_epoch_takes_every_sample_once_in_another_order():
+    split = data.Split(x=np.arange(40, dtype=np.float32)[:, None], y=np.arange(40))
+    batches = learners.Batches(split, split.y, TrainConfig(batch_size=8))
+    orders = []
+    for epoch in (0, 1, 0):
+        batches.begin(epoch)
+        orders.append(np.concatenate([batches[k][1] for k in range(len(batches))]).tolist())
+    assert sorted(orders[0]) == list(range(40))
+    assert orders[0] != orders[1]
+    assert orders[0] == orders[2]
+
+
+def test_fit_sees_the_order_of_its_epoch():
+    """The order that reaches the network is that of (seed, epoch), though Keras reads batches ahead."""
+    seen = []
+
+    class Spy(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    split = data.Split(x=np.arange(16, dtype=np.float32)[:, None], y=np.arange(16))
+    batches = learners.Batches(split, split.y, TrainConfig(batch_size=4))
+    read = batches.__getitem__
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(Spy()(inputs)))
+    model.compile(loss="mse")
+
+    class Watched(learners.Batches):
+        def __getitem__(self, index):
+            x, y = super().__getitem__(index)
+            seen.extend(y.tolist())
+            return x, y
+
+    watched = Watched(split, split.y, TrainConfig(batch_size=4))
+    pace = learners.Pace(watched, lambda *_: None, [])
+    model.fit(watched, epochs=3, verbose=0, callbacks=[pace])
+    expected = []
+    for epoch in range(3):
+        batches.begin(epoch)
+        expected += [y for k in range(4) for y in read(k)[1].tolist()]
+    assert seen[-len(expected) :] == expected
+
+
+def test_logs_agree_with_the_history(tmp_path, capsys):
+    result = train(toy(), blobs(), QUICK, out=tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert rows == result.history
+    assert (tmp_path / "learning_curve.svg").read_text().startswith("<?xml")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path)).Reload()
+    logged = [(event.step, event.value) for event in events.Scalars("val_loss")]
+    assert logged == [(row["epoch"], pytest.approx(row["val_loss"])) for row in rows]
+
+
+def test_a_complete_run_is_not_trained_again(tmp_path, monkeypatch):
+    first, again = toy(), toy(seed=5)
+    result = train(first, blobs(), QUICK, out=tmp_path)
+    monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: pytest.fail("trained again"))
+    repeated = train(again, blobs(), QUICK, out=tmp_path)
+    assert repeated.history == result.history
+    assert _same(_weights(first), _weights(again))
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "message"),
+    [
+        (lambda: toy(), replace(QUICK, seed=3), "config.seed 0 -> 3"),
+        (lambda: toy(units=4), QUICK, "networks.toy"),
+    ],
+)
+def test_the_folder_of_another_run_is_refused(tmp_path, model, config, message):
+    train(toy(), blobs(), replace(QUICK, epochs=1), out=tmp_path)
+    with pytest.raises(BadInput, match=message):
+        train(model(), blobs(), replace(config, epochs=1), out=tmp_path)
+
+
+def test_other_data_is_refused_by_a_checkpoint(tmp_path):
+    train(toy(), blobs(), replace(QUICK, epochs=1), out=tmp_path)
+    with pytest.raises(BadInput, match="data.content"):
+        train(toy(), replace(blobs(), train=_blobs(90, 9)), replace(QUICK, epochs=1), out=tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    run = RunDir(tmp_path, {"a": 1})
+    run.save(State(arrays={"x": np.arange(1000.0)}))
+    assert run.restore().arrays["x"][7] == 7
+    content = bytearray((tmp_path / "checkpoint.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "checkpoint.npz").write_bytes(content)
+    with pytest.raises(BadInput, match="checkpoint.npz is damaged"):
+        run.restore()
+
+
+def test_packed_variables_come_back_bit_for_bit():
+    variables = [keras.Variable(np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)) for _ in range(2)]
+    kept = pack({"group": variables})
+    before = [np.array(v) for v in variables]
+    for variable in variables:
+        variable.assign(variable * 0)
+    unpack(kept, {"group": variables})
+    assert _same(before, [np.array(v) for v in variables])
+
+
+def test_a_diverging_run_stops_with_a_reason():
+    huge = blobs()
+    with pytest.raises(EdgewrightError, match="diverged.*learning_rate"):
+        train(
+            keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(2)]),
+            replace(huge, task="reconstruction", classes=0, **{
+                part: data.Split(x=split.x * 4e5, y=split.x * 4e5) for part, split in huge.splits.items()
+            }),
+            TrainConfig(optimizer="sgd", learning_rate=90.0, epochs=3),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(classes=4), "3 outputs, data 'blobs' has 4 classes; build it with classes=4"),
+        (dict(task="segmentation"), "no task 'segmentation'"),
+        (dict(task="reconstruction", classes=0), r"returns samples of shape \(3,\), data 'blobs' has \(\)"),
+    ],
+)
+def test_networks_that_do_not_fit_the_data_are_refused(change, message):
+    changed = replace(blobs(), **change)
+    if changed.task == "reconstruction":
+        changed = replace(
+            changed, **{n: data.Split(x=s.x, y=s.y.astype(np.float32)) for n, s in changed.splits.items()}
+        )
+    with pytest.raises(BadInput, match=message):
+        train(toy(), changed, QUICK)
+
+
+def test_unknown_learner_and_too_many_networks_are_refused():
+    with pytest.raises(BadInput, match="no learner 'adversarial'; there are fit"):
+        train(toy(), blobs(), QUICK, learner="adversarial")
+    with pytest.raises(BadInput, match="one network, got a, b"):
+        train({"a": toy(), "b": toy()}, blobs(), QUICK)
+
+
+def test_a_learner_of_two_networks_fits_the_contract(monkeypatch):
+    @learners.learner("swap-for-test")
+    def swap(networks, dataset, task, config, run):
+        run.restore()
+        first, second = networks.values()
+        first.set_weights(second.get_weights())
+        run.finish([])
+        return []
+
+    monkeypatch.setattr(learners, "LEARNERS", dict(learners.LEARNERS))
+    with pytest.raises(ValueError, match="twice"):
+        learners.learner("fit")(swap)
+    pair = {"a": toy(), "b": toy(seed=3)}
+    assert train(pair, blobs(), QUICK, learner="swap-for-test").epochs == 0
+    assert _same(_weights(pair["a"]), _weights(pair["b"]))
+
+
+def test_data_is_loaded_as_the_models_input_takes_it():
+    tokens = keras.Input((64,), dtype="int32")
+    embedded = keras.layers.Embedding(20, 4)(tokens)
+    model = keras.Model(tokens, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling1D()(embedded)))
+    digits = data_for(model, "digits", limit=40)
+    assert digits.train.x.shape == (40, 64)
+    assert digits.train.x.dtype == np.int32
+    assert digits.vocabulary == 20
+
+
+def test_an_embedding_too_small_for_the_tokens_is_refused():
+    tokens = keras.Input((64,), dtype="int32")
+    embedded = keras.layers.Embedding(10, 4)(tokens)
+    model = keras.Model(tokens, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling1D()(embedded)))
+    with pytest.raises(BadInput, match=r"token id .* outside \[0, 10\)"):
+        data_for(model, "digits")
+
+
+def test_anomaly_detection_learns_normal_samples_and_is_judged_by_labels():
+    inputs = keras.Input((64,))
+    outputs = keras.layers.Dense(64)(keras.layers.Dense(6, activation="relu")(inputs))
+    model = keras.Model(inputs, outputs)
+    result = train(model, "digits", TrainConfig(epochs=8, learning_rate=0.01), task="anomaly_detection")
+    assert result.metric_name == "auc"
+    assert result.metric > 0.85
+    digits = data_for(model, "digits", task="anomaly_detection")
+    with pytest.raises(BadInput, match="test split"):
+        evaluate(model, digits.validation, "anomaly_detection")
+
+
+def test_reconstruction_targets_take_the_networks_shape():
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Dense(64)(keras.layers.Dense(16, activation="relu")(keras.layers.Flatten()(inputs)))
+    model = keras.Model(inputs, outputs)
+    result = train(model, "digits", TrainConfig(epochs=5, learning_rate=0.01), task="reconstruction")
+    assert result.metric_name == "explained_variance"
+    assert result.metric > 0.5
+
+
+def test_evaluate_gives_scores_of_each_sample():
+    model = toy()
+    judged = evaluate(model, _blobs(30, 2), "classification")
+    assert judged.outputs.shape == (30, 3)
+    assert judged.scores.shape == (30, 1)
+    assert judged.value == pytest.approx(judged.scores.mean())
+
+
+def test_smoothed_crossentropy_by_hand():
+    # logits (ln 2, 0, 0): probabilities 1/2, 1/4, 1/4; of class 0, smoothed by 0.3:
+    # 0.7 ln 2 + 0.3 (ln 2 + 2 ln 4) / 3 = (0.7 + 0.5) ln 2
+    logits = np.array([[np.log(2), 0, 0]], np.float32)
+    assert float(SmoothedCrossentropy(0.3)(np.array([0]), logits)) == pytest.approx(1.2 * np.log(2), rel=1e-6)
+    assert float(SmoothedCrossentropy(0.0)(np.array([0]), logits)) == pytest.approx(np.log(2), rel=1e-6)
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
+    optimizer = learners.optimizer(TrainConfig(learning_rate=0.1, warmup=10), 1000)
+    rate = optimizer._learning_rate
+    assert float(rate(10)) == pytest.approx(0.1)
+    assert float(rate(0)) == pytest.approx(0.001)
+    assert float(rate(10 + 495)) == pytest.approx(0.05, rel=1e-3)
+    assert float(rate(1000)) == pytest.approx(0, abs=1e-8)
+
+
+def test_settings_go_through_yaml_and_back():
+    config = TrainConfig(epochs=3, optimizer="adamw", weight_decay=0.01, patience=4)
+    assert TrainConfig.read(yaml.safe_load(yaml.safe_dump(asdict(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0; allowed is an integer from 1"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"optimizer": "lion"}, "optimizer is 'lion'; allowed is adam, adamw"),
+        ({"schedule": "step"}, "schedule is 'step'"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"epoch": 3}, "no setting 'epoch'; did you mean epochs"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(setting, message):
+    with pytest.raises(BadInput, match=message):
+        TrainConfig.read(setting)
+
+
+@pytest.mark.parametrize(
+    ("samples", "steps", "batch", "epochs"), [(1259, 39, 32, 40), (55000, 859, 64, 5), (6, 1, 6, 40)]
+)
+def test_open_settings_follow_the_size_of_the_data(samples, steps, batch, epochs):
+    config = TrainConfig()
+    assert config.batch_for(samples) == batch
+    assert config.epochs_for(steps) == epochs
