@@ -19,6 +19,7 @@ _ELEMENTWISE = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum"
 def simplify(graph: Graph) -> Graph:
     """Apply all passes to `graph` in place and return it."""
     lift_scalars(graph)
+    multiply_by_reciprocals(graph)
     drop_identities(graph)
     propagate_zeros(graph)
     fold_weights(graph)
@@ -38,6 +39,17 @@ def lift_scalars(graph: Graph) -> None:
                 return leaf
 
             node.args = tree.map_structure(lift, node.args)
+
+
+def multiply_by_reciprocals(graph: Graph) -> None:
+    """Turn each division by an untrained constant into a product: LiteRT has no int8 division."""
+    for node in graph.nodes:
+        if node.kind in {"Divide", "TrueDivide"} and len(node.inputs) == 2:
+            data, divisor = node.inputs
+            if divisor.is_constant and not divisor.trainable:
+                value = np.asarray(1 / divisor.value, divisor.dtype)
+                factor = Tensor(f"{node.name}.reciprocal".replace("/", "."), divisor.shape, divisor.dtype, value)
+                node.kind, node.op, node.args, node.kwargs = "Multiply", ops.multiply, (data, factor), {}
 
 
 def drop_identities(graph: Graph) -> None:

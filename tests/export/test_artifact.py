@@ -12,10 +12,9 @@ from dataclasses import FrozenInstanceError
 import keras
 import numpy as np
 import pytest
-from int8_run import cnn, samples
-
 from edgewright.export import Artifact, export_tflite
 from edgewright.export.artifact import make_manifest, sparsity, weights_hash
+from int8_run import cnn, samples
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import sys
 import keras
 import numpy as np
 import pytest
-
 from edgewright.errors import EdgewrightError
 from edgewright.export import convert as converters
 from edgewright.export import export_tflite

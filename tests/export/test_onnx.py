@@ -3,11 +3,10 @@
 import numpy as np
 import onnx
 import pytest
-from int8_run import MODELS, cnn, lstm, output_step, run, samples, share_within_one_step
-
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.export import export_onnx, export_tflite
 from edgewright.quantize import find_quantized, prepare_qat
+from int8_run import MODELS, cnn, lstm, output_step, run, samples, share_within_one_step
 
 
 @pytest.fixture(scope="module", params=list(MODELS))

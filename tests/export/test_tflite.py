@@ -3,12 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from int8_run import MODELS, attention, cnn, lstm, output_step, run, samples, share_within_one_step
-
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.export import export_tflite
 from edgewright.models import registry
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat
+from int8_run import MODELS, attention, cnn, lstm, output_step, run, samples, share_within_one_step
 
 # The edge presets at sizes that build and run fast; the operators are those of the full ones.
 ZOO = {
@@ -156,7 +155,7 @@ def test_calibration_is_asked_for():
 
 
 def test_unknown_precision_lists_the_known_ones():
-    with pytest.raises(BadInput, match="'int4'.*float32.*w8a8-qat"):
+    with pytest.raises(BadInput, match=r"'int4'.*float32.*w8a8-qat"):
         export_tflite(cnn(), precision="int4")
 
 

@@ -21,7 +21,7 @@ ranges = st.tuples(ends, ends).map(sorted)
 
 
 def test_symmetric_range_by_hand():
-    """[-1, 1] in 255 steps: scale 2/255, in float32 a little more, so -128 + 127.49999 rounds to -1: [-127, 128] scales."""
+    """[-1, 1] in 255 steps: scale 2/255, a little more in float32, so -128 + 127.49999 rounds to -1."""
     low, high = nudge(-1, 1)
     assert low == pytest.approx(-127 * 2 / 255, rel=1e-6)
     assert high == pytest.approx(128 * 2 / 255, rel=1e-6)

@@ -8,8 +8,8 @@ from edgewright.quantize import graph as graphs
 from edgewright.quantize.simplify import simplify
 from int8_run import MODELS, attention, cnn, lstm, samples
 
-# The traced CNN runs the model's own operations, so it is bit-identical but for batch normalisation, which it computes as
-# x * scale + offset: as TensorFlow's kernel does, up to a last bit. The rest differs in the order of sums.
+# The traced CNN runs the model's own operations but for batch normalisation, which it computes as x * scale + offset: as
+# TensorFlow's kernel does, up to a last bit. The rest differs in the order of sums.
 TOLERANCE = {"cnn": 2e-6, "lstm": 1e-6, "attention": 2e-6}
 
 

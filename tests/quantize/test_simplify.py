@@ -111,6 +111,23 @@ def test_scalars_become_constants_and_copies_disappear():
     assert [float(leaf.value) for leaf in graph.constants] == [2.0, 1.0]
 
 
+def test_division_by_a_constant_becomes_a_product():
+    """LiteRT has no int8 division; attention divides by the root of its width."""
+    inputs = keras.Input((4,), name="x")
+    graph = simplify(graphs.trace(keras.Model(inputs, inputs / 8.0)))
+    assert kinds(graph) == ["Multiply"]
+    assert [float(leaf.value) for leaf in graph.constants] == [0.125]
+    x = np.random.default_rng(0).normal(size=(4, 4)).astype("float32")
+    np.testing.assert_array_equal(outputs_of(graph, x), x / 8)
+
+
+def test_division_of_a_constant_stays():
+    inputs = keras.Input((4,), name="x")
+    graph = simplify(graphs.trace(keras.Model(inputs, 8.0 / inputs)))
+    assert "Multiply" not in kinds(graph)
+    np.testing.assert_array_equal(outputs_of(graph, np.full((1, 4), 2, "float32")), np.full((1, 4), 4))
+
+
 def test_structure_does_not_depend_on_the_values_of_weights():
     """A model is rebuilt from its configuration before its weights are loaded: zeros must not change the plan."""
     for build in MODELS.values():
