@@ -17,7 +17,8 @@ from . import intervals
 from .intervals import Estimate
 from .results import Run
 
-SLOWDOWN = 0.10  # a trend of more than this over a run means that the device was not in a steady state
+SLOWDOWN = 0.10  # a device that became slower by more than this while measuring was not in a steady state
+SLOWDOWN_P = 0.01  # and not by chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +104,11 @@ def doubts(run: Run, base: str, margin: float) -> list[str]:
         control = intervals.speedup(first, second)
         if control.low > 1 + margin or control.high < 1 - margin:
             found.append(f"noisy: the baseline against itself comes out at {_speed(control)}")
-    if run.raw.latency and len(run.raw.seconds) > 2:
-        blocks = [*run.raw.latency.values(), *run.raw.control.values()]
-        trend = intervals.drift(run.raw.seconds, np.array([intervals.block_medians(each) for each in blocks]))
-        if trend.low > SLOWDOWN or trend.high < -SLOWDOWN:
-            found.append(f"the device was not steady: {trend.value:+.0%} time per inference over the run")
+    blocks = [*run.raw.latency.values(), *run.raw.control.values()]
+    if blocks:
+        slower, p_value = intervals.slowdown(np.array([intervals.block_medians(each) for each in blocks]))
+        if slower > SLOWDOWN and p_value < SLOWDOWN_P:
+            found.append(f"the device became {slower:.0%} slower while measuring")
     return found
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 from ..metrics import Metric
 
 RESAMPLES = 2000
+_PARTS = 15
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,30 @@ def mcnemar(baseline: np.ndarray, candidate: np.ndarray) -> float:
     return float(stats.binomtest(lost, lost + won).pvalue) if lost + won else 1.0
 
 
-def drift(seconds: np.ndarray, medians: np.ndarray) -> Estimate:
-    """Estimate by what fraction the device slowed down (positive) or sped up over the run.
+def slowdown(medians: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """Look for the moment after which the device was slower, as one that heats up is.
 
-    seconds: when each round ended, (rounds,); medians: block medians, (models, rounds). Every model is put on its own
-    scale, then the robust trend over time is taken (Theil 1950, Sen 1968).
+    medians: block medians in order of time, (models, rounds), each model on a scale of its own. Returns (by what
+    fraction slower than before that moment, p-value). The largest cumulative sum (Page 1954) of the run in 15 parts is
+    set against the same parts in random order. Parts, because a busy neighbour slows down some rounds in a row.
     """
     relative = np.log(medians / np.median(medians, axis=1, keepdims=True)).mean(0)
-    slope, _, low, high = stats.theilslopes(relative, seconds, alpha=0.95)
-    span = seconds[-1] - seconds[0]
-    return Estimate(*(float(np.expm1(each * span)) for each in (slope, low, high)))
+    parts = np.array([np.median(part) for part in np.array_split(relative, min(_PARTS, len(relative)))])
+    found = stats.permutation_test(
+        (parts,), _largest_rise, permutation_type="pairings", alternative="greater", n_resamples=RESAMPLES,
+        rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    moment = int(np.argmax(_fall(parts)[:-1])) + 1
+    return float(np.expm1(np.median(parts[moment:]) - np.median(parts[:moment]))), float(found.pvalue)
+
+
+def _fall(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    return -np.cumsum(values - values.mean(axis, keepdims=True), axis)
+
+
+def _largest_rise(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Return the largest cumulative sum below the mean: large where low values come first and high ones later."""
+    return _fall(values, axis).max(axis)
 
 
 def more_needed(found: Estimate, limit: float, n: int) -> int | None:

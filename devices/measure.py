@@ -23,6 +23,7 @@ from .results import MEASURED, Run
 from .transport import Event, Outcome, Session, Transport, connect, run_job
 
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "QUANTIZELINEAR", "DEQUANTIZELINEAR")
 Inputs = np.ndarray | Mapping[str, np.ndarray]
 
 
@@ -49,7 +50,10 @@ class ModelFile:
         if not path.is_file():
             raise BadInput(f"path={str(path)!r} is not a file")
         beside = path.with_name(path.name + ".json")
-        manifest = json.loads(beside.read_text()) if beside.is_file() else {}
+        try:
+            manifest = json.loads(beside.read_text()) if beside.is_file() else {}
+        except ValueError as error:
+            raise BadInput(f"{beside} is not JSON ({error}); export the model again, or remove the manifest") from error
         if manifest and manifest.get("sha256") != whole.sha256(path):
             raise BadInput(f"{path} is not the file that {beside.name} describes (sha256 differs); export it again")
         return cls(
@@ -242,10 +246,9 @@ class _Bench:
         found.update({key: reported[key] for key in ("load_us", "first_us", "peak_ram_bytes", "n")})
         self._run.outputs[name] = outputs
         if targets is not None and self._run.metric:
-            metric = METRICS[self._run.metric]
-            scores = metric.scores(outputs, targets)
+            scores = _scores(self._run.metric, outputs, targets)
             self._run.raw.scores[name] = scores
-            found["value"] = metric.reduce(scores)
+            found["value"] = METRICS[self._run.metric].reduce(scores)
 
     def _agree(self) -> None:
         """Say how far each file answers as its baseline does."""
@@ -261,14 +264,11 @@ class _Bench:
         entries = names + controls
         if not names:
             return
-        place = {name: i for i, name in enumerate(names)}
-        pairs = [(place[name], place[base]) for name, base in self._run.baselines.items() if {name, base} <= set(names)]
-        pairs = [pair for pair in pairs if pair[0] != pair[1]]
-        pairs += [(len(names) + i, place[base]) for i, base in enumerate(controls)]
         config = self._config
         with self._transport.exclusive(config.threads) as cores:
             job = self._orders.job(
-                "latency", [self._models[name] for name in entries], inputs=sent, cores=cores, pairs=pairs,
+                "latency", [self._models[name] for name in entries], inputs=sent, cores=cores,
+                pairs=_pairs(names, controls, self._run.baselines),
                 precision=config.precision, block_us=1000 * config.block_ms, min_rounds=config.min_rounds,
                 max_rounds=config.max_rounds, max_seconds=config.max_seconds,
             )  # fmt: skip
@@ -330,6 +330,15 @@ def _check(inputs: Inputs, targets: np.ndarray | None, metric: str | None) -> No
         raise BadInput(f"targets holds {len(targets)} samples, inputs {lengths.pop()}; they must be as many")
 
 
+def _scores(metric: str, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    try:
+        return METRICS[metric].scores(outputs, targets)
+    except ValueError as error:
+        raise BadInput(
+            f"metric={metric!r} cannot judge outputs of shape {outputs.shape} by targets of shape {targets.shape}"
+        ) from error
+
+
 def _progress(what: str) -> Callable[[Event], None]:
     """Return a listener that says how far a job is, at most every five seconds."""
     said = time.monotonic()
@@ -353,7 +362,7 @@ def _note_environment(run: Run, outcome: Outcome) -> None:
 
 def _precision(layers: Sequence[Mapping[str, Any]]) -> str | None:
     """Name the precision of a file without a manifest after the formats its operators compute in."""
-    formats = {layer["dtype"] for layer in layers if layer["op"] not in ("QUANTIZE", "DEQUANTIZE")}
+    formats = {layer["dtype"] for layer in layers if layer["op"].upper() not in _CONVERSIONS}
     formats -= {"int32", "int64", "bool", "none"}
     if not formats:
         return None
@@ -364,6 +373,14 @@ def _precision(layers: Sequence[Mapping[str, Any]]) -> str | None:
     if any("weights" in each for each in formats):
         return "w8"
     return "float32" if formats == {"float32"} else "mixed"
+
+
+def _pairs(names: Sequence[str], controls: Sequence[str], baselines: Mapping[str, str]) -> list[tuple[int, int]]:
+    """Return (candidate, baseline) as places in names + controls, for each speed-up that is wanted."""
+    place = {name: i for i, name in enumerate(names)}
+    pairs = [(place[name], place.get(baselines[name], place[name])) for name in names]
+    pairs += [(len(names) + i, place[base]) for i, base in enumerate(controls)]
+    return [pair for pair in pairs if pair[0] != pair[1]]
 
 
 def _blocks(outcome: Outcome, models: int) -> list[list[np.ndarray]]:

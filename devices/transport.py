@@ -115,6 +115,8 @@ def run_job(session: Session, job: Event, on_event: Callable[[Event], None] = la
 
     def on_line(line: str) -> None:
         event = json.loads(line)
+        if not isinstance(event, dict) or "event" not in event:
+            raise ValueError(f"{line[:80]!r} is no event")
         events.append(event)
         on_event(event)
 
@@ -122,7 +124,7 @@ def run_job(session: Session, job: Event, on_event: Callable[[Event], None] = la
         ended = session.run(job, on_line)
     except DeviceLost as error:
         return Outcome(status="incomplete", reason=str(error), events=events)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         return Outcome(status="crashed", reason=f"the agent's output is garbled: {error}", events=events)
     status, reason = _classify(ended, events[-1] if events else {"event": "nothing"}, job["time_limit_s"])
     return Outcome(status=status, reason=reason, events=events)

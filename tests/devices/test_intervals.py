@@ -60,14 +60,19 @@ def test_right_or_wrong():
     assert not intervals.right_or_wrong(np.zeros((3, 2)))
 
 
-def test_drift_by_hand():
-    seconds = np.linspace(0, 9, 10)
-    slowing = np.exp(np.log(1.5) * seconds / 9)  # half as slow again at the end
-    found = intervals.drift(seconds, np.array([100 * slowing, 7 * slowing]))
-    assert found.value == pytest.approx(0.5)
+@pytest.mark.parametrize("change", [np.linspace(1, 1.5, 40), np.where(np.arange(40) < 30, 1, 1.3)])
+def test_a_device_that_becomes_slower_is_found(change):
+    noise = np.random.default_rng(0).lognormal(0, 0.02, (2, 40))
+    slower, p_value = intervals.slowdown(np.array([[100], [7]]) * change * noise)
+    assert slower == pytest.approx(np.median(change[30:]) / np.median(change[:20]) - 1, abs=0.1)
+    assert p_value < 0.001
+
+
+def test_a_steady_device_and_one_that_becomes_faster_are_not():
     random = np.random.default_rng(0)
-    steady = intervals.drift(seconds, random.normal(100, 1, (2, 10)))
-    assert abs(steady.value) < 0.03
+    steady = [intervals.slowdown(random.lognormal(0, 0.1, (2, 40))) for _ in range(40)]
+    assert sum(slower > 0.1 and p_value < 0.01 for slower, p_value in steady) <= 3  # of 40 at 1%: 4 have p = 0.0006
+    assert intervals.slowdown(np.linspace(2, 1, 40)[None])[1] > 0.9
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ def test_what_the_device_saw_is_recorded(run):
     rows = {row["name"]: row for row in run.artifacts}
     assert (rows["int8.tflite"]["quantized_ops"], rows["int8.tflite"]["float_ops"]) == (1, 0)
     assert (rows["int8.tflite"]["precision"], rows["float.onnx"]["precision"]) == ("w8a8", "float32")
+    assert rows["qdq.onnx"]["precision"] == "w8a8"
     assert rows["broken.tflite"]["quantized_ops"] is None
     assert {layer["op"] for layer in run.layers["int8.tflite"]} == {"QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"}
 
@@ -114,6 +115,15 @@ def test_manifest_describes_its_own_file_only(tflite, tmp_path):
     beside.write_text(json.dumps({**manifest, "sha256": "0" * 64}))
     with pytest.raises(BadInput, match="is not the file that m"):
         ModelFile.read(path)
+    beside.write_text("{")
+    with pytest.raises(BadInput, match="is not JSON"):
+        ModelFile.read(path)
+
+
+def test_targets_of_the_wrong_shape_are_named(tflite):
+    with pytest.raises(BadInput, match=r"outputs of shape \(64, 4\) by targets of shape \(64, 3\)"):
+        bench([tflite["float"]], baseline=tflite["float"], inputs=SAMPLES, targets=np.zeros((64, 3)),
+              metric="explained_variance", config=BenchConfig(latency=False))  # fmt: skip
 
 
 def test_files_are_checked_before_any_work(tflite, tmp_path):

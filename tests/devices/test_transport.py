@@ -65,6 +65,7 @@ class Scripted:
         (Scripted([], code=-signal.SIGALRM), "timeout", "7 s"),
         (Scripted([], code=-signal.SIGKILL, timed_out=True), "timeout", "7 s"),
         (Scripted(['{"event":']), "crashed", "garbled"),
+        (Scripted(["3"]), "crashed", "garbled"),
         (Scripted(['{"event":"start"}'], lost=True), "incomplete", "the board is gone"),
     ],
 )
