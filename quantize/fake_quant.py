@@ -44,6 +44,12 @@ def fake_quantize(values: Any, low: Any, high: Any) -> Any:
     return keras.quantizers.fake_quant_with_min_max_vars(values, low, high, num_bits=8)
 
 
+def to_even(values: Any, low: Any, high: Any) -> Any:
+    """Round to steps with halves to even. The mean of a pool at its input's scale often lies halfway, and kernels do so."""
+    scale = (high - low) / STEPS
+    return values + ops.stop_gradient(ops.round(values / scale) * scale - values)
+
+
 def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:
     """Return the largest magnitude per channel, in the shape of the kernel with 1 on the other axes."""
     rank = len(kernel.shape)

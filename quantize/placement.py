@@ -103,8 +103,8 @@ def _fuse(graph: Graph, keep_float: Callable[[Node], str | None]) -> list[Step]:
         if not reason and not node.output.dtype.startswith("float"):
             reason = f"{node.output.dtype} values are not quantized"
         step = Step(None if reason else rule, [node], reason=reason)
-        if step.rule and step.rule.kernel is not None:
-            step.kernel = node.inputs[step.rule.kernel]
+        if rule and rule.kernel is not None:
+            step.kernel = node.inputs[rule.kernel]
             following = only_reader(node.output)
             if following is not None and _is_bias(following, node):
                 step.nodes.append(following)

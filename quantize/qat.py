@@ -19,8 +19,17 @@ import numpy as np
 from keras import ops, tree
 
 from ..errors import BadInput, WrongOrder
-from .fake_quant import fake_quantize, fake_quantize_bias, fake_quantize_kernel, kernel_scale, nudge, value_range
+from .fake_quant import (
+    fake_quantize,
+    fake_quantize_bias,
+    fake_quantize_kernel,
+    kernel_scale,
+    nudge,
+    to_even,
+    value_range,
+)
 from .graph import Graph, Node, Tensor, trace
+from .operators import SAME
 from .placement import Plan, Scale, Step, place, sparse_kernels
 from .simplify import simplify
 
@@ -185,13 +194,16 @@ class QuantizedGraph(keras.Layer):
         """Run the steps. `quantize=False` is the float model; `watch(tensor, value)` sees every tensor that has a scale."""
         plan = self.plan
         held: dict[int, Any] = {}
-        kernels: dict[int, Any] = {}
+        kernels: dict[tuple[int, bool], Any] = {}
 
-        def store(leaf: Tensor, value: Any, rounded: bool) -> None:
+        def store(leaf: Tensor, value: Any, rounded: bool, halves: bool = False) -> None:
             scale = plan.scale_of(leaf)
             if scale is not None and watch is not None:
                 watch(leaf, value)
-            held[id(leaf)] = fake_quantize(value, *self.range(scale)) if quantize and scale and rounded else value
+            if quantize and scale and rounded:
+                low_high = self.range(scale)
+                value = fake_quantize(to_even(value, *low_high) if halves else value, *low_high)
+            held[id(leaf)] = value
 
         def value(leaf: Tensor) -> Any:
             if id(leaf) not in held:
@@ -199,10 +211,10 @@ class QuantizedGraph(keras.Layer):
             return held[id(leaf)]
 
         def kernel(step: Step) -> Any:
-            key = id(step.kernel)
+            key = id(step.kernel), step.rule is None
             if key not in kernels:
                 weight = self.weight(step.kernel)
-                kernels[key] = fake_quantize_kernel(weight, step.rule.channels) if quantize else weight
+                kernels[key] = fake_quantize_kernel(weight, step.rule.channels) if quantize and step.rule else weight
             return kernels[key]
 
         for leaf, given in zip(plan.graph.inputs, tree.flatten(inputs), strict=True):
@@ -212,13 +224,18 @@ class QuantizedGraph(keras.Layer):
             if step.kernel is not None:
                 inner[id(step.kernel)] = kernel(step)
             if step.bias is not None:
-                inner[id(step.bias)] = self.bias(step) if quantize else self.weight(step.bias)
+                inner[id(step.bias)] = self.bias(step) if quantize and step.rule else self.weight(step.bias)
             for node in step.nodes:
                 extra = {"training": training} if isinstance(node.op, keras.Layer) else {}
                 results = node.run(lambda leaf, inner=inner: inner[id(leaf)] if id(leaf) in inner else value(leaf), **extra)  # fmt: skip
                 inner.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
             for out in step.outputs:
-                store(out, inner[id(out)], rounded=step.rule is None or not step.rule.exact)
+                store(
+                    out,
+                    inner[id(out)],
+                    step.rule is None or not step.rule.exact,
+                    step.rule is not None and step.rule.scale == SAME,
+                )
         results = [value(leaf) for leaf in plan.graph.outputs]
         return results[0] if len(results) == 1 else results
 
