@@ -80,6 +80,7 @@ def fit(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, r
                 batches,
                 validation_data=(dataset.validation.x, targets_of(task, dataset.validation, shape)),
                 validation_batch_size=256,
+                shuffle=False,  # Keras would shuffle the batches once more, by Python's global random state
                 initial_epoch=keeper.next_epoch,
                 epochs=epochs,
                 verbose=0,  # pyright: ignore[reportArgumentType]

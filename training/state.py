@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from ..errors import BadInput
@@ -109,7 +110,11 @@ def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 def pack(variables: Mapping[str, Iterable[Any]]) -> dict[str, np.ndarray]:
     """Return copies of the values of named groups of keras variables, as State.arrays takes them."""
-    return {f"{group}/{k}": np.array(v) for group, members in variables.items() for k, v in enumerate(members)}
+    return {
+        f"{group}/{k}": np.array(keras.ops.convert_to_numpy(variable))
+        for group, members in variables.items()
+        for k, variable in enumerate(members)
+    }
 
 
 def unpack(arrays: Mapping[str, np.ndarray], variables: Mapping[str, Iterable[Any]]) -> None:

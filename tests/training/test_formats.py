@@ -247,7 +247,7 @@ def test_features_are_computed_once_and_again_when_the_cache_is_damaged(tiny_fsd
 
 def test_one_changed_sample_of_a_recording_is_refused(tiny_fsdd, monkeypatch, tmp_path):
     monkeypatch.setitem(official.DIGESTS, audio.TREE, "sha256:" + "0" * 64)
-    with pytest.raises(BadInput, match="fsdd/recordings.* is not the official"):
+    with pytest.raises(BadInput, match=r"fsdd/recordings.* is not the official"):
         data.load("fsdd")
     assert not list((tmp_path / "cache").rglob("*.npz"))
 

@@ -9,20 +9,20 @@ from edgewright.training.data import images
 from edgewright.training.data.dataset import Split
 
 FORMS = [
-    (dict(input_shape=(8, 8, 1)), np.float32, "classification"),
-    (dict(input_shape=(32, 32, 1)), np.float32, "classification"),
-    (dict(input_shape=(32, 32, 3)), np.float32, "classification"),
-    (dict(input_shape=(49, 10, 1)), np.float32, "classification"),
-    (dict(input_shape=(64,)), np.float32, "classification"),
-    (dict(input_shape=(784,), task="reconstruction"), np.float32, "reconstruction"),
-    (dict(input_shape=(640,), task="anomaly_detection"), np.float32, "anomaly_detection"),
-    (dict(input_shape=(8, 8)), np.float32, "classification"),
-    (dict(input_shape=(49, 40)), np.float32, "classification"),
-    (dict(input_shape=(64,), dtype="int32"), np.int32, "classification"),
+    ({"input_shape": (8, 8, 1)}, np.float32, "classification"),
+    ({"input_shape": (32, 32, 1)}, np.float32, "classification"),
+    ({"input_shape": (32, 32, 3)}, np.float32, "classification"),
+    ({"input_shape": (49, 10, 1)}, np.float32, "classification"),
+    ({"input_shape": (64,)}, np.float32, "classification"),
+    ({"input_shape": (784,), "task": "reconstruction"}, np.float32, "reconstruction"),
+    ({"input_shape": (640,), "task": "anomaly_detection"}, np.float32, "anomaly_detection"),
+    ({"input_shape": (8, 8)}, np.float32, "classification"),
+    ({"input_shape": (49, 40)}, np.float32, "classification"),
+    ({"input_shape": (64,), "dtype": "int32"}, np.int32, "classification"),
 ]
 
 
-@pytest.mark.parametrize(("asked", "dtype", "task"), FORMS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("asked", "dtype", "task"), FORMS, ids=str)
 def test_digits_come_as_the_model_takes_them(asked, dtype, task):
     digits = data.load("digits", **asked)
     for split in digits.splits.values():
@@ -119,7 +119,8 @@ def test_what_cannot_be_shown_is_refused_by_name(name, asked, message):
 
 
 def test_limit_takes_training_samples_only_with_equal_shares_by_seed():
-    whole, few, again, other = (data.load("digits", **kw) for kw in ({}, {"limit": 100}, {"limit": 100}, {"limit": 100, "seed": 1}))  # fmt: skip
+    asked = ({}, {"limit": 100}, {"limit": 100}, {"limit": 100, "seed": 1})
+    whole, few, again, other = (data.load("digits", **limits) for limits in asked)
     assert (len(few.train), len(few.validation), len(few.test)) == (100, 25, len(whole.test))
     assert np.bincount(few.train.y, minlength=10).tolist() == pytest.approx([10] * 10, abs=1)
     assert np.array_equal(few.train.x, again.train.x)

@@ -5,9 +5,11 @@ The features are NumPy, not a Keras layer: the same numbers on every backend, an
 
 import hashlib
 import io
+import lzma
 import re
 import tarfile
 import wave
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +91,7 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
             for member in tar:
                 if member.isfile() and (file := tar.extractfile(member)):
                     yield member.name.rsplit("/", 1)[-1], file.read()
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         raise BadInput(f"{archive} cannot be read: {error}. Remove it and fetch it again") from error
 
 
