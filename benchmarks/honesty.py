@@ -43,18 +43,20 @@ def main() -> int:
     arguments = parser.parse_args()
     different = noticed = n = 0
     said: list[str] = []
+    repeated = 0
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.model or common.write_convnet(Path(folder) / "convnet.tflite", width=8, size=32)
         for seed in range(arguments.runs):
             run = measure(path, arguments.copies, seed)
             verdicts = compare(run, Thresholds(max_drop=None))
             n += len(verdicts)
+            repeated += len(run.notes)
             said += [verdict.speed for verdict in verdicts]
             different += sum(verdict.speed in ("faster", "slower") for verdict in verdicts)
             noticed += sum(each.speed == "slower" for each in compare(slowed(run, 1.1), Thresholds(max_drop=None)))
     words = {word: said.count(word) for word in np.unique(said).tolist()}
     value, ci95 = common.share(different, n)
-    honest = common.emit("honesty.false_difference", ci95, n, "<= 0.05", value=value, said=words)
+    honest = common.emit("honesty.false_difference", ci95, n, "<= 0.05", value=value, said=words, repeated=repeated)
     value, ci95 = common.share(noticed, n)
     sharp = common.emit("honesty.slowdown_noticed", ci95, n, ">= 0.95", value=value)
     return 0 if honest and sharp else 1

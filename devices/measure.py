@@ -19,6 +19,7 @@ from .. import files as whole
 from ..errors import BadInput, EdgewrightError
 from ..metrics import METRICS
 from ..progress import say
+from .compare import Thresholds, doubts
 from .results import MEASURED, Run
 from .transport import Event, Outcome, Session, Transport, connect, run_job
 
@@ -71,8 +72,8 @@ class BenchConfig:
     """How to measure. Timing ends once every speed-up is known to `precision` (relative half width of its interval).
 
     threads: of the runtime, and cores held; answers: run the samples for outputs, metric and memory; samples: how many
-    of them, None for all; latency: time the files; block_ms: length of a block; max_seconds: of timing; time_limit_s,
-    memory_bytes: of one job on the device.
+    of them, None for all; latency: time the files; block_ms: length of a block; max_seconds: of timing; attempts: at
+    timing, while the device is not steady; time_limit_s, memory_bytes: of one job on the device.
     """
 
     threads: int = 1
@@ -84,13 +85,14 @@ class BenchConfig:
     min_rounds: int = 30
     max_rounds: int = 300
     max_seconds: float = 60.0
+    attempts: int = 3
     seed: int = 0
     time_limit_s: float = 600.0
     memory_bytes: int | None = None
     tflite_runtime: str = "litert"
 
     def __post_init__(self) -> None:
-        for name in ("threads", "block_ms", "max_rounds", "max_seconds", "time_limit_s"):
+        for name in ("threads", "block_ms", "max_rounds", "max_seconds", "attempts", "time_limit_s"):
             if getattr(self, name) <= 0:
                 raise BadInput(f"{name}={getattr(self, name)!r} must be positive")
         if not 2 <= self.min_rounds <= self.max_rounds:
@@ -259,12 +261,20 @@ class _Bench:
                 self._run.measured[name]["agreement"] = agreement
 
     def _time(self, sent: dict[str, str]) -> None:
+        """Time all files that run; once more where the control or a slower device makes the times doubtful."""
         names = [name for name, found in self._run.measured.items() if found["status"] == "ok"]
         controls = sorted({base for base in self._run.baselines.values() if base in names})
-        entries = names + controls
-        if not names:
-            return
-        config = self._config
+        for attempt in range(1, self._config.attempts + 1):
+            if not names or not self._time_once(sent, names, controls):
+                return
+            found = {doubt for base in controls for doubt in doubts(self._run, base, Thresholds().margin)}
+            if self._run.emulated or not found or attempt == self._config.attempts:
+                return
+            self._run.notes.append(f"timing {attempt} was set aside and repeated: {'; '.join(sorted(found))}")
+            say(self._run.notes[-1])
+
+    def _time_once(self, sent: dict[str, str], names: list[str], controls: list[str]) -> bool:
+        config, entries, raw = self._config, names + controls, self._run.raw
         with self._transport.exclusive(config.threads) as cores:
             job = self._orders.job(
                 "latency", [self._models[name] for name in entries], inputs=sent, cores=cores,
@@ -276,18 +286,19 @@ class _Bench:
             outcome = run_job(self._session, job)
         if not outcome.ok:
             self._blame(outcome, entries)
-            return
+            return False
         blocks = _blocks(outcome, len(entries))
-        raw = self._run.raw
         raw.latency = dict(zip(names, blocks, strict=False))
         raw.control = dict(zip(controls, blocks[len(names) :], strict=True))
         raw.seconds = np.array(_round_ends(outcome))
         self._run.environment["telemetry"] = _telemetry(outcome)
+        return True
 
     def _blame(self, outcome: Outcome, entries: list[str]) -> None:
         """A broken timing job gives no numbers at all; the file it was loading, if any, is named."""
         loading = [event["model"] for event in outcome.all("load")]
         while_loading = f" while loading {entries[loading[-1]]}" if 0 < len(loading) < len(entries) else ""
+        self._run.raw.latency, self._run.raw.control, self._run.raw.seconds = {}, {}, np.zeros(0)
         self._run.notes.append(f"timing is incomplete: {outcome.status}{while_loading}: {outcome.reason}")
 
 

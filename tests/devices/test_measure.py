@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from device_models import SAMPLES, dense
 from edgewright import files
+from edgewright.devices import measure
 from edgewright.devices.compare import Thresholds, compare
 from edgewright.devices.measure import BenchConfig, ModelFile, Run, bench
 from edgewright.errors import BadInput
@@ -86,6 +87,14 @@ def test_verdicts_are_against_the_own_format(run):
         "int8.tflite": "float.tflite", "broken.tflite": "float.tflite", "qdq.onnx": "float.onnx",
     }  # fmt: skip
     assert found["broken.tflite"].verdict == "fail"
+
+
+def test_doubtful_times_are_taken_again_and_it_is_said(tflite, monkeypatch):
+    doubted = iter([["noisy"], []])
+    monkeypatch.setattr(measure, "doubts", lambda *_: next(doubted))
+    found = bench([tflite["float"]], baseline=tflite["float"], inputs=SAMPLES, config=SHORT)
+    assert found.notes == ["timing 1 was set aside and repeated: noisy"]
+    assert len(found.raw.latency["float.tflite"]) == 10
 
 
 def test_saved_and_loaded_it_judges_the_same(run, tmp_path):
