@@ -54,7 +54,9 @@ def train(
     out: str | Path | None = None,
     limit: int | None = None,
 ) -> TrainResult:
-    """Train any keras.Model (or several networks, by a learner of several) in place; keep the best epoch's weights.
+    """Train any keras.Model in place; keep the best epoch's weights.
+
+    Of several networks (a dict, for a learner of several) the first takes the data as its input and is judged.
 
     data: a Dataset, or a name or `pkg.module:function` that `data_for` loads to the model's input. task: None for the
     data's own. out: folder for checkpoint, logs and learning curve; the same call after a kill goes on from the last

@@ -29,10 +29,11 @@ def blobs():
 
 
 def toy(units=3, dropout=0.0, seed=0):
+    keras.utils.set_random_seed(seed)
     inputs = keras.Input((2,))
-    x = keras.layers.Dense(8, activation="relu", kernel_initializer=keras.initializers.GlorotUniform(seed))(inputs)
-    x = keras.layers.Dropout(dropout, seed=seed)(x)
-    outputs = keras.layers.Dense(units, kernel_initializer=keras.initializers.GlorotUniform(seed + 1))(x)
+    x = keras.layers.Dense(8, activation="relu")(inputs)
+    x = keras.layers.Dropout(dropout)(x)
+    outputs = keras.layers.Dense(units)(x)
     return keras.Model(inputs, outputs, name="toy")
 
 
