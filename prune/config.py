@@ -14,11 +14,15 @@ SCHEDULES = ("polynomial", "constant")
 
 @dataclass(frozen=True, kw_only=True)
 class PruneConfig:
-    """How sparse each kernel becomes. Precedence: `by_name` (layer name, shell wildcards), then `by_type`, then `sparsity`.
+    """How sparse each kernel becomes: by `by_name`, else by `by_type` (layer class), else by `sparsity`.
 
-    Sparsities lie in [0, 1); None leaves a layer alone. schedule: "polynomial" rises from zero at `begin_step` to the full
-    sparsity at `end_step` by the cubic of Zhu and Gupta (2017, arXiv:1710.01878, eq. 1), "constant" asks for all of it from
-    `begin_step` on. The mask is chosen anew every `frequency` steps until `end_step`.
+    Names are those of layers or paths such as "encoder_1_attention/query", with shell wildcards; the first that matches
+    wins. Sparsities lie in [0, 1); None leaves a layer alone. What `sparsity` spares (the table in selection.py) can be
+    asked for by name or type.
+
+    schedule: "polynomial" rises from zero after `begin_step` training steps to the full sparsity after `end_step`, in
+    strides of `frequency` steps, by the cubic of Zhu and Gupta (2017, arXiv:1710.01878, eq. 1). "constant" asks for all
+    of it after `begin_step` and has no use for the other two.
     """
 
     sparsity: float | None = 0.5
@@ -49,28 +53,44 @@ class PruneConfig:
             raise BadInput(f"PruneConfig: unknown key {unknown[0]!r}; allowed: {', '.join(known)}")
         return cls(**values)
 
-    def sparsity_for(self, name: str, kind: str) -> float | None:
-        """Return the final sparsity of the layer `name` of class `kind`, None to leave it alone."""
+    def asked_for(self, path: str, kind: str) -> tuple[float | None, str | None]:
+        """Return the sparsity for a weight's path and its layer's class, and the entry that says so (None: default)."""
         for pattern, value in self.by_name.items():
-            if fnmatch(name, pattern):
-                return value
-        return self.by_type.get(kind, self.sparsity)
+            if matches(path, pattern):
+                return value, f"by_name[{pattern!r}]"
+        if kind in self.by_type:
+            return self.by_type[kind], f"by_type[{kind!r}]"
+        return self.sparsity, None
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Tell if `pattern` names the weight at `path` (a/b/kernel), a layer around it or its own layer (b)."""
+    layers = path.split("/")[:-1]
+    names = {path, *layers[-1:], *("/".join(layers[:end]) for end in range(1, len(layers) + 1))}
+    return any(fnmatch(name, pattern) for name in names)
 
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What happened to each weight: rows of `{name, shape, sparsity, reason}`; sparsity is None where it was skipped."""
+    """What happens to each trainable weight: rows of `{name, shape, sparsity, reason}`.
+
+    sparsity is the final one, None where the weight is skipped; `reason` then says why.
+    """
 
     rows: tuple[dict[str, Any], ...]
 
     @property
     def pruned(self) -> tuple[dict[str, Any], ...]:
+        """The rows of the weights that are pruned."""
         return tuple(row for row in self.rows if row["sparsity"] is not None)
+
+    @property
+    def skipped(self) -> tuple[dict[str, Any], ...]:
+        """The rows of the weights that are left alone."""
+        return tuple(row for row in self.rows if row["sparsity"] is None)
 
     def __str__(self) -> str:
         lines = [f"{len(self.pruned)} of {len(self.rows)} weights pruned"]
-        lines += [
-            f"  {row['sparsity']:.0%}  {row['name']}" if row["sparsity"] is not None else f"  kept  {row['name']}: {row['reason']}"
-            for row in self.rows
-        ]  # fmt: skip
+        lines += [f"  {row['sparsity']:.0%}  {row['name']}" for row in self.pruned]
+        lines += [f"  kept  {row['name']}: {row['reason']}" for row in self.skipped]
         return "\n".join(lines)
