@@ -4,16 +4,18 @@ Results go to standard output, progress to standard error. Exit codes: 0 success
 usage or bad input, 130 interrupted.
 """
 
+import importlib
 import json
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from .arguments import Answer, Call, parse
+from .arguments import Answer, parse
 from .errors import BadInput, EdgewrightError
 from .progress import say
 
@@ -211,38 +213,65 @@ def devices() -> Answer:
 
 
 VERBS = (models, run, train, prune, qat, export, bench, compare, report, matrix, doctor, devices)
+_WITHOUT_KERAS = (doctor, devices)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         call = parse("edgewright", DESCRIPTION, VERBS, argv)
-        with _results_only() as out:
+        with _results_only():
+            if call.verb not in _WITHOUT_KERAS:
+                _import_keras_quietly()
             answer = call.verb(**call.arguments)
+        print(json.dumps(answer.document, indent=1, default=str) if call.json else answer.text, flush=True)
     except EdgewrightError as error:
-        if "--debug" in argv:
-            traceback.print_exc()
-        say(f"edgewright: {error}")
-        return error.exit_code
+        return _failed(str(error), error.exit_code, argv)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except OSError as error:
+        return _failed(f"{error.filename or 'the system'}: {error.strerror or error}", 1, argv)
     except KeyboardInterrupt:
-        say("edgewright: interrupted; the same command resumes where it stopped")
-        return 130
-    print(json.dumps(answer.document, indent=1, default=str) if call.json else answer.text, file=out)
+        return _failed("interrupted; the same command resumes where it stopped", 130, argv)
     return 0 if answer.ok else 1
 
 
+def _failed(message: str, exit_code: int, argv: Sequence[str]) -> int:
+    if "--debug" in argv:
+        traceback.print_exc()
+    say(f"edgewright: {message}")
+    return exit_code
+
+
 @contextmanager
-def _results_only() -> Iterator[Any]:
-    """Send whatever libraries print to standard error, and yield the true standard output."""
-    out = sys.stdout
-    with redirect_stdout(sys.stderr):
-        yield out
+def _results_only() -> Iterator[None]:
+    """Keep standard output for results: what libraries print meanwhile, native code too, goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _import_keras_quietly() -> None:
+    """Import Keras with standard error held back: TensorFlow's libraries greet there whatever log level is set."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        try:
+            os.dup2(held.fileno(), 2)
+            importlib.import_module("keras")
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _none_failed(verdicts: Sequence[Any]) -> bool:
     return all(verdict["verdict"] != "fail" for verdict in verdicts)
-
-
-__all__ = ["Call", "main"]

@@ -105,7 +105,7 @@ def intervals(verdicts: Sequence[Mapping], marks: Mapping[str, Mark], max_drop: 
         if max_drop is not None:
             metric.axvline(-100 * max_drop, color=_MUTED, linewidth=1, linestyle=(0, (3, 3)))
         speed.set_xlabel("speed-up (×)")
-        metric.set_xlabel("change of the metric (points)")
+        metric.set_xlabel("metric change (points)")
         speed.margins(x=0.1)
         metric.margins(x=0.1)
         speed.set_yticks(range(len(rows)), [_short(verdict["artifact"]) for verdict in rows])
@@ -128,7 +128,8 @@ def tradeoff(points: Sequence[Point], metric_name: str) -> str:
             x, y = point.latency_us["p50"], point.value or 0.0
             axes.errorbar(x, y, xerr=_arms(x, point.latency_ci95), yerr=_arms(y, point.value_ci95), linestyle="none",
                           ecolor=point.mark.colour, elinewidth=1.2, **point.mark.line())  # fmt: skip
-        _from_zero(axes, [point.latency_us["p99"] for point in shown], [point.latency_us["p50"] for point in shown])
+        medians = [point.latency_us["p50"] for point in shown]
+        _from_zero(axes, [(point.latency_ci95 or [0, 0])[1] for point in shown], medians)
         axes.margins(y=0.12)
         axes.set_xlabel("median latency (µs)")
         axes.set_ylabel(metric_name.replace("_", " "))
@@ -157,9 +158,9 @@ def sizes(points: Sequence[Point]) -> str:
 
 
 def latencies(points: Sequence[Point], samples: Mapping[str, np.ndarray]) -> str:
-    """Draw every latency distribution between its minimum and its 99th percentile, with the median marked.
+    """Draw every latency distribution from its minimum to its 90th percentile, with the median marked.
 
-    A shape where raw samples are at hand, else a line over the recorded percentiles (thick: p50 to p90).
+    A shape where raw samples are at hand, else a line.
     """
     shown = [point for point in points if point.latency_us]
     if not shown:
@@ -169,7 +170,7 @@ def latencies(points: Sequence[Point], samples: Mapping[str, np.ndarray]) -> str
         for row, point in enumerate(shown):
             _distribution(axes, row, point, samples.get(point.name))
             axes.plot([point.latency_us["p50"]] * 2, [row - 0.33, row + 0.33], color=_INK, linewidth=1.6)
-        _from_zero(axes, [point.latency_us["p99"] for point in shown], [point.latency_us["p50"] for point in shown])
+        _from_zero(axes, [point.latency_us["p90"] for point in shown], [point.latency_us["p50"] for point in shown])
         axes.set_xlabel("latency (µs)")
         _rows(axes, [point.name for point in shown])
         return svg()
@@ -248,10 +249,9 @@ def _arms(centre: float, bounds: Sequence[float] | None) -> list[list[float]] | 
 
 
 def _distribution(axes: Axes, row: int, point: Point, samples: np.ndarray | None) -> None:
-    low, high = point.latency_us["min"], point.latency_us["p99"]
+    low, high = point.latency_us["min"], point.latency_us["p90"]
     if samples is None or len(samples) < 20 or high <= low:
-        axes.plot([low, high], [row, row], color=point.mark.colour, linewidth=1.4)
-        axes.plot([point.latency_us["p50"], point.latency_us["p90"]], [row, row], color=point.mark.colour, linewidth=6)
+        axes.plot([low, high], [row, row], color=point.mark.colour, linewidth=5)
         return
     counts, edges = np.histogram(samples, bins=48, range=(low, high))
     heights = np.convolve(counts, [0.25, 0.5, 0.25], mode="same")

@@ -22,6 +22,7 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    results, samples = _relabelled(results, samples or {})
     loader = PackageLoader(__package__ or "", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -35,7 +36,7 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
         metric=_metric(results).replace("_", " "),
         verdicts=[_verdict_row(verdict) for verdict in results["verdicts"]],
         measurements=list(_measurement_rows(results)),
-        charts=_charts(results, samples or {}),
+        charts=_charts(results, samples),
         layers=list(_layers(results)),
         environment=list(_flat(results.get("environment", {}))),
     )
@@ -43,6 +44,7 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
 
 def markdown(results: Mapping[str, Any]) -> str:
     """Return the summary for a terminal: outcome, verdict table, measurement table, how to repeat it."""
+    results, _ = _relabelled(results, {})
     outcome = ", ".join(f"{count} {kind}" for kind, count in _outcome(results)) or "no verdict"
     parts = [f"# {_cell(results['model'])} on {_cell(results['data'])}: {outcome}", ""]
     if rule := _rule(results.get("thresholds")):
@@ -88,6 +90,28 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join([line(cells[0]), f"|{rule}|", *map(line, cells[1:])])
 
 
+def _relabelled(
+    results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]
+) -> tuple[dict[str, Any], dict[str, Sequence[float]]]:
+    """Return results and samples with file names as a reader wants them: without the model's name before each."""
+    prefix = f"{results['model']}-"
+    names = [artifact["name"] for artifact in results["artifacts"]]
+    if not names or not all(name.startswith(prefix) for name in names):
+        return dict(results), dict(samples)
+
+    def row(entry: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+        return {**entry, **{key: str(entry[key]).removeprefix(prefix) for key in keys}}
+
+    relabelled = {
+        **results,
+        "artifacts": [row(entry, "name") for entry in results["artifacts"]],
+        "measurements": [row(entry, "artifact") for entry in results["measurements"]],
+        "verdicts": [row(entry, "artifact", "baseline") for entry in results["verdicts"]],
+        "layers": {name.removeprefix(prefix): layers for name, layers in results.get("layers", {}).items()},
+    }
+    return relabelled, {name.removeprefix(prefix): values for name, values in samples.items()}
+
+
 def _charts(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]) -> list[tuple[str, str, str]]:
     from . import charts
 
@@ -118,7 +142,7 @@ def _charts(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]) 
          "Upper left is better. Bars: 95% intervals. Circle: TFLite, square: ONNX, hollow: pruned.",
          charts.tradeoff(points, metric)),
         ("File size", "Hollow: pruned; zeros save space only once the file is compressed.", charts.sizes(points)),
-        ("Latency distributions", "One inference, from the minimum to the 99th percentile; the bar is the median.",
+        ("Latency distributions", "One inference: nine of ten, from the fastest on; the bar is the median.",
          charts.latencies(points, arrays)),
         ("Learning curves", "Solid: validation. Dashed: training.", charts.curves(results.get("curves", {}))),
     ]  # fmt: skip
@@ -162,7 +186,7 @@ def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
         "artifact": verdict["artifact"],
         "verdict": verdict["verdict"],
         "kind": verdict["verdict"] if verdict["verdict"] in _KINDS else "inconclusive",
-        "reason": verdict.get("reason") or "",
+        "reason": _remark(verdict),
         "speedup": _number(verdict.get("speedup"), ".2f", "×"),
         "speedup_ci95": _range(verdict.get("speedup_ci95"), ".2f"),
         "delta": _number(None if delta is None else 100 * delta, "+.2f"),
@@ -171,6 +195,13 @@ def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
         "baseline": verdict["baseline"],
         "device": str(verdict.get("device") or ""),
     }
+
+
+def _remark(verdict: Mapping[str, Any]) -> str:
+    """Return what the numbers beside a verdict leave unsaid: why it is no pass, or that the file is slower."""
+    if verdict["verdict"] != "pass":
+        return verdict.get("reason") or ""
+    return "slower than its baseline" if verdict.get("speed") == "slower" else ""
 
 
 def _measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -223,6 +254,8 @@ def _flat(environment: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield from _flat(value, f"{label} ")
         elif isinstance(value, (list, tuple)):
             yield label, ", ".join(map(str, value))
+        elif isinstance(value, float):
+            yield label, f"{value:.4g}"
         else:
             yield label, NOTHING if value is None else str(value)
 

@@ -4,6 +4,8 @@ Sequence lengths are static and the batch is the only -1 of a reshape, so that e
 of known shape.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -29,7 +31,7 @@ def transformer_classifier(
     Shapes: token ids (N, T) in [0, vocabulary) -> logits (N, classes).
     """
     # The paper scales embeddings of deviation 1/sqrt(width) by sqrt(width); they start at 1 here, without a product.
-    unit_normal = keras.initializers.RandomNormal(stddev=1.0)
+    unit_normal: Any = keras.initializers.RandomNormal(stddev=1.0)
     x = layers.Embedding(vocabulary, width, embeddings_initializer=unit_normal, name="embedding")(inputs)
     x = SinusoidalPositions(name="positions")(x)
     x = layers.Dropout(dropout, name="dropout")(x)

@@ -1,9 +1,11 @@
 """The whole way in one call: train, prune, QAT, export, bench, compare, report, in a folder that can be resumed."""
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from ..prune import PruneConfig
 from ..quantize import prepare_qat
 from ..training.data import calibration
 from ..training.tasks import TASKS
-from ..training.train import evaluate
+from ..training.train import TrainConfig, evaluate
 from ..training.train import train as fit
 from .budget import QUICK_TRAINING_SAMPLES
 from .saved import load_model, save_model
@@ -30,6 +32,16 @@ from .steps import Steps, occupying
 from .subject import Subject, digest_of, find
 
 QUICK_TEST_SAMPLES = 2000
+EXPORTERS = {"tflite": export_tflite, "onnx": export_onnx}
+# The folders whose code decides what a step yields: a change there makes the step's result stale.
+CODE = {
+    "train": ("models", "training"),
+    "prune": ("models", "training", "prune"),
+    "qat": ("models", "training", "quantize"),
+    "qat-pruned": ("models", "training", "quantize"),
+    "export": ("quantize", "export"),
+    "bench": ("devices",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +96,7 @@ class _Way:
         return self.report(measured)
 
     def train(self) -> str:
-        settings = train_config("train", self.dataset, quick=self.config.quick, epochs=self.config.epochs, seed=self.config.seed)  # fmt: skip
+        settings = self.settings("train")
 
         def work(scratch: Path) -> Mapping[str, Any]:
             model = self.subject.make()
@@ -97,20 +109,27 @@ class _Way:
         return self.do("train", work, asdict(settings), {"model": self.subject.identity, **self.data})
 
     def prune(self, source: str) -> str:
-        settings = train_config("prune", self.dataset, quick=self.config.quick, epochs=self.config.epochs, seed=self.config.seed)  # fmt: skip
+        settings = self.settings("prune")
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            chosen = PruneConfig(sparsity=self.config.sparsity)
-            model, what = prune(load_model(self.folder / source), chosen, data=self.dataset, training=settings, learner=self.subject.learner, out=scratch)  # fmt: skip
+            model, what = prune(
+                load_model(self.folder / source),
+                PruneConfig(sparsity=self.config.sparsity),
+                data=self.dataset,
+                training=settings,
+                learner=self.subject.learner,
+                out=scratch,
+            )
             found = evaluate(model, self.dataset.test, self.subject.task)
-            return {**self.kept(model, "pruned", found.value, []), "rows": [dict(row, shape=list(row["shape"])) for row in what.rows]}  # fmt: skip
+            rows = [{**row, "shape": list(row["shape"])} for row in what.rows]
+            return {**self.kept(model, "pruned", found.value, _history(scratch)), "rows": rows}
 
         facts = {**asdict(settings), "sparsity": self.config.sparsity}
         return self.do("prune", work, facts, self.inputs(source))
 
     def quantize(self, name: str, source: str) -> str:
         """Retrain with quantizers in the loop, from calibrated ranges."""
-        settings = train_config("qat", self.dataset, quick=self.config.quick, epochs=self.config.epochs, seed=self.config.seed)  # fmt: skip
+        settings = self.settings("qat")
 
         def work(scratch: Path) -> Mapping[str, Any]:
             model, what = prepare_qat(load_model(self.folder / source), calibration=calibration(self.dataset))
@@ -137,21 +156,27 @@ class _Way:
             samples = calibration(self.dataset)
             files = []
             for role, kind, precision, label in plan:
-                write_as = export_tflite if kind == "tflite" else export_onnx
-                extra = {"calibration": samples} if precision == "w8a8-ptq" else {}
-                artifact = write_as(loaded[role], precision=precision, name=label, task=self.subject.task, preprocessing=self.dataset.preprocessing, **extra)  # fmt: skip
+                artifact = EXPORTERS[kind](
+                    loaded[role],
+                    precision=precision,
+                    calibration=samples if precision == "w8a8-ptq" else None,
+                    name=label,
+                    task=self.subject.task,
+                    preprocessing=self.dataset.preprocessing,
+                )
                 path = artifact.save(self.folder / "artifacts" / f"{label}.{kind}").relative_to(self.folder)
                 files += [str(path), f"{path}.json"]
             return {"files": files}
 
         digests = {path: sha256(self.folder / path) for path in models.values()}
-        result = self.steps.do("export", work, config={"plan": plan}, inputs={**digests, "data": self.data["train"]})
+        inputs = {**digests, "data": self.data["train"]}
+        result = self.steps.do("export", work, config={"plan": plan}, inputs=inputs, code=CODE["export"])
         return [path for path in result["files"] if not path.endswith(".json")]
 
     def bench(self, files: list[str], quantized: str) -> dict[str, Any]:
-        config = BenchConfig(max_seconds=20, min_rounds=20, samples=QUICK_TEST_SAMPLES) if self.config.quick else BenchConfig()  # fmt: skip
-        if config.samples is not None and config.samples >= len(self.dataset.test):
-            config = BenchConfig(max_seconds=20, min_rounds=20)
+        many = len(self.dataset.test) > QUICK_TEST_SAMPLES
+        quick = BenchConfig(max_seconds=20, min_rounds=20, samples=QUICK_TEST_SAMPLES if many else None)
+        config = quick if self.config.quick else BenchConfig()
 
         def work(scratch: Path) -> Mapping[str, Any]:
             described = [ModelFile.read(self.folder / path) for path in files]
@@ -169,12 +194,15 @@ class _Way:
             )
             run.save(self.folder / "bench")
             qat = load_model(self.folder / quantized)
-            parity = {file.name: _parity(qat, file, run, self.dataset.test.x) for file in described if file.precision == "w8a8-qat" and "pruned" not in file.name}  # fmt: skip
-            return {"files": ["bench/results.json", "bench/raw.npz"], "parity": parity}
+            dense = [file for file in described if file.precision == "w8a8-qat" and "pruned" not in file.name]
+            parity = {file.name: _parity(qat, file, run, self.dataset.test.x) for file in dense}
+            created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+            return {"files": ["bench/results.json", "bench/raw.npz"], "parity": parity, "created": created}
 
         digests = {path: sha256(self.folder / path) for path in [*files, quantized]}
         facts = {**asdict(config), "device": self.config.device}
-        return self.steps.do("bench", work, config=facts, inputs={**digests, "test": self.data["test"]})
+        inputs = {**digests, "test": self.data["test"]}
+        return self.steps.do("bench", work, config=facts, inputs=inputs, code=CODE["bench"])
 
     def report(self, measured: Mapping[str, Any]) -> dict[str, Any]:
         """Judge and write the report; always done anew, since thresholds may have changed."""
@@ -183,6 +211,7 @@ class _Way:
         results = run.to_json(compare(run, thresholds), thresholds)
         results |= {
             "command": _command(),
+            "created": measured["created"],
             "curves": self.curves,
             "parity": measured["parity"],
             "seconds": self.steps.seconds(),
@@ -196,9 +225,14 @@ class _Way:
         return results
 
     def do(self, name: str, work: Any, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-        result = self.steps.do(name, work, config=config, inputs=inputs)
+        result = self.steps.do(name, work, config=config, inputs=inputs, code=CODE[name])
         self.curves[name] = result["history"]
         return result["files"][0]
+
+    def settings(self, stage: str) -> TrainConfig:
+        return train_config(
+            stage, self.dataset, quick=self.config.quick, epochs=self.config.epochs, seed=self.config.seed
+        )
 
     def inputs(self, source: str) -> dict[str, str]:
         return {"model": sha256(self.folder / source), **self.data}
@@ -206,6 +240,11 @@ class _Way:
     def kept(self, model: keras.Model, name: str, metric: float, history: Any) -> dict[str, Any]:
         path = save_model(model, self.folder / "models" / f"{name}.keras").relative_to(self.folder)
         return {"files": [str(path)], "metric": metric, "history": list(history)}
+
+
+def _history(scratch: Path) -> list[dict[str, float]]:
+    """Return the epochs that a training logged in its folder."""
+    return [json.loads(line) for line in (scratch / "history.jsonl").read_text().splitlines()]
 
 
 def _parity(qat: keras.Model, file: ModelFile, run: Run, inputs: Any) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +13,7 @@ from ..errors import BadInput
 from ..files import sha256, write_json
 from ..progress import say
 
+_ROOT = Path(__file__).parent.parent
 _TOOLS = ("edgewright", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert")
 Work = Callable[[Path], Mapping[str, Any]]
 
@@ -28,10 +29,16 @@ def versions() -> dict[str, str]:
     return found
 
 
+def digest_of_code(folders: Sequence[str]) -> str:
+    """Return the SHA-256 over the Python files of `folders` of this package, with their names."""
+    files = sorted(path for folder in folders for path in (_ROOT / folder).rglob("*.py"))
+    return sha256("\n".join(f"{path.relative_to(_ROOT)} {sha256(path)}" for path in files).encode())
+
+
 class Steps:
     """The steps of one run directory.
 
-    A step's key is the SHA-256 of its name, its configuration, its inputs (digests) and the tools' versions. Its record in
+    A step's key is the SHA-256 of its name, configuration, inputs (digests), code and the tools' versions. Its record in
     `steps/` is written last, so an interrupted step has none and runs again, in the same scratch folder: whatever can be
     resumed from there (training) is. A changed configuration gets another key and with it another scratch folder.
     """
@@ -39,13 +46,16 @@ class Steps:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def do(self, name: str, work: Work, *, config: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, Any]:
+    def do(
+        self, name: str, work: Work, *, config: Mapping[str, Any], inputs: Mapping[str, str], code: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Return the result of step `name`, running `work(scratch)` unless it is done already.
 
         work gets its scratch folder and returns a JSON document; the paths under its key "files" (relative to the run
-        directory) are the step's outputs: a step whose outputs are missing or changed is not done.
+        directory) are the step's outputs: a step whose outputs are missing or changed is not done. code names the
+        folders of this package that decide the result.
         """
-        facts = {"step": name, "config": config, "inputs": inputs, "tools": versions()}
+        facts = {"step": name, "config": config, "inputs": inputs, "code": digest_of_code(code), "tools": versions()}
         key = sha256(json.dumps(facts, sort_keys=True).encode())
         record = self._record(name)
         if record.get("key") == key and self._intact(record["outputs"]):

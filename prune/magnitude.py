@@ -195,6 +195,8 @@ def _refuse_pruning(model: keras.Model) -> None:
 
 
 def _copy(model: keras.Model) -> keras.Model:
+    """Return a copy that is not compiled: the user's own loss or metric may not be serializable."""
+    compiled, model.compiled = model.compiled, False
     try:
         copy = keras.models.clone_model(model)
     except (ValueError, TypeError, NotImplementedError) as error:
@@ -203,6 +205,8 @@ def _copy(model: keras.Model) -> keras.Model:
             f"model {model.name!r} cannot be copied: {first}. Build it with the functional API; "
             f"layers of your own need get_config()"
         ) from error
+    finally:
+        model.compiled = compiled
     for new, old in zip(copy.variables, model.variables, strict=True):
         new.assign(ops.convert_to_numpy(old).copy())  # on JAX two variables would share a buffer, and training frees it
     return copy

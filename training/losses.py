@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable("edgewright")
 class SmoothedCrossentropy(keras.losses.Loss):
     """Cross-entropy of logits (N, ..., K) with class numbers (N, ...), a share `smoothing` of the target spread evenly.
 
@@ -21,3 +22,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         true: Any = keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
         even: Any = ops.mean(-ops.log_softmax(y_pred), axis=-1)  # pyright: ignore[reportOptionalOperand]
         return (1 - self.smoothing) * true + self.smoothing * even
+
+    def get_config(self):
+        """Return the smoothing beside the name; the reduction is that of every loss here."""
+        return {"smoothing": self.smoothing, "name": self.name}

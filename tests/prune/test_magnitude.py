@@ -219,3 +219,13 @@ def test_cannot_be_quantized_before_it_is_stripped():
     pruning, _ = prepare_prune(prunable_net())
     with pytest.raises(WrongOrder, match=r"is being pruned: call strip_prune\(model\) first"):
         prepare_qat(pruning, calibration=batch_of()[0])
+
+
+def test_copy_leaves_the_users_own_loss_behind():
+    def own_loss(y_true, y_pred):
+        return keras.ops.mean(keras.ops.abs(y_true - y_pred))
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8)])
+    model.compile("sgd", own_loss)
+    pruned, _ = prune(model, PruneConfig(sparsity=0.5))
+    assert model.compiled and not pruned.compiled
