@@ -116,7 +116,7 @@ def _named(parser: jsonargparse.ArgumentParser) -> str:
 
 
 def _plain(message: str, options: Sequence[str]) -> str:
-    """Say jsonargparse's message in one line, with options as the user types them and close matches for unknown ones."""
+    """Say jsonargparse's message in one line, options as the user types them and close matches for unknown ones."""
     text = " ".join(message.split())
     text = re.sub(r'Parser key "(\w+)":', lambda found: f"argument --{found[1].replace('_', '-')}:", text)
     text = re.sub(r"Expected a <class '(\w+)'>", r"expected \1", text)

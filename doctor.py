@@ -83,8 +83,12 @@ def _runtimes() -> Iterator[dict[str, str]]:
             yield _row(f"runtime {name}", "fail", "hangs when loaded", "reinstall it")
             continue
         error = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        yield _row(f"runtime {name}", "ok" if done.returncode == 0 else "fail",
-                   "loads" if done.returncode == 0 else error, "reinstall it, and check that the CPU is supported")  # fmt: skip
+        yield _row(
+            f"runtime {name}",
+            "ok" if done.returncode == 0 else "fail",
+            "loads" if done.returncode == 0 else error,
+            "reinstall it, and check that the CPU is supported",
+        )
 
 
 def _data() -> Iterator[dict[str, str]]:

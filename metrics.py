@@ -51,7 +51,7 @@ def _explained_by(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _anomaly(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Score a sample by its reconstruction error. Targets hold the sample itself and, last, its label (1: anomalous)."""
+    """Score a sample by its reconstruction error. Targets hold the sample and, last, its label (1: anomalous)."""
     flat = targets.reshape(len(targets), -1)
     error = ((outputs.reshape(len(outputs), -1) - flat[:, :-1]) ** 2).mean(-1)
     return np.stack([error, flat[:, -1]], -1).astype(np.float64)

@@ -20,7 +20,8 @@ def say(line: str) -> None:
 def track(what: str, total: int) -> Iterator[Advance]:
     """Yield `advance(steps=1, note="")` for a task of `total` steps.
 
-    A terminal gets a bar. Elsewhere a line appears at most every five seconds, and one at the end if that took over two.
+    A terminal gets a bar. Elsewhere a line appears at most every five seconds, and one at the end if that took over
+    two.
     """
     if sys.stderr.isatty():
         with _bar(what, total) as advance:

@@ -52,7 +52,7 @@ def make_manifest(data: bytes, model: keras.Model, **known: Any) -> dict[str, An
         "tools": {
             name: importlib.metadata.version(name)
             for name in ("keras", "tensorflow", "tf2onnx", "onnx", "ai-edge-litert")
-        },  # fmt: skip
+        },
         **known,
     }
 

@@ -1,8 +1,8 @@
 """Float conversions by TensorFlow's converter and tf2onnx, in a process of their own.
 
-A converter can take its process down (one infinite constant is enough), so it never runs in the host. The host freezes the
-model to a GraphDef, the one form that both converters read, and a worker process turns it into a file. The worker lives as
-long as the host, since starting TensorFlow costs more than most conversions.
+A converter can take its process down (one infinite constant is enough), so it never runs in the host. The host freezes
+the model to a GraphDef, the one form that both converters read, and a worker process turns it into a file. The worker
+lives as long as the host, since starting TensorFlow costs more than most conversions.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def freeze(model: keras.Model) -> Frozen:
     Raises: BadInput if the Keras backend is not TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
-        raise BadInput(f"float export needs the TensorFlow backend, this process runs Keras on {keras.backend.backend()}: save the model and export it under KERAS_BACKEND=tensorflow")  # fmt: skip
+        raise BadInput(
+            f"float export needs the TensorFlow backend, this process runs Keras on {keras.backend.backend()}: "
+            "save the model and export it under KERAS_BACKEND=tensorflow"
+        )
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -75,7 +78,14 @@ def convert(frozen: Frozen, kind: str, precision: str = "float32") -> bytes:
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         source, target = Path(folder, "graph.pb"), Path(folder, "model")
         source.write_bytes(frozen.graph_def)
-        job = {"graph": str(source), "out": str(target), "inputs": frozen.inputs, "outputs": frozen.outputs, "kind": kind, "precision": precision}  # fmt: skip
+        job = {
+            "graph": str(source),
+            "out": str(target),
+            "inputs": frozen.inputs,
+            "outputs": frozen.outputs,
+            "kind": kind,
+            "precision": precision,
+        }
         _shared_worker().run(job)
         return target.read_bytes()
 
@@ -87,7 +97,14 @@ class _Worker:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
         command = [sys.executable, "-m", f"{__package__}.worker"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env=environment, start_new_session=True)  # fmt: skip
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=environment,
+            start_new_session=True,
+        )
 
     def run(self, job: dict[str, Any]) -> None:
         try:
@@ -103,7 +120,9 @@ class _Worker:
             reason = (
                 f"gave no answer in {TIME_LIMIT_S} s" if not ready else f"died with status {self.process.returncode}"
             )
-            raise EdgewrightError(f"the {job['kind']} converter {reason} on precision {job['precision']}: {self.last_words()}")  # fmt: skip
+            raise EdgewrightError(
+                f"the {job['kind']} converter {reason} on precision {job['precision']}: {self.last_words()}"
+            )
         error = json.loads(answer).get("error")
         if error:
             raise EdgewrightError(f"the {job['kind']} converter refused the model: {error}")

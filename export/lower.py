@@ -26,18 +26,18 @@ class Array:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    scale: np.ndarray | None = None
+    scale: Any = None  # an array, one entry per channel or one in all
     zero_point: int = 0
     axis: int = 0
-    data: np.ndarray | None = None
+    data: Any = None  # an array
 
 
 @dataclass(eq=False)
 class Operator:
-    """One LiteRT operator: its built-in name, arrays in and out (None for an absent optional one) and its options."""
+    """One LiteRT operator: its built-in name, arrays in and out, and its options."""
 
     name: str
-    inputs: list[Array | None]
+    inputs: list[Array]
     outputs: list[Array]
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -83,7 +83,9 @@ class _Lowering:
         unknown = [step for step in self.plan.steps if step.rule is None and step.float_rule is None]
         if unknown:
             listed = ", ".join(f"{step.name} ({step.nodes[0].kind})" for step in unknown[:5])
-            raise BadInput(f"model {name!r} cannot be written as an integer program: no LiteRT operator is known for {listed}")  # fmt: skip
+            raise BadInput(
+                f"model {name!r} cannot be written as an integer program: no LiteRT operator is known for {listed}"
+            )
         graph = self.plan.graph
         inputs = [self.input(leaf) for leaf in graph.inputs]
         for step in self.plan.steps:
@@ -117,7 +119,7 @@ class _Lowering:
             return
         quantized = step.rule is not None
         bring = self.array if quantized else self.as_float
-        inputs: list[Array | None] = [bring(leaf) for leaf in step.inputs]
+        inputs: list[Array] = [bring(leaf) for leaf in step.inputs]
         if step.kernel is not None:
             inputs += self.kernel_and_bias(step, inputs[0], quantized)
         outputs = []
@@ -135,7 +137,7 @@ class _Lowering:
                     self.crossed[id(leaf), "float32"] = out
                     self.emit("QUANTIZE", [out], [self.arrays[id(leaf)]])
 
-    def emit(self, name: str, inputs: list[Array | None], outputs: list[Array], **options: Any) -> None:
+    def emit(self, name: str, inputs: list[Array], outputs: list[Array], **options: Any) -> None:
         self.operators.append(Operator(name, inputs, outputs, options))
 
     def array(self, leaf: Tensor) -> Array:
@@ -172,7 +174,14 @@ class _Lowering:
             return self.constant(leaf.name, values)
         size, zero_point = self.quantization(scale)
         integers = np.clip(np.round(values / size) + zero_point, -128, 127).astype(np.int8)
-        return Array(leaf.name, integers.shape or (1,), "int8", np.array([size]), zero_point, data=integers.reshape(integers.shape or (1,)))  # fmt: skip
+        return Array(
+            leaf.name,
+            integers.shape or (1,),
+            "int8",
+            np.array([size]),
+            zero_point,
+            data=integers.reshape(integers.shape or (1,)),
+        )
 
     def constant(self, name: str, values: np.ndarray) -> Array:
         key = name, str(values.dtype), values.shape, values.tobytes()
@@ -184,7 +193,11 @@ class _Lowering:
         kernel = np.asarray(self.layer.weight(step.kernel), np.float32)
         order = KERNEL_LAYOUT[step.rule.litert if step.rule else step.float_rule.litert]
         channels = np.prod([kernel.shape[axis] for axis in (step.rule or step.float_rule).channels], dtype=int)
-        bias = np.zeros(channels, np.float32) if step.bias is None else np.asarray(self.layer.weight(step.bias)).reshape(-1)  # fmt: skip
+        bias = (
+            np.zeros(channels, np.float32)
+            if step.bias is None
+            else np.asarray(self.layer.weight(step.bias)).reshape(-1)
+        )
         if not quantized:
             return [self.constant(step.kernel.name, order(kernel)), self.constant(f"{step.name}.bias", bias)]
         key = "kernel", id(step.kernel)
@@ -221,6 +234,23 @@ KERNEL_LAYOUT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def _plain(self: _Lowering, name: str, inputs: list, outputs: list, options: dict) -> None:
+    self.emit(name, inputs, outputs, **options)
+
+
+def _depthwise(self: _Lowering, name: str, inputs: list, outputs: list, options: dict) -> None:
+    """Write a depthwise convolution; without a kernel it is an average, a kernel of ones at scale 1 / count."""
+    if window := options.pop("average_over", None):
+        channels = outputs[0].shape[-1]
+        shape = (1, *window, channels)
+        ones = Array(
+            f"{outputs[0].name}.window", shape, "float32", data=np.full(shape, 1 / np.prod(window), np.float32)
+        )
+        zeros = Array(f"{outputs[0].name}.bias", (channels,), "float32", data=np.zeros(channels, np.float32))
+        if outputs[0].scale is not None:
+            scale = np.full(channels, 1 / np.prod(window), np.float32)
+            ones.dtype, ones.scale, ones.axis, ones.data = "int8", scale, 3, np.ones(shape, np.int8)
+            zeros.dtype, zeros.scale, zeros.data = "int32", inputs[0].scale * scale, zeros.data.astype(np.int32)
+        inputs = [*inputs, ones, zeros]
     self.emit(name, inputs, outputs, **options)
 
 
@@ -269,6 +299,7 @@ def _strided_slice(self, name, inputs, outputs, options):
 
 
 LOWER: dict[str, Callable[[_Lowering, str, list, list, dict], None]] = {
+    "DEPTHWISE_CONV_2D": _depthwise,
     "MEAN": _reduce,
     "SUM": _reduce,
     "RESHAPE": _reshape,

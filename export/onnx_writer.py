@@ -1,8 +1,8 @@
 """Writes a `Program` as ONNX in QDQ form: float operators between QuantizeLinear and DequantizeLinear.
 
-The integers, scales and zero points are those of the program, so an ONNX file and a TFLite file of one model hold the same
-quantization. ONNX convolutions want channels first: a tensor is kept in either layout and transposed only where its reader
-needs the other.
+The integers, scales and zero points are those of the program, so an ONNX file and a TFLite file of one model hold the
+same quantization. ONNX convolutions want channels first: a tensor is kept in either layout and transposed only where
+its reader needs the other.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class _Writer:
             self.nodes.append(helper.make_node("Identity", [self.read(array)], [array.name]))
             outputs.append(_value(array.name, array))
         graph = helper.make_graph(self.nodes, self.program.name, inputs, outputs, list(self.initializers.values()))
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgewright", ir_version=9)  # fmt: skip
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgewright", ir_version=9
+        )
         onnx.checker.check_model(model, full_check=True)
         return model.SerializeToString(deterministic=True)
 
@@ -92,7 +94,12 @@ class _Writer:
         else:
             stored, zero = self.constant(array.name, _unsigned(values)), _unsigned(array.zero_point)
         parameters = [self.constant(f"{array.name}.scale", scale), self.constant(f"{array.name}.zero_point", zero)]
-        return self.node("DequantizeLinear", [stored, *parameters], f"{array.name}.dequantized", **({"axis": axis} if per_channel else {}))  # fmt: skip
+        return self.node(
+            "DequantizeLinear",
+            [stored, *parameters],
+            f"{array.name}.dequantized",
+            **({"axis": axis} if per_channel else {}),
+        )
 
     def write(self, array: Array, source: str, layout: str = LAST) -> None:
         """Record `source` as the values of `array`, rounded to its scale if it has one."""
@@ -126,7 +133,7 @@ class _Writer:
 
 
 def _unsigned(integers: Any) -> np.ndarray:
-    """Shift int8 to uint8: on x86 ONNX Runtime has integer kernels for unsigned activations with signed weights only."""
+    """Shift int8 to uint8: on x86 ONNX Runtime has integer kernels only for unsigned activations, signed weights."""
     return (np.asarray(integers, np.int16) + 128).astype(np.uint8)
 
 
@@ -196,7 +203,9 @@ def _fully_connected(self: _Writer, one: Operator) -> None:
 def _elementwise(kind: str) -> Callable[[_Writer, Operator], None]:
     def write(self: _Writer, one: Operator) -> None:
         layout = self.layout_of(one.inputs)
-        result = self.node(kind, [self.read(array, layout) for array in one.inputs], f"{one.outputs[0].name}.{kind.lower()}")  # fmt: skip
+        result = self.node(
+            kind, [self.read(array, layout) for array in one.inputs], f"{one.outputs[0].name}.{kind.lower()}"
+        )
         self.write(one.outputs[0], self.activate(one, result), layout)
 
     return write
@@ -241,20 +250,27 @@ def _reshape(self: _Writer, one: Operator) -> None:
 
 def _transpose(self: _Writer, one: Operator) -> None:
     order = one.inputs[1].data.tolist()
-    self.write(one.outputs[0], self.node("Transpose", [self.read(one.inputs[0])], f"{one.outputs[0].name}.transpose", perm=order))  # fmt: skip
+    self.write(
+        one.outputs[0],
+        self.node("Transpose", [self.read(one.inputs[0])], f"{one.outputs[0].name}.transpose", perm=order),
+    )
 
 
 def _concatenation(self: _Writer, one: Operator) -> None:
     layout = self.layout_of(one.inputs)
     axis = _TO_FIRST.index(one.options["axis"]) if layout == FIRST else one.options["axis"]
-    result = self.node("Concat", [self.read(array, layout) for array in one.inputs], f"{one.outputs[0].name}.concat", axis=axis)  # fmt: skip
+    result = self.node(
+        "Concat", [self.read(array, layout) for array in one.inputs], f"{one.outputs[0].name}.concat", axis=axis
+    )
     self.write(one.outputs[0], result, layout)
 
 
 def _split(self: _Writer, one: Operator) -> None:
     axis, data = one.inputs
     names = [self.unique(f"{array.name}.split") for array in one.outputs]
-    self.nodes.append(helper.make_node("Split", [self.read(data)], names, name=names[0], axis=int(axis.data), num_outputs=len(names)))  # fmt: skip
+    self.nodes.append(
+        helper.make_node("Split", [self.read(data)], names, name=names[0], axis=int(axis.data), num_outputs=len(names))
+    )
     for array, name in zip(one.outputs, names, strict=True):
         self.write(array, name)
 
@@ -262,7 +278,10 @@ def _split(self: _Writer, one: Operator) -> None:
 def _unpack(self: _Writer, one: Operator) -> None:
     for index, array in enumerate(one.outputs):
         place = self.constant(f"{array.name}.index", np.array(index, np.int64))
-        self.write(array, self.node("Gather", [self.read(one.inputs[0]), place], f"{array.name}.gather", axis=one.options["axis"]))  # fmt: skip
+        self.write(
+            array,
+            self.node("Gather", [self.read(one.inputs[0]), place], f"{array.name}.gather", axis=one.options["axis"]),
+        )
 
 
 def _pack(self: _Writer, one: Operator) -> None:
@@ -276,7 +295,9 @@ def _pack(self: _Writer, one: Operator) -> None:
 
 def _gather(self: _Writer, one: Operator) -> None:
     table, indices = one.inputs
-    result = self.node("Gather", [self.read(table), self.read(indices)], f"{one.outputs[0].name}.gather", axis=one.options["axis"])  # fmt: skip
+    result = self.node(
+        "Gather", [self.read(table), self.read(indices)], f"{one.outputs[0].name}.gather", axis=one.options["axis"]
+    )
     self.write(one.outputs[0], result)
 
 

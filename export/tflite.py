@@ -25,9 +25,10 @@ def export_tflite(
 ) -> Artifact:
     """Export `model` to a .tflite file in memory.
 
-    precision: "float32", "float16", "w8" (8-bit weights, dynamic range), "w8a8-ptq" (needs `calibration`, samples as the
-    model takes them), "w8a8-qat" (the default for a model from `prepare_qat`). integer_io: int8 at the borders instead of
-    float32 (w8a8 only). Further keywords go to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
+    precision: "float32", "float16", "w8" (8-bit weights, dynamic range), "w8a8-ptq" (needs `calibration`, samples as
+    the model takes them), "w8a8-qat" (the default for a model from `prepare_qat`). integer_io: int8 at the borders
+    instead of float32 (w8a8 only). Further keywords go to the manifest. Raises: BadInput, WrongOrder naming the call
+    that comes first.
     """
     layer, precision = quantized_part(model, precision, calibration)
     if layer is None:
@@ -53,9 +54,15 @@ def quantized_part(model: keras.Model, precision: str | None, calibration: Any) 
     if precision not in PRECISIONS:
         raise BadInput(f"precision={precision!r} is unknown; allowed: {', '.join(PRECISIONS)}")
     if precision == "w8a8-qat" and layer is None:
-        raise WrongOrder(f"model {model.name!r} has no quantizers: call qat, report = prepare_qat(model, calibration=samples), train qat, then export it")  # fmt: skip
+        raise WrongOrder(
+            f"model {model.name!r} has no quantizers: "
+            "call qat, report = prepare_qat(model, calibration=samples), train qat, then export it"
+        )
     if layer is not None and precision not in ("w8a8-qat", "w8a8-ptq"):
-        raise WrongOrder(f"model {model.name!r} is quantization-aware: export it as w8a8-qat, or the model it was made from as {precision}")  # fmt: skip
+        raise WrongOrder(
+            f"model {model.name!r} is quantization-aware: "
+            f"export it as w8a8-qat, or the model it was made from as {precision}"
+        )
     if precision == "w8a8-ptq" and layer is None:
         if calibration is None:
             raise BadInput("precision='w8a8-ptq' needs calibration=samples: some hundred from the training data")

@@ -10,7 +10,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from .lower import Array, Operator, Program
 
-# Lowest version of each operator that takes int8 (per channel where it has a kernel), so that older runtimes load the file.
+# Lowest version of each operator that takes int8 (per channel where it has a kernel), so that older runtimes load the
+# file.
 VERSIONS = {
     "ADD": 2, "AVERAGE_POOL_2D": 2, "BATCH_MATMUL": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
     "DEQUANTIZE": 2, "FULLY_CONNECTED": 4, "GATHER": 2, "LOGISTIC": 2, "MAXIMUM": 2, "MAX_POOL_2D": 2, "MEAN": 2,
@@ -143,7 +144,9 @@ def _fused(options: Any, values: dict[str, Any]) -> Any:
 
 def _convolution(one: Operator) -> Any:
     depthwise = one.name == "DEPTHWISE_CONV_2D"
-    options = _fused(_window(schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT(), one.options), one.options)  # fmt: skip
+    options = _fused(
+        _window(schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT(), one.options), one.options
+    )
     height, width = one.options["dilation"]
     _fill(options, dilationHFactor=height, dilationWFactor=width)
     return _fill(options, depthMultiplier=one.inputs[1].shape[-1] // one.inputs[0].shape[-1]) if depthwise else options
@@ -167,7 +170,7 @@ _OPTIONS = {
     "AVERAGE_POOL_2D": _pool,
     "FULLY_CONNECTED": lambda one: _fill(
         _fused(schema.FullyConnectedOptionsT(), one.options), keepNumDims=len(one.inputs[0].shape) > 2
-    ),  # fmt: skip
+    ),
     "BATCH_MATMUL": lambda one: schema.BatchMatMulOptionsT(),
     "ADD": lambda one: _fused(schema.AddOptionsT(), one.options),
     "SUB": lambda one: _fused(schema.SubOptionsT(), one.options),

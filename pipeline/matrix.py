@@ -22,7 +22,9 @@ def matrix(models: Sequence[str], families: Sequence[str], folder: Path, *, quic
     known = registry.describe()
     unknown = set(families) - {row["family"] for row in known}
     if unknown:
-        raise BadInput(f"--family {sorted(unknown)[0]!r}: unknown; allowed: {', '.join(sorted({row['family'] for row in known}))}")  # fmt: skip
+        raise BadInput(
+            f"--family {sorted(unknown)[0]!r}: unknown; allowed: {', '.join(sorted({row['family'] for row in known}))}"
+        )
     chosen = [registry.get(name).name for name in models] or [
         row["name"] for row in known if not families or row["family"] in families
     ]
@@ -43,7 +45,9 @@ def markdown(document: Mapping[str, Any]) -> str:
     for row in document["rows"]:
         shown = [f"{marks[cell['status']]}{_shown(cell['value'])}".strip() for cell in row["stages"].values()]
         cells.append((row["model"], *shown))
-        reasons += [f"- {row['model']} {stage}: {cell['reason']}" for stage, cell in row["stages"].items() if cell["reason"]]  # fmt: skip
+        reasons += [
+            f"- {row['model']} {stage}: {cell['reason']}" for stage, cell in row["stages"].items() if cell["reason"]
+        ]
     return table(("model", *STAGES), cells) + "\n" + "\n".join(reasons) + "\n"
 
 
@@ -78,7 +82,11 @@ def _cells(results: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     floor = FLOOR[next(iter(found.values()))["metric"]]
 
     def pick(kind: str, precision: str) -> str:
-        return next(name for name, one in made.items() if one["format"] == kind and one["precision"] == precision and "pruned" not in name)  # fmt: skip
+        return next(
+            name
+            for name, one in made.items()
+            if one["format"] == kind and one["precision"] == precision and "pruned" not in name
+        )
 
     cells = {
         "train": _cell(base >= floor, base, f"below {floor}"),
@@ -90,7 +98,9 @@ def _cells(results: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         cells[f"{kind}_float"] = _measured(found[name], base)
         cells[f"{kind}_int8"] = _int8(pick(kind, "w8a8-qat"), found, made, results["parity"], metric("qat"), kind)
     verdict = verdicts[pick("tflite", "w8a8-qat")]
-    cells["device"] = _cell(verdict["verdict"] != "fail", verdict["speedup"], verdict["reason"]) | {"verdict": verdict["verdict"]}  # fmt: skip
+    cells["device"] = _cell(verdict["verdict"] != "fail", verdict["speedup"], verdict["reason"]) | {
+        "verdict": verdict["verdict"]
+    }
     return {stage: cells[stage] for stage in STAGES if stage in cells}
 
 

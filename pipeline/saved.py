@@ -33,8 +33,8 @@ def save_model(model: keras.Model, path: str | Path) -> Path:
 def load_model(path: str | Path) -> keras.Model:
     """Read a .keras file in safe mode: built-in layers, Edgewright's, and those that the caller registered before.
 
-    Raises: BadInput for a missing or damaged file, one that unpacks to an absurd size, a Lambda layer (it carries code),
-    or a layer class that is not registered.
+    Raises: BadInput for a missing or damaged file, one that unpacks to an absurd size, a Lambda layer (it carries
+    code), or a layer class that is not registered.
     """
     path = Path(path)
     if not path.is_file():

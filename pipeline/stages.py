@@ -33,8 +33,8 @@ def train(
 ) -> TrainResult:  # fmt: skip
     """Train `model` in place and restore its best epoch.
 
-    config: by default what `edgewright train` uses for this size of data.  out: folder of logs and checkpoints; with it an
-    interrupted training resumes exactly.
+    config: by default what `edgewright train` uses for this size of data.  out: folder of logs and checkpoints; with it
+    an interrupted training resumes exactly.
     """
     dataset = data_for(model, data)
     return fit(model, dataset, config or train_config("train", dataset), learner=learner, out=out)
@@ -61,7 +61,9 @@ def prune(
 def train_config(
     stage: str, dataset: Dataset, *, quick: bool = False, epochs: int | None = None, seed: int = 0, **settings: Any
 ) -> TrainConfig:
-    """Return how `stage` ("train", "prune" or "qat") trains on `dataset`; settings that are not None replace the budget's."""
+    """Return how `stage` ("train", "prune" or "qat") trains on `dataset`; settings that are not None replace the
+    budget's.
+    """
     spend = budget(stage, len(dataset.train), quick=quick, epochs=epochs)
     chosen = {"batch_size": spend.batch_size, "learning_rate": spend.learning_rate}
     chosen |= {name: value for name, value in settings.items() if value is not None}
@@ -81,7 +83,8 @@ def bench(
 ) -> Run:  # fmt: skip
     """Measure artifacts or model files against `baseline` on `device`.
 
-    data: a Dataset, or the name of one, presented as the first file's manifest says; without it, no accuracy: random inputs.
+    data: a Dataset, or the name of one, presented as the first file's manifest says; without it, no accuracy: random
+    inputs.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         paths = [_on_disk(one, Path(folder)) for one in [*artifacts, baseline]]
@@ -89,7 +92,9 @@ def bench(
         against = ModelFile.read(paths[-1]).name
         dataset = data if isinstance(data, Dataset) or data is None else _presented(data, files[-1])
         if dataset is None:
-            return measure.bench(files, baseline=against, inputs=random_inputs(files[-1]), device=device, config=config or BenchConfig())  # fmt: skip
+            return measure.bench(
+                files, baseline=against, inputs=random_inputs(files[-1]), device=device, config=config or BenchConfig()
+            )
         return measure.bench(
             files,
             baseline=against,

@@ -38,9 +38,10 @@ def digest_of_code(folders: Sequence[str]) -> str:
 class Steps:
     """The steps of one run directory.
 
-    A step's key is the SHA-256 of its name, configuration, inputs (digests), code and the tools' versions. Its record in
-    `steps/` is written last, so an interrupted step has none and runs again, in the same scratch folder: whatever can be
-    resumed from there (training) is. A changed configuration gets another key and with it another scratch folder.
+    A step's key is the SHA-256 of its name, configuration, inputs (digests), code and the tools' versions. Its record
+    in `steps/` is written last, so an interrupted step has none and runs again, in the same scratch folder: whatever
+    can be resumed from there (training) is. A changed configuration gets another key and with it another scratch
+    folder.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -22,8 +22,8 @@ from .saved import load_model
 class Subject:
     """A model and its data.
 
-    make() builds the model anew, seeded; identity is a digest of what it is made from; trained tells that its weights are
-    the user's, to be kept.
+    make() builds the model anew, seeded; identity is a digest of what it is made from; trained tells that its weights
+    are the user's, to be kept.
     """
 
     name: str

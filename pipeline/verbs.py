@@ -31,7 +31,15 @@ def train(model: str, out: Path, data: str | None, preset: str, *, quick: bool, 
           batch_size: int | None, learning_rate: float | None) -> Answer:  # fmt: skip
     subject = find(model, data, preset=preset, seed=seed, limit=QUICK_TRAINING_SAMPLES if quick else None)
     network = subject.make()
-    settings = train_config("train", subject.dataset, quick=quick, epochs=epochs, seed=seed, batch_size=batch_size, learning_rate=learning_rate)  # fmt: skip
+    settings = train_config(
+        "train",
+        subject.dataset,
+        quick=quick,
+        epochs=epochs,
+        seed=seed,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+    )
     result = fit(network, subject.dataset, settings, learner=subject.learner, out=_logs(out))
     return _written(network, out, subject.dataset.name, result.metric_name, result.metric)
 
@@ -57,7 +65,9 @@ def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: i
     quantized, found = prepare_qat(network, QatConfig(observer=observer), calibration=calibration(dataset))
     settings = train_config("qat", dataset, quick=quick, epochs=epochs, seed=seed)
     result = fit(quantized, dataset, settings, out=_logs(out))
-    return _written(quantized, out, dataset.name, result.metric_name, result.metric, rows=list(found.rows), text=str(found))  # fmt: skip
+    return _written(
+        quantized, out, dataset.name, result.metric_name, result.metric, rows=list(found.rows), text=str(found)
+    )
 
 
 def export(model: str, out: Path, *, format: str, precision: str | None, data: str | None) -> Answer:

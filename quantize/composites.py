@@ -1,7 +1,7 @@
 """Layers whose bodies are opened by a rule of their own rather than by running their `call`.
 
-A rule is a function `(layer, *args, **kwargs)` written in `keras.ops`; it sees the layer's variables as symbolic tensors.
-`training` and `mask` arguments are not passed on: the traced graph is the inference graph.
+A rule is a function `(layer, *args, **kwargs)` written in `keras.ops`; it sees the layer's variables as symbolic
+tensors. `training` and `mask` arguments are not passed on: the traced graph is the inference graph.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def layer_rule(layer: keras.Layer) -> Callable | None:
     return None
 
 
-def _without_context(rule: Callable, layer: keras.Layer, *args: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:  # fmt: skip
+def _without_context(
+    rule: Callable, layer: keras.Layer, *args: Any, training: Any = None, mask: Any = None, **kwargs: Any
+) -> Any:
     return rule(layer, *args, **kwargs)
 
 
@@ -66,7 +68,10 @@ def _recurrent(layer, x, initial_state=None):
     """Unroll a recurrence over its static number of steps; all steps share their weights and their scales."""
     steps = x.shape[1]
     if steps is None:
-        raise BadInput(f"layer {layer.name!r} runs over an unknown number of steps: give the model a static sequence length to quantize it")  # fmt: skip
+        raise BadInput(
+            f"layer {layer.name!r} runs over an unknown number of steps: "
+            "give the model a static sequence length to quantize it"
+        )
     cell = layer.cell
     states = list(initial_state or cell.get_initial_state(batch_size=1))
     frames = ops.unstack(x, steps, axis=1)

@@ -1,7 +1,7 @@
 """Rounding as int8 kernels do it, with straight-through gradients.
 
-Activations: 256 steps between two real values that place zero on a step (asymmetric int8, -128 to 127). Kernels: symmetric
-per channel, -127 to 127, the range being the largest magnitude of the channel at present.
+Activations: 256 steps between two real values that place zero on a step (asymmetric int8, -128 to 127). Kernels:
+symmetric per channel, -127 to 127, the range being the largest magnitude of the channel at present.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ SMALLEST_RANGE = 1e-6
 
 
 def nudge(low: float, high: float) -> tuple[float, float]:
-    """Widen [low, high] to hold zero and move it so that zero lies on one of the 256 steps. Source: arXiv:1712.05877, 3.1."""
+    """Widen [low, high] to hold zero and move it so that zero lies on one of the 256 steps. Source: arXiv:1712.05877,
+    3.1.
+    """
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     scale = np.float32(max(high - low, SMALLEST_RANGE) / STEPS)
     zero_point = int(np.clip(round(-128 - low / float(scale)), -128, 127))
@@ -45,7 +47,9 @@ def fake_quantize(values: Any, low: Any, high: Any) -> Any:
 
 
 def to_even(values: Any, low: Any, high: Any) -> Any:
-    """Round to steps with halves to even. The mean of a pool at its input's scale often lies halfway, and kernels do so."""
+    """Round to steps with halves to even. The mean of a pool at its input's scale often lies halfway, and kernels do
+    so.
+    """
     scale = (high - low) / STEPS
     return values + ops.stop_gradient(ops.round(values / scale) * scale - values)
 

@@ -1,9 +1,10 @@
 """A Keras model as a graph of `keras.ops` operations, with its weights lifted to inputs.
 
-`trace` calls the model on symbolic tensors with every layer opened: a layer's `call` runs in place of the layer, so what
-is recorded are convolutions, products and sums rather than layers. While it runs, each variable stands in as a symbolic
-tensor; otherwise what a layer computes from its variables alone would be evaluated once and become a stale constant.
-Layers that keep state or randomness stay whole (`LEAVES`), and some have a rule of their own (`composites.LAYERS`).
+`trace` calls the model on symbolic tensors with every layer opened: a layer's `call` runs in place of the layer, so
+what is recorded are convolutions, products and sums rather than layers. While it runs, each variable stands in as a
+symbolic tensor; otherwise what a layer computes from its variables alone would be evaluated once and become a stale
+constant. Layers that keep state or randomness stay whole (`LEAVES`), and some have a rule of their own
+(`composites.LAYERS`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Tensor:
     name: str
     shape: tuple[int | None, ...]
     dtype: str
-    value: np.ndarray | None = None
+    value: Any = None  # an array
     trainable: bool = False
     producer: Node | None = field(default=None, repr=False)
 
@@ -52,8 +53,8 @@ class Node:
 
     kind: str
     op: Any
-    args: tuple
-    kwargs: dict
+    args: Any
+    kwargs: Any
     outputs: list[Tensor]
     name: str
     site: str
@@ -126,7 +127,10 @@ def trace(model: keras.Model) -> Graph:
     Raises: BadInput if the model has no symbolic inputs or a layer needs values while it is traced, naming the layer.
     """
     if not getattr(model, "inputs", None):
-        raise BadInput(f"model {model.name!r} has no known input shape: call it once on a keras.Input, or build it as a functional model")  # fmt: skip
+        raise BadInput(
+            f"model {model.name!r} has no known input shape: "
+            "call it once on a keras.Input, or build it as a functional model"
+        )
     arguments = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype, name=x.name), model.input)
     with _Opened(model) as opened:
         outputs = tree.flatten(opened.call(model, arguments))
@@ -134,7 +138,9 @@ def trace(model: keras.Model) -> Graph:
 
 
 class _Opened:
-    """The model's layers with symbolic variables and their bodies in place of themselves, for as long as the context lasts."""
+    """The model's layers with symbolic variables and their bodies in place of themselves, for as long as the context
+    lasts.
+    """
 
     def __init__(self, model: keras.Model):
         self.model = model
@@ -149,7 +155,9 @@ class _Opened:
     def __enter__(self) -> _Opened:
         layers = {id(layer): layer for layer in self.model._flatten_layers(include_self=True, recursive=True)}
         for layer in layers.values():
-            self._undo.callback(_restore, layer, dict(layer.__dict__), len(layer._inbound_nodes), len(layer._outbound_nodes))  # fmt: skip
+            self._undo.callback(
+                _restore, layer, dict(layer.__dict__), len(layer._inbound_nodes), len(layer._outbound_nodes)
+            )
             if isinstance(layer, LEAVES):
                 continue
             self._lift(layer)
@@ -174,7 +182,9 @@ class _Opened:
                     layer.__dict__[key] = replaced
 
     def call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        """Run the layer's body (or its composite rule) on symbolic tensors; returns fresh tensors that alias the result."""
+        """Run the layer's body (or its composite rule) on symbolic tensors; returns fresh tensors that alias the
+        result.
+        """
         body = composites.layer_rule(layer) or layer.call
         self._stack.append(layer)
         place = "/".join(opened.name for opened in self._stack[1:])
@@ -184,7 +194,8 @@ class _Opened:
             if isinstance(error, BadInput):
                 raise
             raise BadInput(
-                f"layer {layer.name!r} ({type(layer).__name__}) cannot be traced to operations: {str(error).strip().splitlines()[0]}. "
+                f"layer {layer.name!r} ({type(layer).__name__}) cannot be traced to operations: "
+                f"{str(error).strip().splitlines()[0]}. "
                 "Write its call with keras.ops on tensors of known shape, without Python control flow on values."
             ) from error
         finally:
@@ -205,7 +216,9 @@ class _Opened:
         return tensor
 
     def _tag(self, outputs: list, inputs: list, place: str) -> None:
-        """Give the nodes between `inputs` and `outputs` that no inner layer has claimed the place `layer/operation_index`."""
+        """Give the nodes between `inputs` and `outputs` that no inner layer has claimed the place
+        `layer/operation_index`.
+        """
         calls = self._calls[place]
         is_step = any(isinstance(layer, keras.layers.RNN) for layer in self._stack)
         prefix = place if calls == 1 or is_step else f"{place}#{calls}"
@@ -269,7 +282,13 @@ def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
     for index, leaf in enumerate(inputs):
         tensors[id(leaf)] = Tensor(leaf.name or f"input_{index}", tuple(leaf.shape), leaf.dtype)
     for leaf, variable in opened.weights.values():
-        tensors[id(leaf)] = Tensor(variable.path.replace("/", "."), tuple(leaf.shape), leaf.dtype, np.asarray(variable), bool(variable.trainable))  # fmt: skip
+        tensors[id(leaf)] = Tensor(
+            variable.path.replace("/", "."),
+            tuple(leaf.shape),
+            leaf.dtype,
+            np.asarray(variable),
+            bool(variable.trainable),
+        )
     graph_inputs = [tensors[id(leaf)] for leaf in inputs]
     constants: dict[int, Tensor] = {}
     names: Counter[str] = Counter()
@@ -284,7 +303,9 @@ def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
                 label = (
                     leaf.path.replace("/", ".") if isinstance(leaf, keras.Variable) else f"constant_{len(constants)}"
                 )
-                constants[id(leaf)] = Tensor(label, value.shape, str(value.dtype), value, bool(getattr(leaf, "trainable", False)))  # fmt: skip
+                constants[id(leaf)] = Tensor(
+                    label, value.shape, str(value.dtype), value, bool(getattr(leaf, "trainable", False))
+                )
             return constants[id(leaf)]
         return leaf
 
@@ -293,7 +314,9 @@ def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
         names[site] += 1
         label = site if names[site] == 1 else f"{site}@{names[site]}"
         args, kwargs = record.arguments.convert(convert)
-        produced = [Tensor(f"{label}:{i}" if i else label, tuple(out.shape), out.dtype) for i, out in enumerate(record.outputs)]  # fmt: skip
+        produced = [
+            Tensor(f"{label}:{i}" if i else label, tuple(out.shape), out.dtype) for i, out in enumerate(record.outputs)
+        ]
         node = Node(type(record.operation).__name__, record.operation, args, kwargs, produced, label, site)
         for out, tensor in zip(record.outputs, produced, strict=True):
             tensor.producer = node

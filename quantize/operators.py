@@ -33,8 +33,9 @@ class Rule:
     """One row of the table.
 
     kind: the Keras operation's class name; `when` narrows it. litert: the operator written. scale: OWN, SAME or Fixed.
-    kernel: the argument that is the kernel, symmetric per channel along `channels`. fuses: activations the kernel applies
-    itself. exact: values are only moved, so nothing is rounded. options: static attributes, read off the operation.
+    kernel: the argument that is the kernel, symmetric per channel along `channels`. fuses: activations the kernel
+    applies itself. exact: values are only moved, so nothing is rounded. to_even: results often lie halfway between two
+    steps, and kernels take the even one. options: static attributes, read off the operation.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Rule:
     channels: tuple[int, ...] = (-1,)
     fuses: frozenset[str] = frozenset()
     exact: bool = False
+    to_even: bool = False
     when: Callable[[Node], bool] = lambda node: True
     options: Callable[[Node], dict[str, Any]] = lambda node: {}
 
@@ -80,6 +82,21 @@ def _conv(node: Node) -> dict[str, Any]:
 def _pool(node: Node) -> dict[str, Any]:
     size = _pair(node.op.pool_size)
     return {"pool_size": size, "strides": _pair(node.op.strides or size), "padding": node.op.padding}
+
+
+def _windows_are_whole(node: Node) -> bool:
+    """Tell whether no window of a pool reaches over the edge, so that each averages as many values."""
+    options = _pool(node)
+    sizes = zip(node.inputs[0].shape[1:-1], options["pool_size"], options["strides"], strict=True)
+    fits = options["padding"] == "valid" or all(
+        size % stride == 0 and window <= stride for size, window, stride in sizes
+    )
+    return _channels_last(node) and fits
+
+
+def _average_as_conv(node: Node) -> dict[str, Any]:
+    options = _pool(node)
+    return {"strides": options["strides"], "padding": "valid", "dilation": (1, 1), "average_over": options["pool_size"]}
 
 
 def _has_kernel(node: Node) -> bool:
@@ -144,7 +161,7 @@ TABLE: tuple[Rule, ...] = (
         fuses=_CLIPS,
         when=_is_conv2d,
         options=_conv,
-    ),  # fmt: skip
+    ),
     Rule(kind="Matmul", litert="FULLY_CONNECTED", kernel=1, fuses=_CLIPS, when=_has_kernel),
     Rule(kind="Matmul", litert="BATCH_MATMUL"),
     # elementwise
@@ -167,7 +184,11 @@ TABLE: tuple[Rule, ...] = (
     Rule(kind="Mean", litert="MEAN", options=_reduce),
     Rule(kind="Sum", litert="SUM", options=_reduce),
     Rule(kind="MaxPool", litert="MAX_POOL_2D", scale=SAME, exact=True, when=_channels_last, options=_pool),
-    Rule(kind="AveragePool", litert="AVERAGE_POOL_2D", scale=SAME, when=_channels_last, options=_pool),
+    # XNNPACK has no int8 average pool, but a fast depthwise convolution, which may change the scale besides.
+    Rule(
+        kind="AveragePool", litert="DEPTHWISE_CONV_2D", to_even=True, when=_windows_are_whole, options=_average_as_conv
+    ),
+    Rule(kind="AveragePool", litert="AVERAGE_POOL_2D", scale=SAME, to_even=True, when=_channels_last, options=_pool),
     # movement
     Rule(kind="Reshape", litert="RESHAPE", scale=SAME, exact=True),
     Rule(kind="ExpandDims", litert="RESHAPE", scale=SAME, exact=True),
@@ -184,7 +205,7 @@ TABLE: tuple[Rule, ...] = (
         exact=True,
         options=_input_axis,
         when=lambda node: isinstance(node.op.indices_or_sections, int),
-    ),  # fmt: skip
+    ),
     Rule(kind="GetItem", litert="STRIDED_SLICE", scale=SAME, exact=True, options=_key, when=_is_static_slice),
     Rule(
         kind="Pad",
@@ -193,7 +214,7 @@ TABLE: tuple[Rule, ...] = (
         exact=True,
         options=lambda node: {"pads": node.op.pad_width},
         when=_pads_zeros,
-    ),  # fmt: skip
+    ),
     Rule(
         kind="Take",
         litert="GATHER",
@@ -201,7 +222,7 @@ TABLE: tuple[Rule, ...] = (
         exact=True,
         options=_input_axis,
         when=lambda node: node.inputs[0].is_constant,
-    ),  # fmt: skip
+    ),
     # nothing at inference
     Rule(kind="Dropout", litert="", scale=SAME, exact=True),
 )

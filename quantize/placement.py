@@ -1,8 +1,8 @@
 """Where the quantizers go: fuse a graph into the steps its kernels will execute, and give each tensor its scale.
 
-A step is what becomes one integer operator: a product with its bias and activation, or a single operation. Tensors inside
-a step have no scale. Tensors that an operator requires to agree (`SAME` in the table) and tensors of the same site in an
-unrolled recurrence share one.
+A step is what becomes one integer operator: a product with its bias and activation, or a single operation. Tensors
+inside a step have no scale. Tensors that an operator requires to agree (`SAME` in the table) and tensors of the same
+site in an unrolled recurrence share one.
 """
 
 from __future__ import annotations
@@ -164,7 +164,9 @@ class _Groups:
 
 
 def _separate_conflicts(graph: Graph, steps: list[Step]) -> None:
-    """Put a requantization before operators whose several inputs must share a scale but cannot: one is fixed or constant."""
+    """Put a requantization before operators whose several inputs must share a scale but cannot: one is fixed or
+    constant.
+    """
     origin: dict[int, Step | None] = {}
     for step in steps:
         passes_on = step.rule is not None and step.rule.scale == SAME and len(_floats(step.inputs)) == 1
@@ -176,7 +178,9 @@ def _separate_conflicts(graph: Graph, steps: list[Step]) -> None:
             continue
         for leaf in floats:
             source = origin.get(id(leaf))
-            stubborn = leaf.is_constant or (source is not None and source.rule is not None and isinstance(source.rule.scale, Fixed))  # fmt: skip
+            stubborn = leaf.is_constant or (
+                source is not None and source.rule is not None and isinstance(source.rule.scale, Fixed)
+            )
             if stubborn:
                 steps.insert(steps.index(step), _requantize(leaf, step))
 

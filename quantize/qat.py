@@ -29,13 +29,12 @@ from .fake_quant import (
     value_range,
 )
 from .graph import Graph, Node, Tensor, trace
-from .operators import SAME
 from .placement import Plan, Scale, Step, place, sparse_kernels
 from .simplify import simplify
 
 OBSERVERS = ("minmax", "percentile")
-# Inputs often lie on a grid of their own (sixteenths, 1/255). A range a little wider than theirs keeps them off the midpoints
-# between two steps, where the kernels of different runtimes round differently.
+# Inputs often lie on a grid of their own (sixteenths, 1/255). A range a little wider than theirs keeps them off the
+# midpoints between two steps, where the kernels of different runtimes round differently.
 SLACK = 1.001
 
 
@@ -43,8 +42,8 @@ SLACK = 1.001
 class QatConfig:
     """How to quantize. Precedence: `by_name` (layer path, shell wildcards), then `by_type` (operation), then `default`.
 
-    Values are "w8a8" or None, which leaves the operation in float. observer: "minmax" takes the extremes of the calibration
-    samples, "percentile" clips each tail to `percentile` of the values.
+    Values are "w8a8" or None, which leaves the operation in float. observer: "minmax" takes the extremes of the
+    calibration samples, "percentile" clips each tail to `percentile` of the values.
     """
 
     default: str | None = "w8a8"
@@ -69,7 +68,10 @@ class QatConfig:
         """Build from a mapping, as read from YAML. Raises: BadInput naming an unknown key."""
         unknown = set(values) - {known.name for known in fields(cls)}
         if unknown:
-            raise BadInput(f"QatConfig: unknown key {sorted(unknown)[0]!r}; allowed: {', '.join(known.name for known in fields(cls))}")  # fmt: skip
+            raise BadInput(
+                f"QatConfig: unknown key {sorted(unknown)[0]!r}; "
+                f"allowed: {', '.join(known.name for known in fields(cls))}"
+            )
         return cls(**values)
 
     def reason_for_float(self, node: Node) -> str | None:
@@ -102,10 +104,12 @@ class QatReport:
 def prepare_qat(
     model: keras.Model, config: QatConfig | None = None, *, calibration: Any
 ) -> tuple[keras.Model, QatReport]:
-    """Return a model that computes as `model`'s int8 export will, trainable by any learner, and a report. `model` is untouched.
+    """Return a model that computes as `model`'s int8 export will, trainable by any learner, and a report. `model` is
+    untouched.
 
-    calibration: samples as the model takes them, (N, ...) float32 or a list of arrays for several inputs; some hundred from
-    the training data. Raises: BadInput for samples that are not finite, or a model that cannot be traced (naming the layer).
+    calibration: samples as the model takes them, (N, ...) float32 or a list of arrays for several inputs; some hundred
+    from the training data. Raises: BadInput for samples that are not finite, or a model that cannot be traced (naming
+    the layer).
     """
     if find_quantized(model) is not None:
         raise WrongOrder(f"model {model.name!r} is quantization-aware already: train it, then export_tflite(model)")
@@ -145,7 +149,10 @@ def _checked(array: np.ndarray, index: int) -> np.ndarray:
         bad = np.argwhere(~np.isfinite(array) | (np.abs(array) > 1e6))
         if len(bad):
             sample, *feature = bad[0].tolist()
-            raise BadInput(f"calibration: input {index}, sample {sample}, feature {tuple(feature)} is {array[tuple(bad[0])]}; values must be finite and within 1e6")  # fmt: skip
+            raise BadInput(
+                f"calibration: input {index}, sample {sample}, feature {tuple(feature)} is {array[tuple(bad[0])]}; "
+                "values must be finite and within 1e6"
+            )
     return array
 
 
@@ -153,7 +160,8 @@ def _checked(array: np.ndarray, index: int) -> np.ndarray:
 class QuantizedGraph(keras.Layer):
     """The planned graph as a layer: weights, masks and ranges are its variables; `call` executes the steps.
 
-    Built again from its configuration it traces the source model anew, arrives at the same plan, and loads its variables.
+    Built again from its configuration it traces the source model anew, arrives at the same plan, and loads its
+    variables.
     """
 
     def __init__(self, source: dict, config: dict, masked: Sequence[str] = (), plan: Plan | None = None, **kwargs: Any):
@@ -178,7 +186,13 @@ class QuantizedGraph(keras.Layer):
 
     def _new(self, name: str, value: np.ndarray, trainable: bool) -> Any:
         dtype = "float32" if value.dtype.kind in "fb" else str(value.dtype)
-        return self.add_weight(shape=value.shape, initializer=lambda shape, dtype=None: ops.cast(value, dtype), trainable=trainable, name=name.replace("/", "."), dtype=dtype)  # fmt: skip
+        return self.add_weight(
+            shape=value.shape,
+            initializer=lambda shape, dtype=None: ops.cast(value, dtype),
+            trainable=trainable,
+            name=name.replace("/", "."),
+            dtype=dtype,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "source": self.source, "config": self.settings, "masked": self.masked}
@@ -191,7 +205,9 @@ class QuantizedGraph(keras.Layer):
         return specs[0] if len(specs) == 1 else specs
 
     def execute(self, inputs: Any, *, training: bool | None = None, quantize: bool = True, watch: Any = None) -> Any:
-        """Run the steps. `quantize=False` is the float model; `watch(tensor, value)` sees every tensor that has a scale."""
+        """Run the steps. `quantize=False` is the float model; `watch(tensor, value)` sees every tensor that has a
+        scale.
+        """
         plan = self.plan
         held: dict[int, Any] = {}
         kernels: dict[tuple[int, bool], Any] = {}
@@ -227,15 +243,13 @@ class QuantizedGraph(keras.Layer):
                 inner[id(step.bias)] = self.bias(step) if quantize and step.rule else self.weight(step.bias)
             for node in step.nodes:
                 extra = {"training": training} if isinstance(node.op, keras.Layer) else {}
-                results = node.run(lambda leaf, inner=inner: inner[id(leaf)] if id(leaf) in inner else value(leaf), **extra)  # fmt: skip
+                results = node.run(
+                    lambda leaf, inner=inner: inner[id(leaf)] if id(leaf) in inner else value(leaf), **extra
+                )
                 inner.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
             for out in step.outputs:
-                store(
-                    out,
-                    inner[id(out)],
-                    step.rule is None or not step.rule.exact,
-                    step.rule is not None and step.rule.scale == SAME,
-                )
+                rule = step.rule
+                store(out, inner[id(out)], rule is None or not rule.exact, rule is not None and rule.to_even)
         results = [value(leaf) for leaf in plan.graph.outputs]
         return results[0] if len(results) == 1 else results
 
@@ -296,7 +310,15 @@ class QuantizedGraph(keras.Layer):
             low_high = [float(x) for x in self.range(scale)] if scale else None
             precision = "w8a8" if step.rule else "float32"
             operator = step.rule.litert if step.rule else step.nodes[0].kind
-            rows.append({"name": step.name, "operator": operator, "precision": precision, "range": low_high, "reason": step.reason})  # fmt: skip
+            rows.append(
+                {
+                    "name": step.name,
+                    "operator": operator,
+                    "precision": precision,
+                    "range": low_high,
+                    "reason": step.reason,
+                }
+            )
         return rows
 
 

@@ -1,4 +1,5 @@
-"""Rewrites that leave a graph's function as it is and its operations fewer: what is computed from weights becomes a weight.
+"""Rewrites that leave a graph's function as it is and its operations fewer: what is computed from weights becomes a
+weight.
 
 Every pass is decided by the graph's structure and its constants, never by the values of trainable weights, so that a
 model rebuilt from its configuration simplifies to the same graph.
@@ -69,7 +70,10 @@ def propagate_zeros(graph: Graph) -> None:
         others = [leaf for leaf in node.inputs if leaf is not zeros[0]]
         if node.kind in {"Multiply", "Matmul"}:
             shape = tuple(1 if size is None else size for size in node.output.shape)
-            graph.replace(node.output, Tensor(f"{node.name}.zero".replace("/", "."), shape, "float32", np.zeros(shape, np.float32)))  # fmt: skip
+            graph.replace(
+                node.output,
+                Tensor(f"{node.name}.zero".replace("/", "."), shape, "float32", np.zeros(shape, np.float32)),
+            )
         elif node.kind == "Add" and len(others) == 1 and others[0].shape == node.output.shape:
             graph.replace(node.output, others[0])
     graph.prune_dead()
@@ -102,7 +106,7 @@ def fold_weights(graph: Graph) -> None:
 
 
 def fold_affine(graph: Graph) -> None:
-    """Fold per-channel products and sums that follow a linear operation into its kernel and bias (batch normalisation)."""
+    """Fold per-channel products and sums that follow a linear operation into its kernel and bias (batch norm)."""
     for node in list(graph.nodes):
         if node.kind not in {"Multiply", "Add", "Subtract"} or len(node.inputs) != 2:
             continue
@@ -124,7 +128,7 @@ def fold_affine(graph: Graph) -> None:
 
 
 def _linear_before(tensor: Tensor, readers: dict[int, list[Node]]) -> tuple[Node | None, Node | None]:
-    """Return the linear node that `tensor` comes from and the node that adds its bias, if nothing else reads between."""
+    """Return the linear node that `tensor` comes from and the node that adds its bias, if nothing else reads them."""
     node, bias = tensor.producer, None
     if node is None or len(readers[id(tensor)]) != 1:
         return None, None
@@ -137,7 +141,9 @@ def _linear_before(tensor: Tensor, readers: dict[int, list[Node]]) -> tuple[Node
 
 def _is_per_channel(constant: Tensor, output: Tensor) -> bool:
     """Tell whether `constant` has one value for each entry of the last axis of `output`, or one in all."""
-    return constant.is_constant and (constant.value.size == 1 or constant.value.size == output.shape[-1] == constant.shape[-1])  # fmt: skip
+    return constant.is_constant and (
+        constant.value.size == 1 or constant.value.size == output.shape[-1] == constant.shape[-1]
+    )
 
 
 def _scale(linear: Node, factor: np.ndarray) -> None:

@@ -38,7 +38,13 @@ def run(artifact, x):
         model.write_bytes(artifact.data)
         np.save(source, x)
         script = {".tflite": LITERT, ".onnx": ONNX}[artifact.suffix]
-        done = subprocess.run([sys.executable, "-c", script, model, source, target], capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", script, model, source, target],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         return np.load(target)
 

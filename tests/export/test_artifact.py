@@ -39,7 +39,9 @@ def test_manifest_says_what_the_file_is(artifact):
     assert (manifest["name"], manifest["format"], manifest["precision"]) == ("cnn-w8a8-ptq", "tflite", "w8a8-ptq")
     assert (manifest["quantized_ops"], manifest["float_ops"]) == (6, 0)
     assert manifest["preprocessing"] == "as it is"
-    assert [(one["name"], one["shape"], one["dtype"]) for one in manifest["inputs"]] == [("image", [1, 8, 8, 3], "float32")]  # fmt: skip
+    assert [(one["name"], one["shape"], one["dtype"]) for one in manifest["inputs"]] == [
+        ("image", [1, 8, 8, 3], "float32")
+    ]
     assert all(manifest["tools"][name] for name in ("keras", "tensorflow", "onnx"))
 
 

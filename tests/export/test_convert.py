@@ -36,7 +36,9 @@ def test_worker_that_dies_is_one_clear_line_and_the_next_conversion_works():
 
     pipe, worker.process.stdin = worker.process.stdin, KillingPipe()
     with pytest.raises(EdgewrightError) as caught:
-        worker.run({"graph": "none", "out": "none", "inputs": (), "outputs": (), "kind": "tflite", "precision": "float32"})  # fmt: skip
+        worker.run(
+            {"graph": "none", "out": "none", "inputs": (), "outputs": (), "kind": "tflite", "precision": "float32"}
+        )
     worker.process.stdin = pipe
     message = str(caught.value)
     assert "died with status -9" in message and "tflite" in message
@@ -98,7 +100,9 @@ for export in (export_tflite, export_onnx):
 
 def test_float_export_on_jax_is_refused_with_the_remedy():
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([sys.executable, "-c", JAX], env=environment, capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", JAX], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 2

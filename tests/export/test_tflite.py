@@ -62,7 +62,9 @@ def test_int8_file_follows_the_trained_weights():
     model = cnn()
     x = samples(model)
     qat, _ = prepare_qat(model, calibration=x)
-    qat.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)  # fmt: skip
+    qat.compile(
+        keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True
+    )
     before = outputs_of(qat, x)
     qat.fit(x, np.arange(len(x)) % 4, batch_size=16, verbose=0)
     assert np.abs(outputs_of(qat, x) - before).max() > output_step(find_quantized(qat))
@@ -75,7 +77,9 @@ def test_zoo_is_covered():
     assert missing <= variants
 
 
-ROUNDING = pytest.mark.xfail(reason="untrained logits span few steps of the layers before: 97% and 98% measured within one", strict=False)  # fmt: skip
+ROUNDING = pytest.mark.xfail(
+    reason="untrained logits span few steps of the layers before: 97% and 98% measured within one", strict=False
+)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from edgewright.quantize import graph as graphs
 from edgewright.quantize.simplify import simplify
 from int8_run import MODELS, attention, cnn, lstm, samples
 
-# The traced CNN runs the model's own operations but for batch normalisation, which it computes as x * scale + offset: as
-# TensorFlow's kernel does, up to a last bit. The rest differs in the order of sums.
+# The traced CNN runs the model's own operations but for batch normalisation, which it computes as x * scale + offset:
+# as TensorFlow's kernel does, up to a last bit. The rest differs in the order of sums.
 TOLERANCE = {"cnn": 2e-6, "lstm": 1e-6, "attention": 2e-6}
 
 
@@ -47,7 +47,12 @@ def test_gradients_with_respect_to_weights_are_the_models(name):
     x = tf.convert_to_tensor(samples(model, 8))
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model(x, training=False) ** 2)
-    expected = {v.path.replace("/", "."): g for v, g in zip(model.trainable_variables, tape.gradient(loss, [v.value for v in model.trainable_variables]), strict=True)}  # fmt: skip
+    expected = {
+        v.path.replace("/", "."): g
+        for v, g in zip(
+            model.trainable_variables, tape.gradient(loss, [v.value for v in model.trainable_variables]), strict=True
+        )
+    }
     graph = graphs.trace(model)
     lifted = {leaf.name: tf.Variable(leaf.value) for leaf in graph.constants if leaf.trainable}
     assert set(lifted) == set(expected)
@@ -88,7 +93,9 @@ def test_model_is_untouched_after_a_trace(name):
 
 def test_nested_models_are_opened():
     inner_input = keras.Input((4,), name="inner_x")
-    inner = keras.Model(inner_input, keras.layers.Dense(3, activation="tanh", name="inner_dense")(inner_input), name="inner")  # fmt: skip
+    inner = keras.Model(
+        inner_input, keras.layers.Dense(3, activation="tanh", name="inner_dense")(inner_input), name="inner"
+    )
     inputs = keras.Input((4,), name="x")
     model = keras.Model(inputs, keras.layers.Dense(2, name="logits")(inner(inputs)), name="outer")
     graph = simplify(graphs.trace(model))

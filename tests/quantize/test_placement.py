@@ -72,7 +72,9 @@ def test_softmax_sigmoid_and_tanh_have_their_fixed_ranges():
     inputs = keras.Input((4,), name="x")
     outputs = [keras.layers.Activation(kind, name=kind)(inputs) for kind in ("softmax", "sigmoid", "tanh")]
     plan = plan_of(keras.Model(inputs, outputs))
-    found = {operator: plan.scale_of(step.outputs[0]) for operator, step in zip(operators(plan), plan.steps, strict=True)}  # fmt: skip
+    found = {
+        operator: plan.scale_of(step.outputs[0]) for operator, step in zip(operators(plan), plan.steps, strict=True)
+    }
     assert all(scale.source == "fixed" for scale in found.values())
     assert found["SOFTMAX"].fixed == found["LOGISTIC"].fixed == Fixed(0.0, 255 / 256)
     assert found["TANH"].fixed == Fixed(-1.0, 127 / 128)
@@ -83,7 +85,9 @@ def test_softmax_beside_something_is_requantized_before_a_concatenation():
     chances = keras.layers.Activation("softmax", name="chances")(keras.layers.Dense(3, name="a")(inputs))
     other = keras.layers.Dense(3, name="b")(inputs)
     plan = plan_of(keras.Model(inputs, keras.layers.Concatenate(name="both")([chances, other])))
-    assert sorted(operators(plan)) == sorted(["FULLY_CONNECTED", "SOFTMAX", "QUANTIZE", "FULLY_CONNECTED", "CONCATENATION"])  # fmt: skip
+    assert sorted(operators(plan)) == sorted(
+        ["FULLY_CONNECTED", "SOFTMAX", "QUANTIZE", "FULLY_CONNECTED", "CONCATENATION"]
+    )
     both = step_of(plan, "CONCATENATION")
     assert plan.scale_of(step_of(plan, "SOFTMAX").outputs[0]).source == "fixed"
     assert plan.scale_of(both.outputs[0]).source == "observed"

@@ -52,7 +52,14 @@ def test_outputs_lie_on_the_steps_of_their_scale():
 
 def test_report_lists_every_operator():
     _, report = prepare_qat(cnn(), calibration=samples(cnn()))
-    assert [row["operator"] for row in report.rows] == ["CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MAX_POOL_2D", "MEAN", "FULLY_CONNECTED"]  # fmt: skip
+    assert [row["operator"] for row in report.rows] == [
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "ADD",
+        "MAX_POOL_2D",
+        "MEAN",
+        "FULLY_CONNECTED",
+    ]
     assert report.float_ops == ()
     assert {row["precision"] for row in report.rows} == {"w8a8"}
     assert all(row["range"][0] <= 0 <= row["range"][1] for row in report.rows)

@@ -33,8 +33,20 @@ print(json.dumps(found))
 
 def test_jax_trains_and_exports_the_same_operators():
     names = ["cnn"]
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", JAX, json.dumps(names)], env=environment, capture_output=True, text=True, timeout=200, check=False)  # fmt: skip
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.path.dirname(os.path.dirname(__file__)),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", JAX, json.dumps(names)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     for build in map(MODELS.get, names):
