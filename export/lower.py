@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInput
-from ..quantize.fake_quant import SMALLEST_RANGE, kernel_limits, scale_and_zero_point
+from ..quantize.fake_quant import SMALLEST_RANGE, fake_quantize, kernel_limits, scale_and_zero_point
 from ..quantize.graph import Tensor
 from ..quantize.placement import Scale, Step
 from ..quantize.qat import QuantizedGraph
@@ -41,6 +41,12 @@ class Operator:
     outputs: list[Array]
     options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_border(self) -> bool:
+        """Tell whether it does nothing but cross between float and integers."""
+        kinds = {self.inputs[0].dtype, self.outputs[0].dtype}
+        return self.name in ("QUANTIZE", "DEQUANTIZE") and "float32" in kinds
+
 
 @dataclass(eq=False)
 class Program:
@@ -55,12 +61,8 @@ class Program:
     def float_operators(self) -> list[Operator]:
         """Operators that compute in float; QUANTIZE and DEQUANTIZE only cross the border."""
         return [
-            one for one in self.operators
-            if one.name not in BORDER and any(array is not None and array.dtype == "float32" for array in one.inputs)
-        ]  # fmt: skip
-
-
-BORDER = ("QUANTIZE", "DEQUANTIZE")
+            one for one in self.operators if not one.is_border and any(array.dtype == "float32" for array in one.inputs)
+        ]
 
 
 def lower(layer: QuantizedGraph, name: str, *, integer_io: bool = False) -> Program:
@@ -227,6 +229,7 @@ def _depthwise_layout(kernel: np.ndarray) -> np.ndarray:
 
 
 KERNEL_LAYOUT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "TRANSPOSE_CONV": lambda kernel: np.ascontiguousarray(kernel.transpose(2, 0, 1, 3)),
     "CONV_2D": lambda kernel: np.ascontiguousarray(kernel.transpose(3, 0, 1, 2)),
     "DEPTHWISE_CONV_2D": _depthwise_layout,
     "FULLY_CONNECTED": lambda kernel: np.ascontiguousarray(kernel.T),
@@ -252,6 +255,38 @@ def _depthwise(self: _Lowering, name: str, inputs: list, outputs: list, options:
             zeros.dtype, zeros.scale, zeros.data = "int32", inputs[0].scale * scale, zeros.data.astype(np.int32)
         inputs = [*inputs, ones, zeros]
     self.emit(name, inputs, outputs, **options)
+
+
+def _clip(self, name, inputs, outputs, options):
+    """Write a clip that the range of its output performs already as a change of scale: delegates know that one."""
+    out = outputs[0]
+    top = np.inf if name == "RELU" else 6.0
+    if out.scale is not None and out.zero_point == -128 and 255 * out.scale[0] < top + out.scale[0] / 2:
+        name = "QUANTIZE"
+    self.emit(name, inputs, outputs)
+
+
+def _transpose_conv(self, name, inputs, outputs, options):
+    data, *weights = inputs
+    options.pop("activation")
+    self.emit(name, [_integers(self, outputs[0].shape), weights[0], data, weights[1]], outputs, **options)
+
+
+def _resize(self, name, inputs, outputs, options):
+    self.emit(name, [inputs[0], _integers(self, outputs[0].shape[1:3])], outputs)
+
+
+def _table(self, name, inputs, outputs, options):
+    """Tabulate the function at all 256 inputs, rounded as the fake-quantizer rounds."""
+    (source,), (target,) = inputs, outputs
+    if source.scale is None or target.scale is None:
+        raise BadInput(f"{target.name} is kept in float, but LiteRT has no float operator for it: quantize it")
+    low, high = (target.scale[0] * (end - target.zero_point) for end in (-128, 127))
+    values = (np.arange(-128, 128) - source.zero_point).astype(np.float32) * np.float32(source.scale[0])
+    rounded = np.asarray(fake_quantize(options["function"](values), np.float32(low), np.float32(high)))
+    integers = np.clip(np.round(rounded / target.scale[0]) + target.zero_point, -128, 127).astype(np.int8)
+    entries = Array(f"{target.name}.table", (256,), "int8", target.scale, target.zero_point, data=integers)
+    self.emit(name, [source, entries], outputs)
 
 
 def _integers(self: _Lowering, values: Any) -> Array:
@@ -292,6 +327,7 @@ def _strided_slice(self, name, inputs, outputs, options):
         if isinstance(part, int):
             part, dropped = slice(part % size, part % size + 1), dropped | 1 << axis
         start, stop, stride = part.indices(size)
+        stop = -size - 1 if stop < 0 else stop  # backwards past the first: -1 would mean the last
         begin.append(start)
         end.append(stop)
         strides.append(stride)
@@ -302,6 +338,14 @@ LOWER: dict[str, Callable[[_Lowering, str, list, list, dict], None]] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "MEAN": _reduce,
     "SUM": _reduce,
+    "RELU": _clip,
+    "RELU6": _clip,
+    "REDUCE_MAX": _reduce,
+    "REDUCE_MIN": _reduce,
+    "TRANSPOSE_CONV": _transpose_conv,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "RESIZE_BILINEAR": _resize,
+    "TABLE": _table,
     "RESHAPE": _reshape,
     "TRANSPOSE": _transpose,
     "PAD": _pad,

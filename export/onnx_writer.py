@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .lower import Array, Operator, Program
 
-OPSET = 18
+OPSET = 20
 LAST, FIRST = "channels_last", "channels_first"
 _TO_FIRST, _TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -121,11 +121,11 @@ class _Writer:
         if activation == "RELU":
             return self.node("Relu", [source], f"{one.outputs[0].name}.relu")
         if activation == "RELU6":
-            return self.clip(source, 6.0, one.outputs[0].name)
+            return self.clip(source, 0.0, 6.0, one.outputs[0].name)
         return source
 
-    def clip(self, source: str, high: float, name: str) -> str:
-        limits = [self.constant(f"{name}.{end}", np.float32(value)) for end, value in (("low", 0.0), ("high", high))]
+    def clip(self, source: str, low: float, high: float, name: str) -> str:
+        limits = [self.constant(f"{name}.{end}", np.float32(value)) for end, value in (("low", low), ("high", high))]
         return self.node("Clip", [source, *limits], f"{name}.clip")
 
     def reshape(self, source: str, shape: tuple[int, ...], name: str) -> str:
@@ -161,7 +161,7 @@ def _convolution(self: _Writer, one: Operator) -> None:
         strides=one.options["strides"],
         dilations=one.options["dilation"],
         kernel_shape=(height, width),
-        group=data.shape[-1] if depthwise else 1,
+        group=data.shape[-1] if depthwise else data.shape[-1] // kernel.shape[-1],
         auto_pad="SAME_UPPER" if one.options["padding"] == "same" else "VALID",
     )
     self.write(one.outputs[0], self.activate(one, result), FIRST)
@@ -211,10 +211,92 @@ def _elementwise(kind: str) -> Callable[[_Writer, Operator], None]:
     return write
 
 
+def _batch_matmul(self: _Writer, one: Operator) -> None:
+    left, right = (self.read(array) for array in one.inputs)
+    if one.options["transposed"]:
+        rank = len(one.inputs[1].shape)
+        order = [*range(rank - 2), rank - 1, rank - 2]
+        right = self.node("Transpose", [right], f"{one.outputs[0].name}.transposed", perm=order)
+    self.write(one.outputs[0], self.node("MatMul", [left, right], f"{one.outputs[0].name}.matmul"))
+
+
 def _softmax(self: _Writer, one: Operator) -> None:
     self.write(
         one.outputs[0], self.node("Softmax", [self.read(one.inputs[0])], f"{one.outputs[0].name}.softmax", axis=-1)
     )
+
+
+def _log_softmax(self: _Writer, one: Operator) -> None:
+    name = f"{one.outputs[0].name}.log_softmax"
+    self.write(one.outputs[0], self.node("LogSoftmax", [self.read(one.inputs[0])], name, axis=-1))
+
+
+def _activation(kind: str, attributes: Callable[[dict], dict] = lambda options: {}) -> Callable:
+    def write(self: _Writer, one: Operator) -> None:
+        layout = self.layout_of(one.inputs)
+        name = f"{one.outputs[0].name}.{kind.lower()}"
+        self.write(
+            one.outputs[0], self.node(kind, [self.read(one.inputs[0], layout)], name, **attributes(one.options)), layout
+        )
+
+    return write
+
+
+def _relu_n1_to_1(self: _Writer, one: Operator) -> None:
+    layout = self.layout_of(one.inputs)
+    self.write(one.outputs[0], self.clip(self.read(one.inputs[0], layout), -1.0, 1.0, one.outputs[0].name), layout)
+
+
+def _table(self: _Writer, one: Operator) -> None:
+    """Index the table's integers by those of the input."""
+    source, entries = one.inputs
+    target = one.outputs[0]
+    layout = self.layout_of([source])
+
+    def parameters(array: Array) -> list[str]:
+        scale = self.constant(f"{array.name}.scale", array.scale[0])
+        return [scale, self.constant(f"{array.name}.zero_point", _unsigned(array.zero_point))]
+
+    integers = self.node("QuantizeLinear", [self.read(source, layout), *parameters(source)], f"{target.name}.integers")
+    index = self.node("Cast", [integers], f"{target.name}.index", to=TensorProto.INT32)
+    table = self.constant(entries.name, _unsigned(entries.data))
+    found = self.node("Gather", [table, index], f"{target.name}.found", axis=0)
+    self.names[target, layout] = self.node(
+        "DequantizeLinear", [found, *parameters(target)], f"{target.name}.dequantized"
+    )
+
+
+def _transpose_conv(self: _Writer, one: Operator) -> None:
+    _, kernel, data, bias = one.inputs
+    out = one.outputs[0]
+    weights = self.dequantized(kernel, kernel.data.transpose(3, 0, 1, 2), axis=1)  # (in, out, height, width)
+    pads, extra = [[], []], []
+    for axis in (0, 1):
+        stride, size = one.options["strides"][axis], kernel.shape[1 + axis]
+        excess = (data.shape[1 + axis] - 1) * stride + size - out.shape[1 + axis]
+        pads[0].append(max(excess, 0) // 2)
+        pads[1].append(max(excess, 0) - max(excess, 0) // 2)
+        extra.append(max(-excess, 0))
+    result = self.node(
+        "ConvTranspose",
+        [self.read(data, FIRST), weights, self.dequantized(bias, bias.data)],
+        f"{out.name}.conv_transpose",
+        strides=one.options["strides"],
+        pads=[*pads[0], *pads[1]],
+        output_padding=extra,
+    )
+    self.write(out, result, FIRST)
+
+
+def _resize(self: _Writer, one: Operator) -> None:
+    data, size = one.inputs
+    out = one.outputs[0]
+    sizes = self.constant(f"{out.name}.sizes", np.array([1, data.shape[3], *size.data], np.int64))
+    nearest = one.name == "RESIZE_NEAREST_NEIGHBOR"
+    mode = {"mode": "nearest", "nearest_mode": "round_prefer_ceil"} if nearest else {"mode": "linear"}
+    inputs = [self.read(data, FIRST), "", "", sizes]
+    result = self.node("Resize", inputs, f"{out.name}.resize", coordinate_transformation_mode="half_pixel", **mode)
+    self.write(out, result, FIRST)
 
 
 def _rsqrt(self: _Writer, one: Operator) -> None:
@@ -224,7 +306,7 @@ def _rsqrt(self: _Writer, one: Operator) -> None:
 
 def _relu6(self: _Writer, one: Operator) -> None:
     layout = self.layout_of(one.inputs)
-    self.write(one.outputs[0], self.clip(self.read(one.inputs[0], layout), 6.0, one.outputs[0].name), layout)
+    self.write(one.outputs[0], self.clip(self.read(one.inputs[0], layout), 0.0, 6.0, one.outputs[0].name), layout)
 
 
 def _reduce(kind: str) -> Callable[[_Writer, Operator], None]:
@@ -331,7 +413,7 @@ WRITE: dict[str, Callable[[_Writer, Operator], None]] = {
     "MAX_POOL_2D": _pool,
     "AVERAGE_POOL_2D": _pool,
     "FULLY_CONNECTED": _fully_connected,
-    "BATCH_MATMUL": _elementwise("MatMul"),
+    "BATCH_MATMUL": _batch_matmul,
     "ADD": _elementwise("Add"),
     "SUB": _elementwise("Sub"),
     "MUL": _elementwise("Mul"),
@@ -339,6 +421,17 @@ WRITE: dict[str, Callable[[_Writer, Operator], None]] = {
     "MINIMUM": _elementwise("Min"),
     "RELU": _elementwise("Relu"),
     "RELU6": _relu6,
+    "RELU_N1_TO_1": _relu_n1_to_1,
+    "LEAKY_RELU": _activation("LeakyRelu", lambda options: {"alpha": float(options["alpha"])}),
+    "ELU": _activation("Elu"),
+    "GELU": _activation("Gelu", lambda options: {"approximate": "tanh" if options["approximate"] else "none"}),
+    "LOG_SOFTMAX": _log_softmax,
+    "TABLE": _table,
+    "REDUCE_MAX": _reduce("ReduceMax"),
+    "REDUCE_MIN": _reduce("ReduceMin"),
+    "TRANSPOSE_CONV": _transpose_conv,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "RESIZE_BILINEAR": _resize,
     "LOGISTIC": _elementwise("Sigmoid"),
     "TANH": _elementwise("Tanh"),
     "SOFTMAX": _softmax,

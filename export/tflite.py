@@ -10,7 +10,7 @@ from ..errors import BadInput, WrongOrder
 from ..quantize.qat import QuantizedGraph, find_quantized, prepare_qat
 from .artifact import PRECISIONS, Artifact, make_manifest
 from .convert import convert, freeze
-from .lower import BORDER, Array, Program, lower
+from .lower import Array, Program, lower
 from .tflite_writer import write_tflite
 
 
@@ -73,7 +73,7 @@ def quantized_part(model: keras.Model, precision: str | None, calibration: Any) 
 
 def describe(program: Program) -> dict[str, Any]:
     """Return what the manifest says of a lowered program."""
-    operators = [one for one in program.operators if one.name not in BORDER]
+    operators = [one for one in program.operators if not one.is_border]
     floats = {id(one) for one in program.float_operators}
     borders = {id(one.outputs[0]): one.inputs[0] for one in program.operators if one.name == "DEQUANTIZE"}
     return {

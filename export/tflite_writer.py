@@ -13,6 +13,15 @@ from .lower import Array, Operator, Program
 # Lowest version of each operator that takes int8 (per channel where it has a kernel), so that older runtimes load the
 # file.
 VERSIONS = {
+    "ELU": 1,
+    "GELU": 2,
+    "LEAKY_RELU": 2,
+    "LOG_SOFTMAX": 2,
+    "REDUCE_MAX": 2,
+    "REDUCE_MIN": 2,
+    "RESIZE_BILINEAR": 3,
+    "RESIZE_NEAREST_NEIGHBOR": 3,
+    "TRANSPOSE_CONV": 3,
     "ADD": 2, "AVERAGE_POOL_2D": 2, "BATCH_MATMUL": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
     "DEQUANTIZE": 2, "FULLY_CONNECTED": 4, "GATHER": 2, "LOGISTIC": 2, "MAXIMUM": 2, "MAX_POOL_2D": 2, "MEAN": 2,
     "MINIMUM": 2, "MUL": 2, "PACK": 2, "PAD": 2, "RELU": 2, "RELU6": 2, "RSQRT": 2, "SOFTMAX": 2, "SPLIT": 2,
@@ -28,7 +37,7 @@ def write_tflite(program: Program, description: str = "") -> bytes:
     subgraph = schema.SubGraphT()
     subgraph.name = program.name
     subgraph.inputs = [writer.tensor(array) for array in program.inputs]
-    subgraph.operators = [writer.operator(one) for one in program.operators]
+    subgraph.operators = [writer.operator(part) for one in program.operators for part in _spelled_out(one)]
     subgraph.outputs = [writer.tensor(array) for array in program.outputs]
     subgraph.tensors = writer.tensors
     model = schema.ModelT()
@@ -41,6 +50,20 @@ def write_tflite(program: Program, description: str = "") -> bytes:
     builder = flatbuffers.Builder(1 << 16)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def _spelled_out(one: Operator) -> list[Operator]:
+    """Write a table look-up as LiteRT has it: the int8 value, shifted to 0..255, indexes a gather."""
+    if one.name != "TABLE":
+        return [one]
+    source, entries = one.inputs
+    wide, index = (Array(f"{one.outputs[0].name}.{part}", source.shape, "int32") for part in ("wide", "index"))
+    shift = Array("table_shift", (), "int32", data=np.array(128, np.int32))
+    return [
+        Operator("CAST", [source], [wide]),
+        Operator("ADD", [wide, shift], [index]),
+        Operator("GATHER", [entries, index], one.outputs, {"axis": 0}),
+    ]
 
 
 def _signature(program: Program, subgraph: Any) -> Any:
@@ -75,7 +98,7 @@ class _Writer:
             entry = schema.TensorT()
             entry.name = array.name
             entry.shape = np.array(array.shape, np.int32)
-            entry.type = getattr(schema.TensorType, _TYPES[array.dtype])
+            entry.type = _type(array)
             entry.hasRank = True
             entry.buffer = self.buffer(array.data)
             entry.quantization = _quantization(array)
@@ -113,6 +136,10 @@ class _Writer:
             entry.version = VERSIONS.get(name, 1)
             self.codes.append(entry)
         return self.code_index[name]
+
+
+def _type(array: Array) -> int:
+    return getattr(schema.TensorType, _TYPES[array.dtype])
 
 
 def _quantization(array: Array) -> Any:
@@ -171,7 +198,7 @@ _OPTIONS = {
     "FULLY_CONNECTED": lambda one: _fill(
         _fused(schema.FullyConnectedOptionsT(), one.options), keepNumDims=len(one.inputs[0].shape) > 2
     ),
-    "BATCH_MATMUL": lambda one: schema.BatchMatMulOptionsT(),
+    "BATCH_MATMUL": lambda one: _fill(schema.BatchMatMulOptionsT(), adjY=one.options["transposed"]),
     "ADD": lambda one: _fused(schema.AddOptionsT(), one.options),
     "SUB": lambda one: _fused(schema.SubOptionsT(), one.options),
     "MUL": lambda one: _fused(schema.MulOptionsT(), one.options),
@@ -183,6 +210,17 @@ _OPTIONS = {
     "RESHAPE": lambda one: _fill(schema.ReshapeOptionsT(), newShape=np.array(one.options["shape"], np.int32)),
     "TRANSPOSE": lambda one: schema.TransposeOptionsT(),
     "PAD": lambda one: schema.PadOptionsT(),
+    "CAST": lambda one: _fill(
+        schema.CastOptionsT(), inDataType=_type(one.inputs[0]), outDataType=_type(one.outputs[0])
+    ),
+    "LEAKY_RELU": lambda one: _fill(schema.LeakyReluOptionsT(), alpha=one.options["alpha"]),
+    "GELU": lambda one: _fill(schema.GeluOptionsT(), approximate=one.options["approximate"]),
+    "LOG_SOFTMAX": lambda one: schema.LogSoftmaxOptionsT(),
+    "REDUCE_MAX": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
+    "REDUCE_MIN": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
+    "TRANSPOSE_CONV": lambda one: _window(schema.TransposeConvOptionsT(), one.options),
+    "RESIZE_NEAREST_NEIGHBOR": lambda one: _fill(schema.ResizeNearestNeighborOptionsT(), halfPixelCenters=True),
+    "RESIZE_BILINEAR": lambda one: _fill(schema.ResizeBilinearOptionsT(), halfPixelCenters=True),
     "SPLIT": lambda one: _fill(schema.SplitOptionsT(), numSplits=one.options["count"]),
     "UNPACK": lambda one: _fill(schema.UnpackOptionsT(), num=len(one.outputs), axis=one.options["axis"]),
     "PACK": lambda one: _fill(schema.PackOptionsT(), valuesCount=len(one.inputs), axis=one.options["axis"]),

@@ -1,7 +1,8 @@
 """Layers whose bodies are opened by a rule of their own rather than by running their `call`.
 
 A rule is a function `(layer, *args, **kwargs)` written in `keras.ops`; it sees the layer's variables as symbolic
-tensors. `training` and `mask` arguments are not passed on: the traced graph is the inference graph.
+tensors. `training` and `mask` arguments are not passed on: the traced graph is the inference graph. Needed where a
+`call` keeps state, asks for values, or computes with a backend's functions, which take no symbolic tensors.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from ..errors import BadInput
+from .operations import GroupedConv
 
 
 def layer_rule(layer: keras.Layer) -> Callable | None:
@@ -24,9 +27,16 @@ def layer_rule(layer: keras.Layer) -> Callable | None:
     return None
 
 
+def symbolic(function: Any) -> Any:
+    """Return `function`, or for an activation that computes with a backend's functions the same one in `keras.ops`."""
+    return ACTIVATIONS.get(function, function) if callable(function) else function
+
+
 def _without_context(
     rule: Callable, layer: keras.Layer, *args: Any, training: Any = None, mask: Any = None, **kwargs: Any
 ) -> Any:
+    if rule in _SEES_MASKS:
+        kwargs["mask"] = mask
     return rule(layer, *args, **kwargs)
 
 
@@ -64,8 +74,53 @@ def _layer_normalization(layer, x):
     return y if layer.beta is None else y + layer.beta
 
 
-def _recurrent(layer, x, initial_state=None):
+def _rescaling(layer, x):
+    return ops.cast(x, layer.compute_dtype) * np.float32(layer.scale) + np.float32(layer.offset)
+
+
+def _normalization(layer, x):
+    deviation = np.maximum(np.sqrt(np.asarray(layer.variance)), keras.config.epsilon())
+    mean = np.asarray(layer.mean)
+    return x * deviation + mean if layer.invert else (x - mean) * (1 / deviation)
+
+
+def _up_sampling(layer, x):
+    """Nearest neighbours as one operation; Keras repeats axis by axis."""
+    if layer.interpolation != "nearest" or layer.data_format != "channels_last":
+        return layer.call(x)
+    (height, width), (rows, columns) = x.shape[1:3], layer.size
+    return ops.image.resize(x, (height * rows, width * columns), interpolation="nearest", data_format="channels_last")
+
+
+def _conv(layer, x):
+    if layer.groups == 1 or layer.data_format != "channels_last":
+        return layer.call(x)
+    if layer.padding == "causal":
+        x = ops.pad(x, layer._compute_causal_padding(x))
+    padding = "valid" if layer.padding == "causal" else layer.padding
+    y = GroupedConv(layer.strides, padding, None, layer.dilation_rate)(x, layer.kernel)
+    y = y if layer.bias is None else y + layer.bias
+    return y if layer.activation is None else layer.activation(y)
+
+
+def _group_normalization(layer, x):
+    """Normalise each group of channels by its own mean and variance. Source: arXiv:1803.08494."""
+    rank = len(x.shape)
+    if layer.axis % rank != rank - 1:
+        return layer.call(x)
+    inner = [*x.shape[1:-1], layer.groups, x.shape[-1] // layer.groups]
+    grouped = ops.reshape(x, (-1, *inner))
+    axes = [axis for axis in range(1, rank + 1) if axis != rank - 1]
+    centred = grouped - ops.mean(grouped, axis=axes, keepdims=True)
+    power = ops.mean(ops.square(centred), axis=axes, keepdims=True)
+    y = ops.reshape(centred * ops.rsqrt(power + layer.epsilon), (-1, *x.shape[1:]))
+    y = y * layer.gamma if layer.scale else y
+    return y + layer.beta if layer.center else y
+
+
+def _recurrent(layer, x, initial_state=None, mask=None):
     """Unroll a recurrence over its static number of steps; all steps share their weights and their scales."""
+    _refuse_mask(layer, mask)
     steps = x.shape[1]
     if steps is None:
         raise BadInput(
@@ -83,6 +138,49 @@ def _recurrent(layer, x, initial_state=None):
     return (result, *states) if layer.return_state else result
 
 
+_MERGES: dict[str | None, Callable] = {
+    "concat": lambda a, b: ops.concatenate([a, b], axis=-1),
+    "sum": lambda a, b: a + b,
+    "ave": lambda a, b: (a + b) * 0.5,
+    "mul": lambda a, b: a * b,
+    None: lambda a, b: (a, b),
+}
+
+
+def _bidirectional(layer, x, initial_state=None, mask=None):
+    _refuse_mask(layer, mask)
+    states = list(initial_state or ())
+    half = len(states) // 2
+    forward = layer.forward_layer(x, initial_state=states[:half] or None)
+    backward = layer.backward_layer(x, initial_state=states[half:] or None)
+    forward, *forward_states = forward if layer.return_state else (forward,)
+    backward, *backward_states = backward if layer.return_state else (backward,)
+    if layer.return_sequences:
+        backward = ops.flip(backward, axis=1)
+    merged = _MERGES[layer.merge_mode](forward, backward)
+    if not layer.return_state:
+        return merged
+    return (*(merged if isinstance(merged, tuple) else (merged,)), *forward_states, *backward_states)
+
+
+def _refuse_mask(layer, mask):
+    if mask is not None:
+        raise BadInput(
+            f"layer {layer.name!r} is given a mask, which its unrolled form does not obey: "
+            "pad on the left instead, and drop mask_zero or Masking"
+        )
+
+
+def _hard_silu(x):
+    return x * ops.hard_sigmoid(x)
+
+
+def _mish(x):
+    return x * ops.tanh(ops.softplus(x))
+
+
+ACTIVATIONS: dict[Any, Callable] = {keras.activations.hard_silu: _hard_silu, keras.activations.mish: _mish}
+_SEES_MASKS = (_recurrent, _bidirectional)
 LAYERS: dict[type, Callable] = {
     keras.layers.InputLayer: _identity,
     keras.layers.ActivityRegularization: _identity,
@@ -90,5 +188,12 @@ LAYERS: dict[type, Callable] = {
     keras.layers.Flatten: _reshape,
     keras.layers.BatchNormalization: _batch_normalization,
     keras.layers.LayerNormalization: _layer_normalization,
+    keras.layers.GroupNormalization: _group_normalization,
+    keras.layers.Rescaling: _rescaling,
+    keras.layers.Normalization: _normalization,
+    keras.layers.UpSampling2D: _up_sampling,
+    keras.layers.Conv1D: _conv,
+    keras.layers.Conv2D: _conv,
     keras.layers.RNN: _recurrent,
+    keras.layers.Bidirectional: _bidirectional,
 }

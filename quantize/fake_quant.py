@@ -16,10 +16,14 @@ STEPS = 255
 SMALLEST_RANGE = 1e-6
 
 
-def nudge(low: float, high: float) -> tuple[float, float]:
-    """Widen [low, high] to hold zero and move it so that zero lies on one of the 256 steps. Source: arXiv:1712.05877,
-    3.1.
+def nudge(low: float, high: float, symmetric: bool = False) -> tuple[float, float]:
+    """Widen [low, high] to hold zero and move it so that zero lies on one of the 256 steps.
+
+    symmetric: on the middle one.  Source: arXiv:1712.05877, section 3.1.
     """
+    if symmetric:
+        scale = np.float32(max(-low, high, SMALLEST_RANGE) / 127)
+        return float(scale * np.float32(-128)), float(scale * np.float32(127))
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     scale = np.float32(max(high - low, SMALLEST_RANGE) / STEPS)
     zero_point = int(np.clip(round(-128 - low / float(scale)), -128, 127))
@@ -32,8 +36,11 @@ def scale_and_zero_point(low: float, high: float) -> tuple[np.float32, int]:
     return scale, int(np.clip(np.round(-128 - np.float64(low) / np.float64(scale)), -128, 127))
 
 
-def value_range(values: Any) -> tuple[Any, Any]:
+def value_range(values: Any, symmetric: bool = False) -> tuple[Any, Any]:
     """Return the nudged range of a tensor's present values, as tensors without gradient."""
+    if symmetric:
+        scale = ops.stop_gradient(ops.maximum(ops.max(ops.abs(values)), SMALLEST_RANGE) / 127)
+        return scale * -128, scale * 127
     low = ops.minimum(ops.min(values), 0.0)
     high = ops.maximum(ops.max(values), 0.0)
     scale = ops.maximum(high - low, SMALLEST_RANGE) / STEPS

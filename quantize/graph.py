@@ -177,7 +177,7 @@ class _Opened:
 
         for key, value in list(layer.__dict__.items()):
             if key not in _TRACKERS:
-                replaced = _replace_variables(value, stand_in)
+                replaced = composites.symbolic(_replace_variables(value, stand_in))
                 if replaced is not value:
                     layer.__dict__[key] = replaced
 
@@ -276,55 +276,99 @@ def _producer(tensor: KerasTensor):
     return history.operation._inbound_nodes[history.node_index]
 
 
+class _Recorder:
+    """Turns recorded Keras nodes into nodes of our own, which outlive the model's state."""
+
+    def __init__(self, resolve: Callable[[KerasTensor], KerasTensor] = lambda tensor: tensor):
+        self.resolve = resolve
+        self.tensors: dict[int, Tensor] = {}
+        self.constants: dict[int, Tensor] = {}
+        self._kept: list[Any] = []
+
+    def convert(self, leaf: Any) -> Any:
+        """Return the `Tensor` of a symbolic tensor or an array; anything else is a static argument."""
+        if isinstance(leaf, KerasTensor):
+            return self.tensors[id(self.resolve(leaf))]
+        if not isinstance(leaf, keras.Variable) and not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
+            return leaf
+        if id(leaf) not in self.constants:
+            value = np.asarray(leaf)
+            is_variable = isinstance(leaf, keras.Variable)
+            label = leaf.path.replace("/", ".") if is_variable else f"constant_{len(self.constants)}"
+            trainable = bool(getattr(leaf, "trainable", False))
+            self.constants[id(leaf)] = Tensor(label, value.shape, str(value.dtype), value, trainable)
+            self._kept.append(leaf)
+        return self.constants[id(leaf)]
+
+    def record(self, keras_node: Any, name: str, site: str) -> Node:
+        """Convert one Keras node and its outputs."""
+        args, kwargs = keras_node.arguments.convert(self.convert)
+        outputs = [
+            Tensor(f"{name}:{index}" if index else name, tuple(out.shape), out.dtype)
+            for index, out in enumerate(keras_node.outputs)
+        ]
+        node = Node(type(keras_node.operation).__name__, keras_node.operation, args, kwargs, outputs, name, site)
+        for out, tensor in zip(keras_node.outputs, outputs, strict=True):
+            tensor.producer = node
+            self.tensors[id(out)] = tensor
+        return node
+
+
 def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
-    """Turn the recorded Keras nodes into a `Graph` of our own, which outlives the model's state."""
-    tensors: dict[int, Tensor] = {}
+    recorder = _Recorder(opened.resolve)
     for index, leaf in enumerate(inputs):
-        tensors[id(leaf)] = Tensor(leaf.name or f"input_{index}", tuple(leaf.shape), leaf.dtype)
+        recorder.tensors[id(leaf)] = Tensor(leaf.name or f"input_{index}", tuple(leaf.shape), leaf.dtype)
     for leaf, variable in opened.weights.values():
-        tensors[id(leaf)] = Tensor(
-            variable.path.replace("/", "."),
-            tuple(leaf.shape),
-            leaf.dtype,
-            np.asarray(variable),
-            bool(variable.trainable),
-        )
-    graph_inputs = [tensors[id(leaf)] for leaf in inputs]
-    constants: dict[int, Tensor] = {}
+        label, trainable = variable.path.replace("/", "."), bool(variable.trainable)
+        recorder.tensors[id(leaf)] = Tensor(label, tuple(leaf.shape), leaf.dtype, np.asarray(variable), trainable)
+    graph_inputs = [recorder.tensors[id(leaf)] for leaf in inputs]
     names: Counter[str] = Counter()
     nodes = []
-
-    def convert(leaf: Any) -> Any:
-        if isinstance(leaf, KerasTensor):
-            return tensors[id(opened.resolve(leaf))]
-        if isinstance(leaf, keras.Variable) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
-            if id(leaf) not in constants:
-                value = np.asarray(leaf)
-                label = (
-                    leaf.path.replace("/", ".") if isinstance(leaf, keras.Variable) else f"constant_{len(constants)}"
-                )
-                constants[id(leaf)] = Tensor(
-                    label, value.shape, str(value.dtype), value, bool(getattr(leaf, "trainable", False))
-                )
-            return constants[id(leaf)]
-        return leaf
-
     for record in _nodes_before(outputs, opened.resolve, {id(leaf) for leaf in inputs}):
-        site = opened.places.get(id(record)) or f"{type(record.operation).__name__.lower()}"
+        site = opened.places.get(id(record)) or type(record.operation).__name__.lower()
         names[site] += 1
-        label = site if names[site] == 1 else f"{site}@{names[site]}"
-        args, kwargs = record.arguments.convert(convert)
-        produced = [
-            Tensor(f"{label}:{i}" if i else label, tuple(out.shape), out.dtype) for i, out in enumerate(record.outputs)
-        ]
-        node = Node(type(record.operation).__name__, record.operation, args, kwargs, produced, label, site)
-        for out, tensor in zip(record.outputs, produced, strict=True):
-            tensor.producer = node
-            tensors[id(out)] = tensor
-        nodes.append(node)
-    graph = Graph(name, graph_inputs, [convert(leaf) for leaf in outputs], nodes)
+        nodes.append(recorder.record(record, site if names[site] == 1 else f"{site}@{names[site]}", site))
+    graph = Graph(name, graph_inputs, [recorder.convert(leaf) for leaf in outputs], nodes)
     _name_constants_once(graph)
     return graph
+
+
+def splice(graph: Graph, node: Node, function: Callable) -> list[Node]:
+    """Put the operations that `function` makes of the arguments of `node` in its place; return the new nodes.
+
+    Nothing happens where `function` returns NotImplemented. Sites derive from the node's, so that steps of an unrolled
+    recurrence go on sharing them.
+    """
+    recorder = _Recorder()
+    stand_ins: dict[int, KerasTensor] = {}
+
+    def stand_in(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        if id(leaf) not in stand_ins:
+            stand_ins[id(leaf)] = KerasTensor(leaf.shape, dtype=leaf.dtype)
+            recorder.tensors[id(stand_ins[id(leaf)])] = leaf
+        return stand_ins[id(leaf)]
+
+    args, kwargs = tree.map_structure(stand_in, (node.args, node.kwargs))
+    result = function(*args, **kwargs)
+    if result is NotImplemented:
+        return []
+    outputs = tree.flatten(result)
+    counts: Counter[str] = Counter()
+    made = []
+    for record in _nodes_before(outputs, recorder.resolve, {id(leaf) for leaf in stand_ins.values()}):
+        kind = type(record.operation).__name__.lower()
+        counts[kind] += 1
+        number = f"_{counts[kind]}" if counts[kind] > 1 else ""
+        made.append(recorder.record(record, f"{node.name}/{kind}{number}", f"{node.site}/{kind}{number}"))
+    for leaf in recorder.constants.values():
+        leaf.name = f"{node.name}.{leaf.name}".replace("/", ".")
+    for old, new in zip(node.outputs, outputs, strict=True):
+        graph.replace(old, recorder.convert(new))
+    where = graph.nodes.index(node)
+    graph.nodes[where : where + 1] = made
+    return made
 
 
 def _name_constants_once(graph: Graph) -> None:

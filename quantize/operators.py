@@ -13,7 +13,7 @@ from typing import Any
 
 from .graph import Node
 
-LINEAR = frozenset({"Conv", "DepthwiseConv", "Matmul"})
+LINEAR = frozenset({"Conv", "GroupedConv", "DepthwiseConv", "TransposedConv", "Matmul"})
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Rule:
 
     kind: the Keras operation's class name; `when` narrows it. litert: the operator written. scale: OWN, SAME or Fixed.
     kernel: the argument that is the kernel, symmetric per channel along `channels`. fuses: activations the kernel
-    applies itself. exact: values are only moved, so nothing is rounded. to_even: results often lie halfway between two
-    steps, and kernels take the even one. options: static attributes, read off the operation.
+    applies itself. symmetric: inputs whose zero point must be 0. exact: values are only moved, so nothing is rounded.
+    to_even: results often lie halfway between two steps, and kernels take the even one. options: static attributes,
+    read off the operation.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Rule:
     fuses: frozenset[str] = frozenset()
     exact: bool = False
     to_even: bool = False
+    symmetric: tuple[int, ...] = ()
     when: Callable[[Node], bool] = lambda node: True
     options: Callable[[Node], dict[str, Any]] = lambda node: {}
 
@@ -67,8 +69,25 @@ def _pair(value: Any) -> tuple[int, int]:
 
 def _is_conv2d(node: Node) -> bool:
     data, kernel = node.inputs
-    ungrouped = node.kind == "DepthwiseConv" or data.shape[-1] == kernel.shape[-2]
-    return kernel.is_constant and len(data.shape) == 4 and ungrouped and _channels_last(node)
+    return kernel.is_constant and len(data.shape) == 4 and _channels_last(node)
+
+
+def _is_plain_transpose(node: Node) -> bool:
+    return _is_conv2d(node) and _pair(node.op.dilation_rate) == (1, 1)
+
+
+def _conv_transpose(node: Node) -> dict[str, Any]:
+    return {"strides": _pair(node.op.strides), "padding": node.op.padding}
+
+
+def _is_plain_resize(node: Node) -> bool:
+    op = node.op
+    plain = not (op.antialias or op.crop_to_aspect_ratio or op.pad_to_aspect_ratio)
+    return plain and op.data_format == "channels_last" and len(node.inputs[0].shape) == 4
+
+
+def _resizes(interpolation: str) -> Callable[[Node], bool]:
+    return lambda node: node.op.interpolation == interpolation and _is_plain_resize(node)
 
 
 def _channels_last(node: Node) -> bool:
@@ -146,9 +165,14 @@ def _relu(limit: float | None) -> Callable[[Node], bool]:
     return lambda node: (node.op.negative_slope, node.op.threshold, node.op.max_value) == (0, 0, limit)
 
 
+def _leaks(node: Node) -> bool:
+    return (node.op.threshold, node.op.max_value) == (0, None)
+
+
 _CLIPS = frozenset({"RELU", "RELU6"})
 _UNIT = Fixed(0.0, 255 / 256)
 _SIGNED = Fixed(-1.0, 127 / 128)
+_LOGARITHMS = Fixed(-255 / 16, 0.0)
 
 TABLE: tuple[Rule, ...] = (
     # linear
@@ -162,8 +186,19 @@ TABLE: tuple[Rule, ...] = (
         when=_is_conv2d,
         options=_conv,
     ),
+    Rule(kind="GroupedConv", litert="CONV_2D", kernel=1, fuses=_CLIPS, when=_is_conv2d, options=_conv),
+    Rule(
+        kind="TransposedConv",
+        litert="TRANSPOSE_CONV",
+        kernel=1,
+        channels=(-2,),
+        when=_is_plain_transpose,
+        options=_conv_transpose,
+    ),
     Rule(kind="Matmul", litert="FULLY_CONNECTED", kernel=1, fuses=_CLIPS, when=_has_kernel),
-    Rule(kind="Matmul", litert="BATCH_MATMUL"),
+    # XNNPACK multiplies by int8 values that are no weights only if their zero point is 0.
+    Rule(kind="Matmul", litert="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": False}),
+    Rule(kind="MatmulTransposed", litert="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": True}),
     # elementwise
     Rule(kind="Add", litert="ADD", fuses=_CLIPS),
     Rule(kind="Subtract", litert="SUB", fuses=_CLIPS),
@@ -176,13 +211,24 @@ TABLE: tuple[Rule, ...] = (
     Rule(kind="ReLU", litert="RELU", when=_relu(None)),
     Rule(kind="Relu6", litert="RELU6"),
     Rule(kind="ReLU", litert="RELU6", when=_relu(6)),
+    Rule(kind="HardTanh", litert="RELU_N1_TO_1"),
+    Rule(kind="ReLU", litert="LEAKY_RELU", when=_leaks, options=lambda node: {"alpha": node.op.negative_slope}),
+    Rule(kind="LeakyRelu", litert="LEAKY_RELU", options=lambda node: {"alpha": node.op.negative_slope}),
+    Rule(kind="Elu", litert="ELU", when=lambda node: node.op.alpha == 1),
+    Rule(kind="Gelu", litert="GELU", options=lambda node: {"approximate": node.op.approximate}),
+    Rule(kind="Table", litert="TABLE", options=lambda node: {"function": node.op}),
     Rule(kind="Sigmoid", litert="LOGISTIC", scale=_UNIT),
     Rule(kind="Tanh", litert="TANH", scale=_SIGNED),
     Rule(kind="Softmax", litert="SOFTMAX", scale=_UNIT, when=_last_axis),
+    Rule(kind="LogSoftmax", litert="LOG_SOFTMAX", scale=_LOGARITHMS, when=_last_axis),
     Rule(kind="Rsqrt", litert="RSQRT"),
     # reductions and pools
     Rule(kind="Mean", litert="MEAN", options=_reduce),
     Rule(kind="Sum", litert="SUM", options=_reduce),
+    Rule(kind="Max", litert="REDUCE_MAX", scale=SAME, exact=True, options=_reduce),
+    Rule(kind="Min", litert="REDUCE_MIN", scale=SAME, exact=True, options=_reduce),
+    Rule(kind="Resize", litert="RESIZE_NEAREST_NEIGHBOR", scale=SAME, exact=True, when=_resizes("nearest")),
+    Rule(kind="Resize", litert="RESIZE_BILINEAR", scale=SAME, to_even=True, when=_resizes("bilinear")),
     Rule(kind="MaxPool", litert="MAX_POOL_2D", scale=SAME, exact=True, when=_channels_last, options=_pool),
     # XNNPACK has no int8 average pool, but a fast depthwise convolution, which may change the scale besides.
     Rule(

@@ -21,12 +21,13 @@ class Scale:
     """A quantization range shared by `tensors`.
 
     source: "observed" (calibrated, kept as weights), "fixed" (prescribed by an operator) or "values" (the extremes of a
-    constant's present values).
+    constant's present values). symmetric: the zero point is 0.
     """
 
     name: str
     source: str
     fixed: Fixed | None = None
+    symmetric: bool = False
     tensors: list[Tensor] = field(default_factory=list)
 
 
@@ -212,11 +213,13 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
     at_site: dict[tuple[str, int], Tensor] = {}
     quantized: dict[int, Tensor] = {}
     fixed: dict[int, Fixed] = {}
+    symmetric: set[int] = set()
     for step in steps:
         if step.rule is None:
             continue
         for leaf in _floats(step.inputs):
             quantized[id(leaf)] = leaf
+        symmetric.update(id(step.nodes[0].inputs[index]) for index in step.rule.symmetric)
         for index, out in enumerate(step.outputs):
             quantized[id(out)] = out
             twin = at_site.setdefault((step.nodes[-1].site, index), out)
@@ -235,7 +238,8 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
         prescribed = next((fixed[id(leaf)] for leaf in tensors if id(leaf) in fixed), None)
         is_constant = any(leaf.is_constant for leaf in tensors)
         source = "fixed" if prescribed else "values" if is_constant else "observed"
-        scale = Scale(tensors[0].name.replace("/", "."), source, prescribed, tensors)
+        centred = any(id(leaf) in symmetric for leaf in tensors)
+        scale = Scale(tensors[0].name.replace("/", "."), source, prescribed, centred, tensors)
         scales.update((id(leaf), scale) for leaf in tensors)
     return scales
 

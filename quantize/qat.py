@@ -271,7 +271,7 @@ class QuantizedGraph(keras.Layer):
             return scale.fixed.low, scale.fixed.high
         if scale.source == "values":
             constant = next(leaf for leaf in scale.tensors if leaf.is_constant)
-            return value_range(self.weight(constant))
+            return value_range(self.weight(constant), scale.symmetric)
         low, high = ops.unstack(ops.convert_to_tensor(self.range_of[scale.name]), 2)
         return low, high
 
@@ -293,12 +293,13 @@ class QuantizedGraph(keras.Layer):
             self.execute([array[start : start + batch_size] for array in samples], quantize=False, watch=watch)
             for name, extremes in batch.items():
                 seen.setdefault(name, []).append(extremes)
+        centred = {scale.name: scale.symmetric for scale in self.plan.distinct_scales}
         for name, variable in self.range_of.items():
             lows, highs = zip(*seen[name], strict=True)
             widest = clip == 100.0
             low = min(lows) if widest else float(np.mean(lows))
             high = max(highs) if widest else float(np.mean(highs))
-            variable.assign(np.array(nudge(low * SLACK, high * SLACK), np.float32))
+            variable.assign(np.array(nudge(low * SLACK, high * SLACK, centred[name]), np.float32))
 
     def describe(self) -> list[dict[str, Any]]:
         """Return one row per step: name, operator, precision, output range and the reason where it is float."""

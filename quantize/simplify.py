@@ -10,21 +10,30 @@ from __future__ import annotations
 import numpy as np
 from keras import ops, tree
 
+from .decompose import decompose
 from .graph import Graph, Node, Tensor
+from .operations import matmul_transposed
 from .operators import LINEAR
+from .pointwise import UNARY, fold_pointwise
 
 _SAME = {"ConvertToTensor", "StopGradient", "Copy", "Identity", "Cast"}
-_ELEMENTWISE = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum"}
+_ELEMENTWISE = {"Add", "Subtract", "Multiply", "Maximum", "Minimum"}
+_RESHAPES = {"Reshape", "Squeeze", "ExpandDims"}
+_MOVEMENT = {*_RESHAPES, "Transpose", "Swapaxes"}
 
 
 def simplify(graph: Graph) -> Graph:
     """Apply all passes to `graph` in place and return it."""
+    decompose(graph)
     lift_scalars(graph)
-    multiply_by_reciprocals(graph)
     drop_identities(graph)
     propagate_zeros(graph)
     fold_weights(graph)
+    sink_movement(graph)
     fold_affine(graph)
+    merge_movement(graph)
+    fold_transposes(graph)
+    fold_pointwise(graph)
     graph.prune_dead()
     return graph
 
@@ -40,17 +49,6 @@ def lift_scalars(graph: Graph) -> None:
                 return leaf
 
             node.args = tree.map_structure(lift, node.args)
-
-
-def multiply_by_reciprocals(graph: Graph) -> None:
-    """Turn each division by an untrained constant into a product: LiteRT has no int8 division."""
-    for node in graph.nodes:
-        if node.kind in {"Divide", "TrueDivide"} and len(node.inputs) == 2:
-            data, divisor = node.inputs
-            if divisor.is_constant and not divisor.trainable:
-                value = np.asarray(1 / divisor.value, divisor.dtype)
-                factor = Tensor(f"{node.name}.reciprocal".replace("/", "."), divisor.shape, divisor.dtype, value)
-                node.kind, node.op, node.args, node.kwargs = "Multiply", ops.multiply, (data, factor), {}
 
 
 def drop_identities(graph: Graph) -> None:
@@ -105,6 +103,124 @@ def fold_weights(graph: Graph) -> None:
     graph.prune_dead()
 
 
+def sink_movement(graph: Graph) -> None:
+    """Let elementwise operations come before the reshapes and transposes they follow.
+
+    So biases, normalisations and scalar factors meet the product they can be folded into, and reshapes meet reshapes.
+    """
+    moved = True
+    while moved:
+        moved = False
+        readers = graph.consumers()
+        kept = {id(leaf) for leaf in graph.outputs}
+        for node in graph.nodes:
+            movers = [
+                leaf.producer
+                for leaf in node.inputs
+                if leaf.producer is not None
+                and leaf.producer.kind in _MOVEMENT
+                and len(readers[id(leaf)]) == 1
+                and id(leaf) not in kept
+            ]
+            if movers and _swap(graph, node, movers):
+                moved = True
+                break
+
+
+def _swap(graph: Graph, node: Node, movers: list[Node]) -> bool:
+    """Put the elementwise `node` before the movement of its inputs, if that computes the same."""
+    if node.kind not in UNARY | _ELEMENTWISE or len(node.outputs) > 1:
+        return False
+    first = movers[0]
+    swapped = {}
+    for leaf in node.inputs:
+        if leaf.producer in movers:
+            if not _moves_alike(leaf.producer, first):
+                return False
+            swapped[id(leaf)] = leaf.producer.inputs[0]
+        elif not leaf.is_constant or (constant := _before(leaf, first)) is None:
+            return False
+        else:
+            swapped[id(leaf)] = constant
+    before, after = first.inputs[0], node.output
+    inner = Tensor(f"{node.name}/moved", before.shape, after.dtype)
+    node.args, node.kwargs = tree.map_structure(lambda leaf: swapped.get(id(leaf), leaf), (node.args, node.kwargs))
+    node.outputs, inner.producer = [inner], node
+    mover = Node(
+        first.kind, first.op, first.args, first.kwargs, [after], f"{node.name}/{first.kind.lower()}", node.site
+    )
+    mover.site = f"{node.site}/{first.kind.lower()}"
+    mover.args, mover.kwargs = tree.map_structure(
+        lambda leaf: inner if leaf is before else leaf, (first.args, first.kwargs)
+    )
+    after.producer = mover
+    graph.nodes.insert(graph.nodes.index(node) + 1, mover)
+    for old in movers:
+        graph.nodes.remove(old)
+    return True
+
+
+def _moves_alike(one: Node, other: Node) -> bool:
+    if one is other:
+        return True
+    static = [
+        tree.map_structure(lambda leaf: None if isinstance(leaf, Tensor) else leaf, n.args[1:]) for n in (one, other)
+    ]
+    same = one.kind == other.kind and static[0] == static[1] and one.inputs[0].shape == other.inputs[0].shape
+    return same and one.output.shape == other.output.shape and one.kind in _RESHAPES
+
+
+def _before(constant: Tensor, mover: Node) -> Tensor | None:
+    """Return `constant` as it reads before the movement, or None where it would not broadcast the same."""
+    if constant.value.size == 1:
+        return Tensor(constant.name, (), constant.dtype, constant.value.reshape(()), constant.trainable)
+    channels, moved = mover.inputs[0].shape[-1], mover.output.shape
+    used = list(constant.shape)
+    while used and used[0] == 1:
+        used = used[1:]
+    if mover.kind not in _RESHAPES or constant.value.size != channels or tuple(used) != tuple(moved[-len(used) :]):
+        return None
+    return Tensor(constant.name, (channels,), constant.dtype, constant.value.reshape(-1), constant.trainable)
+
+
+def fold_transposes(graph: Graph) -> None:
+    """Let a product read the last two axes of its second operand the other way round rather than swap them before."""
+    readers = graph.consumers()
+    for node in graph.nodes:
+        if node.kind != "Matmul" or len(node.inputs) != 2:
+            continue
+        left, right = node.inputs
+        swap = right.producer
+        if swap is not None and _swaps_last_two(swap) and len(readers[id(right)]) == 1:
+            node.kind, node.op = "MatmulTransposed", matmul_transposed
+            node.args, node.kwargs = (left, swap.inputs[0]), {}
+    graph.prune_dead()
+
+
+def _swaps_last_two(node: Node) -> bool:
+    rank = len(node.output.shape)
+    if node.kind == "Swapaxes":
+        return {node.op.axis1 % rank, node.op.axis2 % rank} == {rank - 2, rank - 1}
+    swapped = [*range(rank - 2), rank - 1, rank - 2]
+    return node.kind == "Transpose" and node.op.axes is not None and [axis % rank for axis in node.op.axes] == swapped
+
+
+def merge_movement(graph: Graph) -> None:
+    """Join reshapes in a row, and drop those that change nothing."""
+    for node in list(graph.nodes):
+        if node.kind not in _RESHAPES:
+            continue
+        source = node.inputs[0]
+        while source.producer is not None and source.producer.kind in _RESHAPES:
+            source = source.producer.inputs[0]
+        if source.shape == node.output.shape:
+            graph.replace(node.output, source)
+        elif source is not node.inputs[0]:
+            shape = tuple(-1 if size is None else size for size in node.output.shape)
+            node.kind, node.op, node.args, node.kwargs = "Reshape", ops.reshape, (source, shape), {}
+    graph.prune_dead()
+
+
 def fold_affine(graph: Graph) -> None:
     """Fold per-channel products and sums that follow a linear operation into its kernel and bias (batch norm)."""
     for node in list(graph.nodes):
@@ -148,7 +264,8 @@ def _is_per_channel(constant: Tensor, output: Tensor) -> bool:
 
 def _scale(linear: Node, factor: np.ndarray) -> None:
     kernel = linear.inputs[1].value
-    shape = kernel.shape[-2:] if linear.kind == "DepthwiseConv" else kernel.shape[-1:]
+    shapes = {"DepthwiseConv": kernel.shape[-2:], "TransposedConv": (kernel.shape[-2], 1)}
+    shape = shapes.get(linear.kind, kernel.shape[-1:])
     _set_constant(linear, 1, kernel * (factor.reshape(shape) if factor.size > 1 else factor))
 
 

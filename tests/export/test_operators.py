@@ -1,0 +1,88 @@
+"""Every row of the operator table, on every kernel that may execute it."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from edgewright.export import export_onnx, export_tflite
+from edgewright.quantize import find_quantized, prepare_qat
+from int8_run import output_step, share_within_one_step
+from operator_cases import CASES, build
+
+RUNTIMES = ("xnnpack", "built-in", "reference", "onnxruntime")
+# One process for all files: LiteRT with XNNPACK, with its own kernels, with its reference kernels, and ONNX Runtime.
+RUN = """
+import sys, pathlib, numpy as np, onnxruntime
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+resolvers = {
+    "xnnpack": OpResolverType.AUTO,
+    "built-in": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    "reference": OpResolverType.BUILTIN_REF,
+}
+def litert(path, resolver):
+    runner = Interpreter(model_path=str(path), num_threads=1, experimental_op_resolver_type=resolver)
+    runner.allocate_tensors()
+    source, target = runner.get_input_details()[0], runner.get_output_details()[0]
+    def one(sample):
+        runner.set_tensor(source["index"], sample[None])
+        runner.invoke()
+        return runner.get_tensor(target["index"])[0].copy()
+    return one
+def ort(path):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda sample: session.run(None, {name: sample[None]})[0][0]
+for file in sorted(pathlib.Path(sys.argv[1]).glob("*.npy")):
+    if "@" in file.name:
+        continue
+    makers = {name: (lambda one=one: litert(file.with_suffix(".tflite"), one)) for name, one in resolvers.items()}
+    makers["onnxruntime"] = lambda: ort(file.with_suffix(".onnx"))
+    for name, make in makers.items():
+        try:
+            one = make()
+            results = np.stack([one(sample) for sample in np.load(file)])
+        except Exception as error:
+            print(file.stem, name, error)
+            results = np.array(str(error))
+        np.save(file.with_name(f"{file.stem}@{name}.npy"), results)
+"""
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """Outputs by case and runtime, beside those of the fake-quantized model and the step of its output."""
+    folder = tmp_path_factory.mktemp("operators")
+    expected, manifests = {}, {}
+    for name in CASES:
+        model, x = build(name)
+        qat, _ = prepare_qat(model, calibration=x)
+        expected[name] = np.asarray(qat(x, training=False)), output_step(find_quantized(qat))
+        artifact = export_tflite(qat)
+        manifests[name] = artifact.manifest
+        (folder / f"{name}.tflite").write_bytes(artifact.data)
+        (folder / f"{name}.onnx").write_bytes(export_onnx(qat).data)
+        np.save(folder / f"{name}.npy", x)
+        keras.backend.clear_session()
+    done = subprocess.run([sys.executable, "-c", RUN, folder], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    actual = {name: {runtime: np.load(folder / f"{name}@{runtime}.npy") for runtime in RUNTIMES} for name in CASES}
+    return expected, actual, manifests
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", CASES)
+def test_kernels_round_as_training_did(outputs, name, runtime):
+    expected, actual, _ = outputs
+    values, step = expected[name]
+    assert np.ptp(values) > 20 * step  # else agreement says nothing
+    assert actual[name][runtime].dtype == np.float32, actual[name][runtime]  # else the message of the failure
+    assert actual[name][runtime].shape == values.shape
+    assert share_within_one_step(actual[name][runtime], values, step) >= 0.99
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_operator_is_integer(outputs, name):
+    manifest = outputs[2][name]
+    assert manifest["float_ops"] == 0 and manifest["quantized_ops"] >= 1
