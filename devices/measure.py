@@ -148,6 +148,35 @@ def inspect(path: ModelFile | str | Path, *, device: str | Transport = "local", 
         return run_job(session, order.job("inspect", [order.model(file, 0)]))
 
 
+def answers(
+    path: ModelFile | str | Path, inputs: Inputs, *, device: str | Transport = "local", **config: Any
+) -> np.ndarray:
+    """Run every sample of `inputs` through one file and return its first output as float32, (N, ...); nothing is timed.
+
+    Raises: EdgewrightError with the runtime's words if the file does not run.
+    """
+    file = path if isinstance(path, ModelFile) else ModelFile.read(path)
+    transport = connect(device)
+    with transport.session() as session, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        orders = _Orders(session, BenchConfig(**config))
+        sent = _send(session, Path(scratch), {"input": inputs} if isinstance(inputs, np.ndarray) else inputs)
+        job = orders.job("accuracy", [orders.model(file, 0)], inputs=sent, outputs=session.path("answers.npy"))
+        outcome = run_job(session, job, _progress(f"running {file.name}"))
+        if not outcome.ok:
+            raise EdgewrightError(f"{file.path}: {outcome.status} on {device}: {outcome.reason}")
+        session.get("answers.npy", Path(scratch) / "answers.npy")
+        return np.load(Path(scratch) / "answers.npy", allow_pickle=False)
+
+
+def _send(session: Session, scratch: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    sent = {}
+    for index, (name, array) in enumerate(arrays.items()):
+        path = scratch / f"input-{index}.npy"
+        np.save(path, np.asarray(array, np.float32 if array.dtype.kind == "f" else array.dtype))
+        sent[name] = session.put(path, path.name)
+    return sent
+
+
 class _Orders:
     """Writes the jobs of one session."""
 
@@ -180,7 +209,7 @@ class _Bench:
     def measure(self, files: Sequence[ModelFile], inputs: Inputs, targets: np.ndarray | None) -> None:
         limit = self._config.samples
         named = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
-        sent = self._send({name: array[:limit] for name, array in named.items()})
+        sent = _send(self._session, self._scratch, {name: array[:limit] for name, array in named.items()})
         self._models = {file.name: self._orders.model(file, i) for i, file in enumerate(files)}
         for file in files:
             if self._inspect(file) and self._config.answers:
@@ -191,14 +220,6 @@ class _Bench:
         for name, found in self._run.measured.items():
             if found["status"] != "ok":
                 self._run.notes.append(f"{name}: {found['status']}: {found['reason']}")
-
-    def _send(self, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
-        sent = {}
-        for i, (name, array) in enumerate(arrays.items()):
-            path = self._scratch / f"input-{i}.npy"
-            np.save(path, np.asarray(array, np.float32 if array.dtype.kind == "f" else array.dtype))
-            sent[name] = self._session.put(path, path.name)
-        return sent
 
     def _inspect(self, file: ModelFile) -> bool:
         model = self._models[file.name]

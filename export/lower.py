@@ -50,12 +50,13 @@ class Operator:
 
 @dataclass(eq=False)
 class Program:
-    """Operators in execution order."""
+    """Operators in execution order. `arrays` maps id(tensor) of the quantized graph to what became of it."""
 
     name: str
     inputs: list[Array]
     outputs: list[Array]
     operators: list[Operator]
+    arrays: dict[int, Array] = field(default_factory=dict, repr=False)
 
     @property
     def float_operators(self) -> list[Operator]:
@@ -93,7 +94,8 @@ class _Lowering:
         for step in self.plan.steps:
             self.step(step)
         outputs = [self.array(leaf) if self.integer_io else self.as_float(leaf) for leaf in graph.outputs]
-        return Program(name, inputs, [self.named(array, index) for index, array in enumerate(outputs)], self.operators)
+        outputs = [self.named(array, index) for index, array in enumerate(outputs)]
+        return Program(name, inputs, outputs, self.operators, self.arrays)
 
     def input(self, leaf: Tensor) -> Array:
         outside = Array(leaf.name, static(leaf), leaf.dtype)

@@ -8,6 +8,7 @@ import keras
 
 from ..errors import BadInput
 from ..files import replacing
+from ..models import registry
 from ..prune import PruneConfig  # noqa: F401  registers the layers that a saved pruning model needs
 from ..quantize import qat  # noqa: F401  registers the layers that a saved quantization-aware model needs
 
@@ -40,6 +41,7 @@ def load_model(path: str | Path) -> keras.Model:
     if not path.is_file():
         raise BadInput(f"{path}: no such file; give a .keras file")
     _check_archive(path)
+    registry.names()  # registers the layers of the zoo
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # the reader raises whatever a malformed file provokes

@@ -9,7 +9,7 @@ Source: Jacob et al. 2018, arXiv:1712.05877.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatch
 from typing import Any
@@ -204,7 +204,15 @@ class QuantizedGraph(keras.Layer):
         specs = [keras.KerasTensor(leaf.shape, dtype=leaf.dtype) for leaf in self.plan.graph.outputs]
         return specs[0] if len(specs) == 1 else specs
 
-    def execute(self, inputs: Any, *, training: bool | None = None, quantize: bool = True, watch: Any = None) -> Any:
+    def execute(
+        self,
+        inputs: Any,
+        *,
+        training: bool | None = None,
+        quantize: bool = True,
+        watch: Callable[[Tensor, Any], None] = lambda leaf, value: None,
+        after: Callable[[Tensor, Any], Any] = lambda leaf, value: value,
+    ) -> Any:
         """Run the steps. `quantize=False` is the float model; `watch(tensor, value)` sees every tensor that has a
         scale.
         """
@@ -214,12 +222,12 @@ class QuantizedGraph(keras.Layer):
 
         def store(leaf: Tensor, value: Any, rounded: bool, halves: bool = False) -> None:
             scale = plan.scale_of(leaf)
-            if scale is not None and watch is not None:
+            if scale is not None:
                 watch(leaf, value)
             if quantize and scale and rounded:
                 low_high = self.range(scale)
                 value = fake_quantize(to_even(value, *low_high) if halves else value, *low_high)
-            held[id(leaf)] = value
+            held[id(leaf)] = after(leaf, value)
 
         def value(leaf: Tensor) -> Any:
             if id(leaf) not in held:

@@ -1,0 +1,209 @@
+"""Where accuracy goes: the float model, the fake-quantized one and the device compared step by step.
+
+Each step is judged twice. `snr_db` is how far the fake-quantized model is from the float model up to there: what
+quantization costs. `kernel_exact` and `kernel_within_one` give the step, in the fake-quantized model, the very inputs
+it had on the device: what is left is the rounding of that one kernel.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from ..devices import measure
+from ..devices.report import table
+from ..errors import BadInput, EdgewrightError
+from ..export.lower import lower
+from ..export.probe import probed
+from ..export.tflite_writer import write_tflite
+from ..files import sha256, write, write_json
+from ..quantize import find_quantized
+from ..quantize.fake_quant import STEPS
+from ..quantize.graph import Tensor
+from ..quantize.placement import Step
+from ..quantize.qat import QuantizedGraph
+
+LOW_SNR_DB = 20.0
+CLIPPED = 0.001
+COARSE_STEPS = 32
+KERNEL_BAR = 0.99
+
+
+@dataclass(frozen=True)
+class Row:
+    """One step: see `Diagnosis`. Decibels are 10 log10 of signal power over error power."""
+
+    name: str
+    operator: str
+    snr_db: float
+    device_snr_db: float
+    device_exact: float
+    device_within_one: float
+    kernel_exact: float
+    kernel_within_one: float
+    clipped: float
+    steps_used: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Rows in execution order, over `samples` samples.
+
+    snr_db: fake-quantized against float. device_*: device against fake-quantized, both from the model's inputs on.
+    kernel_*: the same with the inputs that the step had on the device. clipped: share of float values outside the
+    range. steps_used: distinct integers among 256.
+    """
+
+    model: str
+    samples: int
+    rows: tuple[Row, ...]
+
+    @property
+    def worst(self) -> tuple[Row, ...]:
+        """The rows by falling loss: where the signal-to-noise ratio is lowest."""
+        return tuple(sorted(self.rows, key=lambda row: row.snr_db))
+
+    @property
+    def first_divergence(self) -> Row | None:
+        """The first step that does not round on the device as in training, or None."""
+        return next((row for row in self.rows if row.kernel_within_one < KERNEL_BAR), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `edgewright diagnose --json` prints."""
+        first = self.first_divergence
+        rows = [vars(row) for row in self.rows]
+        return {"model": self.model, "samples": self.samples, "first_divergence": first and first.name, "rows": rows}
+
+    def __str__(self) -> str:
+        cells = [
+            (row.name, row.operator, _decibels(row.snr_db), f"{row.device_exact:.2%}", f"{row.kernel_exact:.2%}",
+             f"{row.kernel_within_one:.2%}", row.cause)
+            for row in self.worst
+        ]  # fmt: skip
+        header = ("step, worst first", "operator", "SNR dB", "device = training", "kernel exact", "within one", "why")
+        first = self.first_divergence
+        verdict = (
+            f"every kernel rounds as in training (within one step on {KERNEL_BAR:.0%})"
+            if first is None
+            else f"the first kernel that rounds otherwise is {first.operator} at {first.name}: "
+            f"{first.kernel_within_one:.2%} of its outputs within one step"
+        )
+        return f"{table(header, cells)}\n\n{self.model}, {self.samples} samples: {verdict}"
+
+
+def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diagnosis:
+    """Compare `model` (from `prepare_qat`) in float, fake-quantized, and as its int8 TFLite file on `device`.
+
+    samples: as the model takes them, (N, ...); some dozen suffice.
+    Raises: BadInput if the model has no quantizers; EdgewrightError if the device does not run the file.
+    """
+    layer = find_quantized(model)
+    if layer is None:
+        raise BadInput(f"model {model.name!r} has no quantizers: call prepare_qat(model, calibration=samples) first")
+    steps = [step for step in layer.plan.steps if step.rule is not None and step.rule.litert]
+    inputs = tree.flatten(samples)
+    wanted = [leaf for step in steps for leaf in step.outputs]
+    wanted = [leaf for leaf in [*layer.plan.graph.inputs, *wanted] if layer.plan.scale_of(leaf) is not None]
+    wanted = list({id(leaf): leaf for leaf in wanted}.values())
+    measured = _on_device(layer, model.name, wanted, inputs, device)
+    floats, expected, alone = {}, {}, {}
+    layer.execute(inputs, quantize=False, after=_keep(floats))
+    layer.execute(inputs, after=_keep(expected))
+
+    def put_device_values(leaf: Tensor, value: Any) -> Any:
+        alone[id(leaf)] = np.asarray(value)
+        return keras.ops.convert_to_tensor(measured[id(leaf)]) if id(leaf) in measured else value
+
+    layer.execute(inputs, after=put_device_values)
+    rows = [_row(layer, step, floats, expected, measured, alone) for step in steps]
+    return Diagnosis(model.name, len(inputs[0]), tuple(rows))
+
+
+def _keep(kept: dict[int, np.ndarray]) -> Any:
+    def keep(leaf: Tensor, value: Any) -> Any:
+        kept[id(leaf)] = np.asarray(value)
+        return value
+
+    return keep
+
+
+def _on_device(
+    layer: QuantizedGraph, name: str, tensors: Sequence[Tensor], inputs: list[Any], device: str
+) -> dict[int, np.ndarray]:
+    """Return the real values of `tensors` as the exported file computes them, by id."""
+    program = probed(lower(layer, name), tensors)
+    content = write_tflite(program)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        path = Path(folder) / "probe.tflite"
+        write(path, content)
+        write_json(path.with_name("probe.tflite.json"), {"name": "probe", "format": "tflite", "precision": "w8a8-qat",
+                                                         "sha256": sha256(content)})  # fmt: skip
+        given = {array.name: np.asarray(x) for array, x in zip(program.inputs, inputs, strict=True)}
+        flat = measure.answers(path, given, device=device)
+    values, start = {}, 0
+    for leaf in tensors:
+        shape = tuple(size or 1 for size in leaf.shape[1:])
+        stop = start + int(np.prod(shape))
+        values[id(leaf)] = flat[:, start:stop].reshape(len(flat), *shape)
+        start = stop
+    return values
+
+
+def _row(layer: QuantizedGraph, step: Step, floats: dict, expected: dict, measured: dict, alone: dict) -> Row:
+    leaf = step.outputs[0]
+    scale = layer.plan.scale_of(leaf)
+    low, high = (float(end) for end in layer.range(scale))
+    size = (high - low) / STEPS
+    original, trained, device, single = (values[id(leaf)] for values in (floats, expected, measured, alone))
+    off = np.abs(np.round((device - trained) / size))
+    kernel = np.abs(np.round((device - single) / size))
+    slack = size / 2
+    clipped = float(((original < low - slack) | (original > high + slack)).mean())
+    used = len(np.unique(np.round(trained / size)))
+    snr, within = decibels(original, trained - original), float((kernel <= 1).mean())
+    return Row(
+        name=step.name,
+        operator=step.rule.litert,
+        snr_db=snr,
+        device_snr_db=decibels(original, device - original),
+        device_exact=float((off == 0).mean()),
+        device_within_one=float((off <= 1).mean()),
+        kernel_exact=float((kernel == 0).mean()),
+        kernel_within_one=within,
+        clipped=clipped,
+        steps_used=used,
+        cause=_cause(snr, within, clipped, used),
+    )
+
+
+def _cause(snr: float, within: float, clipped: float, used: int) -> str:
+    if within < KERNEL_BAR:
+        return "kernel: rounds otherwise than in training"
+    if clipped > CLIPPED:
+        return f"saturation: {clipped:.1%} of the values lie outside the range"
+    if snr < LOW_SNR_DB and used < COARSE_STEPS:
+        return f"range: only {used} of 256 steps are used"
+    return "rounding, its own and that before it" if snr < LOW_SNR_DB else ""
+
+
+def decibels(signal: np.ndarray, error: np.ndarray) -> float:
+    """Return 10 log10(signal power / error power), infinity where there is no error."""
+    power, noise = float(np.square(signal, dtype=np.float64).mean()), float(np.square(error, dtype=np.float64).mean())
+    if noise == 0:
+        return float("inf")
+    return 10 * float(np.log10(power / noise)) if power else float("-inf")
+
+
+def _decibels(value: float) -> str:
+    return f"{value:.1f}" if np.isfinite(value) else "exact" if value > 0 else "–"
+
+
+__all__ = ["Diagnosis", "EdgewrightError", "Row", "diagnose"]
