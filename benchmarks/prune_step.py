@@ -2,10 +2,9 @@
 
 import sys
 
+import edgewright as ew
 from common import emit, paired_ratio
 from train_steps import paired_seconds, resnet8
-
-import edgewright as ew
 
 
 def main() -> int:

@@ -2,11 +2,10 @@
 
 import sys
 
+import edgewright as ew
 import numpy as np
 from common import emit, paired_ratio
 from train_steps import paired_seconds, resnet8
-
-import edgewright as ew
 
 
 def main() -> int:

@@ -4,11 +4,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import edgewright as ew
 import keras
 import numpy as np
 from common import emit
-
-import edgewright as ew
 from edgewright.devices.compare import Thresholds
 
 

@@ -177,7 +177,7 @@ class _Lowering:
         if scale is None:
             return self.constant(leaf.name, values)
         size, zero_point = self.quantization(scale)
-        integers = np.clip(np.round(values / size) + zero_point, -128, 127).astype(np.int8)
+        integers = rounded(values, size, zero_point)
         return Array(
             leaf.name,
             integers.shape or (1,),
@@ -218,6 +218,13 @@ class _Lowering:
         if key not in self.constants:
             self.constants[key] = Array(f"{step.name}.bias", integers.shape, "int32", scale, 0, 0, integers)
         return [weights, self.constants[key]]
+
+
+def rounded(values: Any, scale: np.float32, zero_point: int) -> np.ndarray:
+    """Return the integers of `values`, rounded as the fake-quantizer does: at a midpoint every bit counts."""
+    low, high = (np.float32(scale * (end - zero_point)) for end in (-128, 127))
+    real = np.asarray(fake_quantize(values, low, high))
+    return np.clip(np.round(real / scale) + zero_point, -128, 127).astype(np.int8)
 
 
 def static(leaf: Tensor) -> tuple[int, ...]:
@@ -283,10 +290,8 @@ def _table(self, name, inputs, outputs, options):
     (source,), (target,) = inputs, outputs
     if source.scale is None or target.scale is None:
         raise BadInput(f"{target.name} is kept in float, but LiteRT has no float operator for it: quantize it")
-    low, high = (target.scale[0] * (end - target.zero_point) for end in (-128, 127))
     values = (np.arange(-128, 128) - source.zero_point).astype(np.float32) * np.float32(source.scale[0])
-    rounded = np.asarray(fake_quantize(options["function"](values), np.float32(low), np.float32(high)))
-    integers = np.clip(np.round(rounded / target.scale[0]) + target.zero_point, -128, 127).astype(np.int8)
+    integers = rounded(options["function"](values), target.scale[0], target.zero_point)
     entries = Array(f"{target.name}.table", (256,), "int8", target.scale, target.zero_point, data=integers)
     self.emit(name, [source, entries], outputs)
 
