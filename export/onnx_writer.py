@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .lower import Array, Operator, Program
 
-OPSET = 20
+OPSET = 18
 LAST, FIRST = "channels_last", "channels_first"
 _TO_FIRST, _TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -242,6 +242,26 @@ def _activation(kind: str, attributes: Callable[[dict], dict] = lambda options: 
     return write
 
 
+def _gelu(self: _Writer, one: Operator) -> None:
+    """x P(X <= x), spelled out: the operator came with opset 20.  Source: arXiv:1606.08415."""
+    layout = self.layout_of(one.inputs)
+    x, name = self.read(one.inputs[0], layout), f"{one.outputs[0].name}.gelu"
+
+    def number(value: float) -> str:
+        return self.constant(f"{name}.number", np.float32(value))
+
+    if one.options["approximate"]:
+        cube = self.node("Pow", [x, number(3)], f"{name}.cube")
+        inner = self.node("Add", [x, self.node("Mul", [cube, number(0.044715)], f"{name}.scaled")], f"{name}.inner")
+        curve = self.node(
+            "Tanh", [self.node("Mul", [inner, number(np.sqrt(2 / np.pi))], f"{name}.arg")], f"{name}.tanh"
+        )
+    else:
+        curve = self.node("Erf", [self.node("Mul", [x, number(np.sqrt(0.5))], f"{name}.arg")], f"{name}.erf")
+    share = self.node("Mul", [self.node("Add", [curve, number(1)], f"{name}.plus"), number(0.5)], f"{name}.share")
+    self.write(one.outputs[0], self.node("Mul", [x, share], name), layout)
+
+
 def _relu_n1_to_1(self: _Writer, one: Operator) -> None:
     layout = self.layout_of(one.inputs)
     self.write(one.outputs[0], self.clip(self.read(one.inputs[0], layout), -1.0, 1.0, one.outputs[0].name), layout)
@@ -424,7 +444,7 @@ WRITE: dict[str, Callable[[_Writer, Operator], None]] = {
     "RELU_N1_TO_1": _relu_n1_to_1,
     "LEAKY_RELU": _activation("LeakyRelu", lambda options: {"alpha": float(options["alpha"])}),
     "ELU": _activation("Elu"),
-    "GELU": _activation("Gelu", lambda options: {"approximate": "tanh" if options["approximate"] else "none"}),
+    "GELU": _gelu,
     "LOG_SOFTMAX": _log_softmax,
     "TABLE": _table,
     "REDUCE_MAX": _reduce("ReduceMax"),

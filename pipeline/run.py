@@ -25,7 +25,6 @@ from ..training.data import calibration
 from ..training.tasks import TASKS
 from ..training.train import TrainConfig, evaluate
 from ..training.train import train as fit
-from .budget import QUICK_TRAINING_SAMPLES
 from .saved import load_model, save_model
 from .stages import compare, prune, train_config
 from .steps import Steps, occupying
@@ -69,8 +68,7 @@ class RunConfig:
 
 def execute(config: RunConfig, out: Path | None = None) -> tuple[dict[str, Any], Path]:
     """Do what is left of the run and return the document of results.json and the folder it lies in."""
-    limit = QUICK_TRAINING_SAMPLES if config.quick else None
-    subject = find(config.model, config.data, preset=config.preset, seed=config.seed, limit=limit)
+    subject = find(config.model, config.data, preset=config.preset, seed=config.seed, quick=config.quick)
     folder = out or Path("runs") / f"{subject.name}-{subject.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))

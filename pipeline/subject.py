@@ -15,6 +15,7 @@ from ..models import registry
 from ..training import data as datasets
 from ..training.data import Dataset
 from ..training.data.user import resolve
+from .budget import QUICK_TRAINING_SAMPLES
 from .saved import load_model
 
 
@@ -39,15 +40,20 @@ class Subject:
         return self.dataset.task
 
 
-def find(model: str, data: str | None, *, preset: str = "edge", seed: int = 0, limit: int | None = None) -> Subject:
+def find(model: str, data: str | None, *, preset: str = "edge", seed: int = 0, quick: bool = False) -> Subject:
     """Return the subject that `model` (zoo name, pkg.module:function or .keras file) and `data` name.
 
-    limit: at most so many training samples.  Raises: BadInput if one is unknown, or the two do not fit.
+    quick: at most `QUICK_TRAINING_SAMPLES` to train on, and where `data` is not given a zoo model's offline data set.
+    Raises: BadInput if one is unknown, or the two do not fit.
     """
+    limit = QUICK_TRAINING_SAMPLES if quick else None
     if model.endswith(".keras"):
         return _from_file(Path(model), data, seed=seed, limit=limit)
     if ":" in model:
         return _from_function(model, data, seed=seed, limit=limit)
+    if data is None:
+        named = registry.get(model).data
+        data = named[-1] if quick else datasets.choose(named)
     return _from_zoo(model, data, preset=preset, seed=seed, limit=limit)
 
 
@@ -61,14 +67,12 @@ def digest_of(split: Any) -> str:
     return sha256("\n".join(parts).encode())
 
 
-def _from_zoo(name: str, data: str | None, *, preset: str, seed: int, limit: int | None) -> Subject:
+def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None) -> Subject:
     architecture = registry.get(name)
     if preset not in architecture.presets:
         raise BadInput(f"--preset {preset!r}: {name} has {', '.join(sorted(architecture.presets))}")
     probe = _single(name, registry.build(name, preset, seed=seed))
-    dataset = datasets.load(
-        data or datasets.choose(architecture.data), **_asked(probe), task=architecture.task, limit=limit, seed=seed
-    )
+    dataset = datasets.load(data, **_asked(probe), task=architecture.task, limit=limit, seed=seed)
     overrides = {"classes": dataset.classes} if dataset.classes else {}
 
     def make() -> keras.Model:

@@ -29,7 +29,7 @@ from .subject import find
 
 def train(model: str, out: Path, data: str | None, preset: str, *, quick: bool, seed: int, epochs: int | None,
           batch_size: int | None, learning_rate: float | None) -> Answer:  # fmt: skip
-    subject = find(model, data, preset=preset, seed=seed, limit=QUICK_TRAINING_SAMPLES if quick else None)
+    subject = find(model, data, preset=preset, seed=seed, quick=quick)
     network = subject.make()
     settings = train_config(
         "train",

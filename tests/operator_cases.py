@@ -5,8 +5,9 @@ import numpy as np
 from keras import layers, ops
 
 
-def _activation(name):
-    return lambda x: layers.Activation(name)(x)
+def _layer(kind, *arguments, **options):
+    """Make the layer when it is called, not when this module is read: initializers draw their seeds then."""
+    return lambda x: kind(*arguments, **options)(x)  # noqa: PLW0108
 
 
 def _attention(x):
@@ -17,28 +18,42 @@ def _recurrence(cell, **options):
     return lambda x: layers.Dense(3)(cell(5, **options)(x))
 
 
+def _bidirectional(x):
+    return layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x)
+
+
+def _stacked(x):
+    return layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)])(x)
+
+
+def _distributed(x):
+    return layers.TimeDistributed(layers.Dense(4))(x)
+
+
+ACTIVATIONS = """celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh log_sigmoid log_softmax mish
+selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid squareplus tanh tanh_shrink"""
 IMAGE, SEQUENCE, FLAT = (8, 8, 4), (6, 4), (12,)
 CASES = {
     # convolutions
-    "conv2d": (IMAGE, layers.Conv2D(6, 3)),
-    "conv2d_same_stride": (IMAGE, layers.Conv2D(6, 3, strides=2, padding="same", activation="relu")),
-    "conv2d_dilated": (IMAGE, layers.Conv2D(6, 3, dilation_rate=2, activation="relu6")),
-    "conv2d_grouped": (IMAGE, layers.Conv2D(6, 3, groups=2)),
-    "conv1d": ((16, 4), layers.Conv1D(6, 3)),
-    "conv1d_causal": ((16, 4), layers.Conv1D(6, 3, padding="causal", dilation_rate=2)),
-    "conv1d_strided": ((16, 4), layers.Conv1D(6, 3, strides=2, padding="same", activation="relu")),
-    "depthwise_conv2d": (IMAGE, layers.DepthwiseConv2D(3, depth_multiplier=2)),
-    "depthwise_conv1d": ((16, 4), layers.DepthwiseConv1D(3, padding="same")),
-    "separable_conv2d": (IMAGE, layers.SeparableConv2D(6, 3)),
-    "separable_conv1d": ((16, 4), layers.SeparableConv1D(6, 3)),
-    "conv2d_transpose": (IMAGE, layers.Conv2DTranspose(6, 3, strides=2, padding="same")),
-    "conv2d_transpose_valid": (IMAGE, layers.Conv2DTranspose(6, 3, strides=2)),
-    "conv1d_transpose": ((8, 4), layers.Conv1DTranspose(6, 3, strides=2, padding="same")),
+    "conv2d": (IMAGE, _layer(layers.Conv2D, 6, 3)),
+    "conv2d_same_stride": (IMAGE, _layer(layers.Conv2D, 6, 3, strides=2, padding="same", activation="relu")),
+    "conv2d_dilated": (IMAGE, _layer(layers.Conv2D, 6, 3, dilation_rate=2, activation="relu6")),
+    "conv2d_grouped": (IMAGE, _layer(layers.Conv2D, 6, 3, groups=2)),
+    "conv1d": ((16, 4), _layer(layers.Conv1D, 6, 3)),
+    "conv1d_causal": ((16, 4), _layer(layers.Conv1D, 6, 3, padding="causal", dilation_rate=2)),
+    "conv1d_strided": ((16, 4), _layer(layers.Conv1D, 6, 3, strides=2, padding="same", activation="relu")),
+    "depthwise_conv2d": (IMAGE, _layer(layers.DepthwiseConv2D, 3, depth_multiplier=2)),
+    "depthwise_conv1d": ((16, 4), _layer(layers.DepthwiseConv1D, 3, padding="same")),
+    "separable_conv2d": (IMAGE, _layer(layers.SeparableConv2D, 6, 3)),
+    "separable_conv1d": ((16, 4), _layer(layers.SeparableConv1D, 6, 3)),
+    "conv2d_transpose": (IMAGE, _layer(layers.Conv2DTranspose, 6, 3, strides=2, padding="same")),
+    "conv2d_transpose_valid": (IMAGE, _layer(layers.Conv2DTranspose, 6, 3, strides=2)),
+    "conv1d_transpose": ((8, 4), _layer(layers.Conv1DTranspose, 6, 3, strides=2, padding="same")),
     # products
-    "dense": (FLAT, layers.Dense(7, activation="relu")),
-    "dense_without_bias": (FLAT, layers.Dense(7, use_bias=False)),
-    "dense_on_sequence": (SEQUENCE, layers.Dense(7)),
-    "einsum_dense": (SEQUENCE, layers.EinsumDense("abc,cde->abde", output_shape=(None, 3, 2), bias_axes="de")),
+    "dense": (FLAT, _layer(layers.Dense, 7, activation="relu")),
+    "dense_without_bias": (FLAT, _layer(layers.Dense, 7, use_bias=False)),
+    "dense_on_sequence": (SEQUENCE, _layer(layers.Dense, 7)),
+    "einsum_dense": (SEQUENCE, _layer(layers.EinsumDense, "abc,cde->abde", output_shape=(None, 3, 2), bias_axes="de")),
     "einsum_of_activations": ((6, 2, 4), lambda x: ops.einsum("btnh,bsnh->bnts", x, x * 0.5)),
     "matmul": (SEQUENCE, lambda x: ops.matmul(x, ops.swapaxes(x, 1, 2))),
     "attention": (SEQUENCE, _attention),
@@ -49,71 +64,64 @@ CASES = {
     "subtract": (SEQUENCE, lambda x: x - layers.Dense(4)(x)),
     "multiply": (SEQUENCE, lambda x: x * layers.Dense(4)(x)),
     "divide": (SEQUENCE, lambda x: x / (2.0 + ops.square(layers.Dense(4)(x)))),
-    "maximum": (SEQUENCE, lambda x: ops.maximum(x, layers.Dense(4)(x))),
-    "minimum": (SEQUENCE, lambda x: ops.minimum(x, layers.Dense(4)(x))),
+    "maximum": (SEQUENCE, lambda x: ops.maximum(x, _layer(layers.Dense, 4)(x))),
+    "minimum": (SEQUENCE, lambda x: ops.minimum(x, _layer(layers.Dense, 4)(x))),
     "negative": (SEQUENCE, lambda x: -layers.Dense(4)(x)),
     "scalars": (SEQUENCE, lambda x: 0.3 * x + 1.5),
     "power": (SEQUENCE, lambda x: ops.power(x, 2.0)),
     # activations
-    "relu": (SEQUENCE, layers.ReLU()),
-    "relu6": (SEQUENCE, layers.ReLU(6.0)),
-    "relu_leaky": (SEQUENCE, layers.LeakyReLU(0.2)),
-    "relu_clipped_leaky": (SEQUENCE, layers.ReLU(1.0, 0.1, 0.2)),
-    "prelu": (SEQUENCE, layers.PReLU(alpha_initializer=keras.initializers.Constant(0.25))),
-    **{
-        name: (SEQUENCE, _activation(name))
-        for name in (
-            "celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh log_sigmoid log_softmax mish "
-            "selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid squareplus tanh "
-            "tanh_shrink"
-        ).split()
-    },
+    "relu": (SEQUENCE, _layer(layers.ReLU)),
+    "relu6": (SEQUENCE, _layer(layers.ReLU, 6.0)),
+    "relu_leaky": (SEQUENCE, _layer(layers.LeakyReLU, 0.2)),
+    "relu_clipped_leaky": (SEQUENCE, _layer(layers.ReLU, 1.0, 0.1, 0.2)),
+    "prelu": (SEQUENCE, _layer(layers.PReLU, alpha_initializer=keras.initializers.Constant(0.25))),
+    **{name: (SEQUENCE, _layer(layers.Activation, name)) for name in ACTIVATIONS.split()},
     "gelu_tanh": (SEQUENCE, lambda x: ops.gelu(x, approximate=True)),
-    "softmax_over_time": (SEQUENCE, layers.Softmax(axis=1)),
+    "softmax_over_time": (SEQUENCE, _layer(layers.Softmax, axis=1)),
     "own_pointwise": (SEQUENCE, lambda x: ops.sin(x) * ops.exp(-ops.square(x)) + 0.1 * x),
     # normalization
-    "batch_normalization": (IMAGE, layers.BatchNormalization()),
-    "layer_normalization": (SEQUENCE, layers.LayerNormalization()),
-    "group_normalization": (IMAGE, layers.GroupNormalization(2)),
-    "rms_normalization": (SEQUENCE, layers.RMSNormalization()),
-    "unit_normalization": (SEQUENCE, layers.UnitNormalization()),
-    "rescaling": (IMAGE, layers.Rescaling(0.5, 0.1)),
+    "batch_normalization": (IMAGE, _layer(layers.BatchNormalization)),
+    "layer_normalization": (SEQUENCE, _layer(layers.LayerNormalization)),
+    "group_normalization": (IMAGE, _layer(layers.GroupNormalization, 2)),
+    "rms_normalization": (SEQUENCE, _layer(layers.RMSNormalization)),
+    "unit_normalization": (SEQUENCE, _layer(layers.UnitNormalization)),
+    "rescaling": (IMAGE, _layer(layers.Rescaling, 0.5, 0.1)),
     # pools and reductions
-    "max_pool2d": (IMAGE, layers.MaxPooling2D(2)),
-    "max_pool1d": ((16, 4), layers.MaxPooling1D(3, padding="same")),
-    "average_pool2d": (IMAGE, layers.AveragePooling2D(2)),
-    "average_pool2d_same": ((7, 7, 4), layers.AveragePooling2D(3, strides=2, padding="same")),
-    "average_pool1d": ((16, 4), layers.AveragePooling1D(2)),
-    "global_average": (IMAGE, layers.GlobalAveragePooling2D()),
-    "global_max": (IMAGE, layers.GlobalMaxPooling2D()),
+    "max_pool2d": (IMAGE, _layer(layers.MaxPooling2D, 2)),
+    "max_pool1d": ((16, 4), _layer(layers.MaxPooling1D, 3, padding="same")),
+    "average_pool2d": (IMAGE, _layer(layers.AveragePooling2D, 2)),
+    "average_pool2d_same": ((7, 7, 4), _layer(layers.AveragePooling2D, 3, strides=2, padding="same")),
+    "average_pool1d": ((16, 4), _layer(layers.AveragePooling1D, 2)),
+    "global_average": (IMAGE, _layer(layers.GlobalAveragePooling2D)),
+    "global_max": (IMAGE, _layer(layers.GlobalMaxPooling2D)),
     "mean": (SEQUENCE, lambda x: ops.mean(x, axis=1)),
     "sum": (SEQUENCE, lambda x: ops.sum(x, axis=-1)),
     "max": (SEQUENCE, lambda x: ops.max(x, axis=-1)),
     "min": (SEQUENCE, lambda x: ops.min(x, axis=1)),
     "variance": (SEQUENCE, lambda x: ops.var(x, axis=-1)),
     # movement
-    "reshape": (SEQUENCE, layers.Reshape((2, 12))),
-    "permute": (SEQUENCE, layers.Permute((2, 1))),
+    "reshape": (SEQUENCE, _layer(layers.Reshape, (2, 12))),
+    "permute": (SEQUENCE, _layer(layers.Permute, (2, 1))),
     "concatenate": (SEQUENCE, lambda x: ops.concatenate([x, ops.tanh(x)], axis=-1)),
     "stack_unstack": (SEQUENCE, lambda x: ops.stack(ops.unstack(x, axis=1)[::-1], axis=1)),
     "split": (SEQUENCE, lambda x: ops.concatenate(ops.split(x, 2, axis=-1)[::-1], axis=-1)),
     "slice": (SEQUENCE, lambda x: x[:, 1::2, :3]),
     "flip": (SEQUENCE, lambda x: ops.flip(x, axis=1)),
-    "pad": (IMAGE, layers.ZeroPadding2D(((1, 0), (0, 2)))),
-    "crop": (IMAGE, layers.Cropping2D(1)),
-    "repeat": (FLAT, layers.RepeatVector(3)),
+    "pad": (IMAGE, _layer(layers.ZeroPadding2D, ((1, 0), (0, 2)))),
+    "crop": (IMAGE, _layer(layers.Cropping2D, 1)),
+    "repeat": (FLAT, _layer(layers.RepeatVector, 3)),
     "tile": (SEQUENCE, lambda x: ops.tile(x, (1, 2, 1))),
-    "up_sampling": ((4, 4, 3), layers.UpSampling2D(2)),
-    "up_sampling_bilinear": ((4, 4, 3), layers.UpSampling2D(2, interpolation="bilinear")),
-    "up_sampling1d": (SEQUENCE, layers.UpSampling1D(2)),
+    "up_sampling": ((4, 4, 3), _layer(layers.UpSampling2D, 2)),
+    "up_sampling_bilinear": ((4, 4, 3), _layer(layers.UpSampling2D, 2, interpolation="bilinear")),
+    "up_sampling1d": (SEQUENCE, _layer(layers.UpSampling1D, 2)),
     # recurrence
     "simple_rnn": (SEQUENCE, _recurrence(layers.SimpleRNN)),
     "lstm": (SEQUENCE, _recurrence(layers.LSTM)),
     "gru": (SEQUENCE, _recurrence(layers.GRU)),
     "gru_reset_before": (SEQUENCE, _recurrence(layers.GRU, reset_after=False)),
-    "bidirectional": (SEQUENCE, lambda x: layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x)),
-    "stacked_cells": (SEQUENCE, lambda x: layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)])(x)),
-    "time_distributed": ((3, 6), lambda x: layers.TimeDistributed(layers.Dense(4))(x)),
+    "bidirectional": (SEQUENCE, _bidirectional),
+    "stacked_cells": (SEQUENCE, _stacked),
+    "time_distributed": ((3, 6), _distributed),
 }
 
 
