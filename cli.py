@@ -32,6 +32,7 @@ Quick = Annotated[bool, "spend less on training and measuring, on the data that 
 Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)"]
 MaxDrop = Annotated[float, "largest drop of the metric that passes; 0.01 is one point"]
 MinSpeedup = Annotated[float | None, "smallest speed-up over the float file that passes; default: any"]
+Engine = Annotated[Literal["edgewright", "tfmot"], "who does it: ours, or TensorFlow Model Optimization (extra tfmot)"]
 Device = Annotated[str, "where to run (see `edgewright devices`)"]
 
 
@@ -103,6 +104,7 @@ def prune(
     data: Annotated[str | None, "data to fine-tune on while pruning; default: prune at once, without training"] = None,
     sparsity: Sparsity = 0.5,
     schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
+    engine: Engine = "edgewright",
     quick: Quick = False,
     seed: Seed = 0,
     epochs: Epochs = None,
@@ -111,15 +113,16 @@ def prune(
     from .pipeline import verbs
 
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
-                       epochs=epochs)  # fmt: skip
+                       epochs=epochs, engine=engine)  # fmt: skip
 
 
 def qat(
     model: KerasFile,
     *,
     data: Annotated[str, "data to calibrate and retrain on"],
-    out: Annotated[str, "where to write the quantization-aware .keras file"],
+    out: Annotated[str, "where to write the quantization-aware .keras file; with --engine tfmot, the .tflite file"],
     observer: Annotated[Literal["minmax", "percentile"], "how calibration chooses ranges"] = "minmax",
+    engine: Engine = "edgewright",
     quick: Quick = False,
     seed: Seed = 0,
     epochs: Epochs = None,
@@ -127,7 +130,7 @@ def qat(
     """Retrain a trained model with quantization in the loop."""
     from .pipeline import verbs
 
-    return verbs.qat(model, Path(out), data, observer=observer, quick=quick, seed=seed, epochs=epochs)
+    return verbs.qat(model, Path(out), data, observer=observer, quick=quick, seed=seed, epochs=epochs, engine=engine)
 
 
 def export(
@@ -142,6 +145,23 @@ def export(
     from .pipeline import verbs
 
     return verbs.export(model, Path(out), format=format, precision=precision, data=data)
+
+
+def diagnose(
+    model: KerasFile,
+    *,
+    data: Annotated[str, "data set or pkg.module:function whose test samples go through"],
+    samples: Annotated[int, "how many of them"] = 32,
+    device: Device = "local",
+    out: Annotated[str | None, "where to write a picture of the noise, an .svg file"] = None,
+) -> Answer:
+    """Show where quantization costs accuracy: float, fake-quantized and on the device, operator by operator.
+
+    A model without quantizers is calibrated on training data first.
+    """
+    from .pipeline import verbs
+
+    return verbs.diagnose(model, data=data, samples=samples, device=device, out=None if out is None else Path(out))
 
 
 def bench(
@@ -212,7 +232,7 @@ def devices() -> Answer:
     return Answer(document=rows, text="local   a process of its own on this machine: LiteRT, ONNX Runtime")
 
 
-VERBS = (models, run, train, prune, qat, export, bench, compare, report, matrix, doctor, devices)
+VERBS = (models, run, train, prune, qat, export, diagnose, bench, compare, report, matrix, doctor, devices)
 _WITHOUT_KERAS = (doctor, devices)
 
 

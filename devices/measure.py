@@ -159,7 +159,7 @@ def answers(
     transport = connect(device)
     with transport.session() as session, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         orders = _Orders(session, BenchConfig(**config))
-        sent = _send(session, Path(scratch), {"input": inputs} if isinstance(inputs, np.ndarray) else inputs)
+        sent = _send(session, Path(scratch), dict(inputs) if isinstance(inputs, Mapping) else {"": inputs})
         job = orders.job("accuracy", [orders.model(file, 0)], inputs=sent, outputs=session.path("answers.npy"))
         outcome = run_job(session, job, _progress(f"running {file.name}"))
         if not outcome.ok:

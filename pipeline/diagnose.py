@@ -19,7 +19,7 @@ from keras import tree
 
 from ..devices import measure
 from ..devices.report import table
-from ..errors import BadInput, EdgewrightError
+from ..errors import BadInput
 from ..export.lower import lower
 from ..export.probe import probed
 from ..export.tflite_writer import write_tflite
@@ -194,6 +194,29 @@ def _cause(snr: float, within: float, clipped: float, used: int) -> str:
     return "rounding, its own and that before it" if snr < LOW_SNR_DB else ""
 
 
+def picture(found: Diagnosis) -> str:
+    """Draw the signal-to-noise ratio from the first step to the last, as SVG: in training, and on the device."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    order = range(1, len(found.rows) + 1)
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots()
+    for label, style, key in (("on the device", "o", "device_snr_db"), ("fake-quantized", "-", "snr_db")):
+        axes.plot(order, [min(getattr(row, key), 80) for row in found.rows], style, markersize=4, label=label)
+    for row in found.worst[:3]:
+        place = found.rows.index(row)
+        axes.annotate(row.name, (place + 1, min(row.snr_db, 80)), xytext=(0, -14), textcoords="offset points",
+                      ha="right" if place > len(found.rows) / 2 else "left", fontsize=8)  # fmt: skip
+    axes.set(xlabel="step, in order of execution", ylabel="signal to noise against float (dB)", title=found.model)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg")
+    return drawn.getvalue()
+
+
 def decibels(signal: np.ndarray, error: np.ndarray) -> float:
     """Return 10 log10(signal power / error power), infinity where there is no error."""
     power, noise = float(np.square(signal, dtype=np.float64).mean()), float(np.square(error, dtype=np.float64).mean())
@@ -206,4 +229,4 @@ def _decibels(value: float) -> str:
     return f"{value:.1f}" if np.isfinite(value) else "exact" if value > 0 else "–"
 
 
-__all__ = ["Diagnosis", "EdgewrightError", "Row", "diagnose"]
+__all__ = ["Diagnosis", "Row", "diagnose", "picture"]

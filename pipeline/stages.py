@@ -15,11 +15,14 @@ from ..devices.compare import compare as judge
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..errors import BadInput
 from ..export import Artifact
+from ..export.artifact import make_manifest
+from ..metrics import METRICS
 from ..prune import PruneConfig, prepare_prune, strip_prune
 from ..prune import prune as prune_once
+from ..quantize import tfmot
 from ..training import data as datasets
-from ..training.data import Dataset
-from ..training.tasks import TASKS
+from ..training.data import Dataset, Split
+from ..training.tasks import TASKS, targets_of
 from ..training.train import TrainConfig, TrainResult, data_for
 from ..training.train import train as fit
 from .budget import budget
@@ -56,6 +59,69 @@ def prune(
     pruning, report = prepare_prune(model, scheduled(config, training, dataset))
     fit(pruning, dataset, training, learner=learner, out=out)
     return strip_prune(pruning), report
+
+
+def prune_with_tfmot(
+    model: keras.Model, config: PruneConfig, dataset: Dataset, training: TrainConfig
+) -> tuple[keras.Model, tfmot.TfmotReport]:
+    """Return `model` pruned by TensorFlow Model Optimization while it trains on `dataset`, and a report of every layer.
+
+    Raises: BadInput if `config` treats layers apart, or TFMOT cannot take one of them.
+    """
+    if config.by_name or config.by_type or config.sparsity is None:
+        raise BadInput("engine tfmot prunes every layer alike: give PruneConfig sparsity alone, no by_name and by_type")
+    plan = scheduled(config, training, dataset)
+    return tfmot.prune(
+        model,
+        *_for_tfmot(model, dataset.train, dataset.task),
+        sparsity=config.sparsity,
+        schedule=plan.schedule,
+        begin_step=plan.begin_step,
+        end_step=plan.end_step,
+        frequency=plan.frequency,
+        training=_training_for_tfmot(dataset, training),
+    )
+
+
+def quantize_with_tfmot(
+    model: keras.Model, dataset: Dataset, training: TrainConfig
+) -> tuple[Artifact, tfmot.TfmotReport, float]:
+    """Return the int8 TFLite file of TFMOT's QAT on `dataset`, a report, and the metric of its fake-quantized model."""
+    metric = METRICS[TASKS[dataset.task].metric]
+    x, y = _for_tfmot(model, dataset.train, dataset.task)
+    judge, _ = _for_tfmot(model, dataset.test, dataset.task)
+    quantized, found = tfmot.qat(model, x, y, training=_training_for_tfmot(dataset, training), judge=judge)
+    value = metric.reduce(metric.scores(quantized.outputs, dataset.test.y))
+    manifest = make_manifest(
+        quantized.data,
+        model,
+        name=f"{model.name}-w8a8-qat-tfmot",
+        format="tflite",
+        precision="w8a8-qat",
+        sparsity=quantized.sparsity,
+        engine="tfmot",
+        task=dataset.task,
+        preprocessing=dataset.preprocessing,
+        metrics={metric.name: value},
+    )
+    return Artifact(quantized.data, manifest), found, value
+
+
+def _for_tfmot(model: keras.Model, split: Split, task: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return samples in the order of the model's inputs, and targets."""
+    x = [split.x] if isinstance(split.x, np.ndarray) else [split.x[leaf.name] for leaf in model.inputs]
+    return x, targets_of(TASKS[task], split, model.output_shape[1:])
+
+
+def _training_for_tfmot(dataset: Dataset, training: TrainConfig) -> tfmot.TfmotTraining:
+    batch_size = training.batch_for(len(dataset.train))
+    return tfmot.TfmotTraining(
+        loss="sparse_categorical_crossentropy" if TASKS[dataset.task].labelled else "mean_squared_error",
+        epochs=training.epochs_for(-(-len(dataset.train) // batch_size)),
+        batch_size=batch_size,
+        learning_rate=training.learning_rate,
+        seed=training.seed,
+    )
 
 
 def train_config(

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import tree
 
 from ..arguments import Answer
 from ..devices import measure, report
@@ -17,9 +18,11 @@ from ..files import write
 from ..prune import PruneConfig
 from ..prune import prune as prune_once
 from ..quantize import QatConfig, find_quantized, prepare_qat
-from ..training.data import calibration
-from ..training.train import data_for, evaluate
+from ..training.data import Dataset, calibration
+from ..training.tasks import TASKS
+from ..training.train import TrainConfig, data_for, evaluate
 from ..training.train import train as fit
+from . import diagnose as noise
 from . import stages
 from .budget import QUICK_TRAINING_SAMPLES
 from .saved import load_model, save_model
@@ -45,29 +48,50 @@ def train(model: str, out: Path, data: str | None, preset: str, *, quick: bool, 
 
 
 def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
-          epochs: int | None) -> Answer:  # fmt: skip
+          epochs: int | None, engine: str = "edgewright") -> Answer:  # fmt: skip
     network = load_model(model)
     config = PruneConfig(sparsity=sparsity, schedule=schedule)
+    if data is None and engine == "tfmot":
+        raise BadInput("--data is missing: engine tfmot prunes while it trains; name a data set or pkg.module:function")
     if data is None:
         sparse, found = prune_once(network, config)
         save_model(sparse, out)
         return Answer(document={"model": str(out), "rows": list(found.rows)}, text=f"{found}\n{out}")
     dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
     settings = train_config("prune", dataset, quick=quick, epochs=epochs, seed=seed)
-    sparse, found = stages.prune(network, config, data=dataset, training=settings, out=_logs(out))
+    if engine == "tfmot":
+        sparse, found = stages.prune_with_tfmot(network, config, dataset, settings)
+    else:
+        sparse, found = stages.prune(network, config, data=dataset, training=settings, out=_logs(out))
     judged = evaluate(sparse, dataset.test, dataset.task)
     return _written(sparse, out, dataset.name, judged.metric_name, judged.value, rows=list(found.rows), text=str(found))
 
 
-def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: int, epochs: int | None) -> Answer:
+def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: int, epochs: int | None,
+        engine: str = "edgewright") -> Answer:  # fmt: skip
     network = load_model(model)
     dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
-    quantized, found = prepare_qat(network, QatConfig(observer=observer), calibration=calibration(dataset))
     settings = train_config("qat", dataset, quick=quick, epochs=epochs, seed=seed)
+    if engine == "tfmot":
+        return _qat_with_tfmot(network, out, dataset, settings, observer)
+    quantized, found = prepare_qat(network, QatConfig(observer=observer), calibration=calibration(dataset))
     result = fit(quantized, dataset, settings, out=_logs(out))
     return _written(
         quantized, out, dataset.name, result.metric_name, result.metric, rows=list(found.rows), text=str(found)
     )
+
+
+def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings: TrainConfig, observer: str) -> Answer:
+    if out.suffix != ".tflite":
+        raise BadInput(f"--out {out}: QAT by engine tfmot ends in a TFLite file; end the name in .tflite")
+    if observer != "minmax":
+        raise BadInput(f"--observer {observer}: engine tfmot has its own observer, a moving average; leave it out")
+    artifact, found, value = stages.quantize_with_tfmot(network, dataset, settings)
+    path = artifact.save(out)
+    metric = TASKS[dataset.task].metric
+    text = f"{found}\n{path}: {metric} {value:.4f} on the test set of {dataset.name}, fake-quantized in tf-keras"
+    document = {"path": str(path), "data": dataset.name, "metric": metric, "value": value, "rows": list(found.rows)}
+    return Answer(document=document, text=text)
 
 
 def export(model: str, out: Path, *, format: str, precision: str | None, data: str | None) -> Answer:
@@ -84,6 +108,20 @@ def export(model: str, out: Path, *, format: str, precision: str | None, data: s
     path = artifact.save(out)
     text = f"{path}: {artifact.manifest['precision']}, {artifact.manifest['bytes']:,} bytes"
     return Answer(document={"path": str(path), **artifact.manifest}, text=text)
+
+
+def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | None) -> Answer:
+    if samples < 1:
+        raise BadInput(f"--samples {samples}: must be at least 1")
+    network = load_model(model)
+    dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES)
+    if find_quantized(network) is None:
+        network, _ = prepare_qat(network, calibration=calibration(dataset))
+    chosen = tree.map_structure(lambda array: array[:samples], dataset.test.x)
+    found = noise.diagnose(network, chosen, device=device)
+    if out is not None:
+        write(out, noise.picture(found).encode())
+    return Answer(document=found.to_json(), text=str(found), ok=found.first_divergence is None)
 
 
 def bench(files: Sequence[str], *, baseline: str, data: str | None, device: str, out: Path | None, max_drop: float,

@@ -68,10 +68,14 @@ class TfmotReport:
 
 @dataclass(frozen=True)
 class TfmotQuantized:
-    """An int8 TFLite file, and what the fake-quantized model in tf-keras returned for the samples to judge by."""
+    """An int8 TFLite file, and what the fake-quantized model in tf-keras returned for the samples to judge by.
+
+    sparsity: share of exact zeros in its kernels; TFMOT's QAT does not keep those of a pruned model.
+    """
 
     data: bytes
     outputs: np.ndarray | None
+    sparsity: float
 
 
 def prune(
@@ -117,7 +121,8 @@ def qat(
     """
     done = _run("qat", model, (x, y), {}, training, judge)
     rows = [_row(layer, "precision", "w8a8", "") for layer in done.description.sources]
-    return TfmotQuantized(done.file, done.arrays.get("outputs")), TfmotReport("precision", tuple(rows))
+    quantized = TfmotQuantized(done.file, done.arrays.get("outputs"), float(done.arrays["sparsity"]))
+    return quantized, TfmotReport("precision", tuple(rows))
 
 
 @dataclass(frozen=True)

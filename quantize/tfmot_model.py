@@ -15,6 +15,8 @@ from ..errors import BadInput
 
 # Arguments that tf-keras knows under another name.
 _RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
+# Entries of a configuration that are no arguments, at the value where they say nothing.
+_IDLE = {"rms_scaling": False}
 
 
 @dataclass
@@ -146,7 +148,8 @@ def _reason_against_call(node: Any) -> str:
     arguments = node.arguments
     first = arguments.args[0] if arguments.args else None
     others = tree.flatten((arguments.args[1:], arguments.kwargs))
-    if not isinstance(first, KerasTensor | list | tuple) or any(leaf is not None for leaf in others):
+    said = [leaf for leaf in others if leaf is not None and leaf is not False]  # training=False says nothing
+    if said or not isinstance(first, KerasTensor | list | tuple):
         return "called with more than its input tensors; only layer(x) and layer([a, b]) are carried over"
     return ""
 
@@ -157,7 +160,7 @@ def _translated(kind: type, config: dict[str, Any]) -> dict[str, Any]:
     Initializers are left out, since weights are carried over, and so is what stands at Keras 3's default: tf-keras has
     the same, or does not know the argument. What it gets wrong nevertheless, the probe finds.
     """
-    defaults = _defaults(kind)
+    defaults = _IDLE | _defaults(kind)
     kept = {
         name: value
         for name, value in config.items()

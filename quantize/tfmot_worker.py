@@ -186,6 +186,11 @@ def _weights(model: tf_keras.Model, described: dict[str, Any]) -> dict[str, np.n
     }
 
 
+def _sparsity(model: tf_keras.Model) -> float:
+    kernels = [weight.numpy() for weight in model.trainable_weights if len(weight.shape) > 1]
+    return sum(int((kernel == 0).sum()) for kernel in kernels) / max(1, sum(kernel.size for kernel in kernels))
+
+
 KINDS = {"prune": prune, "cluster": cluster, "qat": qat}
 
 
@@ -200,8 +205,8 @@ def run(folder: Path) -> dict[str, Any]:
             result = KINDS[job["kind"]](model, job, arrays, folder)
             judge = _numbered(arrays, "judge")
         outputs = {"outputs": result.predict(judge, batch_size=256, verbose=0)} if judge else {}
-        weights = {} if job["kind"] == "qat" else _weights(result, job["model"])
-        np.savez(folder / "result.npz", **weights, **outputs)
+        found = {"sparsity": _sparsity(result)} if job["kind"] == "qat" else _weights(result, job["model"])
+        np.savez(folder / "result.npz", **found, **outputs)
     except Refused as refused:
         return {"refused": refused.rows}
     except Exception as error:
