@@ -69,11 +69,13 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
 
 def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: int, epochs: int | None,
         engine: str = "edgewright") -> Answer:  # fmt: skip
+    if engine == "tfmot":
+        _check_for_tfmot(out, observer)
     network = load_model(model)
     dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
     settings = train_config("qat", dataset, quick=quick, epochs=epochs, seed=seed)
     if engine == "tfmot":
-        return _qat_with_tfmot(network, out, dataset, settings, observer)
+        return _qat_with_tfmot(network, out, dataset, settings)
     quantized, found = prepare_qat(network, QatConfig(observer=observer), calibration=calibration(dataset))
     result = fit(quantized, dataset, settings, out=_logs(out))
     return _written(
@@ -81,11 +83,14 @@ def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: i
     )
 
 
-def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings: TrainConfig, observer: str) -> Answer:
+def _check_for_tfmot(out: Path, observer: str) -> None:
     if out.suffix != ".tflite":
         raise BadInput(f"--out {out}: QAT by engine tfmot ends in a TFLite file; end the name in .tflite")
     if observer != "minmax":
         raise BadInput(f"--observer {observer}: engine tfmot has its own observer, a moving average; leave it out")
+
+
+def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings: TrainConfig) -> Answer:
     artifact, found, value = stages.quantize_with_tfmot(network, dataset, settings)
     path = artifact.save(out)
     metric = TASKS[dataset.task].metric
