@@ -74,7 +74,7 @@ class TfmotQuantized:
     """
 
     data: bytes
-    outputs: np.ndarray | None
+    outputs: Any  # (N, ...) or None
     sparsity: float
 
 
@@ -156,7 +156,7 @@ def _run(
            "training": asdict(training or TfmotTraining())}  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
-        np.savez(folder / "arrays.npz", **arrays)
+        np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
         (folder / "job.json").write_text(json.dumps(job))
         _work(folder, model)
         with np.load(folder / "result.npz", allow_pickle=False) as result:
@@ -165,7 +165,7 @@ def _run(
         return _Done(description, found, file.read_bytes() if file.exists() else b"")
 
 
-def _samples(model: keras.Model, description: Description, x: Any, y: np.ndarray, judge: Any) -> dict[str, np.ndarray]:
+def _samples(model: keras.Model, description: Description, x: Any, y: np.ndarray, judge: Any) -> dict[str, Any]:
     """Return the samples of a job by name, with a probe and what `model` makes of it."""
     inputs = _as_list(x)
     if len(inputs) != len(description.inputs) or any(len(each) != len(y) for each in inputs):

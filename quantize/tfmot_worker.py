@@ -88,7 +88,7 @@ def prune(model: tf_keras.Model, job: dict[str, Any], arrays: Any, folder: Path)
     _refuse_unless(model, PruneRegistry.supports, "has no pruning rule")
     options = job["options"]
     if options["schedule"] == "constant":
-        schedule = tfmot.sparsity.keras.ConstantSparsity(
+        schedule: Any = tfmot.sparsity.keras.ConstantSparsity(
             options["sparsity"], options["begin_step"], frequency=options["frequency"]
         )
     else:
@@ -133,7 +133,7 @@ def convert(quantized: tf_keras.Model) -> bytes:
     return converter.convert()
 
 
-def fit(model: tf_keras.Model, training: dict[str, Any], arrays: Any, callbacks: Any = ()) -> None:
+def fit(model: Any, training: dict[str, Any], arrays: Any, callbacks: Any = ()) -> None:
     """Train `model` as the job says; nothing happens where it says no epochs."""
     compile_for(model, training)
     if training["epochs"]:
@@ -178,7 +178,7 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def _weights(model: tf_keras.Model, described: dict[str, Any]) -> dict[str, np.ndarray]:
+def _weights(model: Any, described: dict[str, Any]) -> dict[str, np.ndarray]:
     return {
         f"{number}/{index}": weight
         for number, entry in enumerate(described["layers"])
@@ -202,7 +202,7 @@ def run(folder: Path) -> dict[str, Any]:
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
             model = rebuild(job["model"], arrays)
             check_rebuilt(model, arrays)
-            result = KINDS[job["kind"]](model, job, arrays, folder)
+            result: Any = KINDS[job["kind"]](model, job, arrays, folder)
             judge = _numbered(arrays, "judge")
         outputs = {"outputs": result.predict(judge, batch_size=256, verbose=0)} if judge else {}
         found = {"sparsity": _sparsity(result)} if job["kind"] == "qat" else _weights(result, job["model"])
