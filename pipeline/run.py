@@ -26,7 +26,7 @@ from ..training.tasks import TASKS
 from ..training.train import TrainConfig, evaluate
 from ..training.train import train as fit
 from .saved import load_model, save_model
-from .stages import compare, prune, train_config
+from .stages import compare, prune, retrain, train_config
 from .steps import Steps, occupying
 from .subject import Subject, digest_of, find
 
@@ -131,7 +131,7 @@ class _Way:
 
         def work(scratch: Path) -> Mapping[str, Any]:
             model, what = prepare_qat(load_model(self.folder / source), calibration=calibration(self.dataset))
-            result = fit(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
+            result = retrain(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
             return {**self.kept(model, name, result.metric, result.history), "rows": list(what.rows)}
 
         return self.do(name, work, asdict(settings), self.inputs(source))
@@ -173,7 +173,7 @@ class _Way:
 
     def bench(self, files: list[str], quantized: str) -> dict[str, Any]:
         many = len(self.dataset.test) > QUICK_TEST_SAMPLES
-        quick = BenchConfig(max_seconds=20, min_rounds=20, samples=QUICK_TEST_SAMPLES if many else None)
+        quick = BenchConfig(max_seconds=10, min_rounds=20, samples=QUICK_TEST_SAMPLES if many else None)
         config = quick if self.config.quick else BenchConfig()
 
         def work(scratch: Path) -> Mapping[str, Any]:

@@ -17,13 +17,14 @@ from ..errors import BadInput
 from ..export import Artifact
 from ..export.artifact import make_manifest
 from ..metrics import METRICS
+from ..progress import say
 from ..prune import PruneConfig, prepare_prune, strip_prune
 from ..prune import prune as prune_once
 from ..quantize import tfmot
 from ..training import data as datasets
 from ..training.data import Dataset, Split
 from ..training.tasks import TASKS, targets_of
-from ..training.train import TrainConfig, TrainResult, data_for
+from ..training.train import TrainConfig, TrainResult, data_for, evaluate
 from ..training.train import train as fit
 from .budget import budget
 
@@ -59,6 +60,34 @@ def prune(
     pruning, report = prepare_prune(model, scheduled(config, training, dataset))
     fit(pruning, dataset, training, learner=learner, out=out)
     return strip_prune(pruning), report
+
+
+def retrain(
+    model: keras.Model, data: str | Dataset, config: TrainConfig | None = None, *, learner: str = "fit",
+    out: str | Path | None = None,
+) -> TrainResult:  # fmt: skip
+    """Train a quantization-aware model in place; QAT never ends below calibration alone, as validation data judges it.
+
+    Where no epoch was better than the calibrated model, the model is that again, and it is said.
+    """
+    dataset = data_for(model, data)
+    calibrated = [weight.copy() for weight in model.get_weights()]
+    result = fit(model, dataset, config or train_config("qat", dataset), learner=learner, out=out)
+    task = TASKS[dataset.task]
+    split = dataset.validation
+
+    def judge() -> tuple[float, ...]:
+        targets = targets_of(task, split, tuple(model.output_shape[1:]))
+        logs = model.evaluate(split.x, targets, batch_size=256, verbose=0, return_dict=True)
+        return task.best({f"val_{name}": value for name, value in logs.items()})
+
+    trained, reached = model.get_weights(), judge()
+    model.set_weights(calibrated)
+    if judge() > reached:
+        say(f"{model.name}: no epoch of QAT validated better than calibration alone, which is kept")
+        return replace(result, metric=evaluate(model, dataset.test, dataset.task).value)
+    model.set_weights(trained)
+    return result
 
 
 def prune_with_tfmot(

@@ -77,7 +77,7 @@ def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: i
     if engine == "tfmot":
         return _qat_with_tfmot(network, out, dataset, settings)
     quantized, found = prepare_qat(network, QatConfig(observer=observer), calibration=calibration(dataset))
-    result = fit(quantized, dataset, settings, out=_logs(out))
+    result = stages.retrain(quantized, dataset, settings, out=_logs(out))
     return _written(
         quantized, out, dataset.name, result.metric_name, result.metric, rows=list(found.rows), text=str(found)
     )

@@ -95,3 +95,19 @@ def test_readme_example_runs(capsys):
 
 def ew_compare(run):
     return edgewright.compare(run)
+
+
+def test_qat_is_never_worse_than_calibration():
+    from edgewright.pipeline import stages
+    from edgewright.quantize import prepare_qat
+    from edgewright.training.config import TrainConfig
+
+    data = edgewright.load_data("digits", input_shape=(64,))
+    model = edgewright.build("softmax_regression", seed=1)
+    edgewright.train(model, data=data, config=TrainConfig(epochs=5))
+    qat, _ = prepare_qat(model, calibration=data.train.x[:128])
+    before = [weight.copy() for weight in qat.get_weights()]
+    ruinous = TrainConfig(epochs=1, learning_rate=30.0, label_smoothing=0.0)
+    stages.retrain(qat, data, ruinous)
+    assert all((one == other).all() for one, other in zip(before, qat.get_weights(), strict=True))
+    assert stages.retrain(qat, data, TrainConfig(epochs=3)).metric > 0.7
