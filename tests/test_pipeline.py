@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -32,16 +33,17 @@ def finished(tmp_path_factory):
     interrupted = subprocess.Popen([*COMMAND, "--out", str(folder)], stderr=subprocess.PIPE, text=True)
     for line in interrupted.stderr:
         if line.startswith("prune ..."):
-            interrupted.kill()
+            interrupted.send_signal(signal.SIGINT)  # Ctrl-C
             break
-    interrupted.wait()
+    rest = interrupted.stderr.read()
+    assert interrupted.wait() == 130 and "the same command resumes" in rest and "Traceback" not in rest
     done = subprocess.run(
         [*COMMAND, "--out", str(folder), "--json"], capture_output=True, text=True, timeout=300, check=False
     )
     return folder, done
 
 
-def test_a_killed_run_resumes_at_its_stage_and_finishes(finished):
+def test_an_interrupted_run_resumes_at_its_stage_and_finishes(finished):
     folder, done = finished
     assert done.returncode == 0, done.stderr[-2000:]
     assert "train: done before" in done.stderr and "prune: done before" not in done.stderr
