@@ -74,6 +74,7 @@ CASES = {
     "relu6": (SEQUENCE, _layer(layers.ReLU, 6.0)),
     "relu_leaky": (SEQUENCE, _layer(layers.LeakyReLU, 0.2)),
     "relu_clipped_leaky": (SEQUENCE, _layer(layers.ReLU, 1.0, 0.1, 0.2)),
+    "relu_with_slope": (SEQUENCE, _layer(layers.ReLU, negative_slope=0.3)),
     "prelu": (SEQUENCE, _layer(layers.PReLU, alpha_initializer=keras.initializers.Constant(0.25))),
     **{name: (SEQUENCE, _layer(layers.Activation, name)) for name in ACTIVATIONS.split()},
     "gelu_tanh": (SEQUENCE, lambda x: ops.gelu(x, approximate=True)),
@@ -114,6 +115,7 @@ CASES = {
     "up_sampling": ((4, 4, 3), _layer(layers.UpSampling2D, 2)),
     "up_sampling_bilinear": ((4, 4, 3), _layer(layers.UpSampling2D, 2, interpolation="bilinear")),
     "up_sampling1d": (SEQUENCE, _layer(layers.UpSampling1D, 2)),
+    "embedding": ((6,), _layer(layers.Embedding, 10, 5)),
     # recurrence
     "simple_rnn": (SEQUENCE, _recurrence(layers.SimpleRNN)),
     "lstm": (SEQUENCE, _recurrence(layers.LSTM)),
@@ -129,7 +131,8 @@ def build(name):
     """Return the model of a case with weights of varied size, and 64 samples for it."""
     shape, body = CASES[name]
     keras.utils.set_random_seed(0)
-    inputs = keras.Input(shape, name="x")
+    tokens = name == "embedding"
+    inputs = keras.Input(shape, dtype="int32" if tokens else "float32", name="x")
     model = keras.Model(inputs, body(inputs), name=name)
     random = np.random.default_rng(0)
     for weight in model.weights:
@@ -137,4 +140,6 @@ def build(name):
             weight.assign(random.uniform(0.5, 1.5, weight.shape))
         elif len(weight.shape) == 1:
             weight.assign(random.normal(0, 0.2, weight.shape))
-    return model, random.normal(size=(64, *shape)).astype("float32")
+    return model, random.integers(0, 10, (64, *shape), "int32") if tokens else random.normal(size=(64, *shape)).astype(
+        "f4"
+    )

@@ -1,0 +1,28 @@
+"""The page on operators is made from the table, and no row goes untested."""
+
+import importlib.util
+from pathlib import Path
+
+import edgewright
+import pytest
+from edgewright.quantize.operators import TABLE
+
+ROOT = Path(edgewright.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def page():
+    spec = importlib.util.spec_from_file_location("operators_page", ROOT / "docs" / "operators.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_row_has_a_case(page):
+    covered = page.cases_by_rule()
+    untested = [(rule.kind, rule.litert) for rule in TABLE if rule.litert and id(rule) not in covered]
+    assert not untested
+
+
+def test_page_is_up_to_date(page):
+    assert (ROOT / "docs" / "operators.md").read_text() == page.text(), "run: python docs/operators.py"
