@@ -169,7 +169,8 @@ def _rule(thresholds: Mapping[str, Any] | None) -> str:
         return ""
     parts = []
     if thresholds.get("max_drop") is not None:
-        parts.append(f"the metric drops by at most {100 * thresholds['max_drop']:g} points")
+        points = 100 * thresholds["max_drop"]
+        parts.append(f"the metric drops by at most {points:g} {'point' if points == 1 else 'points'}")
     if thresholds.get("min_speedup") is not None:
         parts.append(f"the speed-up is at least {thresholds['min_speedup']:g}×")
     return f"A file passes when, with 95% confidence, {' and '.join(parts)}." if parts else ""

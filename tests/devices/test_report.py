@@ -90,7 +90,7 @@ def test_markdown_summary_drops_control_characters():
 
 
 @pytest.mark.parametrize(("thresholds", "expected"), [
-    ({"max_drop": 0.01, "min_speedup": None}, "drops by at most 1 points"),
+    ({"max_drop": 0.01, "min_speedup": None}, "drops by at most 1 point"),
     ({"max_drop": 0.005, "min_speedup": 1.5}, "at most 0.5 points and the speed-up is at least 1.5×"),
 ])  # fmt: skip
 def test_rule_is_stated(thresholds, expected):
