@@ -122,6 +122,9 @@ def qat(
     data: Annotated[str, "data to calibrate and retrain on"],
     out: Annotated[str, "where to write the quantization-aware .keras file; with --engine tfmot, the .tflite file"],
     observer: Annotated[Literal["minmax", "percentile"], "how calibration chooses ranges"] = "minmax",
+    max_drop: Annotated[
+        float | None, "leave the fewest layers in float that keep the metric this close before training; default: none"
+    ] = None,
     engine: Engine = "edgewright",
     quick: Quick = False,
     seed: Seed = 0,
@@ -130,7 +133,8 @@ def qat(
     """Retrain a trained model with quantization in the loop."""
     from .pipeline import verbs
 
-    return verbs.qat(model, Path(out), data, observer=observer, quick=quick, seed=seed, epochs=epochs, engine=engine)
+    return verbs.qat(model, Path(out), data, observer=observer, max_drop=max_drop, quick=quick, seed=seed,
+                     epochs=epochs, engine=engine)  # fmt: skip
 
 
 def export(

@@ -51,7 +51,7 @@ def freeze(model: keras.Model) -> Frozen:
 
     has_recurrence = any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers())
     traced = simplify.simplify(graph.trace(model)) if has_recurrence else None
-    structure = model.input
+    structure = graph.symbolic_inputs(model)
 
     def forward(*arguments: Any) -> Any:
         if traced is not None:
@@ -59,7 +59,10 @@ def freeze(model: keras.Model) -> Frozen:
         outputs = model(keras.tree.pack_sequence_as(structure, list(arguments)), training=False)
         return [tf.identity(leaf) for leaf in keras.tree.flatten(outputs)]
 
-    specs = [tf.TensorSpec((1, *leaf.shape[1:]), leaf.dtype, name=_plain(leaf.name)) for leaf in model.inputs]
+    specs = [
+        tf.TensorSpec((1, *leaf.shape[1:]), leaf.dtype, name=_plain(leaf.name))
+        for leaf in keras.tree.flatten(structure)
+    ]
     concrete = tf.function(forward, autograph=False).get_concrete_function(*specs)
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     return Frozen(

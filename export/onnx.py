@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from ..errors import BadInput
+from ..quantize.graph import symbolic_inputs
 from .artifact import Artifact, make_manifest
 from .convert import convert, freeze
 from .lower import lower
@@ -32,7 +33,10 @@ def export_onnx(
         raise BadInput(f"precision={precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat")
     if layer is None:
         data = convert(freeze(model), "onnx")
-        inputs = [{"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype} for leaf in model.inputs]
+        inputs = [
+            {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype}
+            for leaf in keras.tree.flatten(symbolic_inputs(model))
+        ]
         facts: dict[str, Any] = {"inputs": inputs, "outputs": [], "layers": []}
     else:
         program = lower(layer, model.name)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from ..errors import BadInput, WrongOrder
+from ..quantize.graph import symbolic_inputs
 from ..quantize.qat import QuantizedGraph, find_quantized, prepare_qat
 from .artifact import PRECISIONS, Artifact, make_manifest
 from .convert import convert, freeze
@@ -35,7 +36,10 @@ def export_tflite(
         if integer_io:
             raise BadInput(f"integer_io=True needs precision w8a8-ptq or w8a8-qat, not {precision!r}")
         data = convert(freeze(model), "tflite", precision)
-        inputs = [{"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype} for leaf in model.inputs]
+        inputs = [
+            {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype}
+            for leaf in keras.tree.flatten(symbolic_inputs(model))
+        ]
         layers: list[dict[str, Any]] = []
         facts = {"inputs": inputs, "outputs": [], "layers": layers}
     else:

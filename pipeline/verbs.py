@@ -15,6 +15,7 @@ from ..devices.measure import BenchConfig, ModelFile, Run
 from ..errors import BadInput
 from ..export import export_onnx, export_tflite
 from ..files import write
+from ..progress import say
 from ..prune import PruneConfig
 from ..prune import prune as prune_once
 from ..quantize import QatConfig, find_quantized, prepare_qat
@@ -25,6 +26,7 @@ from ..training.train import train as fit
 from . import diagnose as noise
 from . import stages
 from .budget import QUICK_TRAINING_SAMPLES
+from .mixed import mixed_precision
 from .saved import load_model, save_model
 from .stages import train_config
 from .subject import find
@@ -68,7 +70,7 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
 
 
 def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: int, epochs: int | None,
-        engine: str = "edgewright") -> Answer:  # fmt: skip
+        engine: str = "edgewright", max_drop: float | None = None) -> Answer:  # fmt: skip
     if engine == "tfmot":
         _check_for_tfmot(out, observer)
     network = load_model(model)
@@ -76,7 +78,12 @@ def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: i
     settings = train_config("qat", dataset, quick=quick, epochs=epochs, seed=seed)
     if engine == "tfmot":
         return _qat_with_tfmot(network, out, dataset, settings)
-    quantized, found = prepare_qat(network, QatConfig(observer=observer), calibration=calibration(dataset))
+    config = QatConfig(observer=observer)
+    if max_drop is not None:
+        chosen = mixed_precision(network, dataset, max_drop, config)
+        say(str(chosen))
+        config = chosen.config
+    quantized, found = prepare_qat(network, config, calibration=calibration(dataset))
     result = stages.retrain(quantized, dataset, settings, out=_logs(out))
     return _written(
         quantized, out, dataset.name, result.metric_name, result.metric, rows=list(found.rows), text=str(found)

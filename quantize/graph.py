@@ -126,15 +126,29 @@ def trace(model: keras.Model) -> Graph:
 
     Raises: BadInput if the model has no symbolic inputs or a layer needs values while it is traced, naming the layer.
     """
-    if not getattr(model, "inputs", None):
+    arguments = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype, name=x.name), symbolic_inputs(model))
+    with _Opened(model) as opened:
+        outputs = tree.flatten(opened.call(model, arguments))
+        return _collect(model.name, tree.flatten(arguments), outputs, opened)
+
+
+def symbolic_inputs(model: keras.Model) -> Any:
+    """Return the symbolic inputs of `model` as it takes them: a tensor, or a list or dict of several.
+
+    Raises: BadInput if they are not known: a subclassed model that was never called on a symbolic tensor.
+    """
+    try:
+        found = model.inputs if isinstance(model, keras.Sequential) else model.input
+    except (AttributeError, ValueError):
+        found = None
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    if found is None or not tree.flatten(found):
         raise BadInput(
             f"model {model.name!r} has no known input shape: "
             "call it once on a keras.Input, or build it as a functional model"
         )
-    arguments = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype, name=x.name), model.input)
-    with _Opened(model) as opened:
-        outputs = tree.flatten(opened.call(model, arguments))
-        return _collect(model.name, tree.flatten(arguments), outputs, opened)
+    return found
 
 
 class _Opened:

@@ -28,7 +28,7 @@ from .fake_quant import (
     to_even,
     value_range,
 )
-from .graph import Graph, Node, Tensor, trace
+from .graph import Graph, Node, Tensor, symbolic_inputs, trace
 from .placement import Plan, Scale, Step, place, sparse_kernels
 from .simplify import simplify
 
@@ -124,7 +124,7 @@ def prepare_qat(
         name=f"{model.name}_int8",
     )
     layer.calibrate(samples)
-    inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), model.input)
+    inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), symbolic_inputs(model))
     return keras.Model(inputs, layer(inputs), name=model.name), QatReport(tuple(layer.describe()))
 
 

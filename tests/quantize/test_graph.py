@@ -176,3 +176,24 @@ def test_two_traces_of_a_model_are_alike():
         first, second = graphs.trace(model), graphs.trace(model)
         assert [node.name for node in first.nodes] == [node.name for node in second.nodes]
         assert [leaf.name for leaf in first.constants] == [leaf.name for leaf in second.constants]
+
+
+def test_sequential_and_subclassed_models_are_traced():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__(name="own")
+            self.inner = keras.layers.Dense(3, name="inner")
+
+        def call(self, x):
+            return keras.ops.tanh(self.inner(x))
+
+    own = Own()
+    with pytest.raises(BadInput, match=r"'own' has no known input shape: .*keras\.Input"):
+        graphs.trace(own)
+    own(keras.Input((4,)))
+    sequential = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="inner"), keras.layers.ReLU()])
+    for model, kinds in ((own, ["Matmul", "Add", "Tanh"]), (sequential, ["Matmul", "Add", "ReLU"])):
+        graph = simplify(graphs.trace(model))
+        assert [node.kind for node in graph.nodes] == kinds
+        x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+        np.testing.assert_array_equal(graphs.run(graph, [x])[0], model(x))

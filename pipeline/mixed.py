@@ -1,0 +1,129 @@
+"""Mixed precision by sensitivity: the fewest layers in float that keep the metric.
+
+Each layer is quantized alone and the output's signal-to-noise ratio says what it costs. Layers then go back to float,
+costliest first, as many as bisection finds necessary for the metric on validation data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..devices.report import table
+from ..errors import BadInput, EdgewrightError
+from ..progress import track
+from ..quantize import QatConfig, find_quantized, prepare_qat
+from ..training.data import Dataset, Split, calibration
+from ..training.train import evaluate
+from .diagnose import decibels
+
+PROBE_SAMPLES = 64
+JUDGE_SAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """What was chosen. rows: layer, SNR in dB of the output with this layer alone quantized, and its precision.
+
+    metric: of float, of everything in w8a8, and of the choice, calibrated and not trained, on validation data.
+    """
+
+    config: QatConfig
+    rows: tuple[dict[str, Any], ...]
+    metric: dict[str, float]
+
+    def __str__(self) -> str:
+        kept = [row for row in self.rows if row["precision"] == "float32"]
+        lines = [f"{len(kept)} of {len(self.rows)} layers stay in float; validation metric: "
+                 + ", ".join(f"{name} {value:.4f}" for name, value in self.metric.items())]  # fmt: skip
+        cells = [(row["layer"], f"{row['snr_db']:.1f}", row["precision"]) for row in self.rows[: max(len(kept), 5)]]
+        return "\n".join([*lines, table(("layer, costliest first", "SNR dB", "precision"), cells)])
+
+
+def mixed_precision(model: keras.Model, dataset: Dataset, max_drop: float, config: QatConfig | None = None) -> Mixed:
+    """Return the configuration with the fewest layers in float whose metric drops by at most `max_drop`.
+
+    The metric is that of the task on validation data after calibration; QAT may gain on it.
+    Raises: BadInput for a task without a validation metric.
+    """
+    config = config or QatConfig()
+    samples = calibration(dataset)
+    probe = samples[:PROBE_SAMPLES]
+    judge = _judge(dataset)
+    reference = np.asarray(model(probe, training=False))
+    whole, _ = prepare_qat(model, config, calibration=samples)
+    found = {"float32": judge(model), "w8a8": judge(whole)}
+    rows = _sensitivity(model, config, samples, probe, reference, _layers(whole))
+    order = [row["layer"] for row in rows]
+
+    def keeps(count: int) -> bool:
+        if count == 0:
+            return found["float32"] - found["w8a8"] <= max_drop
+        candidate, _ = prepare_qat(model, _floating(config, order[:count]), calibration=samples)
+        found["chosen"] = judge(candidate)
+        return found["float32"] - found["chosen"] <= max_drop
+
+    count = _least(keeps, len(order))
+    if count is None:
+        raise EdgewrightError(f"rounding the inputs alone costs more than max_drop={max_drop}: raise it")
+    chosen = _floating(config, order[:count])
+    kept = set(order[:count])
+    rows = [{**row, "precision": "float32" if row["layer"] in kept else "w8a8"} for row in rows]
+    if count == 0:
+        found["chosen"] = found["w8a8"]
+    return Mixed(chosen, tuple(rows), found)
+
+
+def _judge(dataset: Dataset) -> Any:
+    if dataset.task == "anomaly_detection":
+        raise BadInput(
+            "max_drop is judged on validation data, which holds no anomalies: name the layers to keep in float"
+        )
+    part = Split(x=dataset.validation.x[:JUDGE_SAMPLES], y=dataset.validation.y[:JUDGE_SAMPLES])
+    return lambda model: evaluate(model, part, dataset.task).value
+
+
+def _layers(quantized: keras.Model) -> list[str]:
+    """Return the paths of the layers that hold quantized operations, in order."""
+    plan = find_quantized(quantized).plan
+    sites = [step.nodes[0].site for step in plan.steps if step.rule is not None and step.rule.litert]
+    return list(dict.fromkeys(site.rpartition("/")[0] or site for site in sites))
+
+
+def _floating(config: QatConfig, layers: Sequence[str]) -> QatConfig:
+    return replace(config, by_name={**dict.fromkeys(layers), **config.by_name})
+
+
+def _sensitivity(
+    model: keras.Model, config: QatConfig, samples: Any, probe: Any, reference: np.ndarray, layers: Sequence[str]
+) -> list[dict[str, Any]]:
+    rows = []
+    with track("sensitivity", len(layers)) as advance:
+        for layer in layers:
+            alone = replace(config, default=None, by_name={layer: "w8a8"}, by_type={})
+            quantized, _ = prepare_qat(model, alone, calibration=samples)
+            error = np.asarray(quantized(probe, training=False)) - reference
+            rows.append({"layer": layer, "snr_db": decibels(reference, error)})
+            advance(1)
+    return sorted(rows, key=lambda row: row["snr_db"])
+
+
+def _least(holds: Any, most: int) -> int | None:
+    """Return the least count for which `holds(count)`, by bisection, or None."""
+    if holds(0):
+        return 0
+    if not holds(most):
+        return None
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    holds(high)  # leaves the metric of the choice behind
+    return high
+
+
+__all__ = ["Mixed", "mixed_precision"]

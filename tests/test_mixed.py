@@ -1,0 +1,58 @@
+"""Mixed precision: the layers that int8 ruins are found and kept in float, and no other."""
+
+import edgewright
+import keras
+import numpy as np
+import pytest
+from edgewright.errors import BadInput
+from edgewright.export import export_tflite
+from edgewright.pipeline.mixed import mixed_precision
+from edgewright.quantize import prepare_qat
+from int8_run import run
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return edgewright.load_data("digits", input_shape=(64,))
+
+
+@pytest.fixture(scope="module")
+def lopsided(digits):
+    """A classifier behind two layers: one stretches a feature ten thousandfold, the next takes that back."""
+    inputs = keras.Input((64,), name="x")
+    stretched = keras.layers.Dense(64, name="stretch")(inputs)
+    restored = keras.layers.Dense(64, name="restore")(stretched)
+    model = keras.Model(inputs, keras.layers.Dense(10, name="logits")(restored), name="lopsided")
+    plain = edgewright.build("softmax_regression", input_shape=(64,))
+    edgewright.train(plain, data=digits)
+    kernel, bias = plain.get_weights()
+    factor = np.ones(64, np.float32)
+    factor[36] = 10_000
+    model.set_weights([np.diag(factor), np.zeros(64), np.diag(1 / factor), np.zeros(64), kernel, bias])
+    return model
+
+
+def test_the_two_layers_around_the_wide_values_are_kept_in_float(lopsided, digits):
+    found = mixed_precision(lopsided, digits, max_drop=0.02)
+    assert found.metric["float32"] - found.metric["w8a8"] > 0.2
+    assert found.metric["float32"] - found.metric["chosen"] <= 0.02
+    assert [row["precision"] for row in found.rows] == ["float32", "float32", "w8a8"]
+    assert found.rows[2]["layer"] == "logits" and found.rows[2]["snr_db"] > found.rows[1]["snr_db"] + 10
+    qat, report = prepare_qat(lopsided, found.config, calibration=digits.train.x[:256])
+    assert [row["name"] for row in report.float_ops] == ["stretch/add", "restore/add"]
+    artifact = export_tflite(qat)
+    assert artifact.manifest["float_ops"] == 2
+    x = digits.test.x[:100]
+    assert (run(artifact, x).argmax(-1) == np.asarray(qat(x)).argmax(-1)).mean() > 0.98
+
+
+def test_nothing_is_kept_where_nothing_is_lost(lopsided, digits):
+    plain = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10, name="logits")])
+    plain.set_weights([np.random.default_rng(0).normal(size=(64, 10)), np.zeros(10)])
+    found = mixed_precision(plain, digits, max_drop=0.02)
+    assert not found.config.by_name and "0 of 1 layers" in str(found)
+
+
+def test_anomaly_detection_has_no_metric_to_keep(lopsided):
+    with pytest.raises(BadInput, match="validation"):
+        mixed_precision(lopsided, edgewright.load_data("digits", input_shape=(64,), task="anomaly_detection"), 0.01)
