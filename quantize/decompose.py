@@ -111,7 +111,7 @@ def _max(op, x):
     if op.initial is not None or axes not in ([1], [1, 2]) or rank - len(axes) != 2:
         return NotImplemented
     size = [x.shape[axis] for axis in axes]
-    pooled = ops.max_pool(x, tuple(size), padding="valid")
+    pooled = ops.max_pool(x, tuple(size), tuple(size), "valid")  # strides of None fail on JAX
     return pooled if op.keepdims else ops.squeeze(pooled, tuple(axes))
 
 
