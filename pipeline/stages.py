@@ -117,9 +117,12 @@ def quantize_with_tfmot(
 ) -> tuple[Artifact, tfmot.TfmotReport, float]:
     """Return the int8 TFLite file of TFMOT's QAT on `dataset`, a report, and the metric of its fake-quantized model."""
     metric = METRICS[TASKS[dataset.task].metric]
-    x, y = _for_tfmot(model, dataset.train, dataset.task)
-    judge, _ = _for_tfmot(model, dataset.test, dataset.task)
-    quantized, found = tfmot.qat(model, x, y, training=_training_for_tfmot(dataset, training), judge=judge)
+    quantized, found = tfmot.qat(
+        model,
+        *_for_tfmot(model, dataset.train, dataset.task),
+        training=_training_for_tfmot(dataset, training),
+        judge=_in_order(model, dataset.test),
+    )
     value = metric.reduce(metric.scores(quantized.outputs, dataset.test.y))
     manifest = make_manifest(
         quantized.data,
@@ -137,9 +140,12 @@ def quantize_with_tfmot(
 
 
 def _for_tfmot(model: keras.Model, split: Split, task: str) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return samples in the order of the model's inputs, and targets."""
-    x = [split.x] if isinstance(split.x, np.ndarray) else [split.x[leaf.name] for leaf in model.inputs]
-    return x, targets_of(TASKS[task], split, model.output_shape[1:])
+    return _in_order(model, split), targets_of(TASKS[task], split, model.output_shape[1:])
+
+
+def _in_order(model: keras.Model, split: Split) -> list[np.ndarray]:
+    """Return the samples of a split as one array for each input of the model."""
+    return [split.x] if isinstance(split.x, np.ndarray) else [split.x[leaf.name] for leaf in model.inputs]
 
 
 def _training_for_tfmot(dataset: Dataset, training: TrainConfig) -> tfmot.TfmotTraining:
