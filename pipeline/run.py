@@ -173,7 +173,7 @@ class _Way:
 
     def bench(self, files: list[str], quantized: str) -> dict[str, Any]:
         many = len(self.dataset.test) > QUICK_TEST_SAMPLES
-        quick = BenchConfig(max_seconds=10, min_rounds=20, samples=QUICK_TEST_SAMPLES if many else None)
+        quick = BenchConfig(max_seconds=10, min_rounds=20, attempts=2, samples=QUICK_TEST_SAMPLES if many else None)
         config = quick if self.config.quick else BenchConfig()
 
         def work(scratch: Path) -> Mapping[str, Any]:

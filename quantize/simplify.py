@@ -30,6 +30,8 @@ def simplify(graph: Graph) -> Graph:
     propagate_zeros(graph)
     fold_weights(graph)
     sink_movement(graph)
+    attach_biases(graph)
+    hoist_projections(graph)
     fold_affine(graph)
     merge_movement(graph)
     fold_transposes(graph)
@@ -92,15 +94,95 @@ def fold_weights(graph: Graph) -> None:
         id(leaf) for leaf in graph.constants
         if leaf.trainable and any(id(reader) not in inside for reader in readers.get(id(leaf), []))
     }  # fmt: skip
+    made: dict[tuple, list[Tensor]] = {}
     for node in constant_only:
         if tied & derived[id(node.output)]:
             continue
-        values = node.run(lambda leaf: ops.convert_to_tensor(leaf.value))
-        trainable = any(leaf.trainable for leaf in node.inputs)
-        for out, value in zip(node.outputs, values, strict=True):
-            array = np.asarray(value)
-            graph.replace(out, Tensor(out.name.replace("/", "."), array.shape, out.dtype, array, trainable))
+        key = node.kind, node.site, *(id(leaf) for leaf in node.inputs)  # steps of a recurrence share what they derive
+        if key not in made:
+            values = node.run(lambda leaf: ops.convert_to_tensor(leaf.value))
+            trainable = any(leaf.trainable for leaf in node.inputs)
+            made[key] = [
+                Tensor(out.name.replace("/", "."), array.shape, out.dtype, array, trainable)
+                for out, array in zip(node.outputs, map(np.asarray, values), strict=True)
+            ]
+        for out, constant in zip(node.outputs, made[key], strict=True):
+            graph.replace(out, constant)
     graph.prune_dead()
+
+
+def attach_biases(graph: Graph) -> None:
+    """Add a bias to the product it fuses with: (x W + h U) + b, as recurrent cells have it, is (x W + b) + h U."""
+    readers = graph.consumers()
+    for node in list(graph.nodes):
+        if node.kind != "Add" or len(node.inputs) != 2 or not _is_per_channel(node.inputs[1], node.output):
+            continue
+        total, bias = node.inputs
+        inner = total.producer
+        if inner is None or inner.kind != "Add" or len(inner.inputs) != 2 or len(readers[id(total)]) != 1:
+            continue
+        products = [leaf for leaf in inner.inputs if _is_bare_product(leaf, readers) and leaf.shape == total.shape]
+        if len(products) != 2:
+            continue
+        first, second = products
+        inner.args, inner.kwargs = (first, bias), {}
+        node.args, node.kwargs = (total, second), {}
+        graph.nodes.remove(inner)
+        graph.nodes.insert(graph.nodes.index(node), inner)
+
+
+def _is_bare_product(leaf: Tensor, readers: dict[int, list[Node]]) -> bool:
+    node = leaf.producer
+    return node is not None and node.kind in LINEAR and node.inputs[-1].is_constant and len(readers[id(leaf)]) == 1
+
+
+def hoist_projections(graph: Graph) -> None:
+    """Multiply all steps of a sequence by a kernel at once, where an unrolled recurrence multiplies one after another.
+
+    The steps share their scales already, so each value is rounded as before.
+    """
+    for unstack in [node for node in graph.nodes if node.kind == "Unstack" and node.op.axis == 1]:
+        if len(unstack.inputs[0].shape) != 3:
+            continue
+        readers = graph.consumers()
+        products: dict[tuple[int, str], list[Node]] = {}
+        for leaf in unstack.outputs:
+            for node in readers.get(id(leaf), []):
+                if node.kind == "Matmul" and node.inputs[0] is leaf and node.inputs[1].is_constant:
+                    products.setdefault((id(node.inputs[1]), node.site), []).append(node)
+        for steps in products.values():
+            if len(steps) == len(unstack.outputs):
+                _hoist(graph, unstack, steps, readers)
+    graph.prune_dead()
+
+
+def _hoist(graph: Graph, unstack: Node, products: list[Node], readers: dict[int, list[Node]]) -> None:
+    """Put one product, with the bias if all steps add the same, before `unstack`. `products`: one a step, in order."""
+    source, site = unstack.inputs[0], products[0].site
+    operands, ends = [("Matmul", ops.matmul, products[0].inputs[1])], products
+    following = [readers[id(node.output)] for node in products]
+    biases = {id(nodes[0].inputs[1]) for nodes in following if len(nodes) == 1 and _adds_constant(nodes[0])}
+    if len(biases) == 1 and all(len(nodes) == 1 and _adds_constant(nodes[0]) for nodes in following):
+        ends = [nodes[0] for nodes in following]
+        operands.append(("Add", ops.add, ends[0].inputs[1]))
+    made, value = [], source
+    for kind, op, operand in operands:
+        name = f"{site}/all_{kind.lower()}"
+        out = Tensor(name, (*source.shape[:2], ends[0].output.shape[-1]), source.dtype)
+        out.producer = Node(kind, op, (value, operand), {}, [out], name, name)
+        made.append(out.producer)
+        value = out
+    parts = [Tensor(f"{end.name}/step", end.output.shape, source.dtype) for end in ends]
+    split = Node("Unstack", unstack.op, (value,), {}, parts, f"{site}/steps", f"{site}/steps")
+    for end, part in zip(ends, parts, strict=True):
+        part.producer = split
+        graph.replace(end.output, part)
+    where = graph.nodes.index(unstack)
+    graph.nodes[where:where] = [*made, split]
+
+
+def _adds_constant(node: Node) -> bool:
+    return node.kind == "Add" and len(node.inputs) == 2 and node.inputs[1].is_constant
 
 
 def sink_movement(graph: Graph) -> None:

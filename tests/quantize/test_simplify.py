@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from edgewright.quantize import graph as graphs
 from edgewright.quantize.simplify import simplify
 from int8_run import MODELS, cnn, lstm, samples
@@ -97,10 +98,24 @@ def test_weight_in_one_place_is_folded_and_stays_trainable():
 
 
 def test_zero_state_of_the_first_step_is_removed():
-    """Six steps have six products of the input; the product of the zero state and its gate exist in five of them."""
+    """The product of the zero state and its gate exist in five of the six steps."""
     counts = {kind: kinds(simplify(graphs.trace(lstm()))).count(kind) for kind in ("Matmul", "Multiply")}
-    assert counts["Matmul"] == 6 + 5 + 1  # input, recurrent, head
+    assert counts["Matmul"] == 1 + 5 + 1  # input, all steps at once; recurrent; head
     assert counts["Multiply"] == 6 * 2 + 5  # input gate and output gate, forget gate
+
+
+@pytest.mark.parametrize("cell", [keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU])
+def test_inputs_of_all_steps_are_multiplied_at_once_and_compute_the_same(cell):
+    inputs = keras.Input((5, 3), name="x")
+    model = keras.Model(inputs, cell(4, name="cell", bias_initializer="random_normal")(inputs))
+    graph = simplify(graphs.trace(model))
+    ((first, second), *others) = [node.output.shape[1:] for node in graph.nodes if node.kind == "Matmul"]
+    assert first == 5 and second == model.get_layer("cell").cell.kernel.shape[-1]
+    assert all(len(shape) == 1 for shape in others) and len(others) in (4, 8)
+    unstacked = [node for node in graph.nodes if node.kind == "Unstack"]
+    assert [node.inputs[0].producer.kind for node in unstacked] == ["Add"]  # with the bias, which fuses
+    x = np.random.default_rng(0).normal(size=(7, 5, 3)).astype("float32")
+    np.testing.assert_allclose(graphs.run(graph, [x])[0], model(x), atol=1e-6)
 
 
 def test_scalars_become_constants_and_copies_disappear():
