@@ -52,11 +52,7 @@ def main() -> int:
             if is_logits:
                 agreed["argmax"] = expected.argmax(-1) == actual.argmax(-1)
             for kind, values in agreed.items():
-                drawn = (
-                    values
-                    if values.ndim == 1
-                    else random.permuted(values.reshape(len(values), -1), axis=1)[:, :OUTPUTS]
-                )
+                drawn = random.permuted(values.reshape(len(values), -1), axis=1)[:, :OUTPUTS]
                 counts[kind][0] += int(drawn.sum())
                 counts[kind][1] += drawn.size
             figures = {kind: float(values.mean()) for kind, values in agreed.items()}
