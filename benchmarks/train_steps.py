@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -69,7 +70,7 @@ def paired_seconds(steps: Mapping[str, Step], rounds: int = 40) -> dict[str, np.
     return {name: np.array(seconds) for name, seconds in taken.items()}
 
 
-def beside(seconds: Mapping[str, np.ndarray]) -> dict[str, object]:
+def beside(seconds: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return the peer's own ratio for the JSON line."""
     ratio, ci95 = paired_ratio(seconds["peer"], seconds["peer float"])
     median = {name: round(1000 * float(np.median(each)), 2) for name, each in seconds.items()}
