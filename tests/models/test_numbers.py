@@ -62,6 +62,25 @@ def test_lenet5_layer_by_layer():
     assert sum(params(table, f"c3_{index}") for index in range(16)) == 1_516
 
 
+def test_resnet8_layer_by_layer():
+    model = registry.build("resnet8")
+    assert model.count_params() == 78_666  # moving statistics of the norms among them
+    assert params(model, "stem") == 448  # 3 * 3 * 3 * 16 + 16
+    assert params(model, "block_3_conv2") == 36_928  # 3 * 3 * 64 * 64 + 64
+    assert [model.get_layer(f"block_{i}_add").output.shape[1:] for i in (1, 2, 3)] == [
+        (32, 32, 16),
+        (16, 16, 32),
+        (8, 8, 64),
+    ]
+
+
+def test_ds_cnn_layer_by_layer():
+    model = registry.build("ds_cnn")
+    assert params(model, "stem") == 2_624 and model.get_layer("stem").output.shape == (None, 25, 5, 64)
+    assert params(model, "block_1_depthwise") == 640 and params(model, "block_1_pointwise") == 4_160
+    assert model.count_params() == 24_908
+
+
 def lstm_with_gates(forget, enter):
     """Return an LSTM cell of one unit whose gates are wide open (+20) or shut (-20), and whose candidate is tanh(x)."""
     cell = keras.layers.LSTMCell(1, unit_forget_bias=False)
@@ -98,8 +117,8 @@ def test_linear_autoencoder_spans_the_principal_components():
     )
     x -= x.mean(0)
     model = registry.build("autoencoder", input_shape=(6,), code=2, activation="linear")
-    model.compile(keras.optimizers.Adam(0.02), "mse", jit_compile=False)
-    model.fit(x, x, epochs=60, batch_size=50, verbose=0)
+    model.compile(keras.optimizers.Adam(0.05), "mse", jit_compile=False, steps_per_execution=8)
+    model.fit(x, x, epochs=150, batch_size=200, verbose=0)
     rebuilt = PCA(2).fit(x)
     best = np.square(x - rebuilt.inverse_transform(rebuilt.transform(x))).mean()
     assert np.square(x - np.asarray(model(x))).mean() < 1.1 * best
