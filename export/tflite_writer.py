@@ -47,7 +47,7 @@ def write_tflite(program: Program, description: str = "") -> bytes:
     model.buffers = writer.buffers
     model.subgraphs = [subgraph]
     model.signatureDefs = [_signature(program, subgraph)]
-    builder = flatbuffers.Builder(1 << 16)
+    builder = _SharingBuilder(1 << 16)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
@@ -79,6 +79,20 @@ def _named(array: Array, index: int) -> Any:
     entry = schema.TensorMapT()
     entry.name, entry.tensorIndex = array.name, index
     return entry
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes equal vectors once: each channel of each kernel and bias has a zero point of eight bytes, always 0."""
+
+    def __init__(self, size: int):
+        super().__init__(size)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
+        key = x.dtype.str, x.tobytes()
+        if key not in self._written:
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
 
 
 class _Writer:
