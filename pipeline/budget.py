@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 _STEPS = {"train": 4000, "prune": 1500, "qat": 1200}
-_QUICK_STEPS = {"train": 750, "prune": 450, "qat": 180}
+_QUICK_STEPS = {"train": 900, "prune": 500, "qat": 250}
 _LEARNING_RATE = {"train": 2e-3, "prune": 1e-3, "qat": 2e-4}
 _MOST_EPOCHS = 60
 QUICK_TRAINING_SAMPLES = 8000
