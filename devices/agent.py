@@ -2,12 +2,13 @@
 
 Needs Python 3.8, NumPy and a runtime (ai_edge_litert, tflite_runtime or onnxruntime), nothing else of Edgewright:
 
-    python agent.py job.json
+    python agent.py [--attached] job.json
 
-job: {"mode": "inspect" | "accuracy" | "latency", "models": [{"path", "sha256", "runtime", "threads", "stateful"}],
+job: {"mode": "probe" | "inspect" | "accuracy" | "latency", "models": [{"path", "sha256", "runtime", "threads", "stateful"}],
 "inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s", "memory_bytes"} and what the mode itself reads.
 Standard output carries the lines, standard error is free text. The last line is `done`, or `rejected` where the
-runtime refuses the model. A model may also kill or hang this process: whoever started it sees that.
+runtime refuses the model. A model may also kill or hang this process: whoever started it sees that. With `--attached` the job
+runs in a child, which ends with our standard input; the last line of standard error is then its exit code.
 """
 
 # ruff: noqa: B905 (zip has no `strict` before Python 3.10)
@@ -22,6 +23,8 @@ import json
 import os
 import platform
 import re
+import select
+import shutil
 import signal
 import sys
 import time
@@ -38,6 +41,7 @@ FEEDS = 16  # samples that the timed loop cycles through
 PEAK_AFTER = 3  # inferences after which a runtime has allocated all it will
 SETTLE = 20  # most untimed inferences at the start of a block: the model before it has taken the caches
 MOST_IN_BLOCK = 500  # inferences
+KILL_AFTER_S = 2.0  # a process that outlives its time limit so long is killed by the one that watches it
 LOAD_BLOCKS = 3.0  # loading anew for each block may take this many times as long as the blocks
 
 
@@ -102,6 +106,7 @@ class LiteRT:
             "layers": layers,
             "stateful": any(re.search("LSTM|RNN|SVDF|VAR_HANDLE|READ_VARIABLE", layer["op"]) for layer in layers),
             "partitions": len(self._interpreter._get_ops_details()) - len(operators),
+            "graph": _tflite_graph(operators, tensors, computed),
         }
 
 
@@ -137,6 +142,26 @@ def _tflite_layer(interpreter, operator, tensors, computed):
         "dtype": dtype,
         "kind": "conversion" if conversion else "float" if floating else "quantized" if quantized else "index",
         "sparsity": None if weights is None else _zeros(interpreter.get_tensor(weights["index"])),
+    }
+
+
+def _tflite_graph(operators, tensors, computed):
+    """Say which tensors each operator reads and writes, and how large they are: what planning memory needs."""
+    used = {int(index) for operator in operators for end in ("inputs", "outputs") for index in operator[end]}
+    return {
+        "operators": [
+            {end: [int(index) for index in operator[end] if int(index) >= 0] for end in ("inputs", "outputs")}
+            for operator in operators
+        ],
+        "tensors": {
+            index: {
+                "shape": [int(size) for size in tensors[index]["shape"]],
+                "dtype": np.dtype(tensors[index]["dtype"]).name,
+                "scales": len(tensors[index]["quantization_parameters"]["scales"]),
+                "computed": index in computed,
+            }
+            for index in sorted(used & set(tensors))
+        },
     }
 
 
@@ -339,6 +364,9 @@ def inspect(job, say):
     with refusing():
         found = model.inspect()
         kinds = [layer.pop("kind") for layer in found["layers"]]
+        graph = found.pop("graph", None)
+        if graph:
+            say("graph", **graph)
         say(
             "model",
             inputs=model.inputs,
@@ -680,9 +708,17 @@ def confine(job):
 
 
 def pin(cores):
-    """Keep this process, and the threads a runtime will start, on `cores`; return where it runs or None."""
+    """Keep this process, and the threads a runtime will start, on `cores`; return where it runs or None.
+
+    cores: a list, None, or how many of the last ones: interrupts tend to land on the first, and big cores come last.
+    """
     if cores is None or not hasattr(os, "sched_setaffinity"):
         return None
+    if isinstance(cores, int):
+        allowed = sorted(os.sched_getaffinity(0))
+        if cores > len(allowed):
+            raise Unavailable("threads=%d, but the device has only %d cores for us" % (cores, len(allowed)))
+        cores = allowed[-cores:]
     os.sched_setaffinity(0, cores)
     return sorted(os.sched_getaffinity(0))
 
@@ -789,9 +825,46 @@ def lines():
     return say
 
 
-def main(path):
+def attach(path):
+    """Go on in a child; in the parent, kill the child with its children once standard input ends, and exit.
+
+    Standard input stays open, and empty, for as long as whoever started us is there to read the results. If it ends,
+    the folder that was made for them goes too. A child that outlives its time limit is killed in any case.
+    """
+    limit_s = read_json(path)["time_limit_s"] + KILL_AFTER_S
+    awake, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        return
+    try:
+        os.setpgid(child, child)
+    except OSError:  # the child was faster, or is gone already
+        pass
+    ready, _, _ = select.select([0, awake], [], [], limit_s)
+    os.killpg(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    folder = os.path.dirname(os.path.abspath(path))
+    if 0 in ready and awake not in ready and os.path.basename(folder).startswith("edgewright-"):
+        shutil.rmtree(folder, ignore_errors=True)
+    code = -signal.SIGALRM if not ready else -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    os.write(2, ("\nedgewright-exit %d\n" % code).encode())
+    os._exit(0)
+
+
+def read_json(path):
     with open(path, encoding="utf-8") as file:
-        job = json.load(file)
+        return json.load(file)
+
+
+def main(path):
+    job = read_json(path)
     confine(job)
     say = lines()
     say("start", **environment(job))
@@ -805,4 +878,6 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "--attached":
+        attach(sys.argv[-1])
+    main(sys.argv[-1])
