@@ -1,8 +1,75 @@
-"""Linear models: one affine map, the loss decides what it learns."""
+"""Linear models: one affine map, the loss decides what it learns.
 
-from keras import layers
+Two classes take one score z; the nets return (0, z), whose softmax is (1 - sigma(z), sigma(z)): so every classifier of
+the zoo answers with one logit a class.
+"""
+
+from itertools import combinations_with_replacement
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
 
 from .registry import register
+
+
+@register(
+    task="classification",
+    learner="perceptron",
+    input_shape=(4,),
+    classes=2,
+    params=5,
+    paper="Rosenblatt 1958, The perceptron: a probabilistic model for information storage and organization",
+    data=("setosa",),
+)
+def perceptron(inputs, classes=2):
+    """Build w.x + b, started at zero as the rule's bound on its updates asks.  Shapes: (N, features) -> (N, 2)."""
+    score = layers.Dense(1, kernel_initializer="zeros", name="score")(inputs)
+    return against_zero(score, classes)
+
+
+@register(
+    task="regression",
+    input_shape=(10,),
+    params=11,
+    paper="Legendre 1805, Nouvelles methodes pour la determination des orbites des cometes, appendix",
+    data=("diabetes",),
+    variants={
+        "ridge_regression": {"params": 11, "decay": 0.03},
+        "polynomial_regression": {"params": 66, "degree": 2, "decay": 0.25},
+    },
+)
+def linear_regression(inputs, targets=1, degree=1, decay=0.0):
+    """Build w.x + b over all monomials of the features up to `degree`.
+
+    decay: of ridge regression; |Xw - y|^2 + a |w|^2 over n samples is mean squared error + decay |w|^2 with
+    decay = a / n.  Shapes: (N, features) -> (N, targets).
+    """
+    x = inputs if degree == 1 else Monomials(degree, name="monomials")(inputs)
+    shrink: Any = keras.regularizers.L2(decay) if decay else None
+    return layers.Dense(targets, kernel_regularizer=shrink, name="prediction")(x)
+
+
+@register(
+    task="classification",
+    input_shape=(30,),
+    classes=2,
+    params=31,
+    paper="Cox 1958, The regression analysis of binary sequences",
+    data=("breast_cancer",),
+)
+def logistic_regression(inputs, classes=2):
+    """Build z = w.x + b; cross-entropy of (0, z) is softplus((1 - 2y) z).  Shapes: (N, features) -> (N, 2)."""
+    return against_zero(layers.Dense(1, name="score")(inputs), classes)
+
+
+def against_zero(score, classes):
+    """Return logits (N, 2) of a score (N, 1): zero for the first class, the score for the second."""
+    if classes != 2:
+        raise ValueError(f"classes={classes}: one score tells two classes apart; softmax_regression takes more")
+    score = layers.Reshape((1, 1), name="score_column")(score)
+    return layers.Flatten(name="logits")(layers.ZeroPadding1D((1, 0), name="zero")(score))
 
 
 @register(
@@ -16,3 +83,97 @@ from .registry import register
 def softmax_regression(inputs, classes):
     """Build W x + b.  Shapes: (N, features) -> logits (N, classes)."""
     return layers.Dense(classes, name="logits")(inputs)
+
+
+@register(
+    task="classification",
+    learner="hinge",
+    input_shape=(64,),
+    classes=10,
+    params=650,
+    paper="Weston and Watkins 1999, Support vector machines for multi-class pattern recognition",
+    data=("digits",),
+)
+def linear_svm(inputs, classes, decay=1e-4):
+    """Build W x + b for the multi-class hinge loss; `decay` |W|^2 widens the margin.
+
+    Shapes: (N, features) -> scores (N, classes).
+    """
+    return layers.Dense(classes, kernel_regularizer=keras.regularizers.L2(decay), name="logits")(inputs)
+
+
+@register(
+    task="classification",
+    input_shape=(64,),
+    classes=10,
+    params=10_250,
+    paper="Rahimi and Recht 2007, Random features for large-scale kernel machines",
+    data=("digits",),
+    edge={"features": 256},
+)
+def kernel_machine(inputs, classes, features=1024, gamma=0.05):
+    """Build a linear classifier on random features of the kernel exp(-gamma |x - y|^2).
+
+    Shapes: (N, n) -> logits (N, classes).
+    """
+    x = RandomFourierFeatures(features, gamma, name="features")(inputs)
+    return layers.Dense(classes, name="logits")(x)
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class RandomFourierFeatures(layers.Layer):
+    """Random cosines whose inner products approach exp(-gamma |x - y|^2) as their number grows; nothing is trained.
+
+    Shapes: (N, n) -> (N, features).  Source: Rahimi and Recht 2007, algorithm 1.
+    """
+
+    def __init__(self, features, gamma, **kwargs):
+        super().__init__(**kwargs)
+        self.features, self.gamma = features, gamma
+
+    def build(self, input_shape):
+        normal: Any = keras.initializers.RandomNormal(stddev=(2 * self.gamma) ** 0.5)
+        phase: Any = keras.initializers.RandomUniform(0.0, 2 * np.pi)
+        shape = (input_shape[-1], self.features)
+        self.kernel = self.add_weight(shape=shape, initializer=normal, trainable=False, name="kernel")
+        self.bias = self.add_weight(shape=shape[-1:], initializer=phase, trainable=False, name="bias")
+
+    def call(self, inputs):
+        return (2 / self.features) ** 0.5 * ops.cos(ops.matmul(inputs, self.kernel) + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.features)
+
+    def get_config(self):
+        return {**super().get_config(), "features": self.features, "gamma": self.gamma}
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class Monomials(layers.Layer):
+    """All products of one to `degree` features, by degree and then in lexicographic order, as scikit-learn has them.
+
+    Shapes: (N, n) -> (N, binomial(n + degree, degree) - 1).
+    """
+
+    def __init__(self, degree, **kwargs):
+        super().__init__(**kwargs)
+        self.degree = degree
+
+    def call(self, inputs):
+        count = inputs.shape[-1]
+        found = {1: inputs}
+        for degree in range(2, self.degree + 1):
+            shorter = list(combinations_with_replacement(range(count), degree - 1))
+            products = list(combinations_with_replacement(range(count), degree))
+            prefix = [shorter.index(product[:-1]) for product in products]
+            last = [product[-1] for product in products]
+            found[degree] = ops.take(found[degree - 1], prefix, axis=-1) * ops.take(inputs, last, axis=-1)
+        return ops.concatenate(list(found.values()), axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        count = input_shape[-1]
+        terms = (len(list(combinations_with_replacement(range(count), d))) for d in range(1, self.degree + 1))
+        return (*input_shape[:-1], sum(terms))
+
+    def get_config(self):
+        return {**super().get_config(), "degree": self.degree}

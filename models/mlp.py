@@ -1,8 +1,28 @@
 """Multilayer perceptrons: affine maps with an activation between."""
 
+import keras
+import numpy as np
 from keras import layers
 
+from .blocks import maxout
 from .registry import register
+
+
+@register(
+    task="regression",
+    input_shape=(2,),
+    params=9,
+    paper="Goodfellow 2016, Deep Learning, section 6.1; Rumelhart 1986, Learning representations by back-propagating",
+    data=("xor",),
+)
+def xor_mlp(inputs, hidden=2, outputs=1):
+    """Build 2-2-1 with ReLU and a linear output, as small as can tell XOR.  Shapes: (N, 2) -> (N, 1).
+
+    The hidden units start on at the corners of the unit square: a ReLU that is off everywhere never learns.
+    """
+    start = keras.initializers.RandomUniform(0.0, 1.0)
+    x = layers.Dense(hidden, activation="relu", kernel_initializer=start, name="hidden")(inputs)
+    return layers.Dense(outputs, name="prediction")(x)
 
 
 @register(
@@ -24,3 +44,114 @@ def mlp(inputs, classes, hidden=(300, 100), activation="tanh"):
     for index, width in enumerate(hidden, 1):
         x = layers.Dense(width, activation=activation, name=f"hidden_{index}")(x)
     return layers.Dense(classes, name="logits")(x)
+
+
+@register(
+    task="classification",
+    input_shape=(784,),
+    classes=10,
+    params=1_233_610,
+    paper="Goodfellow 2013, Maxout networks, arXiv:1302.4389 (permutation invariant MNIST)",
+    data=("mnist", "digits"),
+    edge={"input_shape": (64,), "hidden": (32, 32), "pieces": 3, "dropout": 0.2},
+)
+def maxout_mlp(inputs, classes, hidden=(240, 240), pieces=5, dropout=0.5, units="maxout"):
+    """Build hidden layers of units that learn their activation.
+
+    units: "maxout", the largest of `pieces` affine maps; "prelu", a learnt slope below zero; "leaky_relu", a fixed one.
+    Shapes: (N, features) -> logits (N, classes).
+    """
+    x = inputs
+    for index, width in enumerate(hidden, 1):
+        x = _learnt_activation(x, width, pieces, units, name=f"hidden_{index}")
+        x = layers.Dropout(dropout, name=f"hidden_{index}_dropout")(x)
+    return layers.Dense(classes, name="logits")(x)
+
+
+def _learnt_activation(x, width, pieces, units, name):
+    if units == "maxout":
+        return maxout(x, width, pieces, name=name)
+    slopes = {"prelu": layers.PReLU, "leaky_relu": layers.LeakyReLU}
+    if units not in slopes:
+        raise ValueError(f"units={units!r}; allowed: maxout, {', '.join(slopes)}")
+    x = layers.Dense(width, name=name)(x)
+    return slopes[units](name=f"{name}_activation")(x)
+
+
+@register(
+    task="classification",
+    input_shape=(784,),
+    classes=10,
+    params=1_276_810,
+    paper="Gal 2016, Dropout as a Bayesian approximation, arXiv:1506.02142; sizes of Srivastava 2014, 784-800-800-10",
+    data=("mnist", "digits"),
+    edge={"input_shape": (64,), "hidden": (64, 64)},
+)
+def mc_dropout_mlp(inputs, classes, hidden=(800, 800), keep_input=0.8, keep_hidden=0.5):
+    """Build a ReLU net with dropout before every layer; `monte_carlo` keeps it on at inference.
+
+    What goes to a device is one pass without dropout, the approximation of the mean that Srivastava calls weight
+    scaling.  Shapes: (N, features) -> logits (N, classes). For regression, `classes` is the number of targets.
+    """
+    x = layers.Dropout(1 - keep_input, name="input_dropout")(inputs)
+    for index, width in enumerate(hidden, 1):
+        x = layers.Dense(width, activation="relu", name=f"hidden_{index}")(x)
+        x = layers.Dropout(1 - keep_hidden, name=f"hidden_{index}_dropout")(x)
+    return layers.Dense(classes, name="logits")(x)
+
+
+def monte_carlo(model, x, passes=100, activation=lambda outputs: outputs):
+    """Return mean and variance over `passes` with dropout kept on, each of the shape of the outputs.
+
+    activation: applied to each pass' outputs, as a softmax to logits.  Source: arXiv:1506.02142, section 4.
+    """
+    outputs = np.stack([activation(np.asarray(model(x, training=True))) for _ in range(passes)])
+    return outputs.mean(0), outputs.var(0)
+
+
+@register(
+    task="classification",
+    learner="multitask",
+    input_shape=(64,),
+    classes=10,
+    params=8_772,
+    paper="Caruana 1997, Multitask learning",
+    data=("digits",),
+    edge={"hidden": (64, 32)},
+)
+def multitask_mlp(inputs, classes, hidden=(100, 20), heads=(("parity", 2),)):
+    """Build a shared trunk with one head for the class and one for each (name, outputs) of `heads`.
+
+    Shapes: (N, features) -> dict of logits: "logits" (N, classes), "parity" (N, 2).
+    """
+    x = inputs
+    for index, width in enumerate(hidden, 1):
+        x = layers.Dense(width, activation="relu", name=f"trunk_{index}")(x)
+    outputs = {name: layers.Dense(size, name=name)(x) for name, size in heads}
+    return {"logits": layers.Dense(classes, name="logits")(x), **outputs}
+
+
+@register(
+    task="classification",
+    learner="bagging",
+    input_shape=(64,),
+    classes=10,
+    params=75_100,
+    paper="Breiman 1996, Bagging predictors",
+    data=("digits",),
+    edge={"members": 5, "hidden": (32,)},
+)
+def bagging_ensemble(inputs, classes, members=10, hidden=(100,)):
+    """Build `members` nets side by side whose logits are averaged; the learner gives each a bootstrap of its own.
+
+    Shapes: (N, features) -> logits (N, classes).
+    """
+    return layers.Average(name="logits")(
+        [_member(inputs, classes, hidden, f"member_{k}") for k in range(1, members + 1)]
+    )
+
+
+def _member(x, classes, hidden, name):
+    for index, width in enumerate(hidden, 1):
+        x = layers.Dense(width, activation="relu", name=f"{name}_hidden_{index}")(x)
+    return layers.Dense(classes, name=f"{name}_logits")(x)

@@ -18,16 +18,19 @@ Raises: EdgewrightError if the loss is no longer finite. Adding a learner: decor
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
 from ..errors import BadInput, EdgewrightError
-from ..progress import track
+from ..progress import say, track
 from .config import TrainConfig
 from .data import Dataset, Split
+from .losses import MultiClassHinge, PerceptronCriterion, SigmoidSquaredError
 from .state import Row, RunDir, State, pack, unpack
 from .tasks import Task, check_outputs, targets_of
 
@@ -58,27 +61,117 @@ def get(name: str) -> Learner:
 @learner("fit")
 def fit(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
     """Minimise the task's loss of one network with `Model.fit`; keep the epoch that validates best."""
-    if len(networks) != 1:
-        raise BadInput(f"learner 'fit' trains one network, got {', '.join(networks)}; choose another learner")
+    return minimise(networks, dataset, task, config, run)
+
+
+@learner("perceptron")
+def perceptron(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
+    """Apply the perceptron rule at a constant rate: Rosenblatt's with batches of one sample, else summed over them."""
+    rule = Game(loss=PerceptronCriterion(), optimizer=keras.optimizers.SGD(config.learning_rate))
+    return minimise(networks, dataset, task, config, run, rule)
+
+
+@learner("hinge")
+def hinge(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
+    """Minimise the multi-class hinge loss of margin 1."""
+    return minimise(networks, dataset, task, config, run, Game(loss=MultiClassHinge()))
+
+
+@learner("squared_sigmoid")
+def squared_sigmoid(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
+    """Minimise the squared error of a sigmoid unit: the sigmoid perceptron."""
+    return minimise(networks, dataset, task, config, run, Game(loss=SigmoidSquaredError()))
+
+
+@learner("bagging")
+def bagging(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
+    """Train every member of an ensemble on a bootstrap of its own: samples drawn with replacement, as weights.
+
+    The members are the layers named `member_1_logits` and on; metrics of the history are means over them. Where they
+    cannot be told apart any more (wrapped for pruning, rewritten for quantization) the ensemble is tuned as one net.
+    Source: Breiman 1996, Bagging predictors.
+    """
     ((name, model),) = networks.items()
-    shape = tuple(model.output_shape[1:])
-    check_outputs(task, dataset, shape, name)
-    batches = Batches(dataset.train, targets_of(task, dataset.train, shape), config)
+    members = [layer.output for layer in model.layers if re.fullmatch(r"member_\d+_logits", layer.name)]
+    if not members:
+        say(f"{name}: its members cannot be told apart here; the ensemble is tuned as one net")
+        return minimise(networks, dataset, task, config, run)
+    stacked = keras.Model(model.inputs, keras.ops.stack(members, axis=1), name=name)  # (N, members, classes)
+    count = len(dataset.train)
+    draws = np.random.default_rng(config.seed).integers(0, count, (len(members), count))
+    weights = np.stack([np.bincount(drawn, minlength=count) for drawn in draws], axis=1)  # (N, members)
+    game = Game(
+        targets=lambda split: np.repeat(split.y[:, None], len(members), axis=1),
+        weights=weights.astype(np.float32),
+    )
+    return minimise({name: stacked}, dataset, task, config, run, game)
+
+
+# What else a class number tells: targets of further heads, by the name of their output.
+TOLD: dict[str, Callable[[np.ndarray], np.ndarray]] = {"parity": lambda labels: labels % 2}
+
+
+@learner("multitask")
+def multitask(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
+    """Train a net that returns a dict of logits by the sum of their losses; its first output is the one judged.
+
+    That one predicts the class, each other what `TOLD` says of it.  Source: Caruana 1997, Multitask learning.
+    Raises: BadInput for an output that `TOLD` does not have.
+    """
+    ((name, model),) = networks.items()
+    first, *others = model.output
+    if unknown := [other for other in others if other not in TOLD]:
+        raise BadInput(f"{name!r} has an output {unknown[0]!r}; learner 'multitask' has targets for {', '.join(TOLD)}")
+    game = Game(
+        loss={head: task.loss(config.label_smoothing) for head in (first, *others)},
+        metrics={head: list(task.metrics) for head in (first, *others)},
+        targets=lambda split: {first: split.y, **{other: TOLD[other](split.y) for other in others}},
+        judged=f"{first}_",
+    )
+    return minimise(networks, dataset, task, config, run, game)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Game:
+    """What `minimise` shall do otherwise than the task says; what is None stays the task's.
+
+    loss, metrics: as `Model.compile` takes them. optimizer: instead of the configured one. targets: split -> targets.
+    weights: of the training targets, one each. judged: how Keras begins the names of the metrics that choose the epoch.
+    """
+
+    loss: Any = None
+    metrics: Any = None
+    optimizer: Any = None
+    targets: Callable[[Split], Any] | None = None
+    weights: np.ndarray | None = None
+    judged: str = ""
+
+
+def minimise(
+    networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir, game: Game | None = None
+) -> list[Row]:
+    """Run `Model.fit` on one network so that it resumes exactly; keep the epoch that validates best."""
+    if len(networks) != 1:
+        raise BadInput(f"this learner trains one network, got {', '.join(networks)}; choose another learner")
+    ((name, model),) = networks.items()
+    game = game or Game()
+    targets = game.targets or _targets(task, dataset, model, name)
+    batches = Batches(dataset.train, targets(dataset.train), config, game.weights)
     epochs = config.epochs_for(len(batches))
     model.compile(
-        optimizer=optimizer(config, epochs * len(batches)),
-        loss=task.loss(config.label_smoothing),
-        metrics=list(task.metrics),
+        optimizer=game.optimizer or optimizer(config, epochs * len(batches)),
+        loss=game.loss or task.loss(config.label_smoothing),
+        metrics=game.metrics or list(task.metrics),
         jit_compile="auto" if config.jit_compile is None else config.jit_compile,  # pyright: ignore[reportArgumentType]
         steps_per_execution=min(config.steps_per_execution, len(batches)),
     )
     model.optimizer.build(model.trainable_variables)
-    keeper = Keeper(model, task, config, run, epochs)
+    keeper = Keeper(model, task, config, run, epochs, game.judged)
     if keeper.next_epoch < epochs:
         with track(f"train {name}", epochs * len(batches)) as advance:
             model.fit(
                 batches,
-                validation_data=(dataset.validation.x, targets_of(task, dataset.validation, shape)),
+                validation_data=(dataset.validation.x, targets(dataset.validation)),
                 validation_batch_size=256,
                 shuffle=False,  # Keras would shuffle the batches once more, by Python's global random state
                 initial_epoch=keeper.next_epoch,
@@ -90,29 +183,35 @@ def fit(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, r
     return keeper.history
 
 
+def _targets(task: Task, dataset: Dataset, model: keras.Model, name: str) -> Callable[[Split], np.ndarray]:
+    shape = tuple(model.output_shape[1:])
+    check_outputs(task, dataset, shape, name)
+    return lambda split: targets_of(task, split, shape)
+
+
 class Batches(keras.utils.PyDataset):
     """Training batches whose order is a function of (seed, epoch) alone; the incomplete last one is dropped.
 
     So every step has one shape (nothing is compiled twice), and an epoch can be repeated in another process.
     """
 
-    def __init__(self, split: Split, targets: np.ndarray, config: TrainConfig):
+    def __init__(self, split: Split, targets: Any, config: TrainConfig, weights: np.ndarray | None = None):
         super().__init__()
-        self._split, self._targets, self._seed = split, targets, config.seed
+        self._parts = (split.x, targets) if weights is None else (split.x, targets, weights)
+        self._samples, self._seed = len(split), config.seed
         self._size = config.batch_for(len(split))
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
         """Take the order of `epoch`."""
-        self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._split))
+        self._order = np.random.default_rng([self._seed, epoch]).permutation(self._samples)
 
     def __len__(self) -> int:
-        return len(self._split) // self._size
+        return self._samples // self._size
 
     def __getitem__(self, index: int):
         chosen = self._order[index * self._size : (index + 1) * self._size]
-        x = self._split.x
-        return {k: v[chosen] for k, v in x.items()} if isinstance(x, Mapping) else x[chosen], self._targets[chosen]
+        return tuple(keras.tree.map_structure(lambda array: array[chosen], part) for part in self._parts)
 
 
 class Pace(keras.callbacks.Callback):
@@ -140,8 +239,9 @@ class Pace(keras.callbacks.Callback):
 class Keeper(keras.callbacks.Callback):
     """Logs epochs, remembers the best weights, saves the run's state, stops early."""
 
-    def __init__(self, model: keras.Model, task: Task, config: TrainConfig, run: RunDir, epochs: int):
+    def __init__(self, model: keras.Model, task: Task, config: TrainConfig, run: RunDir, epochs: int, judged: str = ""):
         super().__init__()
+        self._judged = judged
         self._network, self._task, self._patience, self._run, self._epochs = model, task, config.patience, run, epochs
         self._moving = {"model": model.variables, "optimizer": model.optimizer.variables}
         self._best: dict[str, np.ndarray] = {}
@@ -160,7 +260,7 @@ class Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Judge the epoch."""
-        row = {"epoch": float(epoch + 1), **{name: float(value) for name, value in (logs or {}).items()}}
+        row = {"epoch": float(epoch + 1), **{self._plain(name): float(value) for name, value in (logs or {}).items()}}
         if not all(map(math.isfinite, row.values())):
             raise EdgewrightError(f"training diverged: {row}. Lower learning_rate, or check the scale of the samples")
         self.history.append(row)
@@ -178,6 +278,10 @@ class Keeper(keras.callbacks.Callback):
             self._save(done=True)
         unpack(self._best, {"best": self._network.weights})
         self._run.finish(self.history)
+
+    def _plain(self, name: str) -> str:
+        """Return a metric's name as the task knows it: without the output that is judged; losses are of all outputs."""
+        return name if name.endswith("_loss") else name.replace(self._judged, "", 1) if self._judged else name
 
     def _best_epoch(self) -> int:
         keys = [self._task.best(row) for row in self.history]

@@ -26,3 +26,73 @@ class SmoothedCrossentropy(keras.losses.Loss):
     def get_config(self):
         """Return the smoothing beside the name; the reduction is that of every loss here."""
         return {"smoothing": self.smoothing, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class PerceptronCriterion(keras.losses.Loss):
+    """How far each misjudged sample lies on the wrong side, of scores (N, 2) with class numbers (N,).
+
+    Its gradient step of rate eta is Rosenblatt's rule w += eta (t - o) x, summed over the batch: a score of exactly 0
+    counts as wrong, or the rule would never leave w = 0.  Source: Rosenblatt 1958, The perceptron.
+    """
+
+    def __init__(self, name: str = "perceptron_criterion"):
+        super().__init__(name=name, reduction="sum")
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample (N,)."""
+        agreement = _signed(y_true, y_pred) * (y_pred[:, 1] - y_pred[:, 0])
+        return ops.where(agreement <= 0, -agreement, ops.zeros_like(agreement))
+
+    def get_config(self):
+        """Return the name; the sum is part of the rule."""
+        return {"name": self.name}
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class MultiClassHinge(keras.losses.Loss):
+    """How far each wrong class comes within `margin` of the right one, summed over the wrong ones.
+
+    Shapes: scores (N, K), class numbers (N,).  Source: Weston and Watkins 1999, Support vector machines for
+    multi-class pattern recognition.
+    """
+
+    def __init__(self, margin: float = 1.0, name: str = "multi_class_hinge"):
+        super().__init__(name=name)
+        self.margin = margin
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample (N,)."""
+        right = ops.one_hot(ops.cast(ops.reshape(y_true, (-1,)), "int32"), y_pred.shape[-1])  # (N, K)
+        score = ops.sum(right * y_pred, axis=-1, keepdims=True)
+        return ops.sum((1 - right) * ops.relu(y_pred - score + self.margin), axis=-1)
+
+    def get_config(self):
+        """Return the margin beside the name."""
+        return {"margin": self.margin, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class SigmoidSquaredError(keras.losses.Loss):
+    """Half the squared error of a sigmoid unit, (sigma(z) - y)^2 / 2, z being the second of two scores less the first.
+
+    The loss of the sigmoid perceptron before cross-entropy: its gradient vanishes where the unit is surely wrong.
+    Shapes: scores (N, 2), class numbers (N,).
+    """
+
+    def __init__(self, name: str = "sigmoid_squared_error"):
+        super().__init__(name=name)
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample (N,)."""
+        chance = ops.sigmoid(y_pred[:, 1] - y_pred[:, 0])
+        return ops.square(chance - ops.cast(ops.reshape(y_true, (-1,)), chance.dtype)) / 2
+
+    def get_config(self):
+        """Return the name; the reduction is that of every loss here."""
+        return {"name": self.name}
+
+
+def _signed(y_true, y_pred) -> Any:
+    """Return class numbers 0 and 1 as -1 and 1, (N,)."""
+    return 2 * ops.cast(ops.reshape(y_true, (-1,)), y_pred.dtype) - 1

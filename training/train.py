@@ -84,13 +84,14 @@ def train(
 
 
 def evaluate(model: keras.Model, split: Split, task: str, batch_size: int = 256) -> Evaluation:
-    """Judge `model` on `split` by the task's metric.
+    """Judge `model` on `split` by the task's metric; of several named outputs the first is judged.
 
     Raises: BadInput if an anomaly detector is judged on a split without labels (training and validation hold normal
     samples only).
     """
     metric = METRICS[tasks.get(task).metric]
-    outputs = np.asarray(model.predict(split.x, batch_size=batch_size, verbose=0))  # pyright: ignore[reportArgumentType]
+    outputs = model.predict(split.x, batch_size=batch_size, verbose=0)  # pyright: ignore[reportArgumentType]
+    outputs = np.asarray(next(iter(outputs.values())) if isinstance(outputs, Mapping) else outputs)
     if task == "anomaly_detection" and split.y[0].size != outputs[0].size + 1:
         raise BadInput(
             "this split has no anomaly labels behind its samples; judge an anomaly detector on the test split"

@@ -1,0 +1,119 @@
+"""Blocks that several families share."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+# Keras' default of 0.99 needs some 500 steps to forget its start; a short training on a small set has fewer.
+MOMENTUM = 0.9
+
+
+def maxout(x, units, pieces, name):
+    """Add `units` maxima of `pieces` affine maps each.  Shapes: (N, n) -> (N, units).  Source: arXiv:1302.4389."""
+    x = layers.Dense(units * pieces, name=f"{name}_pieces")(x)
+    x = layers.Reshape((units * pieces, 1), name=f"{name}_column")(x)
+    x = layers.MaxPooling1D(pieces, name=f"{name}_max")(x)  # (N, units, 1)
+    return layers.Flatten(name=name)(x)
+
+
+# ---------------------------------------------------------------- convolutions and their normalisation
+
+
+def conv_norm(
+    x, maps, size, strides=1, *, name, activation=None, padding="same", bias=False, gamma=True, epsilon=1e-3
+):  # fmt: skip
+    """Add a convolution, its batch normalisation and, where one is named, an activation.
+
+    Shapes: (N, H, W, C) -> (N, H', W', maps).
+    """
+    x = layers.Conv2D(maps, size, strides, padding, use_bias=bias, kernel_initializer="he_normal", name=name)(x)
+    return norm(x, activation, gamma=gamma, epsilon=epsilon, name=name)
+
+
+def depthwise_norm(x, size, strides=1, *, name, activation=None, bias=False, epsilon=1e-3):
+    """Add a depthwise convolution, its batch normalisation and, where one is named, an activation."""
+    x = layers.DepthwiseConv2D(size, strides, "same", use_bias=bias, depthwise_initializer="he_normal", name=name)(x)
+    return norm(x, activation, epsilon=epsilon, name=name)
+
+
+def norm(x, activation=None, *, name, gamma=True, epsilon=1e-3):
+    """Add batch normalisation and, where one is named, an activation."""
+    x = layers.BatchNormalization(momentum=MOMENTUM, epsilon=epsilon, scale=gamma, name=f"{name}_norm")(x)
+    return x if activation is None else layers.Activation(activation, name=f"{name}_{activation}")(x)
+
+
+def divisible(maps, by=8):
+    """Round a scaled number of maps to a multiple of `by`, never down by more than a tenth (TF-slim's rule)."""
+    rounded = max(by, int(maps + by / 2) // by * by)
+    return rounded if rounded >= 0.9 * maps else rounded + by
+
+
+# ---------------------------------------------------------------- blocks
+
+
+def squeeze_excite(x, squeezed, *, name, activation="relu", gate="sigmoid"):
+    """Weigh the maps by a gate computed from their means, through `squeezed` units.  Source: arXiv:1709.01507."""
+    s = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)  # (N, 1, 1, C)
+    s = layers.Dense(squeezed, activation, kernel_initializer="he_normal", name=f"{name}_reduce")(s)
+    s = layers.Dense(x.shape[-1], gate, name=f"{name}_expand")(s)
+    return layers.Multiply(name=f"{name}_scale")([x, s])
+
+
+def inverted_residual(
+    x, maps, *, expanded, name, size=3, strides=1, activation="relu6", squeezed=0, squeeze_activation="relu",
+    gate="sigmoid", drop=0.0
+):  # fmt: skip
+    """Add MobileNetV2's block: widen to `expanded` maps, filter each, narrow to `maps` without activation, and add the
+    input where the shape stays.
+
+    squeezed: units of squeeze-and-excitation, 0 for none. drop: chance that a sample skips the block in training.
+    Source: arXiv:1801.04381, fig. 4b; with squeeze-and-excitation arXiv:1807.11626.
+    """
+    shortcut = x
+    if expanded != x.shape[-1]:
+        x = conv_norm(x, expanded, 1, activation=activation, name=f"{name}_expand")
+    x = depthwise_norm(x, size, strides, activation=activation, name=f"{name}_depthwise")
+    if squeezed:
+        x = squeeze_excite(x, squeezed, activation=squeeze_activation, gate=gate, name=f"{name}_se")
+    x = conv_norm(x, maps, 1, name=f"{name}_project")
+    if shortcut.shape != x.shape:
+        return x
+    if drop:
+        x = layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(x)
+    return layers.Add(name=f"{name}_add")([shortcut, x])
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class LocalResponseNormalization(layers.Layer):
+    """Divide each map by (bias + alpha * sum of squares of the `depth` maps around it) ** beta.
+
+    The defaults are AlexNet's. The sum is a product with a band of ones, which has an integer kernel.
+    Shapes: (N, H, W, C) -> the same.  Source: Krizhevsky 2012, section 3.3.
+    """
+
+    def __init__(self, depth=5, bias=2.0, alpha=1e-4, beta=0.75, **kwargs):
+        super().__init__(**kwargs)
+        self.depth, self.bias, self.alpha, self.beta = depth, bias, alpha, beta
+
+    def call(self, inputs):
+        maps = np.arange(inputs.shape[-1])
+        band = np.abs(maps[:, None] - maps) <= self.depth // 2
+        power = ops.matmul(ops.square(inputs), self.alpha * band.astype("float32"))
+        return inputs * ops.exp(-self.beta * ops.log(power + self.bias))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        mine = {"depth": self.depth, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
+        return {**super().get_config(), **mine}
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class StandardizedConv2D(layers.Conv2D):
+    """A convolution whose kernel has mean 0 and variance 1 for each output map.  Source: arXiv:1903.10520, eq. 4."""
+
+    def convolution_op(self, inputs, kernel):
+        centred = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
+        variance = ops.mean(ops.square(centred), axis=(0, 1, 2), keepdims=True)
+        return super().convolution_op(inputs, centred * ops.rsqrt(variance + 1e-10))

@@ -1,0 +1,171 @@
+"""Learners by hand-worked gradients, bounds and closed forms."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from edgewright.errors import BadInput
+from edgewright.models import registry
+from edgewright.training import data
+from edgewright.training.data import Dataset, Split
+from edgewright.training.losses import MultiClassHinge, PerceptronCriterion, SigmoidSquaredError
+from edgewright.training.train import TrainConfig, evaluate, train
+
+GATES = TrainConfig(epochs=12, batch_size=4, learning_rate=1.0, patience=None, jit_compile=False)
+
+
+@pytest.mark.parametrize(("gate", "separable"), [("logic_and", True), ("logic_or", True), ("logic_not", True),
+                                                 ("xor_corners", False)])  # fmt: skip
+def test_the_perceptron_learns_every_gate_but_xor(gate, separable):
+    if separable:
+        dataset = data.load(gate)
+    else:
+        both = data.load("logic_and")
+        rows = Split(x=both.train.x, y=np.array([0, 1, 1, 0], np.int32))
+        dataset = Dataset(name=gate, task="classification", classes=2, train=rows, validation=rows, test=rows)
+    model = registry.build("perceptron", input_shape=dataset.input_shape)
+    result = train(model, dataset, GATES, learner="perceptron")
+    assert result.metric == 1.0 if separable else result.metric <= 0.75
+
+
+def test_perceptron_updates_stay_below_the_bound_of_novikoff():
+    """From w = 0, sample by sample, at most (R / gamma)^2 updates, gamma being the margin of a unit separator."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(60, 2)).astype(np.float32)
+    separator = np.array([0.6, 0.8, 0.0], np.float32)  # with the bias as a weight of a constant input of 1
+    distance = x @ separator[:2]
+    kept = np.abs(distance) > 0.2
+    x, y = x[kept], (distance[kept] > 0).astype(np.int32)
+    bound = (np.square(x).sum(1).max() + 1) / np.abs(distance[kept]).min() ** 2
+    model = registry.build("perceptron", input_shape=(2,))
+    criterion, rule, updates = PerceptronCriterion(), keras.optimizers.SGD(1.0), 0
+    for _ in range(10):
+        mistakes = 0
+        for sample, label in zip(x, y, strict=True):
+            with tf.GradientTape() as tape:
+                loss = criterion(label[None], model(sample[None]))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            mistakes += any(np.any(gradient) for gradient in gradients)
+            rule.apply(gradients, model.trainable_variables)
+        updates += mistakes
+        if not mistakes:
+            break
+    assert mistakes == 0
+    assert 0 < updates <= bound
+
+
+def test_a_step_of_the_criterion_is_the_perceptron_rule():
+    """t = +1 judged wrong at x = (2, -3): w += eta x, b += eta; a sample judged right changes nothing."""
+    model = registry.build("perceptron", input_shape=(2,))
+    model.set_weights([np.array([[-1.0], [0.0]], np.float32), np.zeros(1, np.float32)])
+    model.compile(keras.optimizers.SGD(0.5), PerceptronCriterion(), jit_compile=False)
+    model.train_on_batch(np.array([[2.0, -3.0], [-1.0, 5.0]], np.float32), np.array([1, 1]))
+    np.testing.assert_allclose(model.get_weights()[0], [[0.0], [-1.5]])
+    np.testing.assert_allclose(model.get_weights()[1], [0.5])
+
+
+def test_hinge_of_cat_car_and_frog():
+    scores = np.array([[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]], np.float32)
+    hinge = MultiClassHinge(margin=1.0)
+    np.testing.assert_allclose(hinge.call(np.array([0, 1, 2]), scores), [2.9, 0, 12.9], atol=1e-5)
+    assert float(hinge(np.array([0, 1, 2]), scores)) == pytest.approx(5.2667, abs=1e-4)
+
+
+def gradient_of(loss, weight, x, y):
+    """Return d loss / dw of logistic_regression without bias, summed over the batch."""
+    model = registry.build("logistic_regression", input_shape=(len(weight),))
+    model.set_weights([np.array(weight, np.float32)[:, None], np.zeros(1, np.float32)])
+    with tf.GradientTape() as tape:
+        value = loss(np.array(y), model(np.array(x, np.float32))) * len(y)
+    return np.asarray(tape.gradient(value, model.trainable_variables[0]))[:, 0]
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def test_gradient_of_cross_entropy_for_a_positive_label():
+    """dL/dw = -(1 - sigma(w.x)) x."""
+    w, x = np.array([0.5, -1.0]), np.array([2.0, 3.0])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    np.testing.assert_allclose(gradient_of(loss, w, [x], [1]), -(1 - sigmoid(w @ x)) * x, atol=1e-6)
+
+
+def test_cross_entropy_of_one_score_is_a_softplus():
+    model = registry.build("logistic_regression", input_shape=(1,))
+    model.set_weights([np.ones((1, 1), np.float32), np.zeros(1, np.float32)])
+    z = np.array([[-30.0], [-1.5], [0.0], [2.0], [40.0]], np.float32)
+    for label in (0, 1):
+        found = keras.losses.sparse_categorical_crossentropy(np.full(5, label), model(z), from_logits=True)
+        np.testing.assert_allclose(found, np.logaddexp(0, (1 - 2 * label) * z[:, 0]), atol=1e-5)
+
+
+def test_gradient_of_the_squared_loss_unit():
+    """dE/dw = sum x yhat (1 - yhat) (yhat - y)."""
+    w, x, y = np.array([0.3, -0.7]), np.array([[1.0, 2.0], [-1.0, 0.5], [3.0, 1.0]]), np.array([1, 0, 0])
+    hat = sigmoid(x @ w)
+    expected = (x * (hat * (1 - hat) * (hat - y))[:, None]).sum(0)
+    np.testing.assert_allclose(gradient_of(SigmoidSquaredError(), w, x, y), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_gradient_descent_reaches_the_closed_form(decay):
+    """Ridge: (X'X + a I)^-1 X'y with a = n decay; the bias, of centred data, is the mean of y."""
+    random, count = np.random.default_rng(0), 8192
+    x = random.normal(size=(count, 3)).astype(np.float32)
+    x -= x.mean(0)
+    y = (x @ np.array([[1.0], [-2.0], [0.5]]) + 3 + 0.1 * random.normal(size=(count, 1))).astype(np.float32)
+    rows = Split(x=x, y=y)
+    dataset = Dataset(name="line", task="regression", train=rows, validation=rows, test=rows)
+    model = registry.build("linear_regression", input_shape=(3,), decay=decay)
+    config = TrainConfig(epochs=12, batch_size=512, learning_rate=0.1, optimizer="sgd", jit_compile=False)
+    train(model, dataset, config)
+    weight, bias = model.get_weights()
+    closed = np.linalg.solve(x.T @ x + count * decay * np.eye(3), x.T @ (y - y.mean()))
+    np.testing.assert_allclose(weight, closed, atol=5e-3)  # ridge moves the largest by 0.18
+    assert bias[0] == pytest.approx(y.mean(), abs=5e-3)
+
+
+def test_the_mean_of_a_bagged_ensemble_is_no_worse_than_its_members():
+    dataset = data.load("digits", input_shape=(64,))
+    model = registry.build("bagging_ensemble", "edge", members=3, hidden=(8,))
+    config = TrainConfig(epochs=4, learning_rate=0.01, jit_compile=False)
+    result = train(model, dataset, config, learner="bagging")
+    members = [keras.Model(model.inputs, model.get_layer(f"member_{k}_logits").output) for k in (1, 2, 3)]
+    alone = [evaluate(member, dataset.test, "classification").value for member in members]
+    assert result.metric >= np.mean(alone) > 0.7
+    kernels = [model.get_layer(f"member_{k}_logits").get_weights()[0] for k in (1, 2, 3)]
+    assert not np.allclose(kernels[0], kernels[1]) and not np.allclose(kernels[1], kernels[2])
+
+
+def test_both_heads_of_a_multitask_net_learn():
+    dataset = data.load("digits", input_shape=(64,))
+    model = registry.build("multitask_mlp", "edge")
+    config = TrainConfig(epochs=5, learning_rate=0.005, jit_compile=False)
+    result = train(model, dataset, config, learner="multitask")
+    outputs = model.predict(dataset.test.x, verbose=0)
+    assert result.metric == (outputs["logits"].argmax(-1) == dataset.test.y).mean() > 0.85
+    assert (outputs["parity"].argmax(-1) == dataset.test.y % 2).mean() > 0.85
+    assert {"val_accuracy", "val_parity_accuracy"} <= result.history[-1].keys()
+
+
+def test_a_head_without_targets_is_refused():
+    model = registry.build("multitask_mlp", heads=(("colour", 3),))
+    with pytest.raises(BadInput, match=r"colour.*parity"):
+        train(model, data.load("digits", input_shape=(64,)), GATES, learner="multitask")
+
+
+@pytest.mark.slow
+def test_xor_is_learnt_from_random_starts():
+    """Gradient descent on nine weights may be caught by a corner that shares another's line; most starts are not."""
+    truth = np.array([[0], [1], [1], [0]], np.float32)
+    corners = data.load("logic_and").train.x
+    rows = Split(x=np.tile(corners, (400, 1)), y=np.tile(truth, (400, 1)))
+    dataset = Dataset(name="corners", task="regression", train=rows, validation=rows, test=rows)
+    config = TrainConfig(epochs=8, batch_size=32, learning_rate=0.05, jit_compile=False, steps_per_execution=50)
+    solved = 0
+    for seed in range(5):
+        model = registry.build("xor_mlp", seed=seed)
+        train(model, dataset, config)
+        solved += np.abs(model.predict(corners, verbose=0) - truth).max() < 1e-2
+    assert solved >= 3
