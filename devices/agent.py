@@ -2,13 +2,12 @@
 
 Needs Python 3.8, NumPy and a runtime (ai_edge_litert, tflite_runtime or onnxruntime), nothing else of Edgewright:
 
-    python agent.py [--attached] job.json
+    python agent.py job.json
 
-job: {"mode": "probe" | "inspect" | "accuracy" | "latency", "models": [{"path", "sha256", "runtime", "threads", "stateful"}],
-"inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s", "memory_bytes"} and what the mode itself reads.
+job: {"mode": "probe" | "inspect" | "accuracy" | "latency", "models": [{"path", "sha256", "runtime", "threads",
+"stateful"}], "inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s", "memory_bytes"} and what the mode itself reads.
 Standard output carries the lines, standard error is free text. The last line is `done`, or `rejected` where the
-runtime refuses the model. A model may also kill or hang this process: whoever started it sees that. With `--attached` the job
-runs in a child, which ends with our standard input; the last line of standard error is then its exit code.
+runtime refuses the model. A model may also kill or hang this process: whoever started it sees that.
 """
 
 # ruff: noqa: B905 (zip has no `strict` before Python 3.10)
@@ -23,8 +22,6 @@ import json
 import os
 import platform
 import re
-import select
-import shutil
 import signal
 import sys
 import time
@@ -41,7 +38,6 @@ FEEDS = 16  # samples that the timed loop cycles through
 PEAK_AFTER = 3  # inferences after which a runtime has allocated all it will
 SETTLE = 20  # most untimed inferences at the start of a block: the model before it has taken the caches
 MOST_IN_BLOCK = 500  # inferences
-KILL_AFTER_S = 2.0  # a process that outlives its time limit so long is killed by the one that watches it
 LOAD_BLOCKS = 3.0  # loading anew for each block may take this many times as long as the blocks
 
 
@@ -717,7 +713,7 @@ def pin(cores):
     if isinstance(cores, int):
         allowed = sorted(os.sched_getaffinity(0))
         if cores > len(allowed):
-            raise Unavailable("threads=%d, but the device has only %d cores for us" % (cores, len(allowed)))
+            raise Unavailable(f"threads={cores}, but the device has only {len(allowed)} cores for us")
         cores = allowed[-cores:]
     os.sched_setaffinity(0, cores)
     return sorted(os.sched_getaffinity(0))
@@ -825,46 +821,9 @@ def lines():
     return say
 
 
-def attach(path):
-    """Go on in a child; in the parent, kill the child with its children once standard input ends, and exit.
-
-    Standard input stays open, and empty, for as long as whoever started us is there to read the results. If it ends,
-    the folder that was made for them goes too. A child that outlives its time limit is killed in any case.
-    """
-    limit_s = read_json(path)["time_limit_s"] + KILL_AFTER_S
-    awake, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wake)
-    child = os.fork()
-    if child == 0:
-        os.setpgid(0, 0)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        return
-    try:
-        os.setpgid(child, child)
-    except OSError:  # the child was faster, or is gone already
-        pass
-    ready, _, _ = select.select([0, awake], [], [], limit_s)
-    os.killpg(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    folder = os.path.dirname(os.path.abspath(path))
-    if 0 in ready and awake not in ready and os.path.basename(folder).startswith("edgewright-"):
-        shutil.rmtree(folder, ignore_errors=True)
-    code = -signal.SIGALRM if not ready else -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-    os.write(2, ("\nedgewright-exit %d\n" % code).encode())
-    os._exit(0)
-
-
-def read_json(path):
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
-
-
 def main(path):
-    job = read_json(path)
+    with open(path, encoding="utf-8") as file:
+        job = json.load(file)
     confine(job)
     say = lines()
     say("start", **environment(job))
@@ -878,6 +837,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--attached":
-        attach(sys.argv[-1])
-    main(sys.argv[-1])
+    main(sys.argv[1])

@@ -21,7 +21,7 @@ from ..metrics import METRICS
 from ..progress import say
 from .compare import Thresholds, doubts
 from .results import MEASURED, Run
-from .transport import Event, Outcome, Session, Transport, connect, run_job
+from .transport import DeviceLost, Event, Outcome, Session, Transport, connect, run_job
 
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "QUANTIZELINEAR", "DEQUANTIZELINEAR")
@@ -125,7 +125,8 @@ def bench(
     baseline: one file for all, the name of one of `files`, or file name -> baseline's name among `files`.
     inputs: (N, ...) samples, or input name -> samples; targets: (N, ...) as `metric` (a name in `metrics`) wants them.
     A file that the runtime rejects, or that crashes or hangs it, is part of the result, not an error.
-    Raises: BadInput for arguments that do not fit together.
+    Where the way to the device breaks, what was not finished is "incomplete" in the result.
+    Raises: BadInput for arguments that do not fit together; DeviceLost if the device cannot be reached to begin with.
     """
     measured_files, baselines = _roles(files, baseline)
     _check(inputs, targets, metric)
@@ -135,7 +136,12 @@ def bench(
         artifacts=[], measured={}, config=asdict(config),
     )  # fmt: skip
     with transport.session() as session, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        _Bench(run, transport, session, Path(scratch), config).measure(measured_files, inputs, targets)
+        steps = _Bench(run, transport, session, Path(scratch), config)
+        try:
+            steps.measure(measured_files, inputs, targets)
+        except DeviceLost as error:
+            steps.give_up(measured_files, str(error))
+        steps.note_failures()
     return run
 
 
@@ -144,7 +150,7 @@ def inspect(path: ModelFile | str | Path, *, device: str | Transport = "local", 
     file = path if isinstance(path, ModelFile) else ModelFile.read(path)
     transport = connect(device)
     with transport.session() as session:
-        order = _Orders(session, BenchConfig(**config))
+        order = _Orders(transport, session, BenchConfig(**config))
         return run_job(session, order.job("inspect", [order.model(file, 0)]))
 
 
@@ -158,7 +164,7 @@ def answers(
     file = path if isinstance(path, ModelFile) else ModelFile.read(path)
     transport = connect(device)
     with transport.session() as session, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        orders = _Orders(session, BenchConfig(**config))
+        orders = _Orders(transport, session, BenchConfig(**config))
         sent = _send(session, Path(scratch), dict(inputs) if isinstance(inputs, Mapping) else {"": inputs})
         job = orders.job("accuracy", [orders.model(file, 0)], inputs=sent, outputs=session.path("answers.npy"))
         outcome = run_job(session, job, _progress(f"running {file.name}"))
@@ -180,17 +186,21 @@ def _send(session: Session, scratch: Path, arrays: Mapping[str, np.ndarray]) -> 
 class _Orders:
     """Writes the jobs of one session."""
 
-    def __init__(self, session: Session, config: BenchConfig):
-        self._session, self._config = session, config
+    def __init__(self, transport: Transport, session: Session, config: BenchConfig):
+        self._transport, self._session, self._config = transport, session, config
 
     def model(self, file: ModelFile, index: int) -> dict[str, Any]:
         """Send a file under a name of our own, and return how a job refers to it."""
         return {
             "path": self._session.put(file.path, f"model-{index}.{file.format}"),
             "sha256": whole.sha256(file.path),
-            "runtime": self._config.runtime(file.format),
             "threads": self._config.threads,
+            **self.runtime(file),
         }
+
+    def runtime(self, file: ModelFile) -> dict[str, Any]:
+        """Say what opens a file on this device."""
+        return {"runtime": self._transport.runtimes.get(file.format) or self._config.runtime(file.format)}
 
     def job(self, mode: str, models: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
         config = self._config
@@ -203,7 +213,7 @@ class _Bench:
 
     def __init__(self, run: Run, transport: Transport, session: Session, scratch: Path, config: BenchConfig):
         self._run, self._transport, self._session, self._scratch = run, transport, session, scratch
-        self._config, self._orders = config, _Orders(session, config)
+        self._config, self._orders = config, _Orders(transport, session, config)
         self._models: dict[str, dict[str, Any]] = {}  # file -> how a job refers to it
 
     def measure(self, files: Sequence[ModelFile], inputs: Inputs, targets: np.ndarray | None) -> None:
@@ -217,6 +227,19 @@ class _Bench:
         self._agree()
         if self._config.latency:
             self._time(sent)
+
+    def give_up(self, files: Sequence[ModelFile], reason: str) -> None:
+        """Call incomplete what the lost device left undone; times taken so far are dropped."""
+        outcome = Outcome(status="incomplete", reason=reason)
+        for file in files:
+            found = self._run.measured.get(file.name)
+            if found is None:
+                self._record(file, {"sha256": whole.sha256(file.path), **self._orders.runtime(file)}, outcome)
+            elif found["status"] == "ok" and self._config.answers and file.name not in self._run.outputs:
+                found.update(status=outcome.status, reason=reason)
+        self._blame(outcome, [])
+
+    def note_failures(self) -> None:
         for name, found in self._run.measured.items():
             if found["status"] != "ok":
                 self._run.notes.append(f"{name}: {found['status']}: {found['reason']}")
@@ -224,6 +247,11 @@ class _Bench:
     def _inspect(self, file: ModelFile) -> bool:
         model = self._models[file.name]
         outcome = run_job(self._session, self._orders.job("inspect", [model]))
+        self._record(file, model, outcome)
+        return outcome.ok
+
+    def _record(self, file: ModelFile, model: dict[str, Any], outcome: Outcome) -> None:
+        """Enter a file into the run with what the device said of it."""
         found = outcome.one("model") if outcome.ok else {"layers": [], "quantized_ops": None, "float_ops": None}
         model["stateful"] = bool(file.manifest.get("stateful", found.get("stateful")))
         run = self._run
@@ -248,7 +276,6 @@ class _Bench:
             **dict.fromkeys(MEASURED), "status": outcome.status, "reason": outcome.reason, "metric": run.metric,
             "runtime": model["runtime"],
         }  # fmt: skip
-        return outcome.ok
 
     def _answer(self, name: str, sent: dict[str, str], targets: np.ndarray | None) -> None:
         """Run all samples through one file, for outputs, metric, memory and load time."""

@@ -7,19 +7,24 @@ timeout, incomplete) is decided here, once for all of them.
 import importlib
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import BadInput, EdgewrightError
+from . import inventory
 
 AGENT = Path(__file__).with_name("agent.py")
-TRANSPORTS = {"local": ".local:Local"}  # scheme of a device's name: where its class is
+TRANSPORTS = {  # scheme of a device's name: where its class is
+    "local": ".local:Local",
+    "ssh": ".ssh:Ssh",
+}
 GRACE_S = 5.0  # the agent ends itself at the time limit; the transport kills what is left this much later
 
 Event = dict[str, Any]
+Cores = list[int] | int | None  # run on these; on that many of the agent's own choice; or unpinned
 
 
 class DeviceLost(EdgewrightError):
@@ -53,13 +58,14 @@ class Session(Protocol):
     def run(self, job: Event, on_line: Callable[[str], None]) -> Exit:
         """Run the agent on `job`, passing each line it prints; never longer than its `time_limit_s` + GRACE_S.
 
-        Nothing the agent started outlives this call, however it ends. Raises: DeviceLost.
+        Reaching the device comes on top of that. Nothing the agent started outlives this call, however it ends.
+        Raises: DeviceLost if the way to the device broke, or if the device does not answer.
         """
         ...
 
 
 class Transport(Protocol):
-    """One device."""
+    """One device, made by `connect` from `address=, name=` and its options (texts, named in the class's OPTIONS)."""
 
     @property
     def name(self) -> str:
@@ -71,10 +77,17 @@ class Transport(Protocol):
         """True where the processor is emulated: results hold, times mean nothing."""
         ...
 
-    def session(self) -> AbstractContextManager[Session]: ...
+    @property
+    def runtimes(self) -> Mapping[str, str]:
+        """Which runtime opens a format, where this device has but one; other formats are the caller's choice."""
+        ...
 
-    def exclusive(self, cores: int) -> AbstractContextManager[list[int] | None]:
-        """Wait for, then hold, that many cores for timing; yield them, or None where the device cannot pin."""
+    def session(self) -> AbstractContextManager[Session]:
+        """Hold the device for a series of jobs. Raises: DeviceLost if it cannot be reached."""
+        ...
+
+    def exclusive(self, cores: int) -> AbstractContextManager["Cores"]:
+        """Wait for, then hold, that many cores for timing; yield what the job's `cores` shall be."""
         ...
 
 
@@ -98,15 +111,28 @@ class Outcome:
 
 
 def connect(device: "str | Transport") -> "Transport":
-    """Return the transport of a device's name, such as `local`.  Raises: BadInput listing the known ones."""
+    """Return the transport of a device: a name of the inventory, or `scheme://address?option=value` (see TRANSPORTS).
+
+    Raises: BadInput listing what is known, or naming the option that is not.
+    """
     if not isinstance(device, str):
         return device
-    scheme, _, address = device.partition("://")
-    if scheme not in TRANSPORTS:
-        raise BadInput(f"device={device!r} is not known; allowed: {', '.join(sorted(TRANSPORTS))}")
-    module, _, name = TRANSPORTS[scheme].partition(":")
-    transport = getattr(importlib.import_module(module, __package__), name)
-    return transport(address) if address else transport()
+    known = inventory.load()
+    return build(known.get(device) or inventory.Entry.read(device), device.partition("?")[0], known)
+
+
+def build(entry: inventory.Entry, name: str, known: Mapping[str, inventory.Entry] | None = None) -> "Transport":
+    """Return the transport of an inventory's entry; results call it `name`.  Raises: BadInput."""
+    if entry.scheme not in TRANSPORTS:
+        allowed = ", ".join([*sorted(TRANSPORTS), *(known or {})])
+        raise BadInput(f"device={name!r} is not known; allowed: {allowed} (see `edgewright devices list`)")
+    module, _, name_of_class = TRANSPORTS[entry.scheme].partition(":")
+    transport = getattr(importlib.import_module(module, __package__), name_of_class)
+    unknown = sorted(set(entry.options) - set(transport.OPTIONS))
+    if unknown:
+        allowed = ", ".join(transport.OPTIONS) or "none"
+        raise BadInput(f"device={name!r}: option {unknown[0]!r} is not known to {entry.scheme}; allowed: {allowed}")
+    return transport(address=entry.address, name=name, **entry.options)
 
 
 def run_job(session: Session, job: Event, on_event: Callable[[Event], None] = lambda event: None) -> Outcome:
