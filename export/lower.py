@@ -15,7 +15,8 @@ import numpy as np
 from ..errors import BadInput
 from ..quantize.fake_quant import SMALLEST_RANGE, fake_quantize, kernel_limits, scale_and_zero_point
 from ..quantize.graph import Tensor
-from ..quantize.placement import Scale, Step
+from ..quantize.operations import NEVER
+from ..quantize.placement import REQUANTIZE, Scale, Step
 from ..quantize.qat import QuantizedGraph
 
 
@@ -121,6 +122,11 @@ class _Lowering:
         if not rule.litert:
             self.arrays[id(step.outputs[0])] = self.array(step.inputs[0])
             return
+        if rule is REQUANTIZE and step.inputs[0].is_constant:
+            self.arrays[id(step.outputs[0])] = self.constant_operand(
+                step.inputs[0], self.plan.scale_of(step.outputs[0])
+            )
+            return
         quantized = step.rule is not None
         bring = self.array if quantized else self.as_float
         inputs: list[Array] = [bring(leaf) for leaf in step.inputs]
@@ -146,7 +152,7 @@ class _Lowering:
 
     def array(self, leaf: Tensor) -> Array:
         if id(leaf) not in self.arrays:
-            self.arrays[id(leaf)] = self.constant_operand(leaf)
+            self.arrays[id(leaf)] = self.constant_operand(leaf, self.plan.scale_of(leaf))
         return self.arrays[id(leaf)]
 
     def as_float(self, leaf: Tensor) -> Array:
@@ -170,10 +176,9 @@ class _Lowering:
         low, high = (float(limit) for limit in self.layer.range(scale))
         return scale_and_zero_point(low, high)
 
-    def constant_operand(self, leaf: Tensor) -> Array:
+    def constant_operand(self, leaf: Tensor, scale: Scale | None) -> Array:
         """A constant that is no kernel: per-tensor int8 where its reader is quantized, as it is otherwise."""
         values = np.asarray(self.layer.weight(leaf))
-        scale = self.plan.scale_of(leaf)
         if scale is None:
             return self.constant(leaf.name, values)
         size, zero_point = self.quantization(scale)
@@ -341,12 +346,25 @@ def _strided_slice(self, name, inputs, outputs, options):
     self.emit(name, [inputs[0], *(_integers(self, one) for one in (begin, end, strides))], outputs, dropped=dropped)
 
 
+def _select(self, name, inputs, outputs, options):
+    """Write a choice; what is masked gets the lowest step of the scores' scale."""
+    if len(inputs) == 2:
+        scores, mask = inputs
+        lowest = np.array([NEVER], np.float32) if scores.scale is None else np.array([-128], np.int8)
+        floor = Array(f"{outputs[0].name}.floor", (1,), scores.dtype, scores.scale, scores.zero_point, data=lowest)
+        inputs = [mask, scores, floor]
+    self.emit(name, inputs, outputs)
+
+
 LOWER: dict[str, Callable[[_Lowering, str, list, list, dict], None]] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "MEAN": _reduce,
     "SUM": _reduce,
     "RELU": _clip,
     "RELU6": _clip,
+    "REDUCE_ANY": _reduce,
+    "REDUCE_ALL": _reduce,
+    "SELECT_V2": _select,
     "REDUCE_MAX": _reduce,
     "REDUCE_MIN": _reduce,
     "TRANSPOSE_CONV": _transpose_conv,

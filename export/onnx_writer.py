@@ -138,7 +138,7 @@ def _unsigned(integers: Any) -> np.ndarray:
 
 
 def _value(name: str, array: Array) -> Any:
-    kinds = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "int8": TensorProto.INT8}
+    kinds = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "bool": TensorProto.BOOL}
     # int8 borders keep real values outside: the Q/DQ pair next to them holds the scale
     kind = TensorProto.FLOAT if array.dtype == "int8" else kinds[array.dtype]
     return helper.make_tensor_value_info(name, kind, array.shape)
@@ -425,6 +425,41 @@ def _border(self: _Writer, one: Operator) -> None:
     self.write(target, self.read(source, layout), layout)
 
 
+def _logical(kind: str, negated: bool = False) -> Callable[[_Writer, Operator], None]:
+    """Write a comparison or a connective: its inputs may be real values, its output is boolean."""
+
+    def write(self: _Writer, one: Operator) -> None:
+        name = f"{one.outputs[0].name}.{kind.lower()}"
+        result = self.node(kind, [self.read(array) for array in one.inputs], name)
+        self.write(one.outputs[0], self.node("Not", [result], f"{name}.not") if negated else result)
+
+    return write
+
+
+def _reduce_boolean(kind: str) -> Callable[[_Writer, Operator], None]:
+    """ONNX reduces numbers only."""
+
+    def write(self: _Writer, one: Operator) -> None:
+        data, wanted = one.inputs
+        name = f"{one.outputs[0].name}.{kind.lower()}"
+        numbers = self.node("Cast", [self.read(data)], f"{name}.numbers", to=TensorProto.INT32)
+        axes = self.constant(f"{name}.axes", wanted.data.astype(np.int64))
+        result = self.node(kind, [numbers, axes], name, keepdims=int(one.options["keepdims"]))
+        self.write(one.outputs[0], self.node("Cast", [result], f"{name}.boolean", to=TensorProto.BOOL))
+
+    return write
+
+
+def _cast(self: _Writer, one: Operator) -> None:
+    name = f"{one.outputs[0].name}.cast"
+    self.write(one.outputs[0], self.node("Cast", [self.read(one.inputs[0])], name, to=TensorProto.FLOAT))
+
+
+def _select(self: _Writer, one: Operator) -> None:
+    inputs = [self.read(array) for array in one.inputs]
+    self.write(one.outputs[0], self.node("Where", inputs, f"{one.outputs[0].name}.where"))
+
+
 WRITE: dict[str, Callable[[_Writer, Operator], None]] = {
     "QUANTIZE": _border,
     "DEQUANTIZE": _border,
@@ -446,6 +481,19 @@ WRITE: dict[str, Callable[[_Writer, Operator], None]] = {
     "ELU": _activation("Elu"),
     "GELU": _gelu,
     "LOG_SOFTMAX": _log_softmax,
+    "EQUAL": _logical("Equal"),
+    "NOT_EQUAL": _logical("Equal", negated=True),
+    "GREATER": _logical("Greater"),
+    "GREATER_EQUAL": _logical("GreaterOrEqual"),
+    "LESS": _logical("Less"),
+    "LESS_EQUAL": _logical("LessOrEqual"),
+    "LOGICAL_AND": _logical("And"),
+    "LOGICAL_OR": _logical("Or"),
+    "LOGICAL_NOT": _logical("Not"),
+    "REDUCE_ANY": _reduce_boolean("ReduceMax"),
+    "REDUCE_ALL": _reduce_boolean("ReduceMin"),
+    "CAST": _cast,
+    "SELECT_V2": _select,
     "TABLE": _table,
     "REDUCE_MAX": _reduce("ReduceMax"),
     "REDUCE_MIN": _reduce("ReduceMin"),

@@ -13,6 +13,7 @@ from .lower import Array, Operator, Program
 # Lowest version of each operator that takes int8 (per channel where it has a kernel), so that older runtimes load the
 # file.
 VERSIONS = {
+    "EQUAL": 2, "NOT_EQUAL": 2, "GREATER": 2, "GREATER_EQUAL": 2, "LESS": 2, "LESS_EQUAL": 2,
     "ELU": 1,
     "GELU": 2,
     "LEAKY_RELU": 2,
@@ -232,6 +233,9 @@ _OPTIONS = {
     "LOG_SOFTMAX": lambda one: schema.LogSoftmaxOptionsT(),
     "REDUCE_MAX": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
     "REDUCE_MIN": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
+    "REDUCE_ANY": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
+    "REDUCE_ALL": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
+    "SELECT_V2": lambda one: schema.SelectV2OptionsT(),
     "TRANSPOSE_CONV": lambda one: _window(schema.TransposeConvOptionsT(), one.options),
     "RESIZE_NEAREST_NEIGHBOR": lambda one: _fill(schema.ResizeNearestNeighborOptionsT(), halfPixelCenters=True),
     "RESIZE_BILINEAR": lambda one: _fill(schema.ResizeBilinearOptionsT(), halfPixelCenters=True),

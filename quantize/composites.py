@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from ..errors import BadInput
-from .operations import GroupedConv
+from .operations import NEVER, GroupedConv
 
 
 def layer_rule(layer: keras.Layer) -> Callable | None:
@@ -119,8 +119,10 @@ def _group_normalization(layer, x):
 
 
 def _recurrent(layer, x, initial_state=None, mask=None):
-    """Unroll a recurrence over its static number of steps; all steps share their weights and their scales."""
-    _refuse_mask(layer, mask)
+    """Unroll a recurrence over its static number of steps; all steps share their weights and their scales.
+
+    A masked step leaves the states as they were and repeats the last output, or gives zero if the layer says so.
+    """
     steps = x.shape[1]
     if steps is None:
         raise BadInput(
@@ -130,9 +132,18 @@ def _recurrent(layer, x, initial_state=None, mask=None):
     cell = layer.cell
     states = list(initial_state or cell.get_initial_state(batch_size=1))
     frames = ops.unstack(x, steps, axis=1)
+    valid = [None] * steps if mask is None else ops.unstack(ops.expand_dims(_one_mask(mask), -1), steps, axis=1)
+    order = range(steps - 1, -1, -1) if layer.go_backwards else range(steps)
     outputs = []
-    for frame in reversed(frames) if layer.go_backwards else frames:
-        y, states = cell(frame, states)
+    for index in order:
+        y, new = cell(frames[index], states)
+        if mask is not None:
+            zero = ops.zeros((1, *y.shape[1:]), y.dtype)
+            kept = [ops.where(valid[index], *pair) for pair in zip(new, states, strict=True)]
+            last = zero if layer.zero_output_for_mask or not outputs else outputs[-1]
+            repeats_state = y is new[0] and not layer.zero_output_for_mask and initial_state is None
+            y, new = kept[0] if repeats_state else ops.where(valid[index], y, last), kept
+        states = new
         outputs.append(y)
     result = ops.stack(outputs, axis=1) if layer.return_sequences else outputs[-1]
     return (result, *states) if layer.return_state else result
@@ -147,12 +158,15 @@ _MERGES: dict[str | None, Callable] = {
 }
 
 
+def _one_mask(mask):
+    return mask[0] if isinstance(mask, (list, tuple)) else mask
+
+
 def _bidirectional(layer, x, initial_state=None, mask=None):
-    _refuse_mask(layer, mask)
     states = list(initial_state or ())
     half = len(states) // 2
-    forward = layer.forward_layer(x, initial_state=states[:half] or None)
-    backward = layer.backward_layer(x, initial_state=states[half:] or None)
+    forward = layer.forward_layer(x, initial_state=states[:half] or None, mask=mask)
+    backward = layer.backward_layer(x, initial_state=states[half:] or None, mask=mask)
     forward, *forward_states = forward if layer.return_state else (forward,)
     backward, *backward_states = backward if layer.return_state else (backward,)
     if layer.return_sequences:
@@ -163,12 +177,13 @@ def _bidirectional(layer, x, initial_state=None, mask=None):
     return (*(merged if isinstance(merged, tuple) else (merged,)), *forward_states, *backward_states)
 
 
-def _refuse_mask(layer, mask):
-    if mask is not None:
-        raise BadInput(
-            f"layer {layer.name!r} is given a mask, which its unrolled form does not obey: "
-            "pad on the left instead, and drop mask_zero or Masking"
-        )
+def _softmax(layer, x, mask=None):
+    """Softmax of what the mask leaves; zero for the rest, also where it leaves nothing."""
+    axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) and len(layer.axis) == 1 else layer.axis
+    if mask is None:
+        return ops.softmax(x, axis=axis)
+    mask = mask if mask.dtype == "bool" else ops.greater(mask, 0.5)
+    return ops.where(mask, ops.softmax(ops.where(mask, x, NEVER), axis=axis), 0.0)
 
 
 def _hard_silu(x):
@@ -180,7 +195,7 @@ def _mish(x):
 
 
 ACTIVATIONS: dict[Any, Callable] = {keras.activations.hard_silu: _hard_silu, keras.activations.mish: _mish}
-_SEES_MASKS = (_recurrent, _bidirectional)
+_SEES_MASKS = (_recurrent, _bidirectional, _softmax)
 LAYERS: dict[type, Callable] = {
     keras.layers.InputLayer: _identity,
     keras.layers.ActivityRegularization: _identity,
@@ -191,6 +206,7 @@ LAYERS: dict[type, Callable] = {
     keras.layers.GroupNormalization: _group_normalization,
     keras.layers.Rescaling: _rescaling,
     keras.layers.Normalization: _normalization,
+    keras.layers.Softmax: _softmax,
     keras.layers.UpSampling2D: _up_sampling,
     keras.layers.Conv1D: _conv,
     keras.layers.Conv2D: _conv,

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from ..errors import BadInput
 from .graph import Graph, splice
-from .operations import TransposedConv
+from .operations import NEVER, TransposedConv
 
 Decomposition = Callable[..., Any]
 
@@ -171,8 +172,8 @@ def _reshaped(x, shape):
 
 def _attention(op, query, key, value, *, bias=None, mask=None, scale=None, **kwargs):
     """Scaled dot-product attention.  Shapes: (N, T, heads, d), (N, S, heads, d) twice -> (N, T, heads, d)."""
-    if mask is not None or op.is_causal or op.attn_logits_soft_cap is not None:
-        raise BadInput("attention with a mask has no int8 form yet: mask the inputs, or keep the layer in float")
+    if op.attn_logits_soft_cap is not None:
+        raise BadInput("attention with soft-capped logits has no int8 form: leave attn_logits_soft_cap out")
     groups = query.shape[2] // key.shape[2]
     if groups > 1:
         key, value = ops.repeat(key, groups, axis=2), ops.repeat(value, groups, axis=2)
@@ -181,6 +182,10 @@ def _attention(op, query, key, value, *, bias=None, mask=None, scale=None, **kwa
     scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (N, heads, T, S)
     if bias is not None:
         scores = scores + bias
+    if op.is_causal:
+        scores = ops.where(np.tril(np.ones(scores.shape[-2:], bool)), scores, NEVER)
+    if mask is not None:
+        scores = ops.where(ops.cast(mask, "bool"), scores, NEVER)
     return ops.transpose(ops.matmul(ops.softmax(scores), value), (0, 2, 1, 3))
 
 
@@ -268,6 +273,21 @@ def _flip(op, x):
     return x[tuple(slice(None, None, -1) if axis in backwards else slice(None) for axis in range(rank))]
 
 
+def _get_item(op, x, key):
+    """Write an index with an ellipsis or new axes as slices, then a reshape."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    if not any(part is None or part is Ellipsis for part in parts):
+        return NotImplemented
+    rest = [slice(None)] * (len(x.shape) - sum(part is not None and part is not Ellipsis for part in parts))
+    where = next((index for index, part in enumerate(parts) if part is Ellipsis), len(parts))
+    parts[where : where + 1] = rest
+    plain = tuple(part for part in parts if part is not None)
+    y = x if all(part == slice(None) for part in plain) else x[plain]
+    for axis, part in enumerate(part for part in parts if not isinstance(part, int)):
+        y = ops.expand_dims(y, axis) if part is None else y
+    return y
+
+
 OPERATIONS: dict[str, Decomposition] = {
     "Silu": _silu,
     "HardSigmoid": _hard_sigmoid,
@@ -298,6 +318,7 @@ OPERATIONS: dict[str, Decomposition] = {
     "Repeat": _repeat,
     "Tile": _tile,
     "Flip": _flip,
+    "GetItem": _get_item,
 }
 
 __all__ = ["OPERATIONS", "decompose"]

@@ -46,3 +46,11 @@ class TransposedConv(keras.Operation):
 def matmul_transposed(left: Any, right: Any) -> Any:
     """Multiply by `right` with its last two axes swapped.  Shapes: (..., T, d), (..., S, d) -> (..., T, S)."""
     return ops.matmul(left, ops.swapaxes(right, -1, -2))
+
+
+NEVER = -1e9  # a score of what is masked, in float
+
+
+def masked(scores: Any, mask: Any) -> Any:
+    """Return the scores where `mask` holds and NEVER elsewhere, for a softmax to make zero of.  Shapes: broadcast."""
+    return ops.where(mask, scores, NEVER)

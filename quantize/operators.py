@@ -35,8 +35,8 @@ class Rule:
     kind: the Keras operation's class name; `when` narrows it. litert: the operator written. scale: OWN, SAME or Fixed.
     kernel: the argument that is the kernel, symmetric per channel along `channels`. fuses: activations the kernel
     applies itself. symmetric: inputs whose zero point must be 0. exact: values are only moved, so nothing is rounded.
-    to_even: results often lie halfway between two steps, and kernels take the even one. options: static attributes,
-    read off the operation.
+    to_even: results often lie halfway between two steps, and kernels take the even one. headroom: how far the range
+    reaches below the values seen. options: static attributes, read off the operation.
     """
 
     kind: str
@@ -47,6 +47,7 @@ class Rule:
     fuses: frozenset[str] = frozenset()
     exact: bool = False
     to_even: bool = False
+    headroom: float = 0.0
     symmetric: tuple[int, ...] = ()
     when: Callable[[Node], bool] = lambda node: True
     options: Callable[[Node], dict[str, Any]] = lambda node: {}
@@ -172,6 +173,7 @@ def _leaks(node: Node) -> bool:
 _CLIPS = frozenset({"RELU", "RELU6"})
 _UNIT = Fixed(0.0, 255 / 256)
 _SIGNED = Fixed(-1.0, 127 / 128)
+_COUNTS = Fixed(-128.0, 127.0)
 _LOGARITHMS = Fixed(-255 / 16, 0.0)
 
 TABLE: tuple[Rule, ...] = (
@@ -269,6 +271,27 @@ TABLE: tuple[Rule, ...] = (
         options=_input_axis,
         when=lambda node: node.inputs[0].is_constant,
     ),
+    # masks
+    *(
+        Rule(kind=kind, litert=litert, scale=SAME, exact=True)
+        for kind, litert in (
+            ("Equal", "EQUAL"),
+            ("NotEqual", "NOT_EQUAL"),
+            ("Greater", "GREATER"),
+            ("GreaterEqual", "GREATER_EQUAL"),
+            ("Less", "LESS"),
+            ("LessEqual", "LESS_EQUAL"),
+            ("LogicalAnd", "LOGICAL_AND"),
+            ("LogicalOr", "LOGICAL_OR"),
+            ("LogicalNot", "LOGICAL_NOT"),
+        )
+    ),
+    Rule(kind="Any", litert="REDUCE_ANY", options=_reduce),
+    Rule(kind="All", litert="REDUCE_ALL", options=_reduce),
+    Rule(kind="Cast", litert="CAST", scale=_COUNTS, exact=True, when=lambda node: node.inputs[0].dtype == "bool"),
+    Rule(kind="Where", litert="SELECT_V2", scale=SAME, exact=True),
+    # What is masked gets the lowest step. After a softmax that is nothing if it lies ln(256 * 12) below the largest.
+    Rule(kind="Masked", litert="SELECT_V2", scale=SAME, headroom=8.0),
     # nothing at inference
     Rule(kind="Dropout", litert="", scale=SAME, exact=True),
 )

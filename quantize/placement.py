@@ -21,13 +21,14 @@ class Scale:
     """A quantization range shared by `tensors`.
 
     source: "observed" (calibrated, kept as weights), "fixed" (prescribed by an operator) or "values" (the extremes of a
-    constant's present values). symmetric: the zero point is 0.
+    constant's present values). symmetric: the zero point is 0. headroom: how far it reaches below the values seen.
     """
 
     name: str
     source: str
     fixed: Fixed | None = None
     symmetric: bool = False
+    headroom: float = 0.0
     tensors: list[Tensor] = field(default_factory=list)
 
 
@@ -101,8 +102,6 @@ def _fuse(graph: Graph, keep_float: Callable[[Node], str | None]) -> list[Step]:
             continue
         rule = rule_for(node)
         reason = keep_float(node) or ("" if rule else f"no int8 rule for {node.kind}")
-        if not reason and not node.output.dtype.startswith("float"):
-            reason = f"{node.output.dtype} values are not quantized"
         step = Step(None if reason else rule, [node], reason=reason)
         if rule and rule.kernel is not None:
             step.kernel = node.inputs[rule.kernel]
@@ -174,12 +173,12 @@ def _separate_conflicts(graph: Graph, steps: list[Step]) -> None:
         for out in step.outputs:
             origin[id(out)] = origin.get(id(_floats(step.inputs)[0])) if passes_on else step
     for step in list(steps):
-        floats = _floats(step.inputs)
+        floats = [leaf for leaf in _floats(step.inputs) if not leaf.is_constant or _has_range(leaf)]
         if step.rule is None or step.rule.scale != SAME or len(floats) < 2:
             continue
         for leaf in floats:
             source = origin.get(id(leaf))
-            stubborn = leaf.is_constant or (
+            stubborn = _has_range(leaf) or (
                 source is not None and source.rule is not None and isinstance(source.rule.scale, Fixed)
             )
             if stubborn:
@@ -205,7 +204,13 @@ def _swapped(structure, old: Tensor, new: Tensor):
 
 
 def _floats(tensors: list[Tensor]) -> list[Tensor]:
+    """Return the tensors that are quantized: token numbers and masks are not."""
     return [leaf for leaf in tensors if leaf.dtype.startswith("float")]
+
+
+def _has_range(leaf: Tensor) -> bool:
+    """Tell whether `leaf` is a constant that asks for a scale; zero is a step of every scale."""
+    return leaf.is_constant and (leaf.trainable or bool(np.any(leaf.value)))
 
 
 def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
@@ -214,21 +219,24 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
     quantized: dict[int, Tensor] = {}
     fixed: dict[int, Fixed] = {}
     symmetric: set[int] = set()
+    headroom: dict[int, float] = {}
     for step in steps:
         if step.rule is None:
             continue
         for leaf in _floats(step.inputs):
-            quantized[id(leaf)] = leaf
+            if step.rule is not REQUANTIZE or not leaf.is_constant:  # a constant is rounded once, to the wanted scale
+                quantized[id(leaf)] = leaf
         symmetric.update(id(step.nodes[0].inputs[index]) for index in step.rule.symmetric)
-        for index, out in enumerate(step.outputs):
+        for index, out in enumerate(_floats(step.outputs)):
             quantized[id(out)] = out
+            headroom[id(out)] = step.rule.headroom
             twin = at_site.setdefault((step.nodes[-1].site, index), out)
             groups.join(out, twin)
             if isinstance(step.rule.scale, Fixed):
                 fixed[id(out)] = step.rule.scale
         if step.rule.scale == SAME:
             for leaf in _floats(step.inputs):
-                for out in step.outputs:
+                for out in _floats(step.outputs) or _floats(step.inputs)[:1]:
                     groups.join(out, leaf)
     members: dict[int, list[Tensor]] = {}
     for key, tensor in quantized.items():
@@ -236,10 +244,11 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
     scales = {}
     for tensors in members.values():
         prescribed = next((fixed[id(leaf)] for leaf in tensors if id(leaf) in fixed), None)
-        is_constant = any(leaf.is_constant for leaf in tensors)
+        is_constant = all(leaf.is_constant for leaf in tensors) or any(map(_has_range, tensors))
         source = "fixed" if prescribed else "values" if is_constant else "observed"
         centred = any(id(leaf) in symmetric for leaf in tensors)
-        scale = Scale(tensors[0].name.replace("/", "."), source, prescribed, centred, tensors)
+        below = max(headroom.get(id(leaf), 0.0) for leaf in tensors)
+        scale = Scale(tensors[0].name.replace("/", "."), source, prescribed, centred, below, tensors)
         scales.update((id(leaf), scale) for leaf in tensors)
     return scales
 

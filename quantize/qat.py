@@ -29,6 +29,7 @@ from .fake_quant import (
     value_range,
 )
 from .graph import Graph, Node, Tensor, symbolic_inputs, trace
+from .operations import NEVER
 from .placement import Plan, Scale, Step, place, sparse_kernels
 from .simplify import simplify
 
@@ -96,7 +97,8 @@ class QatReport:
         return tuple(row for row in self.rows if row["precision"] == "float32")
 
     def __str__(self) -> str:
-        lines = [f"{len(self.rows) - len(self.float_ops)} of {len(self.rows)} operators quantized to w8a8"]
+        real = [row for row in self.rows if row["precision"] in ("w8a8", "float32")]
+        lines = [f"{len(real) - len(self.float_ops)} of {len(real)} operators quantized to w8a8"]
         lines += [f"  float32  {row['name']}: {row['reason']}" for row in self.float_ops]
         return "\n".join(lines)
 
@@ -178,14 +180,14 @@ class QuantizedGraph(keras.Layer):
             if leaf.shape:
                 self.weight_of[leaf.name] = self._new(leaf.name, leaf.value, leaf.trainable)
             if leaf.name in self.masked:
-                self.mask_of[leaf.name] = self._new(f"{leaf.name}.mask", leaf.value != 0, False)
+                self.mask_of[leaf.name] = self._new(f"{leaf.name}.mask", np.float32(leaf.value != 0), False)
         for scale in plan.distinct_scales:
             if scale.source == "observed":
                 self.range_of[scale.name] = self._new(f"{scale.name}.range", np.array([-1.0, 1.0]), False)
         self.built = True
 
     def _new(self, name: str, value: np.ndarray, trainable: bool) -> Any:
-        dtype = "float32" if value.dtype.kind in "fb" else str(value.dtype)
+        dtype = "float32" if value.dtype.kind == "f" else str(value.dtype)
         return self.add_weight(
             shape=value.shape,
             initializer=lambda shape, dtype=None: ops.cast(value, dtype),
@@ -292,8 +294,11 @@ class QuantizedGraph(keras.Layer):
             batch: dict[str, tuple[float, float]] = {}
 
             def watch(leaf: Tensor, value: Any, batch=batch) -> None:
-                name = self.plan.scale_of(leaf).name
-                low, high = _tails(np.asarray(value), clip)
+                name, values = self.plan.scale_of(leaf).name, np.asarray(value)
+                values = values[values > NEVER]  # what is masked has no value
+                if not values.size:
+                    return
+                low, high = _tails(values, clip)
                 if name in batch:
                     low, high = min(low, batch[name][0]), max(high, batch[name][1])
                 batch[name] = low, high
@@ -301,13 +306,14 @@ class QuantizedGraph(keras.Layer):
             self.execute([array[start : start + batch_size] for array in samples], quantize=False, watch=watch)
             for name, extremes in batch.items():
                 seen.setdefault(name, []).append(extremes)
-        centred = {scale.name: scale.symmetric for scale in self.plan.distinct_scales}
+        scales = {scale.name: scale for scale in self.plan.distinct_scales}
         for name, variable in self.range_of.items():
             lows, highs = zip(*seen[name], strict=True)
             widest = clip == 100.0
             low = min(lows) if widest else float(np.mean(lows))
             high = max(highs) if widest else float(np.mean(highs))
-            variable.assign(np.array(nudge(low * SLACK, high * SLACK, centred[name]), np.float32))
+            low -= scales[name].headroom
+            variable.assign(np.array(nudge(low * SLACK, high * SLACK, scales[name].symmetric), np.float32))
 
     def describe(self) -> list[dict[str, Any]]:
         """Return one row per step: name, operator, precision, output range and the reason where it is float."""
@@ -317,7 +323,7 @@ class QuantizedGraph(keras.Layer):
                 continue
             scale = self.plan.scale_of(step.outputs[0])
             low_high = [float(x) for x in self.range(scale)] if scale else None
-            precision = "w8a8" if step.rule else "float32"
+            precision = "float32" if step.rule is None else "w8a8" if scale else step.outputs[0].dtype
             operator = step.rule.litert if step.rule else step.nodes[0].kind
             rows.append(
                 {

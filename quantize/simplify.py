@@ -12,12 +12,13 @@ from keras import ops, tree
 
 from .decompose import decompose
 from .graph import Graph, Node, Tensor
-from .operations import matmul_transposed
+from .operations import masked, matmul_transposed
 from .operators import LINEAR
 from .pointwise import UNARY, fold_pointwise
 
 _SAME = {"ConvertToTensor", "StopGradient", "Copy", "Identity", "Cast"}
 _ELEMENTWISE = {"Add", "Subtract", "Multiply", "Maximum", "Minimum"}
+_COMPARISONS = {"Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "Where"}
 _RESHAPES = {"Reshape", "Squeeze", "ExpandDims"}
 _MOVEMENT = {*_RESHAPES, "Transpose", "Swapaxes"}
 
@@ -29,6 +30,7 @@ def simplify(graph: Graph) -> Graph:
     drop_identities(graph)
     propagate_zeros(graph)
     fold_weights(graph)
+    recognise_masks(graph)
     sink_movement(graph)
     attach_biases(graph)
     hoist_projections(graph)
@@ -43,11 +45,12 @@ def simplify(graph: Graph) -> Graph:
 def lift_scalars(graph: Graph) -> None:
     """Turn the Python numbers among elementwise operands into constants."""
     for node in graph.nodes:
-        if node.kind in _ELEMENTWISE:
+        if node.kind in _ELEMENTWISE | _COMPARISONS:
 
             def lift(leaf, node=node):
                 if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
-                    return Tensor(f"{node.name}.scalar".replace("/", "."), (), "float32", np.float32(leaf))
+                    dtype = node.inputs[-1].dtype
+                    return Tensor(f"{node.name}.scalar".replace("/", "."), (), dtype, np.array(leaf, dtype))
                 return leaf
 
             node.args = tree.map_structure(lift, node.args)
@@ -109,6 +112,114 @@ def fold_weights(graph: Graph) -> None:
         for out, constant in zip(node.outputs, made[key], strict=True):
             graph.replace(out, constant)
     graph.prune_dead()
+
+
+_HOPELESS = -1e4  # added to a score, it leaves nothing after a softmax
+
+
+def recognise_masks(graph: Graph) -> None:
+    """Find the many ways to say that a score does not count, and say it in one: `masked`.
+
+    A sum with a large negative constant, or with a boolean times one; a choice between the score and such a constant.
+    In int8 each would stretch the range of the scores until nothing is left of them.
+    """
+    for node in list(graph.nodes):
+        found = _masked_sum(graph, node) if node.kind in {"Add", "Subtract"} else _masked_choice(graph, node)
+        if found is not None:
+            scores, mask = found
+            node.kind, node.op, node.args, node.kwargs = "Masked", masked, (scores, mask), {}
+    graph.prune_dead()
+
+
+def _masked_choice(graph: Graph, node: Node) -> tuple[Tensor, Tensor] | None:
+    if node.kind != "Where" or len(node.inputs) != 3:
+        return None
+    mask, first, second = node.inputs
+    if _is_hopeless(second) and not _is_hopeless(first):
+        return first, mask
+    if _is_hopeless(first) and not _is_hopeless(second):
+        return second, _negated(graph, node, mask)
+    return None
+
+
+def _is_hopeless(leaf: Tensor) -> bool:
+    if leaf.is_constant:
+        return not leaf.trainable and bool(np.all(leaf.value <= _HOPELESS))
+    node = leaf.producer
+    if node is None or node.kind not in {"Add", "Subtract"} or len(node.inputs) != 2 or not node.inputs[1].is_constant:
+        return False
+    offset = node.inputs[1].value * (1 if node.kind == "Add" else -1)
+    return not node.inputs[1].trainable and bool(np.all(offset <= _HOPELESS))
+
+
+def _masked_sum(graph: Graph, node: Node) -> tuple[Tensor, Tensor] | None:
+    if len(node.inputs) != 2:
+        return None
+    sign = 1 if node.kind == "Add" else -1
+    operands = [tuple(node.inputs)] if node.kind == "Subtract" else [tuple(node.inputs), tuple(node.inputs[::-1])]
+    for scores, offset in operands:
+        if offset.is_constant and not offset.trainable:
+            values = offset.value * sign
+            kept = values == 0
+            if np.all(kept | (values <= _HOPELESS)) and np.any(kept) and not np.all(kept):
+                return scores, Tensor(f"{offset.name}.mask", kept.shape, "bool", kept)
+        elif (path := _from_boolean(graph, node, offset)) is not None:
+            mask, low, high = path
+            if low * sign <= _HOPELESS and high == 0:
+                return scores, mask
+            if high * sign <= _HOPELESS and low == 0:
+                return scores, _negated(graph, node, mask)
+    return None
+
+
+def _from_boolean(graph: Graph, reader: Node, leaf: Tensor) -> tuple[Tensor, float, float] | None:
+    """Return the boolean tensor that `leaf` is a function of, in the shape of `leaf`, and its values for False and
+    True.
+    """
+    chain, movers = [], []
+    while leaf.producer is not None and leaf.producer.kind in {"Add", "Subtract", "Multiply"} | _MOVEMENT:
+        data = [one for one in leaf.producer.inputs if not one.is_constant]
+        numbers = [one for one in leaf.producer.inputs if one.is_constant]
+        if len(data) != 1 or any(one.trainable or one.value.size != 1 for one in numbers):
+            return None
+        (movers if leaf.producer.kind in _MOVEMENT else chain).append(leaf.producer)
+        leaf = data[0]
+    cast = leaf.producer
+    if cast is None or cast.kind != "Cast" or cast.inputs[0].dtype != "bool":
+        return None
+    values = np.array([0.0, 1.0], np.float32)
+    for node in reversed(chain):
+        held = {id(one): one.value.reshape(()) for one in node.inputs if one.is_constant}
+        (result,) = node.run(lambda one, held=held, values=values: ops.convert_to_tensor(held.get(id(one), values)))
+        values = np.asarray(result)
+    mask = cast.inputs[0]
+    for mover in reversed(movers):
+        mask = _moved(graph, reader, mask, mover)
+    return mask, float(values[0]), float(values[1])
+
+
+def _moved(graph: Graph, reader: Node, mask: Tensor, mover: Node) -> Tensor:
+    """Return `mask` moved as `mover` moves its input, made before `reader`."""
+    name = f"{mover.name}/mask"
+    out = Tensor(name, mover.output.shape, "bool")
+    args, kwargs = tree.map_structure(
+        lambda leaf: mask if isinstance(leaf, Tensor) else leaf, (mover.args, mover.kwargs)
+    )
+    out.producer = Node(mover.kind, mover.op, args, kwargs, [out], name, f"{mover.site}/mask")
+    graph.nodes.insert(graph.nodes.index(reader), out.producer)
+    return out
+
+
+def _negated(graph: Graph, reader: Node, mask: Tensor) -> Tensor:
+    if mask.is_constant:
+        return Tensor(f"{mask.name}.not", mask.shape, "bool", ~mask.value)
+    if mask.producer is not None and mask.producer.kind == "LogicalNot":
+        return mask.producer.inputs[0]
+    name = f"{reader.name}/not"
+    out = Tensor(name, mask.shape, "bool")
+    out.producer = Node("LogicalNot", ops.logical_not, (mask,), {}, [out], name, f"{reader.site}/not")
+    graph.nodes.insert(graph.nodes.index(reader), out.producer)
+    return out
 
 
 def attach_biases(graph: Graph) -> None:

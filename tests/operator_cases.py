@@ -30,9 +30,38 @@ def _distributed(x):
     return layers.TimeDistributed(layers.Dense(4))(x)
 
 
+def _causal(x):
+    return layers.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True)
+
+
+def _padded(x):
+    """Attention over token numbers of which 0 is padding."""
+    x = layers.Embedding(10, 8, mask_zero=True)(x)
+    return layers.MultiHeadAttention(2, 4, dropout=0.1)(x, x)
+
+
+def _padded_recurrence(cell, **options):
+    return lambda x: layers.Dense(3)(cell(5, **options)(layers.Embedding(10, 4, mask_zero=True)(x)))
+
+
+def _padded_bidirectional(x):
+    x = layers.Embedding(10, 4, mask_zero=True)(x)
+    return layers.Bidirectional(layers.GRU(4, return_sequences=True))(x)
+
+
+def _logic_on_tokens(x):
+    some = ops.cast(ops.equal(x, 3) | ops.less_equal(x, 1), "float32")
+    return some + 0.3 * ops.cast(ops.all(ops.not_equal(x, 7), axis=-1, keepdims=True), "float32")
+
+
+def _own_mask(x):
+    scores = ops.matmul(x, ops.swapaxes(x, 1, 2))
+    return ops.softmax(scores - 1e9 * ops.cast(ops.greater(x[:, None, :, 0], 0.0), "float32"))
+
+
 ACTIVATIONS = """celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh log_sigmoid log_softmax mish
 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid squareplus tanh tanh_shrink"""
-IMAGE, SEQUENCE, FLAT = (8, 8, 4), (6, 4), (12,)
+IMAGE, SEQUENCE, FLAT, TOKENS = (8, 8, 4), (6, 4), (12,), (7,)
 CASES = {
     # convolutions
     "conv2d": (IMAGE, _layer(layers.Conv2D, 6, 3)),
@@ -115,7 +144,7 @@ CASES = {
     "up_sampling": ((4, 4, 3), _layer(layers.UpSampling2D, 2)),
     "up_sampling_bilinear": ((4, 4, 3), _layer(layers.UpSampling2D, 2, interpolation="bilinear")),
     "up_sampling1d": (SEQUENCE, _layer(layers.UpSampling1D, 2)),
-    "embedding": ((6,), _layer(layers.Embedding, 10, 5)),
+    "embedding": (TOKENS, _layer(layers.Embedding, 10, 5)),
     # recurrence
     "simple_rnn": (SEQUENCE, _recurrence(layers.SimpleRNN)),
     "lstm": (SEQUENCE, _recurrence(layers.LSTM)),
@@ -124,6 +153,24 @@ CASES = {
     "bidirectional": (SEQUENCE, _bidirectional),
     "stacked_cells": (SEQUENCE, _stacked),
     "time_distributed": ((3, 6), _distributed),
+    "index_with_new_axis": (SEQUENCE, lambda x: x[..., None, 1] * x[:, 0, None, :1]),
+    # masks
+    "attention_causal": (SEQUENCE, _causal),
+    "attention_padded": (TOKENS, _padded),
+    "dot_attention_causal": (SEQUENCE, lambda x: layers.Attention()([x, x], use_causal_mask=True)),
+    "lstm_padded": (TOKENS, _padded_recurrence(layers.LSTM)),
+    "gru_padded": (TOKENS, _padded_recurrence(layers.GRU, go_backwards=True)),
+    "bidirectional_padded": (TOKENS, _padded_bidirectional),
+    "lstm_masked": (SEQUENCE, lambda x: layers.LSTM(5, return_sequences=True)(x, mask=x[:, :, 0] > 0)),
+    "lstm_masking": (
+        SEQUENCE,
+        lambda x: layers.Dense(3)(layers.LSTM(5)(layers.Masking()(layers.Dense(3, activation="relu")(x)))),
+    ),
+    "softmax_masked": (SEQUENCE, lambda x: layers.Softmax()(x, mask=x < 1.0)),
+    "logic_on_tokens": (TOKENS, _logic_on_tokens),
+    "own_mask": (SEQUENCE, _own_mask),
+    "where": (SEQUENCE, lambda x: ops.where(x > 0.5, layers.Dense(4)(x), 0.0)),
+    "logic": (SEQUENCE, lambda x: x * ops.cast(((x > 0) & (x < 1)) | ~(x >= -1), "float32")),
 }
 
 
@@ -131,7 +178,7 @@ def build(name):
     """Return the model of a case with weights of varied size, and 64 samples for it."""
     shape, body = CASES[name]
     keras.utils.set_random_seed(0)
-    tokens = name == "embedding"
+    tokens = shape == TOKENS
     inputs = keras.Input(shape, dtype="int32" if tokens else "float32", name="x")
     model = keras.Model(inputs, body(inputs), name=name)
     random = np.random.default_rng(0)

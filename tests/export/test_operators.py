@@ -19,7 +19,7 @@ FAULTS = {
     ("elu", "reference"): "LiteRT's reference kernels lack ELU",
 }
 # Kernels without XNNPACK round products twice; in a chain of a dozen operators one step early on moves all that follow.
-CHAINS = ("layer_normalization", "stacked_cells")
+CHAINS = ("layer_normalization", "stacked_cells", "lstm_padded", "bidirectional_padded", "lstm_masking")
 RUNTIMES = ("xnnpack", "built-in", "reference", "onnxruntime")
 # One process for all files: LiteRT with XNNPACK, with its own kernels, with its reference kernels, and ONNX Runtime.
 RUN = """

@@ -6,6 +6,7 @@ import pytest
 from edgewright.quantize import graph as graphs
 from edgewright.quantize.simplify import simplify
 from int8_run import MODELS, cnn, lstm, samples
+from keras import ops
 
 
 def kinds(graph):
@@ -151,3 +152,38 @@ def test_structure_does_not_depend_on_the_values_of_weights():
         for weight in model.weights:
             weight.assign(np.zeros(weight.shape))
         assert [node.name for node in simplify(graphs.trace(model)).nodes] == first
+
+
+def scores_of(body):
+    """Return the graph of `body(scores, keep)` over scores (N, 4, 4) and a boolean input (N, 4), and the model."""
+    scores, keep = keras.Input((4, 4), name="scores"), keras.Input((4,), dtype="bool", name="keep")
+    model = keras.Model([scores, keep], keras.ops.softmax(body(scores, keep)))
+    return simplify(graphs.trace(model)), model
+
+
+SPELLINGS = {
+    "choice": lambda s, keep: ops.where(keep[:, None, :], s, -1e9),
+    "choice the other way": lambda s, keep: ops.where(ops.logical_not(keep)[:, None, :], s - 1e9, s),
+    "sum": lambda s, keep: s + (1.0 - ops.cast(keep, "float32"))[:, None, :] * -1e9,
+    "difference": lambda s, keep: s - 1e6 * ops.cast(~keep, "float32")[:, None, :],
+    "constant": lambda s, keep: s + np.triu(np.full((4, 4), -1e9, np.float32), 1),
+    "layer": lambda s, keep: keras.layers.Softmax()(s, mask=keep[:, None, :]),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_of_a_mask_becomes_one(spelling):
+    graph, model = scores_of(SPELLINGS[spelling])
+    assert kinds(graph).count("Masked") == 1
+    assert not {"Add", "Subtract", "Multiply"} & set(kinds(graph))
+    random = np.random.default_rng(0)
+    inputs = [random.normal(size=(8, 4, 4)).astype("f4"), random.random((8, 4)) > 0.3]
+    found = graphs.run(graph, [keras.ops.convert_to_tensor(x) for x in inputs])[0]
+    np.testing.assert_allclose(np.asarray(found), np.asarray(model(inputs)), atol=1e-6)
+
+
+def test_a_large_but_harmless_constant_is_no_mask():
+    graph, _ = scores_of(lambda s, keep: s - 20.0 * ops.cast(keep, "float32")[:, None, :])
+    assert "Masked" not in kinds(graph)
+    graph, _ = scores_of(lambda s, keep: s - 1e9)
+    assert "Masked" not in kinds(graph)
