@@ -5,7 +5,8 @@ Needs Python 3.8, NumPy and a runtime (ai_edge_litert, tflite_runtime or onnxrun
     python agent.py job.json
 
 job: {"mode": "probe" | "inspect" | "accuracy" | "latency", "models": [{"path", "sha256", "runtime", "threads",
-"stateful"}], "inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s", "memory_bytes"} and what the mode itself reads.
+"stateful"}], "inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s", "memory_bytes"} and what the mode
+itself reads.
 Standard output carries the lines, standard error is free text. The last line is `done`, or `rejected` where the
 runtime refuses the model. A model may also kill or hang this process: whoever started it sees that.
 """

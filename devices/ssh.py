@@ -30,10 +30,10 @@ _SETTINGS = {
     "LogLevel": "ERROR",
 }
 _REFUSED = (  # what ssh says; what it means
-    ("IDENTIFICATION HAS CHANGED", "its host key has changed: another machine may be answering. Nothing was run there; "
-     "if you know why it changed, remove the old key by `ssh-keygen -R HOST` and connect once by hand"),
-    ("Host key verification failed", "its host key is unknown. Nothing was run there; connect once by hand (`ssh HOST`) "
-     "and compare the fingerprint"),
+    ("IDENTIFICATION HAS CHANGED", "its host key has changed: another machine may be answering. Nothing was run there. "
+     "If you know why, remove the old key by `ssh-keygen -R HOST` and connect once by hand"),
+    ("Host key verification failed", "its host key is unknown. Nothing was run there. Connect once by hand, by "
+     "`ssh HOST`, and compare the fingerprint"),
     ("Permission denied", "it refuses our keys. Give `identity=FILE`, load the key into ssh-agent, or add it there by "
      "`ssh-copy-id`; passwords are never asked for"),
 )  # fmt: skip

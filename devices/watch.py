@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 
 def watch(limit_s, command):
@@ -21,14 +22,12 @@ def watch(limit_s, command):
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes `select` when the command ends: no polling while it is timed
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     ready, _, _ = select.select([0, awake], [], [], limit_s)
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # an ended command too: its group may hold children still
-    except ProcessLookupError:
-        pass
     code = process.wait()
     return code if ready else -signal.SIGALRM
 
 
 if __name__ == "__main__":
     ended = watch(float(sys.argv[1]), sys.argv[2:])
-    os.write(2, ("\nedgewright-exit %d\n" % ended).encode())
+    os.write(2, f"\nedgewright-exit {ended}\n".encode())

@@ -178,7 +178,7 @@ def test_more_threads_than_cores_is_refused():
 
 
 def test_unknown_device_lists_the_known():
-    with pytest.raises(BadInput, match="allowed: .*local, "):
+    with pytest.raises(BadInput, match=r"allowed: .*local, "):
         connect("toaster://1")
 
 
