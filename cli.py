@@ -140,15 +140,34 @@ def qat(
 def export(
     model: KerasFile,
     *,
-    out: Annotated[str, "where to write the file; its manifest goes beside it"],
+    out: Annotated[str, "where to write the file, its manifest beside it; with --target, a folder"],
+    target: Annotated[list[str] | None, "what to write it for (see `edgewright check --help`)"] = None,
     format: Annotated[Literal["tflite", "onnx"], "file format"] = "tflite",
     precision: Annotated[str | None, "float32, float16, w8, w8a8-ptq or w8a8-qat; default: what the model is"] = None,
     data: Annotated[str | None, "data to calibrate on, for w8a8-ptq"] = None,
 ) -> Answer:
-    """Write a model as TFLite or ONNX."""
+    """Write a model as TFLite or ONNX, or as what a target takes: compiled, as a C array, and whether it fits."""
     from .pipeline import verbs
 
+    if target:
+        return verbs.export_for(model, target, Path(out), data=data)
     return verbs.export(model, Path(out), format=format, precision=precision, data=data)
+
+
+def check(
+    model: Annotated[str, ".tflite, .onnx or .keras file, name of the zoo, or pkg.module:function"],
+    *,
+    target: Annotated[str, "name of a file in devices/targets; an unknown name lists them"],
+    preset: Preset = "edge",
+    seed: Seed = 0,
+    arena_bytes: Annotated[int | None, "memory for activations, instead of the target's"] = None,
+    flash_bytes: Annotated[int | None, "memory for the file, instead of the target's"] = None,
+) -> Answer:
+    """Say before any training what a target cannot run of a model, why, what would help, and whether it fits."""
+    from .pipeline import verbs
+
+    return verbs.check(model, target, preset=preset, seed=seed, arena_limit_bytes=arena_bytes,
+                       flash_limit_bytes=flash_bytes)  # fmt: skip
 
 
 def diagnose(
@@ -230,13 +249,18 @@ def doctor() -> Answer:
     return Answer(document=rows, text=text, ok=all(row["status"] != "fail" for row in rows))
 
 
-def devices() -> Answer:
-    """List the devices that `--device` takes."""
-    rows = [{"name": "local", "transport": "process on this machine", "runtimes": ["litert", "onnxruntime"]}]
-    return Answer(document=rows, text="local   a process of its own on this machine: LiteRT, ONNX Runtime")
+def devices(
+    action: Annotated[Literal["list", "add", "probe", "setup", "remove"], "what to do"] = "list",
+    name: Annotated[str | None, "of the device, as `--device` takes it"] = None,
+    url: Annotated[str | None, "how `add` reaches it, such as ssh://pi@board?python=/home/pi/env/bin/python"] = None,
+) -> Answer:
+    """List the devices that `--device` takes; add, probe, set up or remove one."""
+    from .pipeline import devices as fleet
+
+    return fleet.act(action, name, url)
 
 
-VERBS = (models, run, train, prune, qat, export, diagnose, bench, compare, report, matrix, doctor, devices)
+VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, doctor, devices)
 _WITHOUT_KERAS = (doctor, devices)
 
 

@@ -23,8 +23,9 @@ from ..training.data import Dataset, calibration
 from ..training.tasks import TASKS
 from ..training.train import TrainConfig, data_for, evaluate
 from ..training.train import train as fit
+from . import check as preflight
+from . import deliver, stages
 from . import diagnose as noise
-from . import stages
 from .budget import QUICK_TRAINING_SAMPLES
 from .mixed import mixed_precision
 from .saved import load_model, save_model
@@ -42,6 +43,7 @@ def train(model: str, out: Path, data: str | None, preset: str, *, quick: bool, 
         quick=quick,
         epochs=epochs,
         seed=seed,
+        peak=subject.learning_rate,
         batch_size=batch_size,
         learning_rate=learning_rate,
     )
@@ -120,6 +122,20 @@ def export(model: str, out: Path, *, format: str, precision: str | None, data: s
     path = artifact.save(out)
     text = f"{path}: {artifact.manifest['precision']}, {artifact.manifest['bytes']:,} bytes"
     return Answer(document={"path": str(path), **artifact.manifest}, text=text)
+
+
+def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None) -> Answer:
+    network = load_model(model)
+    samples = None if data is None else calibration(data_for(network, data))
+    found = deliver.deliver(network, names, out, samples)
+    return Answer(
+        document=[one.to_json() for one in found], text="\n\n".join(map(str, found)), ok=all(one.ok for one in found)
+    )
+
+
+def check(model: str, target: str, **options: Any) -> Answer:
+    found = preflight.check(model, target, **options)
+    return Answer(document=found.to_json(), text=str(found), ok=found.fits)
 
 
 def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | None) -> Answer:

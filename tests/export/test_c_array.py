@@ -51,7 +51,8 @@ def test_it_compiles_and_the_program_reads_the_same_bytes(tmp_path):
     found = source()
     (tmp_path / f"{found.symbol}.h").write_text(found.header)
     (tmp_path / f"{found.symbol}.cc").write_text(found.source)
-    main = f'#include <cstdio>\n#include "{found.symbol}.h"\nint main() {{ fwrite({found.symbol}_data, 1, {found.symbol}_size, stdout); }}\n'
+    body = f"int main() {{ fwrite({found.symbol}_data, 1, {found.symbol}_size, stdout); }}"
+    main = f'#include <cstdio>\n#include "{found.symbol}.h"\n{body}\n'
     (tmp_path / "main.cc").write_text(main)
     subprocess.run(["g++", "-o", "main", "main.cc", f"{found.symbol}.cc"], cwd=tmp_path, check=True, timeout=60)
     assert subprocess.run([tmp_path / "main"], capture_output=True, check=True, timeout=10).stdout == DATA

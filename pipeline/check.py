@@ -1,0 +1,76 @@
+"""Check a model against a target, before or after training: what the target cannot run, and whether it fits."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..devices import check as files
+from ..devices import target as targets
+from ..devices.measure import FORMATS, ModelFile
+from ..export import export_onnx, export_tflite
+from ..export.artifact import Artifact
+from ..models import registry
+from ..progress import say
+from ..quantize import find_quantized
+from ..training.data.user import resolve
+from .saved import load_model
+
+EXPORTERS = {"tflite": export_tflite, "onnx": export_onnx}
+STAND_INS = 32  # samples that stand in for calibration data: operators and sizes do not depend on them
+
+
+def check(model: str, target: str, *, preset: str = "edge", seed: int = 0, **limits: Any) -> files.Check:
+    """Check a model file, or what `model` (zoo name, pkg.module:function, .keras file) becomes for `target`.
+
+    limits: `arena_limit_bytes` and `flash_limit_bytes`, instead of the target's.
+    """
+    found = targets.load(target)
+    if Path(model).suffix in FORMATS:
+        return files.check_file(ModelFile.read(model), found, **limits)
+    network = network_of(model, preset=preset, seed=seed)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        path = as_exported(network, found).save(Path(folder))
+        return files.check_file(ModelFile.read(path), found, layers=layers_of(network), **limits)
+
+
+def network_of(model: str, *, preset: str = "edge", seed: int = 0) -> keras.Model:
+    """Return the one network that `model` names.  Raises: BadInput if it is unknown."""
+    if model.endswith(".keras"):
+        return load_model(model)
+    if ":" in model:
+        return resolve(model)()
+    return registry.build(model, preset, seed=seed)
+
+
+def as_exported(network: keras.Model, target: targets.Target) -> Artifact:
+    """Export `network` as `target` wants it, with made-up ranges where it was never calibrated."""
+    format = target.model.formats[0]
+    precision = target.model.precision
+    quantized = find_quantized(network) is not None
+    more: dict[str, Any] = {"integer_io": target.model.integer_io} if format == "tflite" else {}
+    if precision.startswith("w8a8") and not quantized:
+        say(f"{network.name}: ranges of {STAND_INS} made-up samples, for operators and sizes alone")
+        more["calibration"] = stand_ins(network)
+    return EXPORTERS[format](network, precision=None if quantized else precision, **more)
+
+
+def stand_ins(network: keras.Model) -> Any:
+    """Return made-up samples for every input of `network`: normal values, small counts for integer inputs."""
+    random = np.random.default_rng(0)
+
+    def made_up(leaf: Any) -> np.ndarray:
+        shape = (STAND_INS, *(size or 1 for size in leaf.shape[1:]))
+        if "int" in str(leaf.dtype):
+            return random.integers(0, 2, shape).astype(leaf.dtype)
+        return random.normal(size=shape).astype(np.float32)
+
+    arrays = {leaf.name: made_up(leaf) for leaf in network.inputs}
+    return arrays if len(arrays) > 1 else next(iter(arrays.values()))
+
+
+def layers_of(network: keras.Model) -> dict[str, str]:
+    """Return every layer of `network`, nested ones too, as name -> class."""
+    return {layer.name: type(layer).__name__ for layer in network._flatten_layers(include_self=False)}
