@@ -1,5 +1,7 @@
 """Blocks that several families share."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -98,8 +100,9 @@ class LocalResponseNormalization(layers.Layer):
     def call(self, inputs):
         maps = np.arange(inputs.shape[-1])
         band = np.abs(maps[:, None] - maps) <= self.depth // 2
-        power = ops.matmul(ops.square(inputs), self.alpha * band.astype("float32"))
-        return inputs * ops.exp(-self.beta * ops.log(power + self.bias))
+        power: Any = ops.matmul(ops.square(inputs), self.alpha * band.astype("float32"))
+        logarithm: Any = ops.log(power + self.bias)
+        return inputs * ops.exp(-self.beta * logarithm)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -115,5 +118,49 @@ class StandardizedConv2D(layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         centred = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
-        variance = ops.mean(ops.square(centred), axis=(0, 1, 2), keepdims=True)
+        variance: Any = ops.mean(ops.square(centred), axis=(0, 1, 2), keepdims=True)
         return super().convolution_op(inputs, centred * ops.rsqrt(variance + 1e-10))
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class LocallyConnected2D(layers.Layer):
+    """A convolution without weight sharing: every position has a kernel and a bias of its own, and no padding.
+
+    Shapes: (N, H, W, C) -> (N, (H - size) // strides + 1, (W - size) // strides + 1, maps).
+    Source: LeCun 1989, Generalization and network design strategies.
+    """
+
+    def __init__(self, maps, size, strides=1, activation=None, **kwargs):
+        super().__init__(**kwargs)
+        self.maps, self.size, self.strides = maps, size, strides
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        _, height, width, _ = self.compute_output_shape(input_shape)
+        window = self.size**2 * input_shape[-1]
+        reach = (6 / (window + self.maps)) ** 0.5  # Glorot's, of one unit: the shape of all kernels would mislead it
+        start: Any = keras.initializers.RandomUniform(-reach, reach)
+        self.kernel = self.add_weight(shape=(height * width, window, self.maps), initializer=start, name="kernel")
+        self.bias = self.add_weight(shape=(height, width, self.maps), initializer="zeros", name="bias")
+
+    def call(self, inputs):
+        _, height, width, _ = shape = self.compute_output_shape(inputs.shape)
+        windows = ops.reshape(self._windows(inputs, height, width), (-1, height * width, 1, self.kernel.shape[1]))
+        x = ops.matmul(windows, self.kernel)  # (N, H' W', 1, maps)
+        return self.activation(ops.reshape(x, (-1, *shape[1:])) + self.bias)
+
+    def _windows(self, x, height, width):
+        """Lay out what each position sees.  Shapes: (N, H, W, C) -> (N, H', W', size^2 C)."""
+        step, far = self.strides, (self.strides * (height - 1) + 1, self.strides * (width - 1) + 1)
+        offsets = [(row, column) for row in range(self.size) for column in range(self.size)]
+        return ops.concatenate(
+            [x[:, row : row + far[0] : step, column : column + far[1] : step] for row, column in offsets], axis=-1
+        )
+
+    def compute_output_shape(self, input_shape):
+        batch, *sides, _ = input_shape
+        return (batch, *((side - self.size) // self.strides + 1 for side in sides), self.maps)
+
+    def get_config(self):
+        mine = {"maps": self.maps, "size": self.size, "strides": self.strides}
+        return {**super().get_config(), **mine, "activation": keras.activations.serialize(self.activation)}

@@ -1,0 +1,42 @@
+"""Deep nets of 3x3 convolutions alone (Simonyan 2014, arXiv:1409.1556)."""
+
+from keras import layers
+
+from .registry import register
+
+FAMILY = "cnn"
+
+
+@register(
+    task="classification",
+    input_shape=(224, 224, 3),
+    classes=1000,
+    params=138_357_544,
+    paper="Simonyan 2014, Very deep convolutional networks for large-scale image recognition, arXiv:1409.1556",
+    data=("cifar10", "digits"),
+    edge={"input_shape": (32, 32, 3), "classes": 10, "width": 8, "hidden": 64, "dropout": 0.0},
+    variants={
+        "vgg11": {"params": 132_863_336, "depths": (1, 1, 2, 2, 2)},
+        "vgg13": {"params": 133_047_848, "depths": (2, 2, 2, 2, 2)},
+        "vgg19": {"params": 143_667_240, "depths": (2, 2, 4, 4, 4)},
+    },
+)
+def vgg16(inputs, classes, depths=(2, 2, 3, 3, 3), width=64, hidden=4096, dropout=0.5):
+    """Build a VGG net: stages of `depths` 3x3 convolutions, each halved by a pool, and three dense layers.
+
+    width: maps of the first stage; they double up to eight times.  Shapes: images (N, H, W, C) -> logits (N, classes).
+    """
+    x = inputs
+    for stage, depth in enumerate(depths, 1):
+        maps = width * min(2 ** (stage - 1), 8)
+        for index in range(1, depth + 1):
+            x = layers.Conv2D(
+                maps, 3, padding="same", activation="relu", kernel_initializer="he_normal",
+                name=f"stage_{stage}_conv{index}"
+            )(x)  # fmt: skip
+        x = layers.MaxPooling2D(2, name=f"stage_{stage}_pool")(x)
+    x = layers.Flatten(name="flatten")(x)
+    for index in (1, 2):
+        x = layers.Dense(hidden, "relu", kernel_initializer="he_normal", name=f"fc_{index}")(x)
+        x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
+    return layers.Dense(classes, name="logits")(x)
