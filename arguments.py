@@ -80,7 +80,8 @@ def _add(parser: Parser, parameter: inspect.Parameter, hint: Any) -> None:
     required = parameter.default is parameter.empty
     if parameter.kind is not parameter.KEYWORD_ONLY:
         several = {"nargs": "+", "type": str} if kind == list[str] else {"type": kind}
-        parser.add_argument(parameter.name, help=text, **several)
+        optional = {} if required else {"nargs": "?", "default": parameter.default}
+        parser.add_argument(parameter.name, help=text, **several, **optional)
         return
     flag = f"--{parameter.name.replace('_', '-')}"
     if kind is bool:

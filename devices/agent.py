@@ -35,6 +35,9 @@ RUNTIMES = {  # name in a job: (module, distribution, adapter below)
     "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime", "LiteRT"),
     "onnxruntime": ("onnxruntime", "onnxruntime", "OnnxRuntime"),
 }
+FEATURES = (  # instructions that decide how fast int8 and half precision are, as Linux names them
+    "avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimdhp", "asimddp", "i8mm", "sve", "sve2",
+)  # fmt: skip
 FEEDS = 16  # samples that the timed loop cycles through
 PEAK_AFTER = 3  # inferences after which a runtime has allocated all it will
 SETTLE = 20  # most untimed inferences at the start of a block: the model before it has taken the caches
@@ -484,7 +487,29 @@ def enough(medians, elapsed_s, job, random):
     return rounds >= job["min_rounds"] and rounds % 10 == 0 and precise(np.array(medians), job, random)
 
 
-MODES = {"inspect": inspect, "accuracy": accuracy, "latency": latency}
+def probe(job, say):
+    """Say what this device has: memory, instructions that matter to int8, runtimes, and how its clock is governed."""
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _read("/proc/cpuinfo") or "", re.MULTILINE)
+    memory = re.search(r"MemTotal:\s*(\d+) kB", _read("/proc/meminfo") or "")
+    say(
+        "probe",
+        runtimes={name: _version(distribution) for name, (_, distribution, _) in RUNTIMES.items()},
+        features=[flag for flag in FEATURES if flags and flag in flags.group(1).split()],
+        memory_bytes=1024 * int(memory.group(1)) if memory else None,
+        allowed_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        **telemetry(None),
+    )
+
+
+def _version(distribution):
+    """Return the version of an installed package, or None."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+MODES = {"probe": probe, "inspect": inspect, "accuracy": accuracy, "latency": latency}
 
 
 class Timed:
@@ -728,10 +753,7 @@ def environment(job):
     packages = {"numpy": np.__version__}
     for spec in job["models"]:
         distribution = RUNTIMES[spec["runtime"]][1]
-        try:
-            packages[distribution] = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            packages[distribution] = "absent"
+        packages[distribution] = _version(distribution) or "absent"
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": _cpu_name(),

@@ -130,5 +130,9 @@ def _entry(name: str, table: object) -> Entry:
 def _table(name: str, entry: Entry) -> str:
     rows = {"url": entry.url, **entry.options}
     # The JSON string of printable text is a TOML basic string.
-    lines = [f"{json.dumps(key)} = {json.dumps(value, ensure_ascii=False)}" for key, value in rows.items()]
-    return "\n".join([f"[{json.dumps(name)}]", *lines, ""])
+    lines = [f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}" for key, value in rows.items()]
+    return "\n".join([f"[{_key(name)}]", *lines, ""])
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

@@ -34,10 +34,14 @@ class Local:
                 f"device={self.name!r}: this machine has no address; write `local` or `local://?python=PATH`"
             )
 
+    def interpreter(self) -> Sequence[str]:
+        """Return the words that start the agent's Python. Raises: BadInput if this device is not set up."""
+        return [os.path.expanduser(self.python)]
+
     @contextmanager
     def session(self) -> Iterator["LocalSession"]:
         with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
-            yield LocalSession(Path(folder), [os.path.expanduser(self.python)])
+            yield LocalSession(Path(folder), self.interpreter())
 
     @contextmanager
     def exclusive(self, cores: int) -> Iterator[Cores]:

@@ -20,6 +20,7 @@ AGENT = Path(__file__).with_name("agent.py")
 TRANSPORTS = {  # scheme of a device's name: where its class is
     "local": ".local:Local",
     "ssh": ".ssh:Ssh",
+    "tflite-runtime": ".tflite_runtime:TfliteRuntime",
 }
 GRACE_S = 5.0  # the agent ends itself at the time limit; the transport kills what is left this much later
 
