@@ -6,19 +6,14 @@ verdict is inconclusive and says how much more measuring would decide. What the 
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from ..errors import BadInput
 from ..metrics import METRICS
-from . import intervals
+from . import flags, intervals
 from .intervals import Estimate
 from .results import Run
-
-SLOWDOWN = 0.10  # a device that became slower by more than this while measuring was not in a steady state
-SLOWDOWN_P = 0.01  # and not by chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +39,10 @@ class Thresholds:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is said about one file. speed: faster, slower, same or unclear; mcnemar_p: that both err equally often."""
+    """What is said about one file. speed: faster, slower, same or unclear; mcnemar_p: that both err equally often.
+
+    speedup: ratio of medians, speedup_p90: of 90th percentiles, each baseline over file.
+    """
 
     artifact: str
     baseline: str
@@ -56,6 +54,8 @@ class Verdict:
     speedup_ci95: list[float] | None = None
     metric_delta: float | None = None
     metric_delta_ci95: list[float] | None = None
+    speedup_p90: float | None = None
+    speedup_p90_ci95: list[float] | None = None
     agreement: float | None = None
     mcnemar_p: float | None = None
 
@@ -85,6 +85,12 @@ def speed_estimate(run: Run, name: str, base: str) -> Estimate | None:
     return intervals.speedup(reference, candidate, seed=run.config.get("seed", 0))
 
 
+def tail_estimate(run: Run, name: str, base: str) -> Estimate:
+    """Estimate how many times shorter the 90th percentile of `name` is than that of `base`."""
+    blocks = run.raw.latency
+    return intervals.quantile_ratio(blocks[base], blocks[name], 0.9, seed=run.config.get("seed", 0))
+
+
 def speed_word(found: Estimate, margin: float) -> str:
     """Say faster or slower only where the whole interval is beyond the margin, same only where it is within."""
     if found.low > 1 + margin:
@@ -99,17 +105,8 @@ def doubts(run: Run, base: str, margin: float) -> list[str]:
     found = []
     if run.emulated:
         found.append("times of an emulated processor are not ranked")
-    if base in run.raw.control:
-        first, second = (intervals.block_medians(each[base]) for each in (run.raw.latency, run.raw.control))
-        control = intervals.speedup(first, second)
-        if control.low > 1 + margin or control.high < 1 - margin:
-            found.append(f"noisy: the baseline against itself comes out at {_speed(control)}")
-    blocks = [*run.raw.latency.values(), *run.raw.control.values()]
-    if blocks:
-        slower, p_value = intervals.slowdown(np.array([intervals.block_medians(each) for each in blocks]))
-        if slower > SLOWDOWN and p_value < SLOWDOWN_P:
-            found.append(f"the device became {slower:.0%} slower while measuring")
-    return found
+    own = replace(run, baselines={base: base})
+    return found + [text for text in (flags.noise(own, margin), flags.drift(run), flags.throttling(run)) if text]
 
 
 def _judge(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:
@@ -118,6 +115,7 @@ def _judge(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:
         kind, reason = broken
         return Verdict(artifact=name, baseline=base, device=run.device, verdict=kind or "", reasons=(reason,))
     speed, distrust = speed_estimate(run, name, base), doubts(run, base, thresholds.margin)
+    tail = speed and tail_estimate(run, name, base)
     scores = [run.raw.scores[each] for each in (base, name) if each in run.raw.scores]
     delta = p_value = None
     if run.metric and len(scores) == 2:
@@ -134,6 +132,8 @@ def _judge(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:
         speed=speed_word(speed, thresholds.margin) if speed and not distrust else "unclear",
         speedup=speed and speed.value,
         speedup_ci95=speed and speed.ci95,
+        speedup_p90=tail and tail.value,
+        speedup_p90_ci95=tail and tail.ci95,
         metric_delta=delta and delta.value,
         metric_delta_ci95=delta and delta.ci95,
         agreement=run.measured[name]["agreement"],

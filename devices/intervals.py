@@ -48,6 +48,30 @@ def speedup(baseline: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Estim
     return median(baseline / candidate, seed)
 
 
+def quantile_ratio(
+    baseline: Sequence[np.ndarray], candidate: Sequence[np.ndarray], quantile: float, seed: int = 0
+) -> Estimate:
+    """Estimate baseline's quantile over candidate's, from blocks paired by round; whole rounds are resampled.
+
+    A tail belongs to the run, not to a block: samples of the drawn rounds are pooled before the quantile is taken.
+    """
+    quantiles = [_weighted_quantile(blocks, quantile) for blocks in (baseline, candidate)]
+    return _over_samples(lambda rows: float(np.divide(*(one(rows) for one in quantiles))), len(baseline), seed)
+
+
+def _weighted_quantile(blocks: Sequence[np.ndarray], quantile: float) -> Callable[[np.ndarray], float]:
+    """Return rounds -> quantile of their pooled samples. Sorting once makes each resample one pass."""
+    values = np.concatenate(blocks)
+    order = np.argsort(values, kind="stable")
+    values, owner = values[order], np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])[order]
+
+    def of(rounds: np.ndarray) -> float:
+        weights = np.bincount(rounds, minlength=len(blocks))[owner].cumsum()
+        return float(values[np.searchsorted(weights, quantile * weights[-1])])
+
+    return of
+
+
 def metric_value(metric: Metric, scores: np.ndarray, seed: int = 0) -> Estimate:
     """Estimate a metric from its scores per sample, (n, k), by resampling samples."""
     return _over_samples(lambda rows: metric.reduce(scores[rows]), len(scores), seed)

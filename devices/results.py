@@ -11,11 +11,12 @@ import numpy as np
 from .. import files as whole
 from ..errors import BadInput
 from ..metrics import METRICS
-from . import intervals
+from . import flags, intervals
+from .rules import rules
 
 MEASURED = ("status", "reason", "runtime", "load_us", "first_us", "peak_ram_bytes", "metric", "value", "n",
             "agreement")  # fmt: skip
-_SAVED = ("model", "data", "baselines", "artifacts", "layers", "environment", "notes", "config")
+_SAVED = ("model", "data", "baselines", "artifacts", "layers", "environment", "notes", "config", "estimates")
 
 
 @dataclass(kw_only=True)
@@ -61,6 +62,7 @@ class Run:
     """One benchmark on one device. Statistics and verdicts are functions of it (see `compare`).
 
     measured: file -> {status, reason, runtime, load_us, first_us, peak_ram_bytes, metric, value, n, agreement};
+    estimates: what compilers expect (see `compile`), never ranked with measurements;
     baselines: file -> the file it is judged against; outputs: file -> (N, ...) float outputs, in memory only.
     """
 
@@ -76,6 +78,7 @@ class Run:
     environment: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
+    estimates: list[dict[str, Any]] = field(default_factory=list)
     raw: Raw = field(default_factory=Raw)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -97,6 +100,10 @@ class Run:
             "notes": self.notes,
             "baselines": self.baselines,
             "config": self.config,
+            "estimates": self.estimates,
+            "controls": flags.controls(self),
+            "flags": flags.flags(self),
+            "rules": rules(self),
         }
         return document if thresholds is None else {**document, "thresholds": asdict(thresholds)}
 
@@ -119,7 +126,7 @@ class Run:
             metric=next((each["metric"] for each in measurements if each["metric"]), None),
             measured={each["artifact"]: {key: each[key] for key in MEASURED} for each in measurements},
             raw=Raw.load(Path(folder) / "raw.npz"),
-            **{name: document[name] for name in _SAVED},
+            **{name: document[name] for name in _SAVED if name in document},
         )
 
     def _measurement(self, name: str) -> dict[str, Any]:
