@@ -28,6 +28,35 @@ def maps_of(model, *names):
     return [model.get_layer(name).output.shape[1:] for name in names]
 
 
+# ---------------------------------------------------------------- AlexNet, ZFNet
+
+
+def test_alexnet_layer_by_layer():
+    model = weightless("alexnet")
+    names = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "logits")
+    assert [count([model.get_layer(name)]) + count([model.get_layer(name)], "bias") for name in names] == [
+        34_944, 614_656, 885_120, 1_327_488, 884_992, 37_752_832, 16_781_312, 4_097_000
+    ]  # fmt: skip
+    assert maps_of(model, "conv1", "pool1", "pool2", "pool5") == [
+        (55, 55, 96), (27, 27, 96), (13, 13, 256), (6, 6, 256)
+    ]  # fmt: skip
+
+
+def test_grouping_halves_the_kernels_of_alexnet():
+    """On two GPUs the second, fourth and fifth layer read half of the maps: 60,965,224 weights."""
+    assert trainable(weightless("alexnet", groups=2)) == 62_378_344 - (614_400 + 1_327_104 + 884_736) // 2
+
+
+def test_zfnet_layer_by_layer():
+    """Figure 3 of the paper, with biases."""
+    model = weightless("zfnet")
+    assert maps_of(model, "conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5") == [
+        (110, 110, 96), (55, 55, 96), (26, 26, 256), (13, 13, 256), (13, 13, 384), (13, 13, 384), (13, 13, 256),
+        (6, 6, 256)
+    ]  # fmt: skip
+    assert count([model.get_layer("conv1")]) == 7 * 7 * 3 * 96
+
+
 # ---------------------------------------------------------------- VGG
 
 
@@ -53,6 +82,54 @@ def test_vgg16_layer_by_layer():
     ]
 
 
+# ---------------------------------------------------------------- inception
+
+
+def test_reducing_maps_first_halves_the_products_of_a_large_convolution():
+    """5x5 on 256 maps, or on 128 after a 1x1 convolution: multiply-adds per pixel."""
+    x = keras.Input((7, 7, 256))
+    direct = keras.layers.Conv2D(256, 5, padding="same", use_bias=False)
+    reduce, reduced = (
+        keras.layers.Conv2D(128, 1, use_bias=False),
+        keras.layers.Conv2D(256, 5, padding="same", use_bias=False),
+    )
+    assert direct(x).shape == reduced(reduce(x)).shape
+    assert count([reduce, reduced]) / count([direct]) == pytest.approx(1 / 2 + 1 / 50)
+
+
+def test_googlenet_layer_by_layer():
+    model = weightless("googlenet")
+    names = ("stem_1", "stem_3", "inception_3a", "inception_3b", "inception_4a", "inception_4e", "inception_5b")
+    assert maps_of(model, *names) == [
+        (112, 112, 64), (56, 56, 192), (28, 28, 256), (28, 28, 480), (14, 14, 512), (14, 14, 832), (7, 7, 1024)
+    ]  # fmt: skip
+    assert sum(isinstance(layer, keras.layers.Concatenate) for layer in model.layers) == 9
+
+
+def test_inception_v2_agrees_with_the_port_that_has_128_maps_behind_the_pools_of_4c_and_4d():
+    """That port (Caffe's, in PyTorch) has biases before its normalisations as well: 11,295,240 in all."""
+    c, d = (
+        [*paths[:3], [*paths[3][:1], (128, 1)]] for paths in registry.get("inception_v2").options["modules"][1][2:4]
+    )
+    stages = list(registry.get("inception_v2").options["modules"])
+    stages[1] = (*stages[1][:2], c, d, *stages[1][4:])
+    model = weightless("inception_v2", modules=tuple(stages))
+    biases = sum(layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    assert trainable(model) + biases == 11_295_240
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("inception_v2", {"inception_3c": (14, 14, 576), "inception_4e": (7, 7, 1024), "inception_5b": (7, 7, 1024)}),
+        ("inception_v3", {"mixed_0": (35, 35, 256), "mixed_3": (17, 17, 768), "mixed_10": (8, 8, 2048)}),
+        ("inception_v4", {"stem_6": (35, 35, 384), "mixed_4": (17, 17, 1024), "mixed_15": (8, 8, 1536)}),
+    ],
+)
+def test_later_inception_nets_stage_by_stage(name, shapes):
+    assert maps_of(weightless(name), *shapes) == list(shapes.values())
+
+
 # ---------------------------------------------------------------- residual nets
 
 
@@ -76,6 +153,13 @@ def test_squeeze_and_excitation_by_hand():
     plain, weighed = registry.get("resnet50").params, registry.get("se_resnet").params
     blocks = {256: 3, 512: 4, 1024: 6, 2048: 3}
     assert weighed - plain == sum(n * (2 * c * c // 16 + c // 16 + c) for c, n in blocks.items())
+
+
+def test_bit_normalises_without_batches():
+    model = weightless("bit")
+    kinds = {type(layer).__name__ for layer in model.layers}
+    assert "BatchNormalization" not in kinds and "Conv2D" not in kinds
+    assert maps_of(model, "stem_pool", "stage_4_block_3_add") == [(56, 56, 64), (7, 7, 2048)]
 
 
 # ---------------------------------------------------------------- separable convolutions
@@ -114,6 +198,14 @@ def test_stages_of_mobilenet_v2():
 def test_efficientnet_scales_depth_and_width():
     """B1 repeats 23 blocks where B0 has 16 (torchvision and Keras count 7,794,184 weights)."""
     assert trainable(weightless("efficientnet_b0", depth=1.1, input_shape=(240, 240, 3))) == 7_794_184
+
+
+def test_cells_of_nasnet():
+    """A normal cell returns six times its maps, a reduction cell four times; 1,056 maps in the end (hence 4 @ 1056)."""
+    model = weightless("nasnet")
+    assert maps_of(model, "stem", "stem_1", "stem_2", "stage_1_cell_4", "reduce_1", "stage_3_cell_4") == [
+        (111, 111, 32), (56, 56, 44), (28, 28, 88), (28, 28, 264), (14, 14, 352), (7, 7, 1056)
+    ]  # fmt: skip
 
 
 # ---------------------------------------------------------------- blocks
