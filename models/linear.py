@@ -4,7 +4,7 @@ Two classes take one score z; the nets return (0, z), whose softmax is (1 - sigm
 the zoo answers with one logit a class.
 """
 
-from itertools import combinations_with_replacement
+import math
 from typing import Any
 
 import keras
@@ -12,6 +12,8 @@ import numpy as np
 from keras import layers, ops
 
 from .registry import register
+
+ONE_BEFORE: Any = (1, 0)  # Keras' annotation knows symmetric padding only
 
 
 @register(
@@ -69,7 +71,7 @@ def against_zero(score, classes):
     if classes != 2:
         raise ValueError(f"classes={classes}: one score tells two classes apart; softmax_regression takes more")
     score = layers.Reshape((1, 1), name="score_column")(score)
-    return layers.Flatten(name="logits")(layers.ZeroPadding1D((1, 0), name="zero")(score))
+    return layers.Flatten(name="logits")(layers.ZeroPadding1D(ONE_BEFORE, name="zero")(score))
 
 
 @register(
@@ -139,7 +141,8 @@ class RandomFourierFeatures(layers.Layer):
         self.bias = self.add_weight(shape=shape[-1:], initializer=phase, trainable=False, name="bias")
 
     def call(self, inputs):
-        return (2 / self.features) ** 0.5 * ops.cos(ops.matmul(inputs, self.kernel) + self.bias)
+        cosines: Any = ops.cos(ops.matmul(inputs, self.kernel) + self.bias)
+        return (2 / self.features) ** 0.5 * cosines
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.features)
@@ -160,20 +163,18 @@ class Monomials(layers.Layer):
         self.degree = degree
 
     def call(self, inputs):
-        count = inputs.shape[-1]
-        found = {1: inputs}
+        count, found = inputs.shape[-1], [inputs]
         for degree in range(2, self.degree + 1):
-            shorter = list(combinations_with_replacement(range(count), degree - 1))
-            products = list(combinations_with_replacement(range(count), degree))
-            prefix = [shorter.index(product[:-1]) for product in products]
-            last = [product[-1] for product in products]
-            found[degree] = ops.take(found[degree - 1], prefix, axis=-1) * ops.take(inputs, last, axis=-1)
-        return ops.concatenate(list(found.values()), axis=-1)
+            # Feature i comes before those products of the degree below that hold no feature before i: the last ones.
+            products = [
+                inputs[:, i : i + 1] * found[-1][:, -math.comb(count - i + degree - 2, degree - 1) :]
+                for i in range(count)
+            ]
+            found.append(ops.concatenate(products, axis=-1))
+        return ops.concatenate(found, axis=-1)
 
     def compute_output_shape(self, input_shape):
-        count = input_shape[-1]
-        terms = (len(list(combinations_with_replacement(range(count), d))) for d in range(1, self.degree + 1))
-        return (*input_shape[:-1], sum(terms))
+        return (*input_shape[:-1], math.comb(input_shape[-1] + self.degree, self.degree) - 1)
 
     def get_config(self):
         return {**super().get_config(), "degree": self.degree}

@@ -1,5 +1,7 @@
 """Multilayer perceptrons: affine maps with an activation between."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
@@ -14,15 +16,19 @@ from .registry import register
     params=9,
     paper="Goodfellow 2016, Deep Learning, section 6.1; Rumelhart 1986, Learning representations by back-propagating",
     data=("xor",),
+    learning_rate=0.03,
 )
 def xor_mlp(inputs, hidden=2, outputs=1):
     """Build 2-2-1 with ReLU and a linear output, as small as can tell XOR.  Shapes: (N, 2) -> (N, 1).
 
-    The hidden units start on at the corners of the unit square: a ReLU that is off everywhere never learns.
+    The hidden units start as sums of both inputs above thresholds from 0 to 1, and the output near zero: a ReLU that is
+    off at every corner never learns, and from Glorot's start only a quarter of all seeds arrive.
     """
-    start = keras.initializers.RandomUniform(0.0, 1.0)
-    x = layers.Dense(hidden, activation="relu", kernel_initializer=start, name="hidden")(inputs)
-    return layers.Dense(outputs, name="prediction")(x)
+    sums: Any = keras.initializers.RandomUniform(0.8, 1.2)
+    thresholds: Any = keras.initializers.RandomUniform(-1.0, 0.0)
+    small: Any = keras.initializers.RandomUniform(-0.1, 0.1)
+    x = layers.Dense(hidden, "relu", kernel_initializer=sums, bias_initializer=thresholds, name="hidden")(inputs)
+    return layers.Dense(outputs, kernel_initializer=small, name="prediction")(x)
 
 
 @register(

@@ -34,9 +34,9 @@ class Architecture:
 
     task, learner: names in the tables of `training`. input_shape: of one sample, or a dict of named inputs; dtype
     likewise. classes: 0 where the task has none. params: trainable parameters of the `paper` preset, all networks'
-    together. data: names of data sets, the first available wins and the last is offline. presets: builder arguments by
-    preset. variants: names of further entries of the same builder. networks: what a builder of several returns; deploy:
-    those of them that go to a device.
+    together. data: names of data sets, the first available wins and the last is offline. learning_rate: the peak of its
+    training. presets: builder arguments by preset. variants: names of further entries of the same builder. networks:
+    what a builder of several returns; deploy: those of them that go to a device.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Architecture:
     params: int
     paper: str
     data: tuple[str, ...]
+    learning_rate: float = 2e-3
     presets: Mapping[str, Mapping[str, Any]]
     variants: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
@@ -94,6 +95,7 @@ def register(
     dtype: str | Mapping[str, str] = "float32",
     classes: int = 0,
     learner: str = "fit",
+    learning_rate: float = 2e-3,
     edge: Mapping[str, Any] | None = None,
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     networks: tuple[str, ...] = (),
@@ -102,7 +104,7 @@ def register(
     """Register the decorated builder under its own name. The fields are those of `Architecture`.
 
     edge: arguments of the preset that trains in about a minute on two cores. variants: further names for the same
-    builder, each with its `params` and the arguments it fixes in both presets (and its own `edge` where it has one).
+    builder, each with its `params` and the arguments it fixes in both presets (its own `edge` and `data` if it has).
     The family is the module's `FAMILY`, or else the module's name.
     Raises: ValueError for a name that is taken or arguments the builder does not have.
     """
@@ -121,6 +123,7 @@ def register(
             params=params,
             paper=paper,
             data=data,
+            learning_rate=learning_rate,
             presets={"paper": {}, "edge": edge or {}},
             variants=tuple(variants or ()),
             networks=networks,
@@ -134,9 +137,11 @@ def register(
     return enter
 
 
-def _variant(entry: Architecture, name: str, *, params: int, edge: Any = None, **fixed: Any) -> Architecture:
+def _variant(
+    entry: Architecture, name: str, *, params: int, edge: Any = None, data: Any = None, **fixed: Any
+) -> Architecture:
     presets = {"paper": {**entry.presets["paper"], **fixed}, "edge": {**entry.presets["edge"], **fixed, **(edge or {})}}
-    return replace(entry, name=name, params=params, presets=presets, variants=())
+    return replace(entry, name=name, params=params, presets=presets, data=data or entry.data, variants=())
 
 
 def _enter(entry: Architecture) -> None:

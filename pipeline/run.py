@@ -23,7 +23,7 @@ from ..prune import PruneConfig
 from ..quantize import prepare_qat
 from ..training.data import calibration
 from ..training.tasks import TASKS
-from ..training.train import TrainConfig, evaluate
+from ..training.train import TrainConfig, evaluate, predict
 from ..training.train import train as fit
 from .saved import load_model, save_model
 from .stages import compare, prune, retrain, train_config
@@ -229,7 +229,12 @@ class _Way:
 
     def settings(self, stage: str) -> TrainConfig:
         return train_config(
-            stage, self.dataset, quick=self.config.quick, epochs=self.config.epochs, seed=self.config.seed
+            stage,
+            self.dataset,
+            quick=self.config.quick,
+            epochs=self.config.epochs,
+            seed=self.config.seed,
+            peak=self.subject.learning_rate,
         )
 
     def inputs(self, source: str) -> dict[str, str]:
@@ -250,7 +255,7 @@ def _parity(qat: keras.Model, file: ModelFile, run: Run, inputs: Any) -> dict[st
     given = run.outputs.get(file.name)
     if given is None:
         return {}
-    expected = np.asarray(qat.predict(inputs, batch_size=256, verbose=0))[: len(given)]
+    expected = predict(qat, inputs)[: len(given)]
     step = file.manifest["outputs"][0]["step"]
     steps = np.abs(expected - given.reshape(expected.shape)) / step
     flat = expected.reshape(len(expected), -1)

@@ -24,7 +24,7 @@ from ..quantize import tfmot
 from ..training import data as datasets
 from ..training.data import Dataset, Split
 from ..training.tasks import TASKS, targets_of
-from ..training.train import TrainConfig, TrainResult, data_for, evaluate
+from ..training.train import TrainConfig, TrainResult, data_for, evaluate, predict
 from ..training.train import train as fit
 from .budget import budget
 
@@ -72,14 +72,18 @@ def retrain(
     """
     dataset = data_for(model, data)
     calibrated = [weight.copy() for weight in model.get_weights()]
-    result = fit(model, dataset, config or train_config("qat", dataset), learner=learner, out=out)
+    config = config or train_config("qat", dataset)
+    result = fit(model, dataset, config, learner=learner, out=out)
     task = TASKS[dataset.task]
     split = dataset.validation
 
     def judge() -> tuple[float, ...]:
-        targets = targets_of(task, split, tuple(model.output_shape[1:]))
-        logs = model.evaluate(split.x, targets, batch_size=256, verbose=0, return_dict=True)
-        return task.best({f"val_{name}": value for name, value in logs.items()})
+        outputs = predict(model, split.x)
+        targets = targets_of(task, split, outputs.shape[1:])
+        logs = {"val_loss": float(task.loss(config.label_smoothing)(targets, outputs))}
+        if task.labelled:
+            logs["val_accuracy"] = float((outputs.argmax(-1) == targets).mean())
+        return task.best(logs)
 
     trained, reached = model.get_weights(), judge()
     model.set_weights(calibrated)
@@ -152,7 +156,7 @@ def _training_for_tfmot(dataset: Dataset, training: TrainConfig) -> tfmot.TfmotT
     batch_size = training.batch_for(len(dataset.train))
     return tfmot.TfmotTraining(
         loss="sparse_categorical_crossentropy" if TASKS[dataset.task].labelled else "mean_squared_error",
-        epochs=training.epochs_for(-(-len(dataset.train) // batch_size)),
+        epochs=training.passes * training.epochs_for(training.passes * -(-len(dataset.train) // batch_size)),
         batch_size=batch_size,
         learning_rate=training.learning_rate,
         seed=training.seed,
@@ -160,13 +164,16 @@ def _training_for_tfmot(dataset: Dataset, training: TrainConfig) -> tfmot.TfmotT
 
 
 def train_config(
-    stage: str, dataset: Dataset, *, quick: bool = False, epochs: int | None = None, seed: int = 0, **settings: Any
-) -> TrainConfig:
+    stage: str, dataset: Dataset, *, quick: bool = False, epochs: int | None = None, seed: int = 0, peak: float = 2e-3,
+    **settings: Any,
+) -> TrainConfig:  # fmt: skip
     """Return how `stage` ("train", "prune" or "qat") trains on `dataset`; settings that are not None replace the
     budget's.
+
+    peak: the learning rate of the model's training, of which later stages take a share.
     """
-    spend = budget(stage, len(dataset.train), quick=quick, epochs=epochs)
-    chosen = {"batch_size": spend.batch_size, "learning_rate": spend.learning_rate}
+    spend = budget(stage, len(dataset.train), quick=quick, epochs=epochs, learning_rate=peak)
+    chosen = {"batch_size": spend.batch_size, "learning_rate": spend.learning_rate, "passes": spend.passes}
     chosen |= {name: value for name, value in settings.items() if value is not None}
     return TrainConfig(epochs=spend.epochs, seed=seed, **chosen)
 
@@ -174,7 +181,7 @@ def train_config(
 def scheduled(config: PruneConfig, training: TrainConfig, dataset: Dataset) -> PruneConfig:
     """Return `config` with its schedule laid over the training: the full sparsity after half of the steps."""
     per_epoch = -(-len(dataset.train) // training.batch_for(len(dataset.train)))
-    steps = per_epoch * (training.epochs or 1)
+    steps = per_epoch * training.passes * (training.epochs or 1)
     return replace(config, begin_step=0, end_step=max(1, steps // 2), frequency=max(1, steps // 40))
 
 

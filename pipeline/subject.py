@@ -23,8 +23,8 @@ from .saved import load_model
 class Subject:
     """A model and its data.
 
-    make() builds the model anew, seeded; identity is a digest of what it is made from; trained tells that its weights
-    are the user's, to be kept.
+    make() builds the model anew, seeded; identity is a digest of what it is made from; learning_rate is the peak of its
+    training; trained tells that its weights are the user's, to be kept.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Subject:
     learner: str
     make: Callable[[], keras.Model]
     identity: str
+    learning_rate: float = 2e-3
     trained: bool = False
 
     @property
@@ -79,7 +80,8 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
         return _single(name, registry.build(name, preset, seed=seed, **overrides))
 
     identity = sha256(f"{name} {preset} {overrides} {sha256(Path(inspect.getfile(architecture.builder)))}".encode())
-    return Subject(name=name, dataset=dataset, learner=architecture.learner, make=make, identity=identity)
+    return Subject(name=name, dataset=dataset, learner=architecture.learner, make=make, identity=identity,
+                   learning_rate=architecture.learning_rate)  # fmt: skip
 
 
 def _from_function(spec: str, data: str | None, *, seed: int, limit: int | None) -> Subject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 
 import keras
 
@@ -10,6 +11,7 @@ from ..errors import BadInput
 from .config import PruneConfig, PruneReport, matches
 
 # What the default sparsity leaves alone; asked for by name or type it is pruned all the same.
+FEW = 8
 _DEPTHWISE = "a depthwise kernel has few weights, and each filter is all that its channel has"
 _NORM = "scales of a normalisation are few and matter"
 SPARED: dict[type, str] = {
@@ -54,6 +56,8 @@ def _decide(layer: keras.Layer, weight: keras.Variable, config: PruneConfig) -> 
     spared = next((SPARED[kind] for kind in type(layer).__mro__ if kind in SPARED), None)
     if spared and asked_by is None:
         return None, spared
+    if math.prod(weight.shape) < FEW and asked_by is None:
+        return None, f"fewer than {FEW} weights: zeros save nothing, and each of them matters"
     if sparsity is None:
         return None, f"PruneConfig.{asked_by or 'sparsity'} is None"
     return sparsity, ""

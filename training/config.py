@@ -19,16 +19,18 @@ class TrainConfig:
     """Settings of a training run; `dataclasses.asdict` gives plain values for YAML, `read` takes them back.
 
     epochs: None for as many as make 2,000 updates, between 5 and 40. batch_size: None for 32, or 64 from 20,000
-    samples. learning_rate: the peak; schedule "cosine" falls from it to zero over all epochs after `warmup` updates of
-    rising to it, "constant" stays. weight_decay: decoupled. label_smoothing: share of a target spread over all classes.
-    patience: epochs without a better validation score before stopping, None to go on to the end; the best epoch's
-    weights are kept either way. deterministic: same bits on every run. jit_compile: XLA, None for the backend's own
-    choice. steps_per_execution: updates between two looks at the progress.
+    samples. passes: over the samples in one epoch; with few samples judging an epoch costs more than training it, and
+    more than one pays. learning_rate: the peak; schedule "cosine" falls from it to zero over all epochs after `warmup`
+    updates of rising to it, "constant" stays. weight_decay: decoupled. label_smoothing: share of a target spread over
+    all classes. patience: epochs without a better validation score before stopping, None to go on to the end; the best
+    epoch's weights are kept either way. deterministic: same bits on every run. jit_compile: XLA, None for the backend's
+    own choice. steps_per_execution: updates between two looks at the progress.
     Raises: BadInput naming the field, its value and what is allowed.
     """
 
     epochs: int | None = None
     batch_size: int | None = None
+    passes: int = 1
     learning_rate: float = 2e-3
     schedule: str = "cosine"
     warmup: int = 50
@@ -46,6 +48,7 @@ class TrainConfig:
         _require(
             self.batch_size is None or self.batch_size >= 1, "batch_size", self.batch_size, "an integer from 1, or None"
         )
+        _require(self.passes >= 1, "passes", self.passes, "an integer from 1")
         _require(0 < self.learning_rate < 100, "learning_rate", self.learning_rate, "a number in (0, 100)")
         _require(self.schedule in SCHEDULES, "schedule", self.schedule, " or ".join(SCHEDULES))
         _require(self.warmup >= 0, "warmup", self.warmup, "an integer from 0")

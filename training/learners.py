@@ -96,7 +96,7 @@ def bagging(networks: Networks, dataset: Dataset, task: Task, config: TrainConfi
     if not members:
         say(f"{name}: its members cannot be told apart here; the ensemble is tuned as one net")
         return minimise(networks, dataset, task, config, run)
-    stacked = keras.Model(model.inputs, keras.ops.stack(members, axis=1), name=name)  # (N, members, classes)
+    stacked = keras.Model(model.input, keras.ops.stack(members, axis=1), name=name)  # (N, members, classes)
     count = len(dataset.train)
     draws = np.random.default_rng(config.seed).integers(0, count, (len(members), count))
     weights = np.stack([np.bincount(drawn, minlength=count) for drawn in draws], axis=1)  # (N, members)
@@ -199,15 +199,17 @@ class Batches(keras.utils.PyDataset):
         super().__init__()
         self._parts = (split.x, targets) if weights is None else (split.x, targets, weights)
         self._samples, self._seed = len(split), config.seed
-        self._size = config.batch_for(len(split))
+        self._size, self._passes = config.batch_for(len(split)), config.passes
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
-        """Take the order of `epoch`."""
-        self._order = np.random.default_rng([self._seed, epoch]).permutation(self._samples)
+        """Take the order of `epoch`; each pass has one of its own."""
+        random = np.random.default_rng([self._seed, epoch])
+        kept = self._samples // self._size * self._size
+        self._order = np.concatenate([random.permutation(self._samples)[:kept] for _ in range(self._passes)])
 
     def __len__(self) -> int:
-        return self._samples // self._size
+        return self._passes * (self._samples // self._size)
 
     def __getitem__(self, index: int):
         chosen = self._order[index * self._size : (index + 1) * self._size]

@@ -63,7 +63,7 @@ class MultiClassHinge(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Return the loss of each sample (N,)."""
-        right = ops.one_hot(ops.cast(ops.reshape(y_true, (-1,)), "int32"), y_pred.shape[-1])  # (N, K)
+        right: Any = ops.one_hot(ops.cast(ops.reshape(y_true, (-1,)), "int32"), y_pred.shape[-1])  # (N, K)
         score = ops.sum(right * y_pred, axis=-1, keepdims=True)
         return ops.sum((1 - right) * ops.relu(y_pred - score + self.margin), axis=-1)
 
@@ -85,8 +85,9 @@ class SigmoidSquaredError(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Return the loss of each sample (N,)."""
-        chance = ops.sigmoid(y_pred[:, 1] - y_pred[:, 0])
-        return ops.square(chance - ops.cast(ops.reshape(y_true, (-1,)), chance.dtype)) / 2
+        chance: Any = ops.sigmoid(y_pred[:, 1] - y_pred[:, 0])
+        error: Any = chance - ops.cast(ops.reshape(y_true, (-1,)), chance.dtype)
+        return 0.5 * error * error
 
     def get_config(self):
         """Return the name; the reduction is that of every loss here."""
@@ -95,4 +96,5 @@ class SigmoidSquaredError(keras.losses.Loss):
 
 def _signed(y_true, y_pred) -> Any:
     """Return class numbers 0 and 1 as -1 and 1, (N,)."""
-    return 2 * ops.cast(ops.reshape(y_true, (-1,)), y_pred.dtype) - 1
+    label: Any = ops.cast(ops.reshape(y_true, (-1,)), y_pred.dtype)
+    return 2 * label - 1

@@ -90,14 +90,19 @@ def evaluate(model: keras.Model, split: Split, task: str, batch_size: int = 256)
     samples only).
     """
     metric = METRICS[tasks.get(task).metric]
-    outputs = model.predict(split.x, batch_size=batch_size, verbose=0)  # pyright: ignore[reportArgumentType]
-    outputs = np.asarray(next(iter(outputs.values())) if isinstance(outputs, Mapping) else outputs)
+    outputs = predict(model, split.x, batch_size)
     if task == "anomaly_detection" and split.y[0].size != outputs[0].size + 1:
         raise BadInput(
             "this split has no anomaly labels behind its samples; judge an anomaly detector on the test split"
         )
     scores = metric.scores(outputs, split.y)
     return Evaluation(metric_name=metric.name, value=metric.reduce(scores), scores=scores, outputs=outputs)
+
+
+def predict(model: keras.Model, x: Any, batch_size: int = 256) -> np.ndarray:
+    """Return the outputs (N, ...) of `model` for samples x; of several named outputs the first."""
+    outputs = model.predict(x, batch_size=batch_size, verbose=0)  # pyright: ignore[reportArgumentType]
+    return np.asarray(next(iter(outputs.values())) if isinstance(outputs, Mapping) else outputs)
 
 
 def data_for(

@@ -97,6 +97,6 @@ def test_heads_share_the_trunk_and_nothing_else():
 
 def test_an_ensemble_is_the_mean_of_its_members():
     model = registry.build("bagging_ensemble", "edge", members=3)
-    members = keras.Model(model.inputs, [model.get_layer(f"member_{k}_logits").output for k in (1, 2, 3)])
+    members = keras.Model(model.input, [model.get_layer(f"member_{k}_logits").output for k in (1, 2, 3)])
     x = np.random.default_rng(0).normal(size=(4, 64)).astype(np.float32)
     np.testing.assert_allclose(model(x), np.mean([np.asarray(one) for one in members(x)], axis=0), atol=1e-6)

@@ -131,7 +131,7 @@ def test_the_mean_of_a_bagged_ensemble_is_no_worse_than_its_members():
     model = registry.build("bagging_ensemble", "edge", members=3, hidden=(8,))
     config = TrainConfig(epochs=4, learning_rate=0.01, jit_compile=False)
     result = train(model, dataset, config, learner="bagging")
-    members = [keras.Model(model.inputs, model.get_layer(f"member_{k}_logits").output) for k in (1, 2, 3)]
+    members = [keras.Model(model.input, model.get_layer(f"member_{k}_logits").output) for k in (1, 2, 3)]
     alone = [evaluate(member, dataset.test, "classification").value for member in members]
     assert result.metric >= np.mean(alone) > 0.7
     kernels = [model.get_layer(f"member_{k}_logits").get_weights()[0] for k in (1, 2, 3)]

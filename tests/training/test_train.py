@@ -71,6 +71,17 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(trained):
     assert not _same(_weights(trained[0]), _weights(other))
 
 
+def test_several_passes_make_one_epoch():
+    """90 samples in batches of 8: 11 steps a pass, each pass an order of its own, the short batch dropped."""
+    batches = learners.Batches(_blobs(), _blobs().y, replace(QUICK, passes=3))
+    assert len(batches) == 33
+    batches.begin(4)
+    passes = batches._order.reshape(3, 88)
+    assert all(len(set(one)) == 88 for one in passes) and not np.array_equal(passes[0], passes[1])
+    result = train(toy(), blobs(), replace(QUICK, epochs=2, passes=3))
+    assert result.epochs == 2 and result.metric == 1.0
+
+
 def test_the_best_epochs_weights_are_kept_and_patience_ends_the_run():
     """Half of the training labels are wrong and the rate is high: validation soon gets worse."""
     noisy = blobs()
