@@ -5,8 +5,8 @@ Needs Python 3.8, NumPy and a runtime (ai_edge_litert, tflite_runtime or onnxrun
     python agent.py job.json
 
 job: {"mode": "probe" | "inspect" | "accuracy" | "latency", "models": [{"path", "sha256", "runtime", "threads",
-"stateful"}], "inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s", "memory_bytes"} and what the mode
-itself reads.
+"stateful", "kernels", "delegate"}], "inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s",
+"memory_bytes"} and what the mode itself reads.
 Standard output carries the lines, standard error is free text. The last line is `done`, or `rejected` where the
 runtime refuses the model. A model may also kill or hang this process: whoever started it sees that.
 """
@@ -52,12 +52,28 @@ class Rejected(Exception):
 # ---- Model files behind one small interface: inputs, outputs, set, invoke, get, reset, inspect
 
 
-class LiteRT:
-    """A .tflite file in the LiteRT or tflite-runtime interpreter, with its default delegates."""
+KERNELS = {  # a job's word: the interpreter's
+    "default": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",  # without XNNPACK
+    "reference": "BUILTIN_REF",
+}
 
-    def __init__(self, module, path, threads):
-        self._module, self._path = module, path
-        self._interpreter = module.Interpreter(model_path=path, num_threads=threads)
+
+class LiteRT:
+    """A .tflite file in the LiteRT or tflite-runtime interpreter.
+
+    Kernels are the default ones, with XNNPACK, unless the job says otherwise; `delegate` is the path of a library.
+    """
+
+    def __init__(self, module, spec):
+        self._module, self._path = module, spec["path"]
+        delegates = [module.load_delegate(spec["delegate"])] if spec.get("delegate") else []
+        self._interpreter = module.Interpreter(
+            model_path=spec["path"],
+            num_threads=spec["threads"],
+            experimental_delegates=delegates or None,
+            experimental_op_resolver_type=getattr(module.OpResolverType, KERNELS[spec.get("kernels", "default")]),
+        )
         self._allocate()
         self.invoke = self._interpreter.invoke
         self.reset = self._interpreter.reset_all_variables
@@ -172,15 +188,15 @@ def _zeros(values):
 class OnnxRuntime:
     """An .onnx file in ONNX Runtime on the CPU, its inputs and outputs bound so that `invoke` is inference alone."""
 
-    def __init__(self, module, path, threads):
-        self._module, self._path = module, path
+    def __init__(self, module, spec):
+        self._module, self._path = module, spec["path"]
         options = module.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = spec["threads"]
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # Idle threads of one model must not burn the core while the next model is timed.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._session = module.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = module.InferenceSession(spec["path"], options, providers=["CPUExecutionProvider"])
         self._binding = self._session.io_binding()
         self.inputs = [_onnx_tensor(value) for value in self._session.get_inputs()]
         self.outputs = [_onnx_tensor(value) for value in self._session.get_outputs()]
@@ -489,7 +505,8 @@ def enough(medians, elapsed_s, job, random):
 
 def probe(job, say):
     """Say what this device has: memory, instructions that matter to int8, runtimes, and how its clock is governed."""
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _read("/proc/cpuinfo") or "", re.MULTILINE)
+    label = "flags" if platform.machine() in ("x86_64", "i686") else "Features"  # an emulator shows its host's file
+    flags = re.search(label + r"\s*:\s*(.+)", _read("/proc/cpuinfo") or "")
     memory = re.search(r"MemTotal:\s*(\d+) kB", _read("/proc/meminfo") or "")
     say(
         "probe",
@@ -710,7 +727,7 @@ def verify(spec):
 def open_model(spec):
     module = runtime_module(spec["runtime"])
     with refusing():
-        return globals()[RUNTIMES[spec["runtime"]][2]](module, spec["path"], spec["threads"])
+        return globals()[RUNTIMES[spec["runtime"]][2]](module, spec)
 
 
 def confine(job):
@@ -764,6 +781,8 @@ def environment(job):
 
 
 def _cpu_name():
+    if "EDGEWRIGHT_CPU" in os.environ:  # set where the processor is emulated
+        return os.environ["EDGEWRIGHT_CPU"]
     for path, pattern in (("/proc/cpuinfo", r"model name\s*:\s*(.+)"), ("/proc/device-tree/model", r"([^\x00]+)")):
         found = re.search(pattern, _read(path) or "")
         if found:

@@ -13,6 +13,7 @@ from ..progress import say
 from .locks import cache, held
 
 SETUPS = {  # device: its module, whose `fetch(folder)` fills a folder and whose `verify(folder)` tries it out
+    "qemu-aarch64": ".qemu",
     "tflite-runtime": ".tflite_runtime",
 }
 
@@ -44,10 +45,12 @@ def set_up(name: str) -> str:
     module = importlib.import_module(SETUPS[name], __package__)
     place = folder(name)
     place.parent.mkdir(parents=True, exist_ok=True)
+    say(f"fetching what {name} needs")
     with held(f"setup-{name}"), tempfile.TemporaryDirectory(prefix=f".{name}.", dir=place.parent) as scratch:
         part = Path(scratch) / name
         part.mkdir()
         module.fetch(part)
+        say(f"trying {name}")
         found = module.verify(part)
         if place.exists():
             os.rename(place, Path(scratch) / "old")
@@ -66,7 +69,6 @@ def program(name: str, package: str) -> str:
 def call(command: Sequence[str | Path], where: Path | None = None, limit_s: float = 900) -> str:
     """Run a program that fetches or unpacks; return what it printed. Raises: EdgewrightError with its last words."""
     words = [str(word) for word in command]
-    say(f"running {' '.join(words[:6])}{' ...' if len(words) > 6 else ''}")
     try:
         done = subprocess.run(words, cwd=where, capture_output=True, text=True, timeout=limit_s, check=False,
                               stdin=subprocess.DEVNULL)  # fmt: skip

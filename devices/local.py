@@ -38,10 +38,14 @@ class Local:
         """Return the words that start the agent's Python. Raises: BadInput if this device is not set up."""
         return [os.path.expanduser(self.python)]
 
+    def environment(self) -> Mapping[str, str] | None:
+        """Return the variables that it starts with; None for ours."""
+        return None
+
     @contextmanager
     def session(self) -> Iterator["LocalSession"]:
         with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
-            yield LocalSession(Path(folder), self.interpreter())
+            yield LocalSession(Path(folder), self.interpreter(), self.environment())
 
     @contextmanager
     def exclusive(self, cores: int) -> Iterator[Cores]:

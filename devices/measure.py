@@ -73,7 +73,8 @@ class BenchConfig:
 
     threads: of the runtime, and cores held; answers: run the samples for outputs, metric and memory; samples: how many
     of them, None for all; latency: time the files; block_ms: length of a block; max_seconds: of timing; attempts: at
-    timing, while the device is not steady; time_limit_s, memory_bytes: of one job on the device.
+    timing, while the device is not steady; time_limit_s, memory_bytes: of one job on the device. kernels, delegate:
+    of .tflite files; builtin is without XNNPACK, delegate the path of a library on the device.
     """
 
     threads: int = 1
@@ -90,6 +91,8 @@ class BenchConfig:
     time_limit_s: float = 600.0
     memory_bytes: int | None = None
     tflite_runtime: str = "litert"
+    kernels: str = "default"
+    delegate: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("threads", "block_ms", "max_rounds", "max_seconds", "attempts", "time_limit_s"):
@@ -103,6 +106,8 @@ class BenchConfig:
             raise BadInput(f"samples={self.samples!r} must be at least 2, or None for all")
         if self.tflite_runtime not in ("litert", "tflite-runtime"):
             raise BadInput(f"tflite_runtime={self.tflite_runtime!r}; allowed: litert, tflite-runtime")
+        if self.kernels not in ("default", "builtin", "reference"):
+            raise BadInput(f"kernels={self.kernels!r}; allowed: default, builtin, reference")
 
     def runtime(self, format: str) -> str:
         return {"tflite": self.tflite_runtime, "onnx": "onnxruntime"}[format]
@@ -195,6 +200,8 @@ class _Orders:
             "path": self._session.put(file.path, f"model-{index}.{file.format}"),
             "sha256": whole.sha256(file.path),
             "threads": self._config.threads,
+            "kernels": self._config.kernels,
+            "delegate": self._config.delegate,
             **self.runtime(file),
         }
 

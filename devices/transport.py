@@ -19,6 +19,7 @@ from . import inventory
 AGENT = Path(__file__).with_name("agent.py")
 TRANSPORTS = {  # scheme of a device's name: where its class is
     "local": ".local:Local",
+    "qemu-aarch64": ".qemu:Qemu",
     "ssh": ".ssh:Ssh",
     "tflite-runtime": ".tflite_runtime:TfliteRuntime",
 }

@@ -12,6 +12,7 @@ from ..progress import say
 
 _PROBE_S = 60.0  # the slowest emulated device takes a few seconds to import NumPy
 _HEAD = ("device", "cpu", "cores", "memory", "runtimes", "int8 features", "governor")
+_CHECKED = ("litert", "tflite-runtime", "litert.js")  # runtimes of .tflite files
 
 
 def act(action: str, name: str | None, url: str | None) -> Answer:
@@ -63,16 +64,24 @@ def set_up(name: str) -> Answer:
 
 
 def probe(name: str) -> Answer:
-    """Ask a device what it has. Raises: EdgewrightError if it does not answer."""
-    with connect(name).session() as session:
+    """Ask a device what it has, and whether it computes rightly. Raises: EdgewrightError if it does not answer."""
+    transport = connect(name)
+    with transport.session() as session:
         outcome = run_job(session, {"mode": "probe", "models": [], "time_limit_s": _PROBE_S})
     if not outcome.ok:
         raise EdgewrightError(f"{name}: {outcome.status}: {outcome.reason}")
+    from ..devices import kernels
+
     start, found = outcome.one("start"), outcome.one("probe")
-    document = {"name": name, **_plain(start), **_plain(found)}
-    if not any(found["runtimes"].values()):
-        say(f"{name} has no runtime: pip install ai-edge-litert or onnxruntime for its Python")
-    return Answer(document=document, text=table(_HEAD, [_cells(document)]))
+    document = {"name": name, "emulated": transport.emulated, **_plain(start), **_plain(found)}
+    text = table(_HEAD, [_cells(document)])
+    runtime = next((each for each in _CHECKED if found["runtimes"].get(each)), None)
+    if runtime is None:
+        say(f"{name} has no runtime for .tflite files (pip install ai-edge-litert): its kernels were not checked")
+        return Answer(document=document, text=text)
+    judged = kernels.check(transport, runtime)
+    document["kernels"] = {"ok": judged.ok, "steps": judged.steps, "equal": judged.equal, "inputs": judged.n}
+    return Answer(document=document, text=f"{text}\n{judged}", ok=judged.ok)
 
 
 def _cells(found: dict[str, Any]) -> tuple[str, ...]:
