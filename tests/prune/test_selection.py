@@ -14,7 +14,7 @@ def assorted_net():
     x = layers.LayerNormalization(axis=(1, 2), name="norm")(x)
     x = layers.Reshape((4, 4, 2), name="image")(x)
     x = layers.DepthwiseConv2D(3, name="depthwise")(x)
-    x = layers.Dense(3, name="frozen")(layers.Flatten(name="flat")(x))
+    x = layers.Dense(4, name="frozen")(layers.Flatten(name="flat")(x))
     model = keras.Model(tokens, layers.Dense(2, name="logits")(x), name="assorted")
     model.get_layer("frozen").trainable = False
     return model
@@ -36,6 +36,16 @@ def test_default_prunes_products_and_says_why_not_the_rest():
     assert found["attention/query/bias"] == "biases, scales and offsets are few and matter"  # of shape (heads, d)
     assert found["frozen/kernel"] == "frozen: its layer is not trainable"
     assert len(found) == 17  # each trainable weight has its row
+
+
+def test_a_handful_of_weights_is_spared_unless_asked_for():
+    """XOR needs every one of its six weights."""
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, layers.Dense(1, name="out")(layers.Dense(2, name="hidden")(inputs)))
+    for config, expected in ((PruneConfig(), None), (PruneConfig(by_name={"hidden": 0.5}), 0.5)):
+        _, report = prune(model, config)
+        (row,) = [row for row in report.rows if row["name"] == "hidden/kernel"]
+        assert row["sparsity"] == expected and ("fewer than 8 weights" in row["reason"]) == (expected is None)
 
 
 def test_what_is_spared_can_be_asked_for():
