@@ -121,9 +121,14 @@ def qat(
     *,
     data: Annotated[str, "data to calibrate and retrain on"],
     out: Annotated[str, "where to write the quantization-aware .keras file; with --engine tfmot, the .tflite file"],
-    observer: Annotated[Literal["minmax", "percentile"], "how calibration chooses ranges"] = "minmax",
+    precision: Annotated[Literal["w8a8", "w8a16", "w4a8"], "bits of kernels (w) and of activations (a)"] = "w8a8",
+    observer: Annotated[Literal["minmax", "percentile", "mse"], "how calibration chooses ranges"] = "minmax",
+    ranges: Annotated[
+        Literal["frozen", "moving-average", "learned"], "what becomes of the ranges in training"
+    ] = "frozen",
+    freeze_after: Annotated[int | None, "steps after which moving or learned ranges stay; default: never"] = None,
     max_drop: Annotated[
-        float | None, "leave the fewest layers in float that keep the metric this close before training; default: none"
+        float | None, "give the fewest layers 16 bits, or float, that keep the metric this close before training"
     ] = None,
     engine: Engine = "edgewright",
     quick: Quick = False,
@@ -133,8 +138,9 @@ def qat(
     """Retrain a trained model with quantization in the loop."""
     from .pipeline import verbs
 
-    return verbs.qat(model, Path(out), data, observer=observer, max_drop=max_drop, quick=quick, seed=seed,
-                     epochs=epochs, engine=engine)  # fmt: skip
+    return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
+                     freeze_after=freeze_after, max_drop=max_drop, quick=quick, seed=seed, epochs=epochs,
+                     engine=engine)  # fmt: skip
 
 
 def export(
@@ -143,8 +149,10 @@ def export(
     out: Annotated[str, "where to write the file, its manifest beside it; with --target, a folder"],
     target: Annotated[list[str] | None, "what to write it for (see `edgewright check --help`)"] = None,
     format: Annotated[Literal["tflite", "onnx"], "file format"] = "tflite",
-    precision: Annotated[str | None, "float32, float16, w8, w8a8-ptq or w8a8-qat; default: what the model is"] = None,
-    data: Annotated[str | None, "data to calibrate on, for w8a8-ptq"] = None,
+    precision: Annotated[
+        str | None, "float32, float16, w8, w8a8-ptq, w8a16-ptq, w4a8-ptq; default: as the model is"
+    ] = None,
+    data: Annotated[str | None, "data to calibrate on, for -ptq"] = None,
 ) -> Answer:
     """Write a model as TFLite or ONNX, or as what a target takes: compiled, as a C array, and whether it fits."""
     from .pipeline import verbs
@@ -191,8 +199,9 @@ def bench(
     files: Annotated[list[str], ".tflite and .onnx files"],
     *,
     baseline: Annotated[str, "the file the others are judged against"],
-    data: Annotated[str | None, "data set to judge accuracy on; default: random inputs, no accuracy"] = None,
+    data: Annotated[str | None, "data set, or .npz with targets as y; default: random inputs, no accuracy"] = None,
     device: Device = "local",
+    target: Annotated[list[str] | None, "also estimate by this target's compiler"] = None,
     out: Annotated[str | None, "folder for results, raw samples and report"] = None,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
@@ -202,26 +211,31 @@ def bench(
     from .pipeline import verbs
 
     return verbs.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
-                       max_drop=max_drop, min_speedup=min_speedup, max_seconds=max_seconds)  # fmt: skip
+                       max_drop=max_drop, min_speedup=min_speedup, max_seconds=max_seconds,
+                       targets=target or ())  # fmt: skip
 
 
 def compare(
-    folder: Annotated[str, "folder of a run or of a bench"],
+    folder: Annotated[list[str], "folder of a run or of a bench; two: an earlier and a later one"],
     *,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
 ) -> Answer:
-    """Judge a finished run again, with other thresholds."""
+    """Judge a finished run again, with other thresholds, or say what became worse from one run to another."""
     from .pipeline import verbs
 
-    return verbs.compare(Path(folder), max_drop=max_drop, min_speedup=min_speedup)
+    return verbs.compare(folder, max_drop=max_drop, min_speedup=min_speedup)
 
 
-def report(folder: Annotated[str, "folder of a run"]) -> Answer:
-    """Write the report of a run anew."""
+def report(
+    folder: Annotated[list[str], "folder of a run; several: one page over all of them"],
+    *,
+    out: Annotated[str | None, "where to write the page over several runs"] = None,
+) -> Answer:
+    """Write the report of a run anew, or one page for many: models x devices x precisions, with a leaderboard."""
     from .pipeline import verbs
 
-    return verbs.render(Path(folder))
+    return verbs.render(folder, None if out is None else Path(out))
 
 
 def matrix(

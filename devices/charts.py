@@ -6,7 +6,7 @@ Text stays text: it takes the page's font, can be selected, and is escaped by Ma
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -85,6 +85,7 @@ class Point:
     latency_ci95: Sequence[float] | None = None
     value: float | None = None
     value_ci95: Sequence[float] | None = None
+    key: str = ""
 
 
 def intervals(verdicts: Sequence[Mapping], marks: Mapping[str, Mark], max_drop: float | None) -> str:
@@ -117,13 +118,19 @@ def intervals(verdicts: Sequence[Mapping], marks: Mapping[str, Mark], max_drop: 
         return svg()
 
 
-def tradeoff(points: Sequence[Point], metric_name: str) -> str:
-    """Draw the metric against the median latency, both with their 95% intervals."""
+def tradeoff(points: Sequence[Point], metric_name: str, *, front: Collection[str] = ()) -> str:
+    """Draw the metric against the median latency, both with their 95% intervals.
+
+    front: keys of the points that a line joins.
+    """
     shown = [point for point in points if point.value is not None and point.latency_us]
     if not shown:
         return ""
     with _figure(height=250 + 17 * ((len(shown) + 1) // 2)) as (figure, svg):
         axes = figure.subplots()
+        joined = sorted((point.latency_us["p50"], point.value) for point in shown if point.key in front)
+        if len(joined) > 1:
+            axes.plot(*zip(*joined, strict=True), color=_MUTED, linewidth=1, zorder=0)
         for point in shown:
             x, y = point.latency_us["p50"], point.value or 0.0
             axes.errorbar(x, y, xerr=_arms(x, point.latency_ci95), yerr=_arms(y, point.value_ci95), linestyle="none",

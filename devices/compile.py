@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,16 @@ def compile_file(path: str | Path, target: Target, *, time_limit_s: float | None
             refused=tuple(_refused(step, text)),
             figures=_figures(step, Path(folder), values),
         )
+
+
+def estimates(files: Mapping[str, Path], targets: Sequence[Target]) -> list[dict[str, Any]]:
+    """Return an estimate of every file that a target with a compiler takes: rows {artifact, target, kind, ...}."""
+    return [
+        {"artifact": name, **compile_file(path, target).estimate()}
+        for target in targets
+        for name, path in files.items()
+        if target.compile and path.suffix.lstrip(".") in target.model.formats
+    ]
 
 
 def save(compiled: Compiled, path: str | Path, source: str | Path) -> Path:

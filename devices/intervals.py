@@ -55,8 +55,8 @@ def quantile_ratio(
 
     A tail belongs to the run, not to a block: samples of the drawn rounds are pooled before the quantile is taken.
     """
-    quantiles = [_weighted_quantile(blocks, quantile) for blocks in (baseline, candidate)]
-    return _over_samples(lambda rows: float(np.divide(*(one(rows) for one in quantiles))), len(baseline), seed)
+    of_baseline, of_candidate = _weighted_quantile(baseline, quantile), _weighted_quantile(candidate, quantile)
+    return _over_samples(lambda rows: of_baseline(rows) / of_candidate(rows), len(baseline), seed)
 
 
 def _weighted_quantile(blocks: Sequence[np.ndarray], quantile: float) -> Callable[[np.ndarray], float]:

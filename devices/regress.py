@@ -6,6 +6,7 @@ slowed a whole session down cancels; only where the baseline itself is compared,
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class Changes(list[Change]):
         return [asdict(one) for one in self]
 
     def __str__(self) -> str:
-        rows = [(one.artifact, one.quantity, one.change, _number(one), one.reason) for one in self]
+        rows = [(one.artifact, one.quantity, one.change, number(one), one.reason) for one in self]
         return table(("file", "what", "change", "later against earlier [95%]", "remark"), rows)
 
 
@@ -52,7 +53,7 @@ def regressions(earlier: Run, later: Run, thresholds: Thresholds | None = None) 
     """Compare `later` with `earlier`, file by file; a file that is missing now has regressed."""
     thresholds = thresholds or Thresholds()
     found = Changes()
-    sizes = [{one["name"]: one["bytes"] for one in run.artifacts} for run in (earlier, later)]
+    before, after = ({one["name"]: one["bytes"] for one in run.artifacts} for run in (earlier, later))
     for name in earlier.measured:
         if name not in later.measured:
             found.append(Change(artifact=name, quantity="file", change=REGRESSED, reason="not in the later run"))
@@ -62,7 +63,7 @@ def regressions(earlier: Run, later: Run, thresholds: Thresholds | None = None) 
             reason = f"{status}: {later.measured[name]['reason']}"
             found.append(Change(artifact=name, quantity="status", change=REGRESSED, reason=reason))
             continue
-        found.append(_size(name, *(one[name] for one in sizes), thresholds))
+        found.append(_size(name, before[name], after[name], thresholds))
         found += [*_metric(name, earlier, later), *_speed(name, earlier, later, thresholds)]
     return found
 
@@ -74,32 +75,31 @@ def _size(name: str, before: int, after: int, thresholds: Thresholds) -> Change:
 
 
 def _metric(name: str, earlier: Run, later: Run) -> list[Change]:
-    scores = [run.raw.scores.get(name) for run in (earlier, later)]
-    if earlier.metric is None or any(one is None for one in scores):
+    before, after = (run.raw.scores.get(name) for run in (earlier, later))
+    if earlier.metric is None or before is None or after is None:
         return []
-    before, after = scores
-    known = {"artifact": name, "quantity": earlier.metric}
+    known = partial(Change, artifact=name, quantity=earlier.metric)
     if earlier.data != later.data or earlier.metric != later.metric or len(before) != len(after):
-        return [Change(**known, change="unclear", reason="other data: the runs cannot be paired")]
+        return [known(change="unclear", reason="other data: the runs cannot be paired")]
     delta = intervals.metric_delta(METRICS[earlier.metric], before, after)
     word = REGRESSED if delta.high < 0 else "improved" if delta.low > 0 else "same" if delta.value == 0 else "unclear"
-    return [Change(**known, change=word, value=delta.value, ci95=delta.ci95)]
+    return [known(change=word, value=delta.value, ci95=delta.ci95)]
 
 
 def _speed(name: str, earlier: Run, later: Run, thresholds: Thresholds) -> list[Change]:
     bases = [run.baselines[name] for run in (earlier, later)]
     if name in bases or bases[0] != bases[1]:
         return []  # no baseline of its own to stand against
-    known = {"artifact": name, "quantity": "speed"}
+    known = partial(Change, artifact=name, quantity="speed")
     if earlier.device != later.device:
-        return [Change(**known, change="unclear", reason=f"devices differ: {earlier.device}, {later.device}")]
+        return [known(change="unclear", reason=f"devices differ: {earlier.device}, {later.device}")]
     found = [speed_estimate(run, name, bases[0]) for run in (earlier, later)]
     if any(one is None for one in found):
-        return [Change(**known, change="unclear", reason="not timed in both runs")]
+        return [known(change="unclear", reason="not timed in both runs")]
     distrust = [text for run in (earlier, later) for text in doubts(run, bases[0], thresholds.margin)]
     ratio = _ratio(name, bases[0], earlier, later)
     word = "unclear" if distrust else _WORDS[speed_word(ratio, thresholds.margin)]
-    return [Change(**known, change=word, value=ratio.value, ci95=ratio.ci95, reason="; ".join(distrust))]
+    return [known(change=word, value=ratio.value, ci95=ratio.ci95, reason="; ".join(distrust))]
 
 
 def _ratio(name: str, base: str, earlier: Run, later: Run, seed: int = 0) -> Estimate:
@@ -116,7 +116,8 @@ def _ratio(name: str, base: str, earlier: Run, later: Run, seed: int = 0) -> Est
     return Estimate(float(values[1] / values[0]), float(low), float(high))
 
 
-def _number(one: Change) -> str:
+def number(one: Change) -> str:
+    """Return the size of a change as text, with its interval."""
     if one.value is None:
         return "–"
     interval: Sequence[float] = one.ci95 or []

@@ -20,14 +20,9 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
     results: the document of `results.json`.  samples: latencies in microseconds by artifact name; without them the
     distributions are drawn from the recorded percentiles.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     results, samples = _relabelled(results, samples or {})
-    loader = PackageLoader(__package__ or "", "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html").render(
+    return render(
+        "report.html",
         title=f"{results['model']} on {results['data']}: Edgewright report",
         results={"notes": [], "command": "", **results},
         subtitle=_subtitle(results),
@@ -35,11 +30,34 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
         rule=_rule(results.get("thresholds")),
         metric=_metric(results).replace("_", " "),
         verdicts=[_verdict_row(verdict) for verdict in results["verdicts"]],
-        measurements=list(_measurement_rows(results)),
+        measurements=list(measurement_rows(results)),
         charts=_charts(results, samples),
         layers=list(_layers(results)),
+        controls=[
+            {
+                "artifact": one["artifact"],
+                "speedup": _number(one["speedup"], ".3f", "×"),
+                "ci95": _range(one["speedup_ci95"], ".3f"),
+            }
+            for one in results.get("controls", [])
+        ],
+        flags=results.get("flags", []),
+        estimates=list(map(estimate_row, results.get("estimates", []))),
+        profiles=list(_profiles(results)),
+        rules=list(_rules(results)),
         environment=list(_flat(results.get("environment", {}))),
     )
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill one of our templates; every value is escaped, and an absent one is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader(__package__ or "", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(**values)
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -59,11 +77,20 @@ def markdown(results: Mapping[str, Any]) -> str:
         parts += [table(("file", "verdict", "speed-up [95%]", f"{metric}, points [95%]", "agreement"), rows), ""]
     rows = [
         (row["artifact"], row["value"], row["p50"], row["p99"], row["size"], row["sparsity"], row["operators"])
-        for row in _measurement_rows(results)
+        for row in measurement_rows(results)
     ]
     header = ("file", metric, "p50 µs", "p99 µs", "kB", "zeros", "int / float ops")
     parts += [table(header, rows), ""]
-    parts += [f"- {note}" for note in results.get("notes", [])]
+    parts += [f"- {_cell(flag['kind'])}: {_cell(flag['text'])}" for flag in results.get("flags", [])]
+    parts += [f"- {_cell(note)}" for note in results.get("notes", [])]
+    if estimates := [estimate_row(row) for row in results.get("estimates", [])]:
+        header = ("file", "target (estimated, not measured)", "latency µs", "cycles", "SRAM kB", "weights kB", "remark")
+        cells = [[row[key] for key in ("artifact", "target", "latency", "cycles", "sram", "flash", "reason")]
+                 for row in estimates]  # fmt: skip
+        parts += ["", table(header, cells), ""]
+    for suite, rows in _rules(results):
+        met = [row["rule"] for row in rows if row["met"]]
+        parts.append(f"{suite}, rules met by every file: {'; '.join(met) or 'none'}")
     if results.get("command"):
         parts += [f"Repeat: `{results['command']}`"]
     return "\n".join(parts).rstrip() + "\n"
@@ -107,6 +134,9 @@ def _relabelled(
         "artifacts": [row(entry, "name") for entry in results["artifacts"]],
         "measurements": [row(entry, "artifact") for entry in results["measurements"]],
         "verdicts": [row(entry, "artifact", "baseline") for entry in results["verdicts"]],
+        "estimates": [row(entry, "artifact") for entry in results.get("estimates", [])],
+        "controls": [row(entry, "artifact") for entry in results.get("controls", [])],
+        "profiles": {name.removeprefix(prefix): rows for name, rows in (results.get("profiles") or {}).items()},
         "layers": {name.removeprefix(prefix): layers for name, layers in results.get("layers", {}).items()},
     }
     return relabelled, {name.removeprefix(prefix): values for name, values in samples.items()}
@@ -190,6 +220,8 @@ def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
         "reason": _remark(verdict),
         "speedup": _number(verdict.get("speedup"), ".2f", "×"),
         "speedup_ci95": _range(verdict.get("speedup_ci95"), ".2f"),
+        "tail": _number(verdict.get("speedup_p90"), ".2f", "×"),
+        "tail_ci95": _range(verdict.get("speedup_p90_ci95"), ".2f"),
         "delta": _number(None if delta is None else 100 * delta, "+.2f"),
         "delta_ci95": _range(delta_ci95 and [100 * bound for bound in delta_ci95], "+.2f"),
         "agreement": _number(verdict.get("agreement"), ".2%"),
@@ -205,7 +237,7 @@ def _remark(verdict: Mapping[str, Any]) -> str:
     return "slower than its baseline" if verdict.get("speed") == "slower" else ""
 
 
-def _measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     measured = {measurement["artifact"]: measurement for measurement in results["measurements"]}
     for artifact in results["artifacts"]:
         found = measured.get(artifact["name"], {})
@@ -226,6 +258,43 @@ def _measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             "sparsity": _number(artifact.get("sparsity"), ".0%"),
             "operators": NOTHING if integer is None else f"{integer} / {floating}",
         }
+
+
+def estimate_row(estimate: Mapping[str, Any]) -> dict[str, str]:
+    """Return a compiler's estimate as text, cell by cell."""
+    accelerator, processor = estimate.get("accelerator_operators"), estimate.get("cpu_operators")
+    sram, flash = estimate.get("sram_bytes"), estimate.get("flash_bytes")
+    return {
+        "artifact": str(estimate["artifact"]),
+        "target": str(estimate["target"]),
+        "latency": _number(estimate.get("latency_us"), ",.1f"),
+        "cycles": _number(estimate.get("cycles"), ",.0f"),
+        "sram": _number(sram and sram / 1e3, ",.1f"),
+        "flash": _number(flash and flash / 1e3, ",.1f"),
+        "operators": NOTHING if accelerator is None else f"{accelerator} / {processor}",
+        "reason": str(estimate.get("reason") or ("without the processor's part" if processor else "")),
+    }
+
+
+def _profiles(results: Mapping[str, Any], most: int = 8) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Yield the operators that take longest, file by file."""
+    for name, rows in (results.get("profiles") or {}).items():
+        total = sum(row["us"] for row in rows) or 1.0
+        longest = sorted(rows, key=lambda row: -row["us"])[:most]
+        yield name, [
+            {"op": str(row["op"]), "name": str(row["name"]), "us": _number(row["us"], ",.1f"),
+             "share": _number(row["us"] / total, ".0%")} for row in longest
+        ]  # fmt: skip
+
+
+def _rules(results: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    rows = results.get("rules") or []
+    for suite in dict.fromkeys(row["suite"] for row in rows):
+        yield suite, [
+            {"rule": row["rule"], "met": row["met"] is not None and row["met"] == row["of"],
+             "text": "does not apply" if row["met"] is None else f"{row['met']} of {row['of']}"}
+            for row in rows if row["suite"] == suite
+        ]  # fmt: skip
 
 
 def _layers(results: Mapping[str, Any]) -> Iterator[tuple[str, str, list[dict[str, str]]]]:

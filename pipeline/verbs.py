@@ -1,5 +1,6 @@
 """The stages as verbs of the command line: files in, files out, one answer."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import numpy as np
 from keras import tree
 
 from ..arguments import Answer
-from ..devices import measure, report
+from ..devices import compile as compiling
+from ..devices import measure, overview, report, target
 from ..devices.compare import Thresholds
 from ..devices.measure import BenchConfig, ModelFile, Run
+from ..devices.regress import regressions
 from ..errors import BadInput
 from ..export import export_onnx, export_tflite
 from ..files import write
@@ -24,7 +27,7 @@ from ..training.tasks import TASKS
 from ..training.train import TrainConfig, data_for, evaluate
 from ..training.train import train as fit
 from . import check as preflight
-from . import deliver, stages
+from . import deliver, foreign, stages
 from . import diagnose as noise
 from .budget import QUICK_TRAINING_SAMPLES
 from .mixed import mixed_precision
@@ -71,16 +74,17 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     return _written(sparse, out, dataset.name, judged.metric_name, judged.value, rows=list(found.rows), text=str(found))
 
 
-def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: int, epochs: int | None,
-        engine: str = "edgewright", max_drop: float | None = None) -> Answer:  # fmt: skip
+def qat(model: str, out: Path, data: str, *, precision: str, observer: str, ranges: str, freeze_after: int | None,
+        quick: bool, seed: int, epochs: int | None, engine: str = "edgewright",
+        max_drop: float | None = None) -> Answer:  # fmt: skip
+    config = QatConfig(default=precision, observer=observer, ranges=ranges, freeze_after=freeze_after)
     if engine == "tfmot":
-        _check_for_tfmot(out, observer)
+        _check_for_tfmot(out, config)
     network = load_model(model)
     dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
     settings = train_config("qat", dataset, quick=quick, epochs=epochs, seed=seed)
     if engine == "tfmot":
         return _qat_with_tfmot(network, out, dataset, settings)
-    config = QatConfig(observer=observer)
     if max_drop is not None:
         chosen = mixed_precision(network, dataset, max_drop, config)
         say(str(chosen))
@@ -92,11 +96,13 @@ def qat(model: str, out: Path, data: str, *, observer: str, quick: bool, seed: i
     )
 
 
-def _check_for_tfmot(out: Path, observer: str) -> None:
+def _check_for_tfmot(out: Path, config: QatConfig) -> None:
     if out.suffix != ".tflite":
         raise BadInput(f"--out {out}: QAT by engine tfmot ends in a TFLite file; end the name in .tflite")
-    if observer != "minmax":
-        raise BadInput(f"--observer {observer}: engine tfmot has its own observer, a moving average; leave it out")
+    for option, plain in (("default", "w8a8"), ("observer", "minmax"), ("ranges", "frozen")):
+        if (value := getattr(config, option)) != plain:
+            name = "precision" if option == "default" else option
+            raise BadInput(f"--{name} {value}: engine tfmot knows 8 bits and a moving average only; leave it out")
 
 
 def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings: TrainConfig) -> Answer:
@@ -112,10 +118,10 @@ def export(model: str, out: Path, *, format: str, precision: str | None, data: s
     network = load_model(model)
     write_as = {"tflite": export_tflite, "onnx": export_onnx}[format]
     samples = None
-    if precision == "w8a8-ptq" and find_quantized(network) is None:
+    if (precision or "").endswith("-ptq") and find_quantized(network) is None:
         if data is None:
             raise BadInput(
-                "--data is missing: w8a8-ptq calibrates on samples; name a data set or give pkg.module:function"
+                f"--data is missing: {precision} calibrates on samples; name a data set or give pkg.module:function"
             )
         samples = calibration(data_for(network, data))
     artifact = write_as(network, precision=precision, calibration=samples)
@@ -133,8 +139,8 @@ def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None)
     )
 
 
-def check(model: str, target: str, **options: Any) -> Answer:
-    found = preflight.check(model, target, **options)
+def check(model: str, wanted: str, **options: Any) -> Answer:
+    found = preflight.check(model, wanted, **options)
     return Answer(document=found.to_json(), text=str(found), ok=found.fits)
 
 
@@ -153,27 +159,63 @@ def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | No
 
 
 def bench(files: Sequence[str], *, baseline: str, data: str | None, device: str, out: Path | None, max_drop: float,
-          min_speedup: float | None, max_seconds: float) -> Answer:  # fmt: skip
+          min_speedup: float | None, max_seconds: float, targets: Sequence[str] = ()) -> Answer:  # fmt: skip
+    found = [target.load(name) for name in targets]  # unknown names before any work
     config = BenchConfig(max_seconds=max_seconds)
-    run = stages.bench([Path(file) for file in files], baseline=Path(baseline), data=data, device=device, config=config)
-    return judged(run, Thresholds(max_drop=max_drop if data else None, min_speedup=min_speedup), out)
+    paths = [Path(file) for file in dict.fromkeys([*files, baseline])]
+    described = [ModelFile.read(path) for path in paths]
+    if data is None:
+        run = foreign.bench_random(described, baseline=Path(baseline).name, device=device, config=config)
+    elif data.endswith(".npz"):
+        run = foreign.bench_npz(described, baseline=Path(baseline).name, npz=Path(data), device=device, config=config)
+    else:
+        run = stages.bench(paths, baseline=Path(baseline), data=data, device=device, config=config)
+    run.estimates = compiling.estimates({file.name: file.path for file in described}, found)
+    judged_metric = max_drop if run.metric else None
+    return judged(run, Thresholds(max_drop=judged_metric, min_speedup=min_speedup), out)
 
 
-def compare(folder: Path, *, max_drop: float, min_speedup: float | None) -> Answer:
-    return judged(_run_in(folder), Thresholds(max_drop=max_drop, min_speedup=min_speedup), None)
+def compare(folders: Sequence[str], *, max_drop: float, min_speedup: float | None) -> Answer:
+    """Judge one run again, or a later run against an earlier one."""
+    runs = [_run_in(Path(folder)) for folder in folders]
+    thresholds = Thresholds(max_drop=max_drop, min_speedup=min_speedup)
+    if len(runs) == 1:
+        return judged(runs[0], thresholds, None)
+    if len(runs) != 2:
+        raise BadInput(f"FOLDER: {len(runs)} were given; give one run, or an earlier and a later one")
+    found = regressions(runs[0], runs[1], thresholds)
+    return Answer(document={"schema": 1, "changes": found.to_json()}, text=str(found), ok=not found.regressed)
 
 
-def render(folder: Path) -> Answer:
-    """Write report.html anew from the results in `folder`."""
-    import json
+def render(folders: Sequence[str], out: Path | None) -> Answer:
+    """Write the report of one run anew, or one page over several runs."""
+    if len(folders) == 1 and out is None:
+        results, run = _results_in(Path(folders[0]))
+        samples = {name: values.tolist() for name, values in run.samples().items()}
+        page = write(Path(folders[0]) / "report.html", report.html(results, samples))
+        return Answer(document={"report": str(page)}, text=str(page))
+    if out is None:
+        raise BadInput("--out is missing: say where the page over several runs goes, as overview.html")
+    sessions = []
+    for folder in folders:
+        results, run = _results_in(Path(folder))
+        sessions.append(overview.Session(label=folder, run=run, results=results))
+    page = write(out, overview.html(sessions))
+    boards = {session.place: overview.leaderboard([session]) for session in sessions}
+    kept = ("artifact", "rank", "sha256", "p50_us", "metric_value", "verdict", "why_not")
+    document = [
+        {"model": model, "device": device, **{key: entry[key] for key in kept}}
+        for (model, device), entries in boards.items()
+        for entry in entries
+    ]
+    return Answer(document={"report": str(page), "leaderboard": document}, text=str(page))
 
-    path = folder / "results.json"
-    if not path.is_file():
+
+def _results_in(folder: Path) -> tuple[dict[str, Any], Run]:
+    path = next((one for one in (folder / "results.json", folder / "bench" / "results.json") if one.is_file()), None)
+    if path is None:
         raise BadInput(f"{folder}: holds no results.json; give the folder of a run")
-    results = json.loads(path.read_text())
-    samples = {name: values.tolist() for name, values in _run_in(folder).samples().items()}
-    page = write(folder / "report.html", report.html(results, samples))
-    return Answer(document={"report": str(page)}, text=str(page))
+    return json.loads(path.read_text()), _run_in(folder)
 
 
 def judged(run: Run, thresholds: Thresholds, out: Path | None) -> Answer:

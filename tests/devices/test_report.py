@@ -1,31 +1,10 @@
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
 from edgewright.devices import report
+from pages import HOSTILE, Page
 from report_sample import latency_samples, sample
-
-HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>${{7*7}}$\\frac{a}{'
-
-
-class Page(HTMLParser):
-    """Collect what a browser would act on: tags, event handlers and addresses."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.active, self.text = [], [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        for name, value in attrs:
-            external = name in {"src", "href"} and not str(value).startswith("#")
-            if name.startswith("on") or external or "javascript:" in str(value).lower():
-                self.active.append((tag, name, value))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def test_page_shows_verdicts_with_both_intervals_and_the_command():
@@ -95,3 +74,34 @@ def test_markdown_summary_drops_control_characters():
 ])  # fmt: skip
 def test_rule_is_stated(thresholds, expected):
     assert expected in Page(report.html(sample() | {"thresholds": thresholds})).text
+
+
+def test_flags_controls_estimates_rules_and_hot_spots_are_shown():
+    document = sample()
+    document["controls"] = [{"artifact": "float32.tflite", "speedup": 1.002, "speedup_ci95": [0.99, 1.01]}]
+    document["flags"] = [{"kind": "drift", "text": "the device became 14% slower while measuring"}]
+    document["estimates"] = [
+        {"artifact": "w8a8-qat.tflite", "target": "some-npu", "kind": "estimated", "latency_us": 182.2, "cycles": 91118,
+         "accelerator_operators": 15, "cpu_operators": 2, "sram_bytes": 49920, "flash_bytes": 23744, "reason": ""}
+    ]  # fmt: skip
+    document["rules"] = [
+        {"suite": "MLPerf Tiny", "rule": "five windows", "met": 8, "of": 8},
+        {"suite": "MLPerf Tiny", "rule": "at least 10 s of inference", "met": 3, "of": 8},
+        {"suite": "MLPerf Tiny", "rule": "quality target", "met": None, "of": 8},
+    ]
+    document["profiles"] = {"w8a8-qat.tflite": [{"op": "CONV_2D", "name": "stem", "us": 30.0}]}
+    document["verdicts"][0] |= {"speedup_p90": 2.71, "speedup_p90_ci95": [2.6, 2.8]}
+    text = Page(report.html(document, latency_samples())).text
+    for shown in ("against a second copy of itself: 1.002×", "14% slower while measuring", "Estimated, not measured",
+                  "without the processor's part", "91,118",
+                  "1 of 3", "3 of 8", "does not apply", "CONV_2D", "2.71×"):  # fmt: skip
+        assert shown in text, shown
+    summary = report.markdown(document)
+    assert "drift: the device became 14% slower" in summary
+    assert "estimated, not measured" in summary and "91,118" in summary
+    assert "MLPerf Tiny, rules met by every file: five windows" in summary
+
+
+def test_a_page_without_flags_says_that_none_was_seen():
+    document = sample() | {"controls": [{"artifact": "f", "speedup": 1.0, "speedup_ci95": [1.0, 1.0]}], "flags": []}
+    assert "No drift, throttling, noise or interruption was seen" in Page(report.html(document)).text
