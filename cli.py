@@ -28,6 +28,7 @@ Data = Annotated[str | None, "name of a data set or pkg.module:function; default
 Preset = Annotated[Literal["edge", "paper"], "sizes of a zoo model: small enough for two cores, or as published"]
 Seed = Annotated[int, "seed of weights, shuffling and sampling"]
 Epochs = Annotated[int | None, "upper bound on epochs; default: from the size of the data"]
+Weights = Annotated[str | None, 'start from a .keras or .weights.h5 file of the same net, or from "imagenet"']
 Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
 Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)"]
 MaxDrop = Annotated[float, "largest drop of the metric that passes; 0.01 is one point"]
@@ -56,6 +57,7 @@ def run(
     data: Data = None,
     out: Annotated[str | None, "folder of the run; default: runs/MODEL-DATA"] = None,
     preset: Preset = "edge",
+    weights: Weights = None,
     quick: Quick = False,
     sparsity: Sparsity = 0.5,
     seed: Seed = 0,
@@ -71,8 +73,8 @@ def run(
     from .devices import report as reports
     from .pipeline.run import RunConfig, execute
 
-    config = RunConfig(model=model, data=data, preset=preset, quick=quick, sparsity=sparsity, seed=seed, epochs=epochs,
-                       max_drop=max_drop, min_speedup=min_speedup, device=device)  # fmt: skip
+    config = RunConfig(model=model, data=data, preset=preset, weights=weights, quick=quick, sparsity=sparsity,
+                       seed=seed, epochs=epochs, max_drop=max_drop, min_speedup=min_speedup, device=device)  # fmt: skip
     results, folder = execute(config, None if out is None else Path(out))
     say(f"report: {folder / 'report.html'}")
     return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
@@ -84,6 +86,7 @@ def train(
     out: Annotated[str, "where to write the trained .keras file; logs and checkpoints go beside it"],
     data: Data = None,
     preset: Preset = "edge",
+    weights: Weights = None,
     quick: Quick = False,
     seed: Seed = 0,
     epochs: Epochs = None,
@@ -93,8 +96,8 @@ def train(
     """Train a model."""
     from .pipeline import verbs
 
-    return verbs.train(model, Path(out), data, preset, quick=quick, seed=seed, epochs=epochs, batch_size=batch_size,
-                       learning_rate=learning_rate)  # fmt: skip
+    return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
+                       batch_size=batch_size, learning_rate=learning_rate)  # fmt: skip
 
 
 def prune(

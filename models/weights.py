@@ -4,6 +4,7 @@ Two nets of one topology compute with their weights in the same order, whatever 
 they are ordered. `transfer` pairs layers by it.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,9 @@ def load_weights(model: keras.Model, source: str | Path) -> None:
         raise BadInput(f"weights {path}: no such file")
     before = model.get_weights()
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():  # Keras 3.15 misses its own bookkeeping in the file; the weights are elsewhere
+            warnings.filterwarnings("ignore", "Skipping nested container at '_operations_by_depth")
+            model.load_weights(path)
     except Exception as error:  # the reader raises whatever a malformed file provokes
         model.set_weights(before)
         raise BadInput(f"weights {path}: not of {model.name!r} as it is built ({_first_line(error)})") from error

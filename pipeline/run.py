@@ -50,6 +50,7 @@ class RunConfig:
     model: str
     data: str | None = None
     preset: str = "edge"
+    weights: str | None = None
     quick: bool = False
     sparsity: float = 0.5
     seed: int = 0
@@ -68,7 +69,8 @@ class RunConfig:
 
 def execute(config: RunConfig, out: Path | None = None) -> tuple[dict[str, Any], Path]:
     """Do what is left of the run and return the document of results.json and the folder it lies in."""
-    subject = find(config.model, config.data, preset=config.preset, seed=config.seed, quick=config.quick)
+    subject = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
+                   quick=config.quick)  # fmt: skip
     folder = out or Path("runs") / f"{subject.name}-{subject.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))

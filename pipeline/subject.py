@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import BadInput
 from ..files import sha256
 from ..models import registry
+from ..models.weights import load_weights
 from ..training import data as datasets
 from ..training.data import Dataset
 from ..training.data.user import resolve
@@ -41,12 +42,34 @@ class Subject:
         return self.dataset.task
 
 
-def find(model: str, data: str | None, *, preset: str = "edge", seed: int = 0, quick: bool = False) -> Subject:
+def find(
+    model: str, data: str | None, *, preset: str = "edge", weights: str | None = None, seed: int = 0,
+    quick: bool = False,
+) -> Subject:  # fmt: skip
     """Return the subject that `model` (zoo name, pkg.module:function or .keras file) and `data` name.
 
-    quick: at most `QUICK_TRAINING_SAMPLES` to train on, and where `data` is not given a zoo model's offline data set.
+    weights: what a model that is not trained yet starts from (see `load_weights`). quick: at most
+    `QUICK_TRAINING_SAMPLES` to train on, and where `data` is not given a zoo model's offline data set.
     Raises: BadInput if one is unknown, or the two do not fit.
     """
+    found = _find(model, data, preset=preset, seed=seed, quick=quick)
+    return found if weights is None else _starting_from(weights, found)
+
+
+def _starting_from(weights: str, subject: Subject) -> Subject:
+    if subject.trained:
+        raise BadInput(f"--weights {weights}: {subject.name} comes from a .keras file, which has weights")
+
+    def make() -> keras.Model:
+        model = subject.make()
+        load_weights(model, weights)
+        return model
+
+    content = sha256(Path(weights)) if Path(weights).is_file() else weights
+    return replace(subject, make=make, identity=sha256(f"{subject.identity} {content}".encode()))
+
+
+def _find(model: str, data: str | None, *, preset: str, seed: int, quick: bool) -> Subject:
     limit = QUICK_TRAINING_SAMPLES if quick else None
     if model.endswith(".keras"):
         return _from_file(Path(model), data, seed=seed, limit=limit)

@@ -36,9 +36,9 @@ from .stages import train_config
 from .subject import find
 
 
-def train(model: str, out: Path, data: str | None, preset: str, *, quick: bool, seed: int, epochs: int | None,
-          batch_size: int | None, learning_rate: float | None) -> Answer:  # fmt: skip
-    subject = find(model, data, preset=preset, seed=seed, quick=quick)
+def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, quick: bool, seed: int,
+          epochs: int | None, batch_size: int | None, learning_rate: float | None) -> Answer:  # fmt: skip
+    subject = find(model, data, preset=preset, weights=weights, seed=seed, quick=quick)
     network = subject.make()
     settings = train_config(
         "train",

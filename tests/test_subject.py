@@ -1,0 +1,32 @@
+"""What a run starts from."""
+
+import numpy as np
+import pytest
+from edgewright.errors import BadInput
+from edgewright.models import registry
+from edgewright.pipeline.saved import save_model
+from edgewright.pipeline.subject import find
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    model = registry.build("softmax_regression", "edge", seed=7)
+    return model, save_model(model, tmp_path_factory.mktemp("weights") / "net.keras")
+
+
+def test_a_zoo_model_starts_from_given_weights(saved):
+    model, path = saved
+    plain, given = (find("softmax_regression", "digits", weights=weights) for weights in (None, str(path)))
+    for mine, theirs in zip(given.make().get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert (plain.make().get_weights()[0] != model.get_weights()[0]).any()
+    assert given.identity != plain.identity  # a run with other weights is another run
+
+
+def test_weights_that_do_not_fit_are_refused(saved):
+    with pytest.raises(BadInput, match="not of 'mlp'"):
+        find("mlp", "digits", weights=str(saved[1])).make()
+    with pytest.raises(BadInput, match="no such file"):
+        find("mlp", "digits", weights="none.keras").make()
+    with pytest.raises(BadInput, match="which has weights"):
+        find(str(saved[1]), "digits", weights=str(saved[1]))
