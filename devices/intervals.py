@@ -55,19 +55,43 @@ def quantile_ratio(
 
     A tail belongs to the run, not to a block: samples of the drawn rounds are pooled before the quantile is taken.
     """
-    of_baseline, of_candidate = _weighted_quantile(baseline, quantile), _weighted_quantile(candidate, quantile)
-    return _over_samples(lambda rows: of_baseline(rows) / of_candidate(rows), len(baseline), seed)
+    of_baseline, of_candidate = _pooled_quantile(baseline, quantile), _pooled_quantile(candidate, quantile)
+
+    def ratio(rounds: np.ndarray, axis: int = -1) -> np.ndarray:
+        drawn = _times_drawn(rounds, len(baseline))
+        return of_baseline(drawn) / of_candidate(drawn)
+
+    rounds = np.arange(len(baseline))
+    found = stats.bootstrap(
+        (rounds,), ratio, vectorized=True, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(seed)
+    )
+    return Estimate(float(ratio(rounds)), *map(float, found.confidence_interval))
 
 
-def _weighted_quantile(blocks: Sequence[np.ndarray], quantile: float) -> Callable[[np.ndarray], float]:
-    """Return rounds -> quantile of their pooled samples. Sorting once makes each resample one pass."""
-    values = np.concatenate(blocks)
-    order = np.argsort(values, kind="stable")
-    values, owner = values[order], np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])[order]
+def _times_drawn(rounds: np.ndarray, count: int) -> np.ndarray:
+    """Return how often each of `count` rounds is among the drawn ones.  Shapes: (..., n) -> (..., count)."""
+    draws = rounds.reshape(-1, rounds.shape[-1])
+    cells = draws + count * np.arange(len(draws))[:, None]
+    return np.bincount(cells.ravel(), minlength=count * len(draws)).reshape(*rounds.shape[:-1], count)
 
-    def of(rounds: np.ndarray) -> float:
-        weights = np.bincount(rounds, minlength=len(blocks))[owner].cumsum()
-        return float(values[np.searchsorted(weights, quantile * weights[-1])])
+
+def _pooled_quantile(blocks: Sequence[np.ndarray], quantile: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Return (times each round is drawn (..., rounds)) -> quantile (...) of the samples of the drawn rounds.
+
+    All resamples are searched at once, by halving: how many samples of a round lie below each value is counted before.
+    """
+    values = np.sort(np.concatenate(blocks), kind="stable")
+    below = np.stack([np.searchsorted(np.sort(block), values, side="right") for block in blocks], axis=1)
+    sizes = np.array([len(block) for block in blocks])
+
+    def of(drawn: np.ndarray) -> np.ndarray:
+        wanted = quantile * (drawn @ sizes)
+        low, high = np.zeros(wanted.shape, int), np.full(wanted.shape, len(values) - 1)
+        while np.any(low < high):
+            middle = (low + high) // 2
+            enough = (below[middle] * drawn).sum(-1) >= wanted
+            low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+        return values[low]
 
     return of
 
