@@ -256,6 +256,39 @@ def matrix(
     return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
 
 
+def sweep(
+    *,
+    out: Annotated[str, "folder for results.json, timings.json and finished jobs"],
+    model: Annotated[list[str], "model to run"],
+    recipe: Annotated[list[str] | None, "options of `edgewright run`, as sparsity=0.8,epochs=5"] = None,
+    device: Annotated[list[str] | None, "device to run on; default: local"] = None,
+    data: Annotated[str | None, "data set; default: each model's own"] = None,
+    quick: Quick = False,
+    executor: Annotated[Literal["local", "ray"], "this machine, or a Ray cluster (extra ray)"] = "local",
+    jobs: Annotated[int, "how many at once"] = 1,
+) -> Answer:
+    """Run models x recipes x devices as jobs. Finished ones are kept: the same command again runs the rest."""
+    from .pipeline import sweep as sweeps
+
+    config = sweeps.SweepConfig(models=tuple(model), recipes=tuple(recipe or [""]), devices=tuple(device or ["local"]),
+                                data=data, quick=quick, executor=executor, at_once=jobs)  # fmt: skip
+    document = sweeps.sweep(config, Path(out))
+    ok = all(one["status"] == "ok" for one in document["jobs"])
+    return Answer(document=document, text=sweeps.text(document), ok=ok)
+
+
+def view(
+    file: Annotated[str, ".tflite, .onnx or .keras file"],
+    *,
+    port: Annotated[int | None, "port to serve on; default: Netron's own"] = None,
+) -> Answer:
+    """Open a model file in Netron (extra view)."""
+    from .pipeline.view import view as show
+
+    code = show(Path(file), port)
+    return Answer(document={"file": file, "exit_code": code}, text="", ok=code == 0)
+
+
 def doctor() -> Answer:
     """Say what this machine has and what is missing."""
     from . import doctor as examination
@@ -277,8 +310,8 @@ def devices(
     return fleet.act(action, name, url)
 
 
-VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, doctor, devices)
-_WITHOUT_KERAS = (doctor, devices)
+VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, sweep, view, doctor, devices)
+_WITHOUT_KERAS = (view, doctor, devices)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from edgewright.devices.report import table
 from edgewright.quantize.composites import ACTIVATIONS, LAYERS
 from edgewright.quantize.decompose import OPERATIONS
 from edgewright.quantize.graph import trace
-from edgewright.quantize.operators import TABLE, Fixed, Rule
+from edgewright.quantize.operators import NARROW, NOT_WIDE, TABLE, Fixed, Rule
 from edgewright.quantize.placement import place
 from edgewright.quantize.pointwise import UNARY
 from edgewright.quantize.simplify import simplify
@@ -55,6 +55,10 @@ def text() -> str:
     activations = ", ".join(sorted(function.__name__ for function in ACTIVATIONS))
     return f"""{INTRODUCTION}
 {table(header, cells)}
+
+16-bit activations (`w8a16`): every LiteRT operator above but {", ".join(sorted(NOT_WIDE))}, which stay in 8 bits; all
+scales are then symmetric. 4-bit kernels (`w4a8`): {", ".join(sorted(NARROW))}.
+Both are tested by `tests/export/test_precisions.py`.
 
 ## Written in terms of others
 

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from ..files import sha256, write, write_json
+from ..quantize.operators import PRECISIONS as QUANTIZED
 
-PRECISIONS = ("float32", "float16", "w8", "w8a8-ptq", "w8a8-qat")
+PRECISIONS = ("float32", "float16", "w8", *(f"{name}-{how}" for name in QUANTIZED for how in ("ptq", "qat")))
 
 
 @dataclass(frozen=True)

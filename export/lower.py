@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInput
-from ..quantize.fake_quant import SMALLEST_RANGE, fake_quantize, kernel_limits, scale_and_zero_point
+from ..quantize.fake_quant import fake_quantize, kernel_scale, limits, scale_and_zero_point
 from ..quantize.graph import Tensor
 from ..quantize.operations import NEVER
 from ..quantize.placement import REQUANTIZE, Scale, Step
@@ -109,7 +109,7 @@ class _Lowering:
         if self.integer_io:
             inside.name = leaf.name
             return inside
-        inside.name = f"{leaf.name}_int8"
+        inside.name = f"{leaf.name}_{inside.dtype}"
         self.emit("QUANTIZE", [outside], [inside])
         return outside
 
@@ -170,11 +170,11 @@ class _Lowering:
 
     def activation(self, leaf: Tensor, scale: Scale) -> Array:
         size, zero_point = self.quantization(scale)
-        return Array(leaf.name, static(leaf), "int8", np.array([size]), zero_point)
+        return Array(leaf.name, static(leaf), f"int{scale.bits}", np.array([size]), zero_point)
 
     def quantization(self, scale: Scale) -> tuple[np.float32, int]:
         low, high = (float(limit) for limit in self.layer.range(scale))
-        return scale_and_zero_point(low, high)
+        return scale_and_zero_point(low, high, scale.bits)
 
     def constant_operand(self, leaf: Tensor, scale: Scale | None) -> Array:
         """A constant that is no kernel: per-tensor int8 where its reader is quantized, as it is otherwise."""
@@ -182,15 +182,9 @@ class _Lowering:
         if scale is None:
             return self.constant(leaf.name, values)
         size, zero_point = self.quantization(scale)
-        integers = rounded(values, size, zero_point)
-        return Array(
-            leaf.name,
-            integers.shape or (1,),
-            "int8",
-            np.array([size]),
-            zero_point,
-            data=integers.reshape(integers.shape or (1,)),
-        )
+        integers = rounded(values, size, zero_point, scale.bits)
+        shape = integers.shape or (1,)
+        return Array(leaf.name, shape, str(integers.dtype), np.array([size]), zero_point, data=integers.reshape(shape))
 
     def constant(self, name: str, values: np.ndarray) -> Array:
         key = name, str(values.dtype), values.shape, values.tobytes()
@@ -209,27 +203,31 @@ class _Lowering:
         )
         if not quantized:
             return [self.constant(step.kernel.name, order(kernel)), self.constant(f"{step.name}.bias", bias)]
-        key = "kernel", id(step.kernel)
+        bits = step.precision.weights
+        key = "kernel", id(step.kernel), bits
         if key not in self.constants:
-            limits = np.asarray(kernel_limits(kernel, step.rule.channels))
-            scale = np.maximum(limits, np.float32(SMALLEST_RANGE)) / np.float32(127)
+            scale = np.asarray(kernel_scale(kernel, step.rule.channels, bits))
             integers = order(np.round(kernel / scale).astype(np.int8))
             axis = 3 if step.rule.litert == "DEPTHWISE_CONV_2D" else 0
-            self.constants[key] = Array(step.kernel.name, integers.shape, "int8", scale.reshape(-1), 0, axis, integers)
+            self.constants[key] = Array(
+                step.kernel.name, integers.shape, f"int{bits}", scale.reshape(-1), 0, axis, integers
+            )
         weights = self.constants[key]
         scale = (data.scale.astype(np.float64) * weights.scale).astype(np.float32)
-        integers = np.clip(np.round(bias / scale.astype(np.float64)), -(2**31), 2**31 - 1).astype(np.int32)
+        wide = np.int32 if data.dtype == "int8" else np.int64  # what the accumulators of 8 and 16 bits are
+        integers = np.clip(np.round(bias / scale.astype(np.float64)), -(2**31), 2**31 - 1).astype(wide)
         key = "bias", id(step.bias), id(weights), float(data.scale[0])
         if key not in self.constants:
-            self.constants[key] = Array(f"{step.name}.bias", integers.shape, "int32", scale, 0, 0, integers)
+            self.constants[key] = Array(f"{step.name}.bias", integers.shape, str(integers.dtype), scale, 0, 0, integers)
         return [weights, self.constants[key]]
 
 
-def rounded(values: Any, scale: np.float32, zero_point: int) -> np.ndarray:
+def rounded(values: Any, scale: np.float32, zero_point: int, bits: int = 8) -> np.ndarray:
     """Return the integers of `values`, rounded as the fake-quantizer does: at a midpoint every bit counts."""
-    low, high = (np.float32(scale * (end - zero_point)) for end in (-128, 127))
-    real = np.asarray(fake_quantize(values, low, high))
-    return np.clip(np.round(real / scale) + zero_point, -128, 127).astype(np.int8)
+    lowest, highest = limits(bits)
+    low, high = (np.float32(scale * (end - zero_point)) for end in (lowest, highest))
+    real = np.asarray(fake_quantize(values, low, high, bits))
+    return np.clip(np.round(real / scale) + zero_point, lowest, highest).astype(f"int{bits}")
 
 
 def static(leaf: Tensor) -> tuple[int, ...]:
@@ -266,7 +264,8 @@ def _depthwise(self: _Lowering, name: str, inputs: list, outputs: list, options:
         if outputs[0].scale is not None:
             scale = np.full(channels, 1 / np.prod(window), np.float32)
             ones.dtype, ones.scale, ones.axis, ones.data = "int8", scale, 3, np.ones(shape, np.int8)
-            zeros.dtype, zeros.scale, zeros.data = "int32", inputs[0].scale * scale, zeros.data.astype(np.int32)
+            zeros.dtype, zeros.scale = "int32" if inputs[0].dtype == "int8" else "int64", inputs[0].scale * scale
+            zeros.data = zeros.data.astype(zeros.dtype)
         inputs = [*inputs, ones, zeros]
     self.emit(name, inputs, outputs, **options)
 
@@ -275,7 +274,7 @@ def _clip(self, name, inputs, outputs, options):
     """Write a clip that the range of its output performs already as a change of scale: delegates know that one."""
     out = outputs[0]
     top = np.inf if name == "RELU" else 6.0
-    if out.scale is not None and out.zero_point == -128 and 255 * out.scale[0] < top + out.scale[0] / 2:
+    if out.dtype == "int8" and out.zero_point == -128 and 255 * out.scale[0] < top + out.scale[0] / 2:
         name = "QUANTIZE"
     self.emit(name, inputs, outputs)
 
@@ -350,7 +349,7 @@ def _select(self, name, inputs, outputs, options):
     """Write a choice; what is masked gets the lowest step of the scores' scale."""
     if len(inputs) == 2:
         scores, mask = inputs
-        lowest = np.array([NEVER], np.float32) if scores.scale is None else np.array([-128], np.int8)
+        lowest = np.array([NEVER if scores.scale is None else np.iinfo(scores.dtype).min], scores.dtype)
         floor = Array(f"{outputs[0].name}.floor", (1,), scores.dtype, scores.scale, scores.zero_point, data=lowest)
         inputs = [mask, scores, floor]
     self.emit(name, inputs, outputs)

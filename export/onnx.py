@@ -8,6 +8,7 @@ import keras
 
 from ..errors import BadInput
 from ..quantize.graph import symbolic_inputs
+from ..quantize.qat import QatConfig
 from .artifact import Artifact, make_manifest
 from .convert import convert, freeze
 from .lower import lower
@@ -20,17 +21,19 @@ def export_onnx(
     *,
     precision: str | None = None,
     calibration: Any = None,
+    config: QatConfig | None = None,
     name: str | None = None,
     **manifest: Any,
 ) -> Artifact:
     """Export `model` to a .onnx file in memory.
 
-    precision: "float32", "w8a8-ptq" (needs `calibration`) or "w8a8-qat" (the default for a model from `prepare_qat`).
-    Further keywords go to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
+    precision: "float32", "w8a8-ptq" (needs `calibration`; `config` says how) or "w8a8-qat" (the default for a model
+    from `prepare_qat`); w8a16 and w4a8 in place of w8a8 likewise, 4-bit kernels stored as bytes. Further keywords go to
+    the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
     """
-    layer, precision = quantized_part(model, precision, calibration)
+    layer, precision = quantized_part(model, precision, calibration, config)
     if layer is None and precision != "float32":
-        raise BadInput(f"precision={precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat")
+        raise BadInput(f"precision={precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat, ...")
     if layer is None:
         data = convert(freeze(model), "onnx")
         inputs = [

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .lower import Array, Operator, Program
 
-OPSET = 18
+OPSET, OPSET_OF_INT16 = 18, 21
 LAST, FIRST = "channels_last", "channels_first"
 _TO_FIRST, _TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -45,8 +45,10 @@ class _Writer:
             self.nodes.append(helper.make_node("Identity", [self.read(array)], [array.name]))
             outputs.append(_value(array.name, array))
         graph = helper.make_graph(self.nodes, self.program.name, inputs, outputs, list(self.initializers.values()))
+        wide = any(array.dtype == "int16" for one in self.program.operators for array in one.outputs)
+        opset = helper.make_opsetid("", OPSET_OF_INT16 if wide else OPSET)
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgewright", ir_version=9
+            graph, opset_imports=[opset], producer_name="edgewright", ir_version=10 if wide else 9
         )
         onnx.checker.check_model(model, full_check=True)
         return model.SerializeToString(deterministic=True)
@@ -87,12 +89,14 @@ class _Writer:
         """Store a constant's integers and return the name of their real values."""
         if array.scale is None:
             return self.constant(array.name, values)
+        if values.dtype == np.int64:  # accumulators of 16-bit activations; the values fit
+            values = values.astype(np.int32)
         per_channel = len(array.scale) > 1
         scale = array.scale if per_channel else array.scale[0]
         if symmetric:
             stored, zero = self.constant(array.name, values), np.zeros(scale.shape, values.dtype)
         else:
-            stored, zero = self.constant(array.name, _unsigned(values)), _unsigned(array.zero_point)
+            stored, zero = self.constant(array.name, _stored(array, values)), _stored(array, array.zero_point)
         parameters = [self.constant(f"{array.name}.scale", scale), self.constant(f"{array.name}.zero_point", zero)]
         return self.node(
             "DequantizeLinear",
@@ -105,7 +109,7 @@ class _Writer:
         """Record `source` as the values of `array`, rounded to its scale if it has one."""
         if array.scale is not None:
             scale = self.constant(f"{array.name}.scale", array.scale[0])
-            zero = self.constant(f"{array.name}.zero_point", _unsigned(array.zero_point))
+            zero = self.constant(f"{array.name}.zero_point", _stored(array, array.zero_point))
             rounded = self.node("QuantizeLinear", [source, scale, zero], f"{array.name}.quantized")
             source = self.node("DequantizeLinear", [rounded, scale, zero], f"{array.name}.dequantized")
         self.names[array, layout] = source
@@ -132,15 +136,16 @@ class _Writer:
         return self.node("Reshape", [source, self.constant(f"{name}.shape", np.array(shape, np.int64))], name)
 
 
-def _unsigned(integers: Any) -> np.ndarray:
+def _stored(array: Array, integers: Any) -> np.ndarray:
     """Shift int8 to uint8: on x86 ONNX Runtime has integer kernels only for unsigned activations, signed weights."""
-    return (np.asarray(integers, np.int16) + 128).astype(np.uint8)
+    wide = np.asarray(integers, np.int16)
+    return wide if array.dtype == "int16" else (wide + 128).astype(np.uint8)
 
 
 def _value(name: str, array: Array) -> Any:
     kinds = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "bool": TensorProto.BOOL}
     # int8 borders keep real values outside: the Q/DQ pair next to them holds the scale
-    kind = TensorProto.FLOAT if array.dtype == "int8" else kinds[array.dtype]
+    kind = kinds.get(array.dtype, TensorProto.FLOAT)
     return helper.make_tensor_value_info(name, kind, array.shape)
 
 
@@ -275,11 +280,11 @@ def _table(self: _Writer, one: Operator) -> None:
 
     def parameters(array: Array) -> list[str]:
         scale = self.constant(f"{array.name}.scale", array.scale[0])
-        return [scale, self.constant(f"{array.name}.zero_point", _unsigned(array.zero_point))]
+        return [scale, self.constant(f"{array.name}.zero_point", _stored(array, array.zero_point))]
 
     integers = self.node("QuantizeLinear", [self.read(source, layout), *parameters(source)], f"{target.name}.integers")
     index = self.node("Cast", [integers], f"{target.name}.index", to=TensorProto.INT32)
-    table = self.constant(entries.name, _unsigned(entries.data))
+    table = self.constant(entries.name, _stored(entries, entries.data))
     found = self.node("Gather", [table, index], f"{target.name}.found", axis=0)
     self.names[target, layout] = self.node(
         "DequantizeLinear", [found, *parameters(target)], f"{target.name}.dequantized"

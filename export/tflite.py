@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from ..errors import BadInput, WrongOrder
 from ..quantize.graph import symbolic_inputs
-from ..quantize.qat import QuantizedGraph, find_quantized, prepare_qat
+from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
 from .artifact import PRECISIONS, Artifact, make_manifest
 from .convert import convert, freeze
 from .lower import Array, Program, lower
@@ -20,6 +21,7 @@ def export_tflite(
     *,
     precision: str | None = None,
     calibration: Any = None,
+    config: QatConfig | None = None,
     integer_io: bool = False,
     name: str | None = None,
     **manifest: Any,
@@ -27,14 +29,14 @@ def export_tflite(
     """Export `model` to a .tflite file in memory.
 
     precision: "float32", "float16", "w8" (8-bit weights, dynamic range), "w8a8-ptq" (needs `calibration`, samples as
-    the model takes them), "w8a8-qat" (the default for a model from `prepare_qat`). integer_io: int8 at the borders
-    instead of float32 (w8a8 only). Further keywords go to the manifest. Raises: BadInput, WrongOrder naming the call
-    that comes first.
+    the model takes them; `config` says how), "w8a8-qat" (the default for a model from `prepare_qat`); w8a16 and w4a8 in
+    place of w8a8 likewise. integer_io: integers at the borders instead of float32. Further keywords go to the manifest.
+    Raises: BadInput, WrongOrder naming the call that comes first.
     """
-    layer, precision = quantized_part(model, precision, calibration)
+    layer, precision = quantized_part(model, precision, calibration, config)
     if layer is None:
         if integer_io:
-            raise BadInput(f"integer_io=True needs precision w8a8-ptq or w8a8-qat, not {precision!r}")
+            raise BadInput(f"integer_io=True needs a quantized precision such as w8a8-ptq, not {precision!r}")
         data = convert(freeze(model), "tflite", precision)
         inputs = [
             {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype}
@@ -51,26 +53,30 @@ def export_tflite(
     return Artifact(data, make_manifest(data, model, **known))
 
 
-def quantized_part(model: keras.Model, precision: str | None, calibration: Any) -> tuple[QuantizedGraph | None, str]:
+def quantized_part(
+    model: keras.Model, precision: str | None, calibration: Any, config: QatConfig | None = None
+) -> tuple[QuantizedGraph | None, str]:
     """Return the quantized graph to lower (None for float precisions) and the precision, checked against the model."""
     layer = find_quantized(model)
-    precision = precision or ("w8a8-qat" if layer is not None else "float32")
+    trained = f"{layer.ranges.default or 'w8a8'}-qat" if layer is not None else ""
+    precision = precision or trained or "float32"
     if precision not in PRECISIONS:
         raise BadInput(f"precision={precision!r} is unknown; allowed: {', '.join(PRECISIONS)}")
-    if precision == "w8a8-qat" and layer is None:
+    bits, _, how = precision.partition("-")
+    if how == "qat" and layer is None:
         raise WrongOrder(
             f"model {model.name!r} has no quantizers: "
             "call qat, report = prepare_qat(model, calibration=samples), train qat, then export it"
         )
-    if layer is not None and precision not in ("w8a8-qat", "w8a8-ptq"):
+    if layer is not None and precision not in (trained, trained.replace("-qat", "-ptq")):
         raise WrongOrder(
             f"model {model.name!r} is quantization-aware: "
-            f"export it as w8a8-qat, or the model it was made from as {precision}"
+            f"export it as {trained}, or the model it was made from as {precision}"
         )
-    if precision == "w8a8-ptq" and layer is None:
+    if how == "ptq" and layer is None:
         if calibration is None:
-            raise BadInput("precision='w8a8-ptq' needs calibration=samples: some hundred from the training data")
-        prepared, _ = prepare_qat(model, calibration=calibration)
+            raise BadInput(f"precision={precision!r} needs calibration=samples: some hundred from the training data")
+        prepared, _ = prepare_qat(model, replace(config or QatConfig(), default=bits), calibration=calibration)
         layer = find_quantized(prepared)
     return layer, precision
 
@@ -90,7 +96,11 @@ def describe(program: Program) -> dict[str, Any]:
         "quantized_ops": len(operators) - len(floats),
         "float_ops": len(floats),
         "layers": [
-            {"name": one.outputs[0].name, "op": one.name, "dtype": "float32" if id(one) in floats else "int8"}
+            {
+                "name": one.outputs[0].name,
+                "op": one.name,
+                "dtype": "float32" if id(one) in floats else one.outputs[0].dtype,
+            }
             for one in operators
         ],
     }

@@ -28,7 +28,8 @@ VERSIONS = {
     "MINIMUM": 2, "MUL": 2, "PACK": 2, "PAD": 2, "RELU": 2, "RELU6": 2, "RSQRT": 2, "SOFTMAX": 2, "SPLIT": 2,
     "STRIDED_SLICE": 2, "SUB": 2, "SUM": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2,
 }  # fmt: skip
-_TYPES = {"float32": "FLOAT32", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64", "bool": "BOOL"}
+_TYPES = {"float32": "FLOAT32", "int4": "INT4", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64",
+          "bool": "BOOL"}  # fmt: skip
 _ACTIVATIONS = {None: "NONE", "RELU": "RELU", "RELU6": "RELU6"}
 
 
@@ -115,7 +116,7 @@ class _Writer:
             entry.shape = np.array(array.shape, np.int32)
             entry.type = _type(array)
             entry.hasRank = True
-            entry.buffer = self.buffer(array.data)
+            entry.buffer = self.buffer(_packed(array.data) if array.dtype == "int4" else array.data)
             entry.quantization = _quantization(array)
             self.tensors.append(entry)
         return self.index[id(array)]
@@ -151,6 +152,13 @@ class _Writer:
             entry.version = VERSIONS.get(name, 1)
             self.codes.append(entry)
         return self.code_index[name]
+
+
+def _packed(integers: np.ndarray) -> np.ndarray:
+    """Return two 4-bit integers a byte, the first in the low half."""
+    flat = integers.reshape(-1).astype(np.uint8) & 0xF
+    flat = np.append(flat, np.zeros(flat.size % 2, np.uint8))
+    return flat[::2] | flat[1::2] << 4
 
 
 def _type(array: Array) -> int:

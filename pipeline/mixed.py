@@ -1,7 +1,8 @@
-"""Mixed precision by sensitivity: the fewest layers in float that keep the metric.
+"""Mixed precision by sensitivity: the fewest layers in more than 8 bits that keep the metric.
 
-Each layer is quantized alone and the output's signal-to-noise ratio says what it costs. Layers then go back to float,
-costliest first, as many as bisection finds necessary for the metric on validation data.
+Each layer is quantized alone and the output's signal-to-noise ratio says what it costs. Layers then go to 16-bit
+activations, or where that does not do to float, costliest first, as many as bisection finds necessary for the metric on
+validation data.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..training.data import Dataset, Split, calibration
 from ..training.train import evaluate
 from .diagnose import decibels
 
+LADDER = ("w8a16", "float32")  # what a layer gets that 8 bits are not enough for; the first that does
 PROBE_SAMPLES = 64
 JUDGE_SAMPLES = 2000
 
@@ -37,15 +39,16 @@ class Mixed:
     metric: dict[str, float]
 
     def __str__(self) -> str:
-        kept = [row for row in self.rows if row["precision"] == "float32"]
-        lines = [f"{len(kept)} of {len(self.rows)} layers stay in float; validation metric: "
+        kept = [row for row in self.rows if row["precision"] != "w8a8"]
+        what = kept[0]["precision"] if kept else LADDER[0]
+        lines = [f"{len(kept)} of {len(self.rows)} layers in {what}, the others in w8a8; validation metric: "
                  + ", ".join(f"{name} {value:.4f}" for name, value in self.metric.items())]  # fmt: skip
         cells = [(row["layer"], f"{row['snr_db']:.1f}", row["precision"]) for row in self.rows[: max(len(kept), 5)]]
         return "\n".join([*lines, table(("layer, costliest first", "SNR dB", "precision"), cells)])
 
 
 def mixed_precision(model: keras.Model, dataset: Dataset, max_drop: float, config: QatConfig | None = None) -> Mixed:
-    """Return the configuration with the fewest layers in float whose metric drops by at most `max_drop`.
+    """Return the configuration with the fewest layers in 16 bits, else in float, that loses at most `max_drop`.
 
     The metric is that of the task on validation data after calibration; QAT may gain on it.
     Raises: BadInput for a task without a validation metric.
@@ -60,22 +63,21 @@ def mixed_precision(model: keras.Model, dataset: Dataset, max_drop: float, confi
     rows = _sensitivity(model, config, samples, probe, reference, _layers(whole))
     order = [row["layer"] for row in rows]
 
-    def keeps(count: int) -> bool:
+    def keeps(count: int, precision: str) -> bool:
         if count == 0:
-            return found["float32"] - found["w8a8"] <= max_drop
-        candidate, _ = prepare_qat(model, _floating(config, order[:count]), calibration=samples)
-        found["chosen"] = judge(candidate)
+            found["chosen"] = found["w8a8"]
+        else:
+            candidate, _ = prepare_qat(model, _raised(config, order[:count], precision), calibration=samples)
+            found["chosen"] = judge(candidate)
         return found["float32"] - found["chosen"] <= max_drop
 
-    count = _least(keeps, len(order))
-    if count is None:
-        raise EdgewrightError(f"rounding the inputs alone costs more than max_drop={max_drop}: raise it")
-    chosen = _floating(config, order[:count])
-    kept = set(order[:count])
-    rows = [{**row, "precision": "float32" if row["layer"] in kept else "w8a8"} for row in rows]
-    if count == 0:
-        found["chosen"] = found["w8a8"]
-    return Mixed(chosen, tuple(rows), found)
+    for precision in LADDER:
+        count = _least(lambda count, precision=precision: keeps(count, precision), len(order))
+        if count is not None:
+            kept = set(order[:count])
+            rows = [{**row, "precision": precision if row["layer"] in kept else "w8a8"} for row in rows]
+            return Mixed(_raised(config, order[:count], precision), tuple(rows), found)
+    raise EdgewrightError(f"rounding the inputs alone costs more than max_drop={max_drop}: raise it")
 
 
 def _judge(dataset: Dataset) -> Any:
@@ -94,8 +96,9 @@ def _layers(quantized: keras.Model) -> list[str]:
     return list(dict.fromkeys(site.rpartition("/")[0] or site for site in sites))
 
 
-def _floating(config: QatConfig, layers: Sequence[str]) -> QatConfig:
-    return replace(config, by_name={**dict.fromkeys(layers), **config.by_name})
+def _raised(config: QatConfig, layers: Sequence[str], precision: str) -> QatConfig:
+    value = None if precision == "float32" else precision
+    return replace(config, by_name={**dict.fromkeys(layers, value), **config.by_name})
 
 
 def _sensitivity(

@@ -1,7 +1,8 @@
-"""Rounding as int8 kernels do it, with straight-through gradients.
+"""Rounding as integer kernels do it, with straight-through gradients.
 
-Activations: 256 steps between two real values that place zero on a step (asymmetric int8, -128 to 127). Kernels:
-symmetric per channel, -127 to 127, the range being the largest magnitude of the channel at present.
+Activations: 256 steps between two real values that place zero on a step (asymmetric int8, -128 to 127), or 65536 around
+zero (int16). Kernels: symmetric per channel, -127 to 127 (or -7 to 7), the range being the largest magnitude of the
+channel at present.
 """
 
 from __future__ import annotations
@@ -16,48 +17,61 @@ STEPS = 255
 SMALLEST_RANGE = 1e-6
 
 
-def nudge(low: float, high: float, symmetric: bool = False) -> tuple[float, float]:
-    """Widen [low, high] to hold zero and move it so that zero lies on one of the 256 steps.
+def limits(bits: int) -> tuple[int, int]:
+    """Return the smallest and the largest integer of `bits` bits."""
+    return -(1 << bits - 1), (1 << bits - 1) - 1
 
-    symmetric: on the middle one.  Source: arXiv:1712.05877, section 3.1.
+
+def nudge(low: float, high: float, symmetric: bool = False, bits: int = 8) -> tuple[float, float]:
+    """Widen [low, high] to hold zero and move it so that zero lies on one of the steps.
+
+    symmetric: on the middle one, as 16 bits always have it.  Source: arXiv:1712.05877, section 3.1.
     """
-    if symmetric:
-        scale = np.float32(max(-low, high, SMALLEST_RANGE) / 127)
-        return float(scale * np.float32(-128)), float(scale * np.float32(127))
+    if symmetric or bits > 8:
+        lowest, highest = limits(bits)
+        scale = np.float32(max(-low, high, SMALLEST_RANGE) / highest)
+        return float(scale * np.float32(lowest)), float(scale * np.float32(highest))
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     scale = np.float32(max(high - low, SMALLEST_RANGE) / STEPS)
     zero_point = int(np.clip(round(-128 - low / float(scale)), -128, 127))
     return float(scale * np.float32(-128 - zero_point)), float(scale * np.float32(127 - zero_point))
 
 
-def scale_and_zero_point(low: float, high: float) -> tuple[np.float32, int]:
-    """Return the int8 scale and zero point of a nudged range."""
+def scale_and_zero_point(low: float, high: float, bits: int = 8) -> tuple[np.float32, int]:
+    """Return the scale and zero point of a nudged range."""
+    if bits > 8:
+        return np.float32(np.float32(high) / np.float32(limits(bits)[1])), 0
     scale = np.float32((np.float32(high) - np.float32(low)) / np.float32(STEPS))
     return scale, int(np.clip(np.round(-128 - np.float64(low) / np.float64(scale)), -128, 127))
 
 
-def value_range(values: Any, symmetric: bool = False) -> tuple[Any, Any]:
+def value_range(values: Any, symmetric: bool = False, bits: int = 8) -> tuple[Any, Any]:
     """Return the nudged range of a tensor's present values, as tensors without gradient."""
-    if symmetric:
-        scale = ops.stop_gradient(ops.maximum(ops.max(ops.abs(values)), SMALLEST_RANGE) / 127)
-        return scale * -128, scale * 127
-    low = ops.minimum(ops.min(values), 0.0)
-    high = ops.maximum(ops.max(values), 0.0)
+    return nudged(ops.min(values), ops.max(values), symmetric, bits)
+
+
+def nudged(low: Any, high: Any, symmetric: bool = False, bits: int = 8) -> tuple[Any, Any]:
+    """Do what `nudge` does on tensors; no gradient passes."""
+    low, high = ops.minimum(low, 0.0), ops.maximum(high, 0.0)
+    if symmetric or bits > 8:
+        lowest, highest = limits(bits)
+        scale = ops.stop_gradient(ops.maximum(ops.maximum(-low, high), SMALLEST_RANGE) / highest)
+        return scale * lowest, scale * highest
     scale = ops.maximum(high - low, SMALLEST_RANGE) / STEPS
     zero_point = ops.clip(ops.round(-128 - low / scale), -128, 127)
     return ops.stop_gradient(scale * (-128 - zero_point)), ops.stop_gradient(scale * (127 - zero_point))
 
 
-def fake_quantize(values: Any, low: Any, high: Any) -> Any:
-    """Round `values` to the 256 steps of [low, high]; the gradient passes inside the range and stops outside."""
-    return keras.quantizers.fake_quant_with_min_max_vars(values, low, high, num_bits=8)
+def fake_quantize(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
+    """Round `values` to the steps of [low, high]; the gradient passes inside the range and stops outside."""
+    return keras.quantizers.fake_quant_with_min_max_vars(values, low, high, num_bits=bits)
 
 
-def to_even(values: Any, low: Any, high: Any) -> Any:
+def to_even(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
     """Round to steps with halves to even. The mean of a pool at its input's scale often lies halfway, and kernels do
     so.
     """
-    scale = (high - low) / STEPS
+    scale = (high - low) / ((1 << bits) - 1)
     return values + ops.stop_gradient(ops.round(values / scale) * scale - values)
 
 
@@ -68,19 +82,34 @@ def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:
     return ops.max(ops.abs(kernel), axis=[axis for axis in range(rank) if axis not in kept], keepdims=True)
 
 
-def kernel_scale(kernel: Any, channels: tuple[int, ...]) -> Any:
+def kernel_scale(kernel: Any, channels: tuple[int, ...], bits: int = 8) -> Any:
     """Return the scale per channel, in the shape of `kernel_limits`."""
-    return ops.maximum(kernel_limits(kernel, channels), SMALLEST_RANGE) / 127
+    return ops.maximum(kernel_limits(kernel, channels), SMALLEST_RANGE) / limits(bits)[1]
 
 
-def fake_quantize_kernel(kernel: Any, channels: tuple[int, ...]) -> Any:
-    """Round a kernel to 255 symmetric steps per channel. The range follows the values, so no gradient is cut."""
-    scale = ops.stop_gradient(kernel_scale(kernel, channels))
+def fake_quantize_kernel(kernel: Any, channels: tuple[int, ...], bits: int = 8) -> Any:
+    """Round a kernel to symmetric steps per channel. The range follows the values, so no gradient is cut."""
+    scale = ops.stop_gradient(kernel_scale(kernel, channels, bits))
     return kernel + ops.stop_gradient(ops.round(kernel / scale) * scale - kernel)
 
 
-def fake_quantize_bias(bias: Any, data_range: tuple[Any, Any], scale: Any) -> Any:
-    """Round a bias to the int32 steps of its accumulator: the input's scale times the kernel's, per channel."""
+def fake_quantize_bias(bias: Any, data_range: tuple[Any, Any], scale: Any, bits: int = 8) -> Any:
+    """Round a bias to the steps of its accumulator: the input's scale times the kernel's, per channel."""
     low, high = data_range
-    step = ops.stop_gradient(ops.reshape(scale, (-1,)) * ((high - low) / STEPS))
+    step = ops.stop_gradient(ops.reshape(scale, (-1,)) * ((high - low) / ((1 << bits) - 1)))
     return bias + ops.stop_gradient(ops.reshape(ops.round(ops.reshape(bias, (-1,)) / step) * step, bias.shape) - bias)
+
+
+def learned_steps(values: Any, rounded: Any, low: Any, high: Any, bits: int = 8) -> Any:
+    """Return zeros whose gradient, with the straight-through one of `rounded` by `values`, is that of learned steps.
+
+    The step s is differentiated as in LSQ: by round(v / s) - v / s inside the range, by the integer limit outside,
+    times 1 / sqrt(values x largest integer).  Source: Esser et al. 2020, arXiv:1902.08153, section 2.
+    """
+    count = (1 << bits) - 1
+    step = (high - low) / count
+    fixed = ops.stop_gradient(step)
+    slope = (ops.stop_gradient(rounded) - ops.clip(ops.stop_gradient(values), low, high)) / fixed
+    slope = ops.where(values < low, low / fixed, ops.where(values > high, high / fixed, slope))
+    damping = 1 / np.sqrt(max(1, np.prod([size or 1 for size in values.shape])) * (count // 2))
+    return ops.stop_gradient(slope) * ((step - fixed) * damping)

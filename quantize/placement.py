@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .graph import Graph, Node, Tensor
-from .operators import LINEAR, SAME, Fixed, Rule, rule_for
+from .operators import LINEAR, NARROW, NOT_WIDE, PRECISIONS, SAME, Fixed, Precision, Rule, rule_for
+
+# How to compute a node: the name of a precision, or None with the reason why it stays float.
+Choice = tuple[str | None, str]
 
 
 @dataclass(eq=False)
@@ -29,6 +32,7 @@ class Scale:
     fixed: Fixed | None = None
     symmetric: bool = False
     headroom: float = 0.0
+    bits: int = 8
     tensors: list[Tensor] = field(default_factory=list)
 
 
@@ -42,6 +46,15 @@ class Step:
     bias: Tensor | None = None
     activation: str | None = None
     reason: str = ""
+    precision: Precision = PRECISIONS["w8a8"]
+
+    @property
+    def precision_name(self) -> str:
+        """Return the name of its precision; what has no numbers (masks, token ids) has their type."""
+        if self.rule is None:
+            return "float32"
+        names = {precision: name for name, precision in PRECISIONS.items()}
+        return names[self.precision] if _floats(self.outputs) else self.outputs[0].dtype
 
     @property
     def float_rule(self) -> Rule | None:
@@ -80,14 +93,15 @@ class Plan:
         return self.scales.get(id(tensor))
 
 
-def place(graph: Graph, keep_float: Callable[[Node], str | None] = lambda node: None) -> Plan:
-    """Fuse `graph` into steps and place the scales. `keep_float(node)` gives a reason to leave a node in float."""
-    steps = _fuse(graph, keep_float)
+def place(graph: Graph, choose: Callable[[Node], Choice] = lambda node: ("w8a8", "")) -> Plan:
+    """Fuse `graph` into steps and place the scales, each node in the precision that `choose` gives it."""
+    steps = _fuse(graph, choose)
+    _convert_precisions(graph, steps)
     _separate_conflicts(graph, steps)
     return Plan(graph, steps, _assign_scales(graph, steps))
 
 
-def _fuse(graph: Graph, keep_float: Callable[[Node], str | None]) -> list[Step]:
+def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[Step]:
     readers = graph.consumers()
     kept = {id(leaf) for leaf in graph.outputs}
     taken: set[int] = set()
@@ -101,8 +115,12 @@ def _fuse(graph: Graph, keep_float: Callable[[Node], str | None]) -> list[Step]:
         if id(node) in taken:
             continue
         rule = rule_for(node)
-        reason = keep_float(node) or ("" if rule else f"no int8 rule for {node.kind}")
+        chosen, reason = choose(node)
+        if rule is None:
+            reason = reason or f"no int8 rule for {node.kind}"
         step = Step(None if reason else rule, [node], reason=reason)
+        if step.rule is not None:
+            step.precision, step.reason = _nearest(PRECISIONS[chosen or "w8a8"], step.rule, node)
         if rule and rule.kernel is not None:
             step.kernel = node.inputs[rule.kernel]
             following = only_reader(node.output)
@@ -111,13 +129,24 @@ def _fuse(graph: Graph, keep_float: Callable[[Node], str | None]) -> list[Step]:
                 step.bias = following.inputs[1]
         if step.rule:
             following = only_reader(step.nodes[-1].output)
-            activation = rule_for(following) if following is not None and not keep_float(following) else None
+            activation = rule_for(following) if following is not None and choose(following)[0] else None
             if activation and activation.litert in step.rule.fuses and len(step.nodes[-1].outputs) == 1:
                 step.nodes.append(following)
                 step.activation = activation.litert
         taken.update(id(one) for one in step.nodes)
         steps.append(step)
     return _in_order(steps)
+
+
+def _nearest(wanted: Precision, rule: Rule, node: Node) -> tuple[Precision, str]:
+    """Return the precision nearest to `wanted` that LiteRT has a kernel for, and why it is another one."""
+    if wanted.activations > 8 and rule.litert in NOT_WIDE and _floats([node.output]):
+        return PRECISIONS["w8a8"], f"{rule.litert} has no kernel for 16-bit activations"
+    if wanted.weights < 8 and rule.kernel is None:
+        return PRECISIONS["w8a8"], ""
+    if wanted.weights < 8 and rule.litert not in NARROW:
+        return PRECISIONS["w8a8"], f"{rule.litert} has no kernel for 4-bit weights"
+    return wanted, ""
 
 
 def _in_order(steps: list[Step]) -> list[Step]:
@@ -163,6 +192,29 @@ class _Groups:
         self.parent[self.find(id(a))] = self.find(id(b))
 
 
+def _convert_precisions(graph: Graph, steps: list[Step]) -> None:
+    """Put a requantization where an operator reads values of more or fewer bits than its own."""
+    made_with = {id(out): step.precision.activations for step in steps if step.rule for out in step.outputs}
+    wanted: dict[int, int] = {}
+    for step in steps:
+        for leaf in _floats(step.inputs) if step.rule else ():
+            wanted[id(leaf)] = max(wanted.get(id(leaf), 0), step.precision.activations)
+    bits = {**wanted, **made_with}
+    converted: dict[tuple[int, int], Tensor] = {}
+    for step in list(steps):
+        for leaf in _floats(step.inputs) if step.rule else ():
+            own = step.precision.activations
+            if bits[id(leaf)] == own:
+                continue
+            key = id(leaf), own
+            if key in converted:
+                _reread(step, leaf, converted[key])
+            else:
+                between = _requantize(leaf, step)
+                converted[key] = between.outputs[0]
+                steps.insert(steps.index(step), between)
+
+
 def _separate_conflicts(graph: Graph, steps: list[Step]) -> None:
     """Put a requantization before operators whose several inputs must share a scale but cannot: one is fixed or
     constant.
@@ -192,9 +244,13 @@ def _requantize(leaf: Tensor, step: Step) -> Step:
     out = Tensor(f"{step.name}/requantize_{leaf.name}", leaf.shape, leaf.dtype)
     node = Node("Requantize", lambda x: x, (leaf,), {}, [out], out.name, f"{step.nodes[0].site}/requantize")
     out.producer = node
+    _reread(step, leaf, out)
+    return Step(REQUANTIZE, [node], precision=step.precision)
+
+
+def _reread(step: Step, old: Tensor, new: Tensor) -> None:
     for reader in step.nodes:
-        reader.args, reader.kwargs = _swapped((reader.args, reader.kwargs), leaf, out)
-    return Step(REQUANTIZE, [node])
+        reader.args, reader.kwargs = _swapped((reader.args, reader.kwargs), old, new)
 
 
 def _swapped(structure, old: Tensor, new: Tensor):
@@ -220,16 +276,20 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
     fixed: dict[int, Fixed] = {}
     symmetric: set[int] = set()
     headroom: dict[int, float] = {}
+    bits: dict[int, int] = {}
     for step in steps:
         if step.rule is None:
             continue
         for leaf in _floats(step.inputs):
             if step.rule is not REQUANTIZE or not leaf.is_constant:  # a constant is rounded once, to the wanted scale
                 quantized[id(leaf)] = leaf
+            if step.rule is not REQUANTIZE:
+                bits[id(leaf)] = step.precision.activations
         symmetric.update(id(step.nodes[0].inputs[index]) for index in step.rule.symmetric)
         for index, out in enumerate(_floats(step.outputs)):
             quantized[id(out)] = out
             headroom[id(out)] = step.rule.headroom
+            bits[id(out)] = step.precision.activations
             twin = at_site.setdefault((step.nodes[-1].site, index), out)
             groups.join(out, twin)
             if isinstance(step.rule.scale, Fixed):
@@ -248,7 +308,8 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
         source = "fixed" if prescribed else "values" if is_constant else "observed"
         centred = any(id(leaf) in symmetric for leaf in tensors)
         below = max(headroom.get(id(leaf), 0.0) for leaf in tensors)
-        scale = Scale(tensors[0].name.replace("/", "."), source, prescribed, centred, below, tensors)
+        width = max((bits[id(leaf)] for leaf in tensors if id(leaf) in bits), default=8)
+        scale = Scale(tensors[0].name.replace("/", "."), source, prescribed, centred, below, width, tensors)
         scales.update((id(leaf), scale) for leaf in tensors)
     return scales
 

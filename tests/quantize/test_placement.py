@@ -130,6 +130,6 @@ def test_what_the_table_does_not_know_stays_float_with_its_reason():
 
 
 def test_kept_in_float_by_request():
-    plan = plan_of(cnn(), keep_float=lambda node: "wanted" if node.kind == "Conv" else None)
+    plan = plan_of(cnn(), choose=lambda node: (None, "wanted") if node.kind == "Conv" else ("w8a8", ""))
     step = plan.steps[0]
     assert (step.rule, step.reason, step.float_rule.litert) == (None, "wanted", "CONV_2D")

@@ -178,7 +178,10 @@ def test_unknown_key_is_refused_by_name():
 @pytest.mark.parametrize(
     "values",
     [
-        {"default": "w4a8"},
+        {"default": "w4"},
+        {"ranges": "trained"},
+        {"momentum": 1.0},
+        {"freeze_after": 10},
         {"by_name": {"stem": "int8"}},
         {"by_type": {"Conv": "float32"}},
         {"observer": "entropy"},
