@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from edgewright.errors import BadInput
 from edgewright.models import registry
+from edgewright.quantize import prepare_qat
 from edgewright.training import data
 from edgewright.training.data import Dataset, Split
 from edgewright.training.losses import MultiClassHinge, PerceptronCriterion, SigmoidSquaredError
@@ -147,6 +148,17 @@ def test_both_heads_of_a_multitask_net_learn():
     assert result.metric == (outputs["logits"].argmax(-1) == dataset.test.y).mean() > 0.85
     assert (outputs["parity"].argmax(-1) == dataset.test.y % 2).mean() > 0.85
     assert {"val_accuracy", "val_parity_accuracy"} <= result.history[-1].keys()
+
+
+def test_a_quantization_aware_net_keeps_the_names_of_its_heads_and_its_learner():
+    dataset = data.load("digits", input_shape=(64,), limit=200)
+    model = registry.build("multitask_mlp", hidden=(8,))
+    qat, _ = prepare_qat(model, calibration=dataset.train.x[:64])
+    assert list(qat.output) == ["logits", "parity"]
+    before = qat.get_weights()
+    result = train(qat, dataset, TrainConfig(epochs=1, jit_compile=False), learner="multitask")
+    assert {"val_accuracy", "val_parity_accuracy"} <= result.history[-1].keys()
+    assert any(not np.array_equal(old, new) for old, new in zip(before, qat.get_weights(), strict=True))
 
 
 def test_a_head_without_targets_is_refused():
