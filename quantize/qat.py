@@ -9,7 +9,8 @@ Source: Jacob et al. 2018, arXiv:1712.05877.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatch
 from typing import Any
@@ -24,16 +25,20 @@ from .fake_quant import (
     fake_quantize_bias,
     fake_quantize_kernel,
     kernel_scale,
+    learned_steps,
     nudge,
+    nudged,
     to_even,
     value_range,
 )
 from .graph import Graph, Node, Tensor, symbolic_inputs, trace
+from .observers import OBSERVERS
 from .operations import NEVER
-from .placement import Plan, Scale, Step, place, sparse_kernels
+from .operators import PRECISIONS
+from .placement import Choice, Plan, Scale, Step, place, sparse_kernels
 from .simplify import simplify
 
-OBSERVERS = ("minmax", "percentile")
+RANGES = ("frozen", "moving-average", "learned")
 # Inputs often lie on a grid of their own (sixteenths, 1/255). A range a little wider than theirs keeps them off the
 # midpoints between two steps, where the kernels of different runtimes round differently.
 SLACK = 1.001
@@ -43,8 +48,12 @@ SLACK = 1.001
 class QatConfig:
     """How to quantize. Precedence: `by_name` (layer path, shell wildcards), then `by_type` (operation), then `default`.
 
-    Values are "w8a8" or None, which leaves the operation in float. observer: "minmax" takes the extremes of the
-    calibration samples, "percentile" clips each tail to `percentile` of the values.
+    Values: "w8a8"; "w8a16", 16-bit activations, for what is sensitive; "w4a8", 4-bit kernels where LiteRT has them
+    (8-bit elsewhere); None leaves the operation in float. observer: how calibration chooses a range: "minmax" takes the
+    extremes of the samples, "percentile" clips each tail to `percentile` of the values, "mse" makes the squared error
+    least. ranges: what becomes of them in training: "frozen" keeps them, "moving-average" follows the extremes of each
+    batch (`momentum` of the old stays), "learned" trains their width with the weights, as LSQ does (Esser et al. 2020,
+    arXiv:1902.08153) in the logarithm (arXiv:1903.08066). freeze_after: steps after which they stay as they are.
     """
 
     default: str | None = "w8a8"
@@ -52,15 +61,25 @@ class QatConfig:
     by_type: dict[str, str | None] = field(default_factory=dict)
     observer: str = "minmax"
     percentile: float = 99.99
+    ranges: str = "frozen"
+    momentum: float = 0.99
+    freeze_after: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in [("default", self.default), *self.by_name.items(), *self.by_type.items()]:
-            if value not in ("w8a8", None):
-                raise BadInput(
-                    f"QatConfig: {name}={value!r} is not a precision; allowed: 'w8a8', or None to stay in float"
-                )
-        if self.observer not in OBSERVERS:
-            raise BadInput(f"QatConfig: observer={self.observer!r} is unknown; allowed: {', '.join(OBSERVERS)}")
+            if value is not None and value not in PRECISIONS:
+                allowed = ", ".join(map(repr, PRECISIONS))
+                raise BadInput(f"QatConfig: {name}={value!r} is not a precision; allowed: {allowed}, or None for float")
+        for name, known in (("observer", OBSERVERS), ("ranges", RANGES)):
+            if getattr(self, name) not in known:
+                raise BadInput(f"QatConfig: {name}={getattr(self, name)!r} is unknown; allowed: {', '.join(known)}")
+        if not 0 <= self.momentum < 1:
+            raise BadInput(f"QatConfig: momentum={self.momentum} must be at least 0 and below 1")
+        if self.freeze_after is not None and (self.freeze_after < 0 or self.ranges == "frozen"):
+            raise BadInput(
+                f"QatConfig: freeze_after={self.freeze_after} must be a number of steps, at least 0, "
+                "with ranges='moving-average' or 'learned'"
+            )
         if not 50 < self.percentile <= 100:
             raise BadInput(f"QatConfig: percentile={self.percentile} must be above 50 and at most 100")
 
@@ -75,14 +94,15 @@ class QatConfig:
             )
         return cls(**values)
 
-    def reason_for_float(self, node: Node) -> str | None:
-        """Return why `node` stays in float by this configuration, or None."""
+    def choose(self, node: Node) -> Choice:
+        """Return the precision of `node`, or None and why it stays in float."""
         for pattern, precision in self.by_name.items():
             if fnmatch(node.site, pattern) or fnmatch(node.site, f"{pattern}/*"):
-                return None if precision else f"QatConfig.by_name[{pattern!r}] is None"
+                return precision, "" if precision else f"QatConfig.by_name[{pattern!r}] is None"
         if node.kind in self.by_type:
-            return None if self.by_type[node.kind] else f"QatConfig.by_type[{node.kind!r}] is None"
-        return None if self.default else "QatConfig.default is None"
+            precision = self.by_type[node.kind]
+            return precision, "" if precision else f"QatConfig.by_type[{node.kind!r}] is None"
+        return self.default, "" if self.default else "QatConfig.default is None"
 
 
 @dataclass(frozen=True)
@@ -97,8 +117,10 @@ class QatReport:
         return tuple(row for row in self.rows if row["precision"] == "float32")
 
     def __str__(self) -> str:
-        real = [row for row in self.rows if row["precision"] in ("w8a8", "float32")]
-        lines = [f"{len(real) - len(self.float_ops)} of {len(real)} operators quantized to w8a8"]
+        counts = Counter(row["precision"] for row in self.rows)
+        real = [row for row in self.rows if row["precision"] in (*PRECISIONS, "float32")]
+        names = [name for name in PRECISIONS if counts[name]] or ["w8a8"]
+        lines = [f"{counts[name]} of {len(real)} operators quantized to {name}" for name in names]
         lines += [f"  float32  {row['name']}: {row['reason']}" for row in self.float_ops]
         return "\n".join(lines)
 
@@ -139,7 +161,7 @@ def find_quantized(model: keras.Model) -> QuantizedGraph | None:
 
 
 def _plan(model: keras.Model, config: QatConfig) -> Plan:
-    return place(simplify(trace(model)), config.reason_for_float)
+    return place(simplify(trace(model)), config.choose)
 
 
 def _as_list(samples: Any) -> list[np.ndarray]:
@@ -179,6 +201,8 @@ class QuantizedGraph(keras.Layer):
         self.weight_of: dict[str, Any] = {}
         self.mask_of: dict[str, Any] = {}
         self.range_of: dict[str, Any] = {}
+        self.width_of: dict[str, Any] = {}
+        self.ranges = QatConfig.from_dict(config)
         for leaf in plan.graph.constants:
             if leaf.shape:
                 self.weight_of[leaf.name] = self._new(leaf.name, leaf.value, leaf.trainable)
@@ -187,6 +211,11 @@ class QuantizedGraph(keras.Layer):
         for scale in plan.distinct_scales:
             if scale.source == "observed":
                 self.range_of[scale.name] = self._new(f"{scale.name}.range", np.array([-1.0, 1.0]), False)
+                if self.ranges.ranges == "learned":  # how often as wide as calibrated, as a logarithm
+                    self.width_of[scale.name] = self._new(f"{scale.name}.width", np.zeros(()), True)
+        self.steps_taken = None
+        if self.ranges.freeze_after is not None:
+            self.steps_taken = self._new("steps_taken", np.zeros((), np.int32), False)
         self.built = True
 
     def _new(self, name: str, value: np.ndarray, trainable: bool) -> Any:
@@ -203,7 +232,33 @@ class QuantizedGraph(keras.Layer):
         return {**super().get_config(), "source": self.source, "config": self.settings, "masked": self.masked}
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return self.execute(inputs, training=training)
+        if not training or self.ranges.ranges == "frozen":
+            return self.execute(inputs, training=training)
+        seen: dict[str, list[tuple[Any, Any]]] = {}
+
+        def watch(leaf: Tensor, value: Any) -> None:
+            values = ops.where(value > NEVER, value, 0.0)
+            seen.setdefault(self.plan.scale_of(leaf).name, []).append((ops.min(values), ops.max(values)))
+
+        follows = self.ranges.ranges == "moving-average"
+        result = self.execute(inputs, training=training, **({"watch": watch} if follows else {}))
+        for name in self.range_of if follows else ():
+            self._follow(name, seen[name])
+        if self.steps_taken is not None:
+            self.steps_taken.assign(self.steps_taken + 1)
+        return result
+
+    def _follow(self, name: str, extremes: list[tuple[Any, Any]]) -> None:
+        """Move a range a little towards the extremes of this batch, unless it is frozen."""
+        scale = next(one for one in self.plan.distinct_scales if one.name == name)
+        low = ops.min(ops.stack([low for low, _ in extremes])) - scale.headroom
+        high = ops.max(ops.stack([high for _, high in extremes]))
+        old = ops.convert_to_tensor(self.range_of[name])
+        moved = self.ranges.momentum * old + (1 - self.ranges.momentum) * ops.stack([low, high])
+        self.range_of[name].assign(ops.where(self._is_free(), moved, old))
+
+    def _is_free(self) -> Any:
+        return True if self.steps_taken is None else ops.less(self.steps_taken, self.ranges.freeze_after)
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         specs = [keras.KerasTensor(leaf.shape, dtype=leaf.dtype) for leaf in self.plan.graph.outputs]
@@ -231,7 +286,10 @@ class QuantizedGraph(keras.Layer):
                 watch(leaf, value)
             if quantize and scale and rounded:
                 low_high = self.range(scale)
-                value = fake_quantize(to_even(value, *low_high) if halves else value, *low_high)
+                given = to_even(value, *low_high, scale.bits) if halves else value
+                value = fake_quantize(given, *low_high, scale.bits)
+                if scale.name in self.width_of:
+                    value = value + learned_steps(given, value, *self.gradient_range(scale), scale.bits)
             held[id(leaf)] = after(leaf, value)
 
         def value(leaf: Tensor) -> Any:
@@ -243,7 +301,9 @@ class QuantizedGraph(keras.Layer):
             key = id(step.kernel), step.rule is None
             if key not in kernels:
                 weight = self.weight(step.kernel)
-                kernels[key] = fake_quantize_kernel(weight, step.rule.channels) if quantize and step.rule else weight
+                quantizes = quantize and step.rule
+                bits = step.precision.weights
+                kernels[key] = fake_quantize_kernel(weight, step.rule.channels, bits) if quantizes else weight
             return kernels[key]
 
         for leaf, given in zip(plan.graph.inputs, tree.flatten(inputs), strict=True):
@@ -275,48 +335,56 @@ class QuantizedGraph(keras.Layer):
 
     def bias(self, step: Step) -> Any:
         """Return the bias of a quantized step on the grid of its accumulator."""
-        scale = kernel_scale(self.weight(step.kernel), step.rule.channels)
-        return fake_quantize_bias(self.weight(step.bias), self.range(self.plan.scale_of(step.inputs[0])), scale)
+        scale = kernel_scale(self.weight(step.kernel), step.rule.channels, step.precision.weights)
+        data = self.plan.scale_of(step.inputs[0])
+        return fake_quantize_bias(self.weight(step.bias), self.range(data), scale, data.bits)
 
     def range(self, scale: Scale) -> tuple[Any, Any]:
         """Return the real values that the smallest and the largest integer of `scale` stand for."""
         if scale.source == "fixed":
-            return scale.fixed.low, scale.fixed.high
+            return scale.fixed.range(scale.bits)
         if scale.source == "values":
             constant = next(leaf for leaf in scale.tensors if leaf.is_constant)
-            return value_range(self.weight(constant), scale.symmetric)
+            return value_range(self.weight(constant), scale.symmetric, scale.bits)
         low, high = ops.unstack(ops.convert_to_tensor(self.range_of[scale.name]), 2)
-        return low, high
+        if scale.name in self.width_of:
+            factor = ops.stop_gradient(ops.exp(ops.convert_to_tensor(self.width_of[scale.name])))
+            return low * factor, high * factor
+        return nudged(low, high, scale.symmetric, scale.bits) if self.ranges.ranges == "moving-average" else (low, high)
+
+    def gradient_range(self, scale: Scale) -> tuple[Any, Any]:
+        """Return a learned range as something to differentiate by, until it is frozen."""
+        low, high = ops.unstack(ops.convert_to_tensor(self.range_of[scale.name]), 2)
+        width = ops.convert_to_tensor(self.width_of[scale.name])
+        factor = ops.exp(ops.where(self._is_free(), width, ops.stop_gradient(width)))
+        return low * factor, high * factor
 
     def calibrate(self, samples: list[np.ndarray], batch_size: int = 64) -> None:
         """Set the observed ranges from float activations on `samples`."""
-        config = QatConfig.from_dict(self.settings)
-        clip = config.percentile if config.observer == "percentile" else 100.0
-        seen: dict[str, list[tuple[float, float]]] = {}
-        for start in range(0, len(samples[0]), batch_size):
-            batch: dict[str, tuple[float, float]] = {}
+        scales = {scale.name: scale for scale in self.plan.distinct_scales}
 
-            def watch(leaf: Tensor, value: Any, batch=batch) -> None:
-                name, values = self.plan.scale_of(leaf).name, np.asarray(value)
+        def batches() -> Iterator[list[tuple[str, np.ndarray]]]:
+            return (batch(start) for start in range(0, len(samples[0]), batch_size))
+
+        def batch(start: int) -> list[tuple[str, np.ndarray]]:
+            seen: list[tuple[str, np.ndarray]] = []
+
+            def watch(leaf: Tensor, value: Any) -> None:
+                values = np.asarray(value)
                 values = values[values > NEVER]  # what is masked has no value
-                if not values.size:
-                    return
-                low, high = _tails(values, clip)
-                if name in batch:
-                    low, high = min(low, batch[name][0]), max(high, batch[name][1])
-                batch[name] = low, high
+                if values.size:
+                    seen.append((self.plan.scale_of(leaf).name, values))
 
             self.execute([array[start : start + batch_size] for array in samples], quantize=False, watch=watch)
-            for name, extremes in batch.items():
-                seen.setdefault(name, []).append(extremes)
-        scales = {scale.name: scale for scale in self.plan.distinct_scales}
+            return seen
+
+        bits = {name: scale.bits for name, scale in scales.items()}
+        found = OBSERVERS[self.ranges.observer](batches, bits, self.ranges.percentile)
         for name, variable in self.range_of.items():
-            lows, highs = zip(*seen[name], strict=True)
-            widest = clip == 100.0
-            low = min(lows) if widest else float(np.mean(lows))
-            high = max(highs) if widest else float(np.mean(highs))
-            low -= scales[name].headroom
-            variable.assign(np.array(nudge(low * SLACK, high * SLACK, scales[name].symmetric), np.float32))
+            low, high = (end * SLACK for end in found[name])
+            scale = scales[name]
+            ends = nudge(low - scale.headroom, high, scale.symmetric, scale.bits)
+            variable.assign(np.array(ends, np.float32))
 
     def describe(self) -> list[dict[str, Any]]:
         """Return one row per step: name, operator, precision, output range and the reason where it is float."""
@@ -326,13 +394,12 @@ class QuantizedGraph(keras.Layer):
                 continue
             scale = self.plan.scale_of(step.outputs[0])
             low_high = [float(x) for x in self.range(scale)] if scale else None
-            precision = "float32" if step.rule is None else "w8a8" if scale else step.outputs[0].dtype
             operator = step.rule.litert if step.rule else step.nodes[0].kind
             rows.append(
                 {
                     "name": step.name,
                     "operator": operator,
-                    "precision": precision,
+                    "precision": step.precision_name,
                     "range": low_high,
                     "reason": step.reason,
                 }
@@ -348,13 +415,6 @@ class _Untracked:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
-
-
-def _tails(values: np.ndarray, percentile: float) -> tuple[float, float]:
-    if percentile == 100.0:
-        return float(values.min()), float(values.max())
-    low, high = np.percentile(values, [100 - percentile, percentile])
-    return float(low), float(high)
 
 
 __all__ = ["Graph", "QatConfig", "QatReport", "QuantizedGraph", "find_quantized", "prepare_qat"]
