@@ -64,7 +64,7 @@ def _row(name: str, folder: Path, *, quick: bool, seed: int) -> dict[str, Any]:
     try:
         built = registry.build(name, "edge", seed=seed)
         stages = {"build": _cell(True, built.count_params())}
-        results, where = execute(RunConfig(model=name, quick=quick, seed=seed), folder)
+        results, where = execute(RunConfig(model=name, quick=quick, seed=seed, all_precisions=False), folder)
         stages |= _cells(results, where)
         seconds = sum(results["seconds"].values())
         return {"model": name, "data": results["data"], "seconds": seconds, "stages": stages}

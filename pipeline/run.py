@@ -45,7 +45,7 @@ CODE = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What `edgewright run` is told; see its help."""
+    """What `edgewright run` is told; see its help. all_precisions: float16 and the post-training ones beside QAT's."""
 
     model: str
     data: str | None = None
@@ -58,6 +58,7 @@ class RunConfig:
     max_drop: float = 0.01
     min_speedup: float | None = None
     device: str = "local"
+    all_precisions: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.sparsity < 1:
@@ -150,6 +151,7 @@ class _Way:
             ("float", "onnx", "float32", f"{name}-float32"),
             ("qat", "onnx", "w8a8-qat", f"{name}-w8a8-qat"),
         ]
+        plan = [row for row in plan if self.config.all_precisions or row[2] in ("float32", "w8a8-qat")]
 
         def work(scratch: Path) -> Mapping[str, Any]:
             loaded = {role: load_model(self.folder / path) for role, path in models.items()}
