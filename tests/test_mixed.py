@@ -17,17 +17,26 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def lopsided(digits):
-    """A classifier behind two layers: one stretches a feature ten thousandfold, the next takes that back."""
+def classifier(digits):
+    model = edgewright.build("softmax_regression", input_shape=(64,))
+    edgewright.train(model, data=digits)
+    return model
+
+
+@pytest.fixture(scope="module")
+def lopsided(classifier):
+    return stretched(classifier, 10_000)
+
+
+def stretched(classifier, largest):
+    """A classifier behind two layers: one stretches a feature to `largest` times, the next takes that back."""
     inputs = keras.Input((64,), name="x")
-    stretched = keras.layers.Dense(64, name="stretch")(inputs)
-    restored = keras.layers.Dense(64, name="restore")(stretched)
-    model = keras.Model(inputs, keras.layers.Dense(10, name="logits")(restored), name="lopsided")
-    plain = edgewright.build("softmax_regression", input_shape=(64,))
-    edgewright.train(plain, data=digits)
-    kernel, bias = plain.get_weights()
+    x = keras.layers.Dense(64, name="stretch")(inputs)
+    x = keras.layers.Dense(64, name="restore")(x)
+    model = keras.Model(inputs, keras.layers.Dense(10, name="logits")(x), name="lopsided")
+    kernel, bias = classifier.get_weights()
     factor = np.ones(64, np.float32)
-    factor[36] = 10_000
+    factor[36] = largest
     model.set_weights([np.diag(factor), np.zeros(64), np.diag(1 / factor), np.zeros(64), kernel, bias])
     return model
 
@@ -44,6 +53,13 @@ def test_the_two_layers_around_the_wide_values_are_kept_in_float(lopsided, digit
     assert artifact.manifest["float_ops"] == 2
     x = digits.test.x[:100]
     assert (run(artifact, x).argmax(-1) == np.asarray(qat(x)).argmax(-1)).mean() > 0.98
+
+
+def test_sixteen_bits_are_tried_before_float(classifier, digits):
+    found = mixed_precision(stretched(classifier, 1000), digits, max_drop=0.02)
+    assert found.metric["float32"] - found.metric["w8a8"] > 0.02 >= found.metric["float32"] - found.metric["chosen"]
+    assert {row["precision"] for row in found.rows} == {"w8a16", "w8a8"}
+    assert "layers in w8a16" in str(found)
 
 
 def test_nothing_is_kept_where_nothing_is_lost(lopsided, digits):
