@@ -124,7 +124,7 @@ def qat(
     *,
     data: Annotated[str, "data to calibrate and retrain on"],
     out: Annotated[str, "where to write the quantization-aware .keras file; with --engine tfmot, the .tflite file"],
-    precision: Annotated[Literal["w8a8", "w8a16", "w4a8"], "bits of kernels (w) and of activations (a)"] = "w8a8",
+    precision: Annotated[Literal["w8a8", "w8a16", "w7a8", "w4a8"], "bits of kernels (w) and of activations (a)"] = "w8a8",
     observer: Annotated[Literal["minmax", "percentile", "mse"], "how calibration chooses ranges"] = "minmax",
     ranges: Annotated[
         Literal["frozen", "moving-average", "learned"], "what becomes of the ranges in training"
@@ -257,9 +257,9 @@ def matrix(
 
 
 def sweep(
+    model: Annotated[list[str], "models to run, named as for `edgewright run`"],
     *,
     out: Annotated[str, "folder for results.json, timings.json and finished jobs"],
-    model: Annotated[list[str], "model to run"],
     recipe: Annotated[list[str] | None, "options of `edgewright run`, as sparsity=0.8,epochs=5"] = None,
     device: Annotated[list[str] | None, "device to run on; default: local"] = None,
     data: Annotated[str | None, "data set; default: each model's own"] = None,
@@ -310,7 +310,8 @@ def devices(
     return fleet.act(action, name, url)
 
 
-VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, sweep, view, doctor, devices)
+VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, sweep, view, doctor,
+         devices)  # fmt: skip
 _WITHOUT_KERAS = (view, doctor, devices)
 
 

@@ -210,7 +210,7 @@ class _Lowering:
             integers = order(np.round(kernel / scale).astype(np.int8))
             axis = 3 if step.rule.litert == "DEPTHWISE_CONV_2D" else 0
             self.constants[key] = Array(
-                step.kernel.name, integers.shape, f"int{bits}", scale.reshape(-1), 0, axis, integers
+                step.kernel.name, integers.shape, "int4" if bits == 4 else "int8", scale.reshape(-1), 0, axis, integers
             )
         weights = self.constants[key]
         scale = (data.scale.astype(np.float64) * weights.scale).astype(np.float32)

@@ -24,7 +24,8 @@ class Precision:
     activations: int
 
 
-PRECISIONS = {"w8a8": Precision(8, 8), "w8a16": Precision(8, 16), "w4a8": Precision(4, 8)}
+# Seven bits: kernels of processors without VNNI add two products in 16 bits, and 8-bit ones can overflow those.
+PRECISIONS = {"w8a8": Precision(8, 8), "w8a16": Precision(8, 16), "w7a8": Precision(7, 8), "w4a8": Precision(4, 8)}
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def _nearest(wanted: Precision, rule: Rule, node: Node) -> tuple[Precision, str]
         return PRECISIONS["w8a8"], f"{rule.litert} has no kernel for 16-bit activations"
     if wanted.weights < 8 and rule.kernel is None:
         return PRECISIONS["w8a8"], ""
-    if wanted.weights < 8 and rule.litert not in NARROW:
+    if wanted.weights == 4 and rule.litert not in NARROW:
         return PRECISIONS["w8a8"], f"{rule.litert} has no kernel for 4-bit weights"
     return wanted, ""
 

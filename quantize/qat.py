@@ -20,6 +20,7 @@ import numpy as np
 from keras import ops, tree
 
 from ..errors import BadInput, WrongOrder
+from .correct import bias_shift, equalize
 from .fake_quant import (
     fake_quantize,
     fake_quantize_bias,
@@ -49,11 +50,14 @@ class QatConfig:
     """How to quantize. Precedence: `by_name` (layer path, shell wildcards), then `by_type` (operation), then `default`.
 
     Values: "w8a8"; "w8a16", 16-bit activations, for what is sensitive; "w4a8", 4-bit kernels where LiteRT has them
-    (8-bit elsewhere); None leaves the operation in float. observer: how calibration chooses a range: "minmax" takes the
-    extremes of the samples, "percentile" clips each tail to `percentile` of the values, "mse" makes the squared error
-    least. ranges: what becomes of them in training: "frozen" keeps them, "moving-average" follows the extremes of each
-    batch (`momentum` of the old stays), "learned" trains their width with the weights, as LSQ does (Esser et al. 2020,
-    arXiv:1902.08153) in the logarithm (arXiv:1903.08066). freeze_after: steps after which they stay as they are.
+    (8-bit elsewhere); "w7a8", kernels of reduced range for ONNX Runtime on processors without VNNI; None leaves the
+    operation in float. equalize, correct_biases: the corrections of `correct`, before training.
+
+    observer: how calibration chooses a range: "minmax" takes the extremes of the samples, "percentile" clips each tail
+    to `percentile` of the values, "mse" makes the squared error least. ranges: what becomes of them in training:
+    "frozen" keeps them, "moving-average" follows the extremes of each batch (`momentum` of the old stays), "learned"
+    trains their width with the weights, as LSQ does (Esser et al. 2020, arXiv:1902.08153) in the logarithm
+    (arXiv:1903.08066). freeze_after: steps after which they stay as they are.
     """
 
     default: str | None = "w8a8"
@@ -64,6 +68,8 @@ class QatConfig:
     ranges: str = "frozen"
     momentum: float = 0.99
     freeze_after: int | None = None
+    equalize: bool = False
+    correct_biases: bool = False
 
     def __post_init__(self) -> None:
         for name, value in [("default", self.default), *self.by_name.items(), *self.by_type.items()]:
@@ -161,7 +167,10 @@ def find_quantized(model: keras.Model) -> QuantizedGraph | None:
 
 
 def _plan(model: keras.Model, config: QatConfig) -> Plan:
-    return place(simplify(trace(model)), config.choose)
+    graph = simplify(trace(model))
+    if config.equalize:
+        equalize(graph)
+    return place(graph, config.choose)
 
 
 def _as_list(samples: Any) -> list[np.ndarray]:
@@ -385,6 +394,33 @@ class QuantizedGraph(keras.Layer):
             scale = scales[name]
             ends = nudge(low - scale.headroom, high, scale.symmetric, scale.bits)
             variable.assign(np.array(ends, np.float32))
+        if self.ranges.correct_biases:
+            self._correct_biases(samples, batch_size)
+
+    def _correct_biases(self, samples: list[np.ndarray], batch_size: int) -> None:
+        """Take from each bias what rounding its kernel adds on average."""
+        steps = {
+            id(step.bias): step
+            for step in self.plan.steps
+            if step.rule and step.bias is not None and step.nodes[0].kind != "TransposedConv"
+        }
+        wanted = {id(step.inputs[0]) for step in steps.values()}
+        sums: dict[int, tuple[Any, int]] = {}
+
+        def watch(leaf: Tensor, value: Any) -> None:
+            if id(leaf) in wanted:
+                rows = np.asarray(value, np.float64).reshape(-1, value.shape[-1])
+                total, count = sums.get(id(leaf), (0.0, 0))
+                sums[id(leaf)] = total + rows.sum(0), count + len(rows)
+
+        for start in range(0, len(samples[0]), batch_size):
+            self.execute([array[start : start + batch_size] for array in samples], quantize=False, watch=watch)
+        for step in steps.values():
+            total, count = sums[id(step.inputs[0])]
+            kernel, kind = self.weight(step.kernel), step.nodes[0].kind
+            shift = bias_shift(kind, kernel, total / count, step.rule.channels, step.precision.weights)
+            bias = self.weight_of[step.bias.name]
+            bias.assign(np.asarray(bias) - shift.reshape(bias.shape).astype(np.float32))
 
     def describe(self) -> list[dict[str, Any]]:
         """Return one row per step: name, operator, precision, output range and the reason where it is float."""

@@ -81,3 +81,18 @@ def test_ptq_takes_the_same_names():
     artifact = export_tflite(model, precision="w8a16-ptq", calibration=x, config=QatConfig(observer="mse"))
     assert artifact.manifest["precision"] == "w8a16-ptq"
     assert signal_to_noise(np.asarray(model(x)), run(artifact, x)) > 40
+
+
+def test_reduced_range_leaves_a_bit_for_the_sum_of_two_products():
+    import onnx
+
+    _, qat, report, x, step = quantized("dense_on_sequence", "w7a8")
+    artifact = export_onnx(qat)
+    stored = {
+        one.name: onnx.numpy_helper.to_array(one) for one in onnx.load_from_string(artifact.data).graph.initializer
+    }
+    kernels = [values for values in stored.values() if values.dtype == np.int8 and values.ndim == 2]
+    assert kernels and all(60 <= np.abs(values.astype(int)).max() <= 63 for values in kernels)
+    for file in (artifact, export_tflite(qat)):
+        assert (np.abs(run(file, x) - np.asarray(qat(x, training=False))) / step < 1.5).mean() >= 0.99
+    assert {row["precision"] for row in report.rows} == {"w7a8"}
