@@ -114,12 +114,21 @@ class LocalResponseNormalization(layers.Layer):
 
 @keras.saving.register_keras_serializable("edgewright")
 class StandardizedConv2D(layers.Conv2D):
-    """A convolution whose kernel has mean 0 and variance 1 for each output map.  Source: arXiv:1903.10520, eq. 4."""
+    """A convolution whose kernel has mean 0 and variance 1 for each output map.  Source: arXiv:1903.10520, eq. 4.
+
+    Zeros stay zero and are not counted, so that a pruned kernel is as sparse where it is used.
+    """
 
     def convolution_op(self, inputs, kernel):
-        centred = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
-        variance: Any = ops.mean(ops.square(centred), axis=(0, 1, 2), keepdims=True)
+        present = ops.cast(ops.not_equal(kernel, 0), kernel.dtype)
+        count = ops.maximum(_sum_per_map(present), 1)
+        centred: Any = (kernel - _sum_per_map(kernel) / count) * present
+        variance: Any = _sum_per_map(ops.square(centred)) / count
         return super().convolution_op(inputs, centred * ops.rsqrt(variance + 1e-10))
+
+
+def _sum_per_map(kernel: Any) -> Any:
+    return ops.sum(kernel, axis=(0, 1, 2), keepdims=True)
 
 
 @keras.saving.register_keras_serializable("edgewright")

@@ -226,3 +226,12 @@ def test_standardised_kernels_have_mean_zero_and_variance_one():
     kernel = np.asarray(layer.kernel)
     expected = (kernel - kernel.mean((0, 1, 2))) / kernel.std((0, 1, 2))
     np.testing.assert_allclose(layer(x)[0, 0, 0], np.einsum("hwc,hwcd->d", x[0], expected), rtol=1e-4)
+
+
+def test_standardising_keeps_what_was_pruned():
+    layer = StandardizedConv2D(2, (1, 4), use_bias=False)
+    layer.build((1, 1, 4, 1))
+    kernel = np.array([[1.0, 0.0, 3.0, 0.0], [0.0, 0.0, 0.0, 0.0]], "float32").T.reshape(1, 4, 1, 2)
+    layer.kernel.assign(kernel)
+    seen = [layer(np.eye(4, dtype="float32")[i].reshape(1, 1, 4, 1))[0, 0, 0] for i in range(4)]  # one weight each
+    np.testing.assert_allclose(seen, [[-1, 0], [0, 0], [1, 0], [0, 0]], atol=1e-6)  # mean 2, variance 1 of two weights
