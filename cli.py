@@ -153,7 +153,7 @@ def export(
     target: Annotated[list[str] | None, "what to write it for (see `edgewright check --help`)"] = None,
     format: Annotated[Literal["tflite", "onnx"], "file format"] = "tflite",
     precision: Annotated[
-        str | None, "float32, float16, w8, w8a8-ptq, w8a16-ptq, w4a8-ptq; default: as the model is"
+        str | None, "float32, float16, w8, w4, w8a8-ptq, w8a16-ptq ...; default: as the model is"
     ] = None,
     data: Annotated[str | None, "data to calibrate on, for -ptq"] = None,
 ) -> Answer:

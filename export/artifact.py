@@ -13,7 +13,14 @@ import numpy as np
 from ..files import sha256, write, write_json
 from ..quantize.operators import PRECISIONS as QUANTIZED
 
-PRECISIONS = ("float32", "float16", "w8", *(f"{name}-{how}" for name in QUANTIZED for how in ("ptq", "qat")))
+WEIGHTS_ONLY = ("w4", "w8-weight-only", "w4-weight-only")  # by AI Edge Quantizer
+PRECISIONS = (
+    "float32",
+    "float16",
+    "w8",
+    *WEIGHTS_ONLY,
+    *(f"{name}-{how}" for name in QUANTIZED for how in ("ptq", "qat")),
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 from ..errors import BadInput, WrongOrder
 from ..quantize.graph import symbolic_inputs
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
-from .artifact import PRECISIONS, Artifact, make_manifest
+from .artifact import PRECISIONS, WEIGHTS_ONLY, Artifact, make_manifest
 from .convert import convert, freeze
 from .lower import Array, Program, lower
 from .tflite_writer import write_tflite
@@ -28,7 +29,8 @@ def export_tflite(
 ) -> Artifact:
     """Export `model` to a .tflite file in memory.
 
-    precision: "float32", "float16", "w8" (8-bit weights, dynamic range), "w8a8-ptq" (needs `calibration`, samples as
+    precision: "float32", "float16", "w8" (8-bit weights, dynamic range), "w4" likewise, "w8-weight-only" and
+    "w4-weight-only" (dequantized on the device; these three need the package ai-edge-quantizer), "w8a8-ptq" (needs `calibration`, samples as
     the model takes them; `config` says how), "w8a8-qat" (the default for a model from `prepare_qat`); w8a16 and w4a8 in
     place of w8a8 likewise. integer_io: integers at the borders instead of float32. Further keywords go to the manifest.
     Raises: BadInput, WrongOrder naming the call that comes first.
@@ -37,6 +39,8 @@ def export_tflite(
     if layer is None:
         if integer_io:
             raise BadInput(f"integer_io=True needs a quantized precision such as w8a8-ptq, not {precision!r}")
+        if precision in WEIGHTS_ONLY and importlib.util.find_spec("ai_edge_quantizer") is None:
+            raise BadInput(f"precision={precision!r} needs the package ai-edge-quantizer (extra recipes): install it")
         data = convert(freeze(model), "tflite", precision)
         inputs = [
             {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype}

@@ -20,8 +20,16 @@ def main() -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
+# Precisions that AI Edge Quantizer makes of a float file, by its recipe.
+RECIPES = {
+    "w4": "dynamic_wi4_afp32",
+    "w8-weight-only": "weight_only_wi8_afp32",
+    "w4-weight-only": "weight_only_wi4_afp32",
+}
+
+
 def to_tflite(job: dict) -> bytes:
-    """Convert with TFLiteConverter; precision "float32", "float16" or "w8" (dynamic range)."""
+    """Convert with TFLiteConverter; precision "float32", "float16", "w8" (dynamic range) or one of `RECIPES`."""
     import tensorflow as tf
 
     graph_def = _read(job)
@@ -35,11 +43,22 @@ def to_tflite(job: dict) -> bytes:
         [wrapped.graph.get_tensor_by_name(name) for name in job["outputs"]],
     )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    if job["precision"] in RECIPES:
+        return quantize(converter.convert(), RECIPES[job["precision"]])
     if job["precision"] != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if job["precision"] == "float16":
         converter.target_spec.supported_types = [tf.float16]
     return converter.convert()
+
+
+def quantize(float_file: bytes, recipe: str) -> bytes:
+    """Quantize the weights of a float .tflite file by a recipe of AI Edge Quantizer."""
+    from ai_edge_quantizer import quantizer
+    from ai_edge_quantizer import recipe as recipes
+
+    tool = quantizer.Quantizer(bytearray(float_file), getattr(recipes, recipe)())
+    return bytes(tool.quantize(enable_progress_report=False).quantized_model)
 
 
 def to_onnx(job: dict) -> bytes:

@@ -103,6 +103,7 @@ def test_same_model_gives_the_same_bytes(prepared):
 # Largest error as a share of the largest output. float32: order of sums; float16: 11 bits of mantissa in weights, a few
 # layers deep; w8: half a step of 1/127 of each weight's range, averaged over sums of some ten terms.
 FLOATS = {"float32": 1e-5, "float16": 5e-3, "w8": 5e-2}
+WEIGHTS_ONLY = {"w4": 0.5, "w8-weight-only": 5e-2, "w4-weight-only": 0.5}  # 4 bits: half a step of 1/7 and more
 
 
 @pytest.mark.parametrize("precision", FLOATS)
@@ -122,6 +123,21 @@ def test_float16_halves_the_weights():
     sizes = {precision: len(export_tflite(model, precision=precision).data) for precision in FLOATS}
     assert sizes["float16"] < 0.55 * sizes["float32"]
     assert sizes["w8"] < 0.3 * sizes["float32"]
+
+
+@pytest.mark.parametrize("precision", WEIGHTS_ONLY)
+def test_recipes_of_ai_edge_quantizer(precision):
+    pytest.importorskip("ai_edge_quantizer", reason="package ai-edge-quantizer (extra recipes) is not installed")
+    inputs = keras.Input((64,), name="x")
+    x = keras.layers.Dense(128, activation="relu", name="hidden")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(8, name="logits")(x), name="net")
+    x = samples(model, 16)
+    expected = outputs_of(model, x)
+    artifact = export_tflite(model, precision=precision)
+    whole = len(export_tflite(model).data)
+    assert len(artifact.data) < (0.25 if "w4" in precision else 0.35) * whole
+    error = np.abs(run(artifact, x) - expected).max() / np.abs(expected).max()
+    assert 1e-5 < error < WEIGHTS_ONLY[precision]
 
 
 def test_operators_kept_in_float_are_float_in_the_file():
