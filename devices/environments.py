@@ -13,6 +13,7 @@ from ..progress import say
 from .locks import cache, held
 
 SETUPS = {  # device: its module, whose `fetch(folder)` fills a folder and whose `verify(folder)` tries it out
+    "browser": ".browser",
     "qemu-aarch64": ".qemu",
     "tflite-runtime": ".tflite_runtime",
 }

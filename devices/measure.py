@@ -465,6 +465,12 @@ def _round_ends(outcome: Outcome) -> list[float]:
     return list(ends.values())
 
 
+def _switches(outcome: Outcome) -> dict[str, int]:
+    """Sum the times that others took the core; empty where the device cannot count them."""
+    counts = [event["switches"] for event in outcome.all("block") if "switches" in event]
+    return {"involuntary_switches": sum(counts)} if counts else {}
+
+
 def _telemetry(outcome: Outcome) -> dict[str, Any]:
     """Sum up what the device told of itself while timing: first and last reading, and interruptions by others."""
     readings = [{k: v for k, v in event.items() if k not in ("event", "t")} for event in outcome.all("telemetry")]
@@ -472,7 +478,7 @@ def _telemetry(outcome: Outcome) -> dict[str, Any]:
         "rounds": len({event["round"] for event in outcome.all("block")}),
         "pinned": next((event["pinned"] for event in outcome.all("rounds")), None),
         "stable_after_warm_up": all(event["stable"] for event in outcome.all("warm")),
-        "involuntary_switches": sum(event["switches"] for event in outcome.all("block")),
+        **_switches(outcome),
         "first": readings[0],
         "last": readings[-1],
     }

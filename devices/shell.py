@@ -34,7 +34,7 @@ cat >/dev/null
 rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }"""
 _HELD = re.compile(r"edgewright:(/.*):([0-9a-f]*)\n?")
 _PUT = 'cat >"$1.part" && mv -f "$1.part" "$1"'
-_EXIT = re.compile(r"^edgewright-exit (-?\d+)\n?", re.MULTILINE)
+EXIT = re.compile(r"^edgewright-exit (-?\d+)\n?", re.MULTILINE)
 
 
 class Way(Protocol):
@@ -151,12 +151,12 @@ class ShellSession:
         watched = [self._way.python, self.path(WATCH.name), str(limit_s + WATCH_S), *agent]
         command = self._way.command(shlex.join(watched), self._link)
         ended = follow(command, on_line, limit_s=CALL_S + limit_s + GRACE_S, hold_stdin=True)
-        codes = _EXIT.findall(ended.stderr)
+        codes = EXIT.findall(ended.stderr)
         if ended.timed_out:  # the watcher there should have ended it long ago
             raise DeviceLost(f"{self._way.name}: no answer within {CALL_S + limit_s + GRACE_S:g} s")
         if not codes:
             raise DeviceLost(f"{self._way.name}: {self._way.explain(ended.stderr)}")
-        return Exit(code=int(codes[-1]), timed_out=False, stderr=_EXIT.sub("", ended.stderr))
+        return Exit(code=int(codes[-1]), timed_out=False, stderr=EXIT.sub("", ended.stderr))
 
     def _call(self, words: Sequence[str], *, size: int = 0, **streams) -> str:
         """Run a short command there, which moves `size` bytes; return what it printed. Raises: DeviceLost."""

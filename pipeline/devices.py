@@ -12,7 +12,8 @@ from ..progress import say
 
 _PROBE_S = 60.0  # the slowest emulated device takes a few seconds to import NumPy
 _HEAD = ("device", "cpu", "cores", "memory", "runtimes", "int8 features", "governor")
-_CHECKED = ("litert", "tflite-runtime", "litert.js")  # runtimes of .tflite files
+_OF_CONFIG = ("litert", "tflite-runtime")  # the caller's choice; other devices have but one
+_CHECKED = ("litert", "tflite-runtime", "litert.js")  # the runtimes of .tflite files
 
 
 def act(action: str, name: str | None, url: str | None) -> Answer:
@@ -79,7 +80,7 @@ def probe(name: str) -> Answer:
     if runtime is None:
         say(f"{name} has no runtime for .tflite files (pip install ai-edge-litert): its kernels were not checked")
         return Answer(document=document, text=text)
-    judged = kernels.check(transport, runtime)
+    judged = kernels.check(transport, runtime if runtime in _OF_CONFIG else "litert")
     document["kernels"] = {"ok": judged.ok, "steps": judged.steps, "equal": judged.equal, "inputs": judged.n}
     return Answer(document=document, text=f"{text}\n{judged}", ok=judged.ok)
 
