@@ -30,10 +30,10 @@ def export_tflite(
     """Export `model` to a .tflite file in memory.
 
     precision: "float32", "float16", "w8" (8-bit weights, dynamic range), "w4" likewise, "w8-weight-only" and
-    "w4-weight-only" (dequantized on the device; these three need the package ai-edge-quantizer), "w8a8-ptq" (needs `calibration`, samples as
-    the model takes them; `config` says how), "w8a8-qat" (the default for a model from `prepare_qat`); w8a16 and w4a8 in
-    place of w8a8 likewise. integer_io: integers at the borders instead of float32. Further keywords go to the manifest.
-    Raises: BadInput, WrongOrder naming the call that comes first.
+    "w4-weight-only" (dequantized on the device; these three need the package ai-edge-quantizer), "w8a8-ptq" (needs
+    `calibration`, samples as the model takes them; `config` says how), "w8a8-qat" (the default for a model from
+    `prepare_qat`); w8a16, w7a8 and w4a8 in place of w8a8 likewise. integer_io: integers at the borders instead of
+    float32. Further keywords go to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
     """
     layer, precision = quantized_part(model, precision, calibration, config)
     if layer is None:
