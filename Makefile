@@ -7,13 +7,17 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test torture lint clean
 
 demo: $(STAMP)
 	$(BIN)/edgewright run lenet5 --data digits --quick --out $(OUT)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 10 $(ARGS)
+
+# Faults in full; takes an hour on two cores. `make torture ARGS="--mutants 200"` for less.
+torture: $(STAMP)
+	$(BIN)/python benchmarks/torture.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

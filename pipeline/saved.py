@@ -54,8 +54,13 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
             names = archive.namelist()
+            orig = {member.filename: member.orig_filename for member in archive.infolist()}
     except (OSError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path}: not a .keras file ({error}); save the model with model.save('name.keras')") from error
+    absolute = [name for name in names if name.startswith(("/", "\\"))]
+    outside = absolute + [name for name in names if ".." in Path(name).parts or "\x00" in orig[name]]
+    if outside:
+        raise BadInput(f"{path}: holds {outside[0]!r}, a place outside itself: refused")
     if "config.json" not in names:
         raise BadInput(f"{path}: an archive without config.json is no .keras file; save the model with model.save(...)")
     if unpacked > _LARGEST_BYTES or unpacked > max(1 << 24, _LARGEST_EXPANSION * path.stat().st_size):
