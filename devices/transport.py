@@ -18,6 +18,7 @@ from . import inventory
 
 AGENT = Path(__file__).with_name("agent.py")
 TRANSPORTS = {  # scheme of a device's name: where its class is
+    "adb": ".adb:Adb",
     "browser": ".browser:Browser",
     "local": ".local:Local",
     "qemu-aarch64": ".qemu:Qemu",
