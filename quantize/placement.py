@@ -319,4 +319,17 @@ def sparse_kernels(plan: Plan) -> list[Tensor]:
     return [leaf for leaf in plan.graph.constants if leaf.trainable and len(leaf.shape) > 1 and np.any(leaf.value == 0)]
 
 
-__all__ = ["LINEAR", "Plan", "Scale", "Step", "place", "sparse_kernels"]
+MOST_CLUSTERS = 64
+
+
+def clustered_kernels(plan: Plan) -> dict[Tensor, int]:
+    """Return the kernels that hold few distinct values, and how many: clustered, and to be kept so."""
+    counts = {
+        leaf: len(np.unique(leaf.value))
+        for leaf in plan.graph.constants
+        if leaf.trainable and len(leaf.shape) > 1 and leaf.value.size > 4 * MOST_CLUSTERS
+    }
+    return {leaf: count for leaf, count in counts.items() if 2 <= count <= MOST_CLUSTERS}
+
+
+__all__ = ["LINEAR", "Plan", "Scale", "Step", "clustered_kernels", "place", "sparse_kernels"]

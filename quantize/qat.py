@@ -3,14 +3,15 @@
     qat, report = prepare_qat(model, calibration=samples)
     qat.compile(...); qat.fit(...)          # any learner, TensorFlow or JAX
 
-Batch normalisation is folded before training, ranges start from calibration, exact zeros of kernels stay zero.
+Batch normalisation is folded before training, ranges start from calibration, exact zeros of kernels stay zero, and the
+kernels of a clustered model keep their number of values.
 Source: Jacob et al. 2018, arXiv:1712.05877.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatch
 from typing import Any
@@ -36,7 +37,7 @@ from .graph import Graph, Node, Tensor, symbolic_inputs, trace
 from .observers import OBSERVERS
 from .operations import NEVER
 from .operators import PRECISIONS
-from .placement import Choice, Plan, Scale, Step, place, sparse_kernels
+from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
 from .simplify import simplify
 
 RANGES = ("frozen", "moving-average", "learned")
@@ -150,6 +151,7 @@ def prepare_qat(
         source=keras.saving.serialize_keras_object(model),
         config=asdict(config),
         masked=[leaf.name for leaf in sparse_kernels(plan)],
+        clustered={leaf.name: count for leaf, count in clustered_kernels(plan).items()},
         plan=plan,
         name=f"{model.name}_int8",
     )
@@ -200,20 +202,32 @@ class QuantizedGraph(keras.Layer):
     variables.
     """
 
-    def __init__(self, source: dict, config: dict, masked: Sequence[str] = (), plan: Plan | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        source: dict,
+        config: dict,
+        masked: Sequence[str] = (),
+        clustered: Mapping[str, int] | None = None,
+        plan: Plan | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.source, self.settings, self.masked = source, config, list(masked)
+        self.clustered = dict(clustered or {})
         if plan is None:
             plan = _plan(keras.saving.deserialize_keras_object(source), QatConfig.from_dict(config))
         self.plan = _Untracked(plan)
         self.leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, keras.Layer)]
         self.weight_of: dict[str, Any] = {}
         self.mask_of: dict[str, Any] = {}
+        self.cluster_of: dict[str, Any] = {}
         self.range_of: dict[str, Any] = {}
         self.width_of: dict[str, Any] = {}
         self.ranges = QatConfig.from_dict(config)
         for leaf in plan.graph.constants:
-            if leaf.shape:
+            if leaf.name in self.clustered:
+                self._new_clusters(leaf)
+            elif leaf.shape:
                 self.weight_of[leaf.name] = self._new(leaf.name, leaf.value, leaf.trainable)
             if leaf.name in self.masked:
                 self.mask_of[leaf.name] = self._new(f"{leaf.name}.mask", np.float32(leaf.value != 0), False)
@@ -237,8 +251,18 @@ class QuantizedGraph(keras.Layer):
             dtype=dtype,
         )
 
+    def _new_clusters(self, leaf: Tensor) -> None:
+        """Make a clustered kernel of its centroids, which are trained, and the number of the one in each place."""
+        count = self.clustered[leaf.name]
+        values, numbers = np.unique(leaf.value, return_inverse=True)
+        centroids = np.resize(values, count)  # a model rebuilt from its configuration is filled afterwards
+        self.weight_of[leaf.name] = self._new(f"{leaf.name}.centroids", centroids, leaf.trainable)
+        numbers = np.minimum(numbers.reshape(leaf.shape), count - 1).astype(np.int32)
+        self.cluster_of[leaf.name] = self._new(f"{leaf.name}.clusters", numbers, False)
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "source": self.source, "config": self.settings, "masked": self.masked}
+        own = {"source": self.source, "config": self.settings, "masked": self.masked, "clustered": self.clustered}
+        return {**super().get_config(), **own}
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not training or self.ranges.ranges == "frozen":
@@ -340,6 +364,8 @@ class QuantizedGraph(keras.Layer):
         if leaf.name not in self.weight_of:
             return ops.convert_to_tensor(leaf.value)
         weight = ops.convert_to_tensor(self.weight_of[leaf.name])
+        if leaf.name in self.cluster_of:
+            weight = ops.take(weight, self.cluster_of[leaf.name], axis=0)
         return weight * self.mask_of[leaf.name] if leaf.name in self.mask_of else weight
 
     def bias(self, step: Step) -> Any:

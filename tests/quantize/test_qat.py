@@ -195,3 +195,24 @@ def test_bad_values_are_refused_with_what_is_allowed(values):
         QatConfig.from_dict(values)
     assert "QatConfig" in str(caught.value) and repr(next(iter(values))) not in str(caught.value)
     assert any(word in str(caught.value) for word in ("allowed", "must be"))
+
+
+def test_clusters_survive_training_and_saving(tmp_path):
+    clusters = np.linspace(-0.5, 0.5, 9).astype("f4")
+    inputs = keras.Input((40,), name="x")
+    x = keras.layers.Dense(16, activation="relu", name="clustered")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(4, name="logits")(x), name="net")
+    layer = model.get_layer("clustered")
+    layer.kernel.assign(np.random.default_rng(0).choice(clusters, (40, 16)))
+    x = samples(model)
+    qat, _ = prepare_qat(model, calibration=x)
+    fit(qat, x, np.arange(len(x)) % 4, epochs=2, learning_rate=1e-2)
+    quantized = find_quantized(qat)
+    (leaf,) = [leaf for leaf in quantized.plan.graph.constants if leaf.shape == (40, 16)]
+    trained = np.unique(np.asarray(quantized.weight(leaf)))
+    assert len(trained) <= 9 and not np.allclose(trained[: len(clusters)], clusters[: len(trained)], atol=1e-4)
+    qat.save(tmp_path / "net.keras")
+    again = keras.models.load_model(tmp_path / "net.keras")
+    np.testing.assert_array_equal(outputs_of(again, x), outputs_of(qat, x))
+    zero = (np.asarray(layer.kernel) == 0).sum()
+    assert zero and (np.asarray(quantized.weight(leaf)) == 0).sum() == zero  # the zeros of a pruned cluster stay
