@@ -4,8 +4,8 @@ Needs Python 3.8, NumPy and a runtime (ai_edge_litert, tflite_runtime or onnxrun
 
     python agent.py job.json
 
-job: {"mode": "probe" | "inspect" | "accuracy" | "latency", "models": [{"path", "sha256", "runtime", "threads",
-"stateful", "kernels", "delegate"}], "inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s",
+job: {"mode": "probe" | "inspect" | "accuracy" | "latency" | "profile", "models": [{"path", "sha256", "runtime",
+"threads", "stateful", "kernels", "delegate"}], "inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s",
 "memory_bytes"} and what the mode itself reads.
 Standard output carries the lines, standard error is free text. The last line is `done`, or `rejected` where the
 runtime refuses the model. A model may also kill or hang this process: whoever started it sees that.
@@ -108,6 +108,10 @@ class LiteRT:
     def get(self, index):
         return self._interpreter.get_tensor(self._outputs[index])
 
+    def profile(self):
+        """LiteRT's interpreter does not say how long its operators take."""
+        return None
+
     def inspect(self):
         """Read the graph as the file has it, so without the delegates that swallow operators."""
         plain = self._module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -194,6 +198,8 @@ class OnnxRuntime:
         options.intra_op_num_threads = spec["threads"]
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.enable_profiling = bool(spec.get("profile"))
+        options.profile_file_prefix = os.path.join(os.path.dirname(spec["path"]), "profile")
         # Idle threads of one model must not burn the core while the next model is timed.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = module.InferenceSession(spec["path"], options, providers=["CPUExecutionProvider"])
@@ -238,6 +244,17 @@ class OnnxRuntime:
 
     def get(self, index):
         return self._binding.get_outputs()[index].numpy()
+
+    def profile(self):
+        """Return rows (operator, node, median microseconds) in the order of execution; ends the profile."""
+        with open(self._session.end_profiling(), encoding="utf-8") as file:
+            events = json.load(file)
+        times = {}
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                node = event["name"][: -len("_kernel_time")]
+                times.setdefault((event["args"]["op_name"], node), []).append(event["dur"])
+        return [{"op": op, "name": name, "us": float(np.median(us))} for (op, name), us in times.items()]
 
     def inspect(self):
         """Read the graph with the `onnx` package; a device without it reports no operators."""
@@ -526,7 +543,16 @@ def _version(distribution):
         return None
 
 
-MODES = {"probe": probe, "inspect": inspect, "accuracy": accuracy, "latency": latency}
+def profile(job, say):
+    """Report how long each operator of one model takes while it runs every sample; `rows` is null where none tells."""
+    model = load(dict(job["models"][0], profile=True))
+    samples = Samples(job["inputs"], model)
+    for i in range(len(samples)):
+        run_once(model, samples[i], 0, job["models"][0].get("stateful"))
+    say("profile", rows=model.profile())
+
+
+MODES = {"profile": profile, "probe": probe, "inspect": inspect, "accuracy": accuracy, "latency": latency}
 
 
 class Timed:

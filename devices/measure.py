@@ -179,6 +179,24 @@ def answers(
         return np.load(Path(scratch) / "answers.npy", allow_pickle=False)
 
 
+def profile(
+    path: ModelFile | str | Path, inputs: Inputs, *, device: str | Transport = "local", **config: Any
+) -> list[dict[str, Any]] | None:
+    """Return rows {op, name, us} of a file's operators as they ran, or None where the runtime does not tell (LiteRT).
+
+    ONNX Runtime counts in whole microseconds. Raises: EdgewrightError with the runtime's words if it does not run.
+    """
+    file = path if isinstance(path, ModelFile) else ModelFile.read(path)
+    transport = connect(device)
+    with transport.session() as session, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        orders = _Orders(transport, session, BenchConfig(**config))
+        sent = _send(session, Path(scratch), dict(inputs) if isinstance(inputs, Mapping) else {"": inputs})
+        outcome = run_job(session, orders.job("profile", [orders.model(file, 0)], inputs=sent))
+    if not outcome.ok:
+        raise EdgewrightError(f"{file.path}: {outcome.status} on {transport.name}: {outcome.reason}")
+    return outcome.one("profile")["rows"]
+
+
 def _send(session: Session, scratch: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     sent = {}
     for index, (name, array) in enumerate(arrays.items()):

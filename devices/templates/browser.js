@@ -394,7 +394,9 @@ async function main() {
   beat();
   await say("start", await environment(job));
   try {
-    await { probe, inspect, accuracy, latency }[job.mode](job);
+    const mode = { probe, inspect, accuracy, latency }[job.mode];
+    if (!mode) throw new Unavailable(`the browser has no mode ${job.mode}`);
+    await mode(job);
     await say("done");
   } catch (error) {
     const kind = error instanceof Rejected ? "rejected" : error instanceof Unavailable ? "unavailable" : "crashed";

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from device_models import SAMPLES
 from edgewright.devices import agent
-from edgewright.devices.measure import BenchConfig, ModelFile, bench, inspect
+from edgewright.devices.measure import BenchConfig, ModelFile, bench, inspect, profile
 from edgewright.devices.transport import AGENT
+from edgewright.errors import BadInput
 
 QUICK = BenchConfig(latency=False)
 
@@ -123,6 +124,28 @@ def test_weights_outside_the_file_are_refused(onnx, tmp_path):
     save(load(onnx["float"]), path, save_as_external_data=True, location="weights", size_threshold=0)
     outcome = inspect(path)
     assert outcome.status == "rejected"
+
+
+def test_operators_are_profiled_where_the_runtime_tells(tflite, onnx):
+    rows = profile(onnx["qdq"], SAMPLES)
+    assert rows and all(set(row) == {"op", "name", "us"} and row["us"] >= 0 for row in rows)
+    assert any("Gemm" in row["op"] for row in rows)
+    assert profile(tflite["int8"], SAMPLES) is None
+
+
+def test_kernels_are_chosen_by_the_job(tflite):
+    default, builtin = (answers_of(tflite["int8"], kernels) for kernels in ("default", "builtin"))
+    step = np.unique(default)[1]  # the smallest answer above nothing is one step
+    assert np.abs(default - builtin).max() <= 1.01 * step
+    with pytest.raises(BadInput, match="kernels='fast'"):
+        BenchConfig(kernels="fast")
+    outcome = inspect(tflite["int8"], delegate="/no/such/delegate.so")
+    assert outcome.status in ("rejected", "incomplete") and "delegate" in outcome.reason
+
+
+def answers_of(path, kernels):
+    run = bench([path], baseline=path, inputs=SAMPLES, config=BenchConfig(latency=False, kernels=kernels))
+    return run.outputs[path.name]
 
 
 def test_quantize_and_dequantize_by_hand():
