@@ -7,7 +7,7 @@ its reader needs the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -167,9 +167,20 @@ def _convolution(self: _Writer, one: Operator) -> None:
         dilations=one.options["dilation"],
         kernel_shape=(height, width),
         group=data.shape[-1] if depthwise else data.shape[-1] // kernel.shape[-1],
-        auto_pad="SAME_UPPER" if one.options["padding"] == "same" else "VALID",
+        pads=_pads(data.shape[1:3], (height, width), one.options),
     )
     self.write(one.outputs[0], self.activate(one, result), FIRST)
+
+
+def _pads(sides: tuple[int, ...], window: tuple[int, ...], options: Mapping[str, Any]) -> list[int]:
+    """Return the zeros before each side, then those behind. Spelled out: auto_pad knows no dilation (ONNX Runtime)."""
+    if options["padding"] != "same":
+        return [0, 0, 0, 0]
+    totals = [
+        max(0, (-(-side // step) - 1) * step + (size - 1) * dilation + 1 - side)
+        for side, size, step, dilation in zip(sides, window, options["strides"], options["dilation"], strict=True)
+    ]
+    return [total // 2 for total in totals] + [total - total // 2 for total in totals]
 
 
 def _pool(self: _Writer, one: Operator) -> None:

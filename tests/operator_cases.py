@@ -67,6 +67,7 @@ CASES = {
     "conv2d": (IMAGE, _layer(layers.Conv2D, 6, 3)),
     "conv2d_same_stride": (IMAGE, _layer(layers.Conv2D, 6, 3, strides=2, padding="same", activation="relu")),
     "conv2d_dilated": (IMAGE, _layer(layers.Conv2D, 6, 3, dilation_rate=2, activation="relu6")),
+    "conv2d_dilated_same": (IMAGE, _layer(layers.Conv2D, 6, 3, dilation_rate=2, padding="same")),
     "conv2d_grouped": (IMAGE, _layer(layers.Conv2D, 6, 3, groups=2)),
     "conv1d": ((16, 4), _layer(layers.Conv1D, 6, 3)),
     "conv1d_causal": ((16, 4), _layer(layers.Conv1D, 6, 3, padding="causal", dilation_rate=2)),
