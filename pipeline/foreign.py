@@ -21,7 +21,7 @@ def bench_npz(
     """Measure `files` on the arrays of `npz`: inputs by name (one input: any name), and targets as y."""
     inputs, targets, metric = read_npz(npz)
     run = measure.bench(files, baseline=baseline, inputs=inputs, targets=targets, metric=metric, device=device,
-                        config=config, model=files[-1].name, data=npz.name)  # fmt: skip
+                        config=config, model=_name(files[-1]), data=npz.name)  # fmt: skip
     if targets is None:
         run.notes.append(f"{npz.name} holds none of {', '.join(TARGETS)}: no accuracy was measured")
     return run
@@ -34,7 +34,7 @@ def bench_random(files: Sequence[ModelFile], *, baseline: str, device: str, conf
     if not readable:
         raise BadInput("\n".join(f"{file.path}: {outcome.status}: {outcome.reason}" for file, outcome in found))
     run = measure.bench(files, baseline=baseline, inputs=random_inputs(readable), device=device, config=config,
-                        model=files[-1].name, data="random inputs")  # fmt: skip
+                        model=_name(files[-1]), data="random inputs")  # fmt: skip
     run.notes.append("inputs were random: no accuracy was measured, and speed may depend on real data")
     return run
 
@@ -88,3 +88,7 @@ def random_inputs(models: Sequence[Sequence[Mapping[str, Any]]], seed: int = 0) 
             values = np.zeros(shape, tensor["dtype"])
         inputs[tensor["name"]] = values
     return {"": next(iter(inputs.values()))} if len(inputs) == 1 else inputs
+
+
+def _name(file: ModelFile) -> str:
+    return file.manifest.get("name", file.name)
