@@ -338,6 +338,12 @@ def _multiply(self, name, inputs, outputs, options):
     self.emit(name, inputs if len(inputs) == 2 else inputs * 2, outputs, **options)
 
 
+def _gather(self, name, inputs, outputs, options):
+    if options["indices"] is not None:  # plain numbers of the call
+        inputs = [*inputs, _integers(self, options["indices"])]
+    self.emit(name, inputs, outputs, axis=options["axis"])
+
+
 def _strided_slice(self, name, inputs, outputs, options):
     """Write a static Python index as begin, end and stride; an integer drops its axis."""
     shape = inputs[0].shape
@@ -378,6 +384,7 @@ LOWER: dict[str, Callable[[_Lowering, str, list, list, dict], None]] = {
     "TRANSPOSE_CONV": _transpose_conv,
     "RESIZE_NEAREST_NEIGHBOR": _resize,
     "RESIZE_BILINEAR": _resize,
+    "GATHER": _gather,
     "TABLE": _table,
     "RSQRT": _rsqrt,
     "RESHAPE": _reshape,

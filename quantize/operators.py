@@ -162,6 +162,11 @@ def _input_axis(node: Node) -> dict[str, Any]:
     return {"axis": node.op.axis % len(node.inputs[0].shape)}
 
 
+def _take(node: Node) -> dict[str, Any]:
+    indices = node.kwargs.get("indices", node.args[1] if len(node.args) > 1 else None)
+    return {**_input_axis(node), "indices": None if len(node.inputs) > 1 else indices}
+
+
 def _key(node: Node) -> dict[str, Any]:
     key = node.kwargs.get("key", node.args[1] if len(node.args) > 1 else None)
     return {"key": key if isinstance(key, tuple) else (key,)}
@@ -285,8 +290,8 @@ TABLE: tuple[Rule, ...] = (
         litert="GATHER",
         scale=SAME,
         exact=True,
-        options=_input_axis,
-        when=lambda node: node.inputs[0].is_constant,
+        options=_take,
+        when=lambda node: node.op.axis is not None,
     ),
     # masks
     *(

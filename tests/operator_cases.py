@@ -137,6 +137,7 @@ CASES = {
     "stack_unstack": (SEQUENCE, lambda x: ops.stack(ops.unstack(x, axis=1)[::-1], axis=1)),
     "split": (SEQUENCE, lambda x: ops.concatenate(ops.split(x, 2, axis=-1)[::-1], axis=-1)),
     "slice": (SEQUENCE, lambda x: x[:, 1::2, :3]),
+    "take": (SEQUENCE, lambda x: ops.take(x, (2, 0, 1), axis=-1) * ops.take(x, np.array([3, 3, 1]), axis=2)),
     "flip": (SEQUENCE, lambda x: ops.flip(x, axis=1)),
     "pad": (IMAGE, _layer(layers.ZeroPadding2D, ((1, 0), (0, 2)))),
     "crop": (IMAGE, _layer(layers.Cropping2D, 1)),
