@@ -1,0 +1,35 @@
+"""What one inference costs, counted on the graph of operations."""
+
+import math
+
+import keras
+
+from ..quantize.graph import Node, trace
+from ..quantize.operators import LINEAR
+from ..quantize.simplify import simplify
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Return the multiply-adds of the products and convolutions of one sample; batch norm is folded, the rest is free.
+
+    Raises: BadInput for a model that cannot be traced.
+    """
+    return sum(_of(node) for node in simplify(trace(model)).nodes)
+
+
+def _of(node: Node) -> int:
+    if node.kind not in LINEAR | {"MatmulTransposed"}:
+        return 0
+    outputs = _size(node.output.shape)
+    first, second = node.inputs[:2]
+    if node.kind == "DepthwiseConv":
+        return outputs * math.prod(second.shape[:2])
+    if node.kind == "TransposedConv":  # each input value meets the kernel of each output map
+        return _size(first.shape) * math.prod(second.shape[:3])
+    if node.kind in {"Conv", "GroupedConv"}:
+        return outputs * math.prod(second.shape[:3])
+    return outputs * first.shape[-1]
+
+
+def _size(shape: tuple[int | None, ...]) -> int:
+    return math.prod(1 if size is None else size for size in shape)
