@@ -124,7 +124,7 @@ def qat(
     *,
     data: Annotated[str, "data to calibrate and retrain on"],
     out: Annotated[str, "where to write the quantization-aware .keras file; with --engine tfmot, the .tflite file"],
-    precision: Annotated[Literal["w8a8", "w8a16", "w7a8", "w4a8"], "bits of kernels (w) and of activations (a)"] = "w8a8",
+    precision: Annotated[Literal["w8a8", "w8a16", "w7a8", "w4a8"], "bits of kernels (w) and activations (a)"] = "w8a8",
     observer: Annotated[Literal["minmax", "percentile", "mse"], "how calibration chooses ranges"] = "minmax",
     ranges: Annotated[
         Literal["frozen", "moving-average", "learned"], "what becomes of the ranges in training"

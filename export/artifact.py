@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ..files import sha256, write, write_json
-from ..quantize.operators import PRECISIONS as QUANTIZED
+from ..precision import PRECISIONS as QUANTIZED
 
 WEIGHTS_ONLY = ("w4", "w8-weight-only", "w4-weight-only")  # by AI Edge Quantizer
 PRECISIONS = (

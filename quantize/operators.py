@@ -17,18 +17,6 @@ LINEAR = frozenset({"Conv", "GroupedConv", "DepthwiseConv", "TransposedConv", "M
 
 
 @dataclass(frozen=True)
-class Precision:
-    """How many bits the kernels and the activations of an operator have."""
-
-    weights: int
-    activations: int
-
-
-# Seven bits: kernels of processors without VNNI add two products in 16 bits, and 8-bit ones can overflow those.
-PRECISIONS = {"w8a8": Precision(8, 8), "w8a16": Precision(8, 16), "w7a8": Precision(7, 8), "w4a8": Precision(4, 8)}
-
-
-@dataclass(frozen=True)
 class Fixed:
     """A range that the kernel prescribes: real values from `low` to `high` in 256 steps; `wide` in 65536."""
 

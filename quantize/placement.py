@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..precision import PRECISIONS, Precision
 from .graph import Graph, Node, Tensor
-from .operators import LINEAR, NARROW, NOT_WIDE, PRECISIONS, SAME, Fixed, Precision, Rule, rule_for
+from .operators import LINEAR, NARROW, NOT_WIDE, SAME, Fixed, Rule, rule_for
 
 # How to compute a node: the name of a precision, or None with the reason why it stays float.
 Choice = tuple[str | None, str]

@@ -21,6 +21,7 @@ import numpy as np
 from keras import ops, tree
 
 from ..errors import BadInput, WrongOrder
+from ..precision import PRECISIONS
 from .correct import bias_shift, equalize
 from .fake_quant import (
     fake_quantize,
@@ -36,7 +37,6 @@ from .fake_quant import (
 from .graph import Graph, Node, Tensor, symbolic_inputs, trace
 from .observers import OBSERVERS
 from .operations import NEVER
-from .operators import PRECISIONS
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
 from .simplify import simplify
 

@@ -72,6 +72,8 @@ class ForkedSession:
 
     def run(self, job: dict, on_line: Callable[[str], None]) -> Exit:
         order = self._folder / "job.json"
+        if job.get("memory_bytes"):  # a limit on the address space, of which a fork begins with ours
+            job = {**job, "memory_bytes": job["memory_bytes"] + _address_space()}
         order.write_text(json.dumps({**job, "parent": os.getpid()}))
         out, out_child = os.pipe()
         err, err_child = os.pipe()
@@ -86,6 +88,10 @@ class ForkedSession:
             if line.endswith("\n"):
                 on_line(line)
         return Exit(code=os.waitstatus_to_exitcode(status), timed_out=expired, stderr=text[1].decode(errors="replace"))
+
+
+def _address_space() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _be_the_agent(order: Path, out: int, err: int, others: tuple[int, ...]) -> None:
