@@ -2,15 +2,13 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from ..errors import BadInput
 from . import shell
-from .transport import Cores
 
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}", re.ASCII)  # host:port and emulator-5554 are serials too
 _REFUSED = (  # what adb says; what it means
@@ -21,20 +19,16 @@ _REFUSED = (  # what adb says; what it means
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adb:
+class Adb(shell.ShellDevice):
     """adb://serial. python: the interpreter there, with NumPy and a runtime; folder: where temporary folders are made
     there, one that it may write to and run from; cores: which to time on, such as `6,7`.
     """
 
     OPTIONS: ClassVar = ("python", "folder", "cores")
+    REFUSED: ClassVar = _REFUSED
 
-    address: str
-    name: str
     python: str = "/data/data/com.termux/files/usr/bin/python3"
     folder: str = "/data/local/tmp"
-    cores: str = ""
-    emulated: bool = False
-    runtimes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _SERIAL.fullmatch(self.address):
@@ -46,14 +40,6 @@ class Adb:
     def session(self) -> AbstractContextManager[shell.ShellSession]:
         return shell.session(self, f"adb-{self.address}")
 
-    @contextmanager
-    def exclusive(self, cores: int) -> Iterator[Cores]:
-        yield shell.chosen(self.cores) or cores  # the session holds the device already
-
     def command(self, line: str, link: Path, *, first: bool = False) -> list[str]:
         """Without a terminal (-T), standard input and both outputs pass unchanged, and apart. adb shares by itself."""
         return ["adb", "-s", self.address, "shell", "-T", line]
-
-    def explain(self, complaint: str) -> str:
-        known = (meaning for words, meaning in _REFUSED if words in complaint)
-        return next(known, shell.last_line(complaint))

@@ -8,7 +8,8 @@ that control must come out as fast as itself.
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,11 +153,8 @@ def bench(
 
 def inspect(path: ModelFile | str | Path, *, device: str | Transport = "local", **config: Any) -> Outcome:
     """Let the device say what a file is: its outcome, with operators, formats, inputs and outputs in event `model`."""
-    file = path if isinstance(path, ModelFile) else ModelFile.read(path)
-    transport = connect(device)
-    with transport.session() as session:
-        order = _Orders(transport, session, BenchConfig(**config))
-        return run_job(session, order.job("inspect", [order.model(file, 0)]))
+    with _opened(path, device, config) as (file, session, orders):
+        return run_job(session, orders.job("inspect", [orders.model(file, 0)]))
 
 
 def answers(
@@ -166,17 +164,14 @@ def answers(
 
     Raises: EdgewrightError with the runtime's words if the file does not run.
     """
-    file = path if isinstance(path, ModelFile) else ModelFile.read(path)
-    transport = connect(device)
-    with transport.session() as session, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        orders = _Orders(transport, session, BenchConfig(**config))
-        sent = _send(session, Path(scratch), dict(inputs) if isinstance(inputs, Mapping) else {"": inputs})
+    with _opened(path, device, config) as (file, session, orders), _scratch() as scratch:
+        sent = _send(session, scratch, inputs)
         job = orders.job("accuracy", [orders.model(file, 0)], inputs=sent, outputs=session.path("answers.npy"))
         outcome = run_job(session, job, _progress(f"running {file.name}"))
         if not outcome.ok:
             raise EdgewrightError(f"{file.path}: {outcome.status} on {device}: {outcome.reason}")
-        session.get("answers.npy", Path(scratch) / "answers.npy")
-        return np.load(Path(scratch) / "answers.npy", allow_pickle=False)
+        session.get("answers.npy", scratch / "answers.npy")
+        return np.load(scratch / "answers.npy", allow_pickle=False)
 
 
 def profile(
@@ -186,22 +181,38 @@ def profile(
 
     ONNX Runtime counts in whole microseconds. Raises: EdgewrightError with the runtime's words if it does not run.
     """
-    file = path if isinstance(path, ModelFile) else ModelFile.read(path)
-    transport = connect(device)
-    with transport.session() as session, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        orders = _Orders(transport, session, BenchConfig(**config))
-        sent = _send(session, Path(scratch), dict(inputs) if isinstance(inputs, Mapping) else {"": inputs})
+    with _opened(path, device, config) as (file, session, orders), _scratch() as scratch:
+        sent = _send(session, scratch, inputs)
         outcome = run_job(session, orders.job("profile", [orders.model(file, 0)], inputs=sent))
     if not outcome.ok:
-        raise EdgewrightError(f"{file.path}: {outcome.status} on {transport.name}: {outcome.reason}")
+        raise EdgewrightError(f"{file.path}: {outcome.status} on {device}: {outcome.reason}")
     return outcome.one("profile")["rows"]
 
 
-def _send(session: Session, scratch: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+@contextmanager
+def _opened(
+    path: ModelFile | str | Path, device: str | Transport, config: Mapping[str, Any]
+) -> Iterator[tuple[ModelFile, Session, "_Orders"]]:
+    """Open a session on `device` for one file."""
+    file = path if isinstance(path, ModelFile) else ModelFile.read(path)
+    transport = connect(device)
+    with transport.session() as session:
+        yield file, session, _Orders(transport, session, BenchConfig(**config))
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        yield Path(folder)
+
+
+def _send(session: Session, scratch: Path, inputs: Inputs, limit: int | None = None) -> dict[str, str]:
+    """Send the samples, the first `limit` of them, and return how a job refers to each input's."""
     sent = {}
+    arrays = inputs if isinstance(inputs, Mapping) else {"": inputs}
     for index, (name, array) in enumerate(arrays.items()):
         path = scratch / f"input-{index}.npy"
-        np.save(path, np.asarray(array, np.float32 if array.dtype.kind == "f" else array.dtype))
+        np.save(path, np.asarray(array[:limit], np.float32 if array.dtype.kind == "f" else array.dtype))
         sent[name] = session.put(path, path.name)
     return sent
 
@@ -243,8 +254,7 @@ class _Bench:
 
     def measure(self, files: Sequence[ModelFile], inputs: Inputs, targets: np.ndarray | None) -> None:
         limit = self._config.samples
-        named = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
-        sent = _send(self._session, self._scratch, {name: array[:limit] for name, array in named.items()})
+        sent = _send(self._session, self._scratch, inputs, limit)
         self._models = {file.name: self._orders.model(file, i) for i, file in enumerate(files)}
         for file in files:
             if self._inspect(file) and self._config.answers:

@@ -11,16 +11,17 @@ import shlex
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from .. import files
 from ..errors import BadInput
 from .child import follow
 from .locks import held
-from .transport import AGENT, GRACE_S, DeviceLost, Event, Exit
+from .transport import AGENT, GRACE_S, Cores, DeviceLost, Event, Exit
 
 WATCH = AGENT.with_name("watch.py")
 CALL_S = 30.0  # limit of a short command there, connecting included
@@ -73,6 +74,29 @@ def check(way: Way) -> None:
         raise BadInput(f"device={way.name!r}: folder={way.folder!r} must be an absolute path on the device")
     if way.cores and not re.fullmatch(r"\d{1,4}(,\d{1,4})*", way.cores):
         raise BadInput(f"device={way.name!r}: cores={way.cores!r} must be numbers such as 2,3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShellDevice:
+    """What devices with a shell share. REFUSED: pairs of what the local command says and what it means."""
+
+    REFUSED: ClassVar[Sequence[tuple[str, str]]] = ()
+
+    address: str
+    name: str
+    python: str = "python3"
+    folder: str = "/tmp"
+    cores: str = ""
+    emulated: bool = False
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def exclusive(self, cores: int) -> Iterator[Cores]:
+        yield chosen(self.cores) or cores  # the session holds the device already
+
+    def explain(self, complaint: str) -> str:
+        known = (meaning for words, meaning in self.REFUSED if words in complaint)
+        return next(known, last_line(complaint))
 
 
 def chosen(cores: str) -> list[int]:

@@ -2,15 +2,13 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from ..errors import BadInput
 from . import shell
-from .transport import Cores
 
 _ADDRESS = re.compile(
     r"""(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9_.+-]*)@)?
@@ -40,22 +38,16 @@ _REFUSED = (  # what ssh says; what it means
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ssh:
+class Ssh(shell.ShellDevice):
     """ssh://[user@]host[:port]. python: the interpreter there, with NumPy and a runtime; identity, config: files for
     ssh's -i and -F; folder: where temporary folders are made there; cores: which to time on, such as `2,3`.
     """
 
     OPTIONS: ClassVar = ("python", "identity", "config", "folder", "cores")
+    REFUSED: ClassVar = _REFUSED
 
-    address: str
-    name: str
-    python: str = "python3"
     identity: str = ""
     config: str = ""
-    folder: str = "/tmp"
-    cores: str = ""
-    emulated: bool = False
-    runtimes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _ADDRESS.fullmatch(self.address):
@@ -69,10 +61,6 @@ class Ssh:
     def session(self) -> AbstractContextManager[shell.ShellSession]:
         return shell.session(self, self.address)
 
-    @contextmanager
-    def exclusive(self, cores: int) -> Iterator[Cores]:
-        yield shell.chosen(self.cores) or cores  # the session holds the device already
-
     def command(self, line: str, link: Path, *, first: bool = False) -> list[str]:
         found = _ADDRESS.fullmatch(self.address)
         assert found is not None
@@ -81,7 +69,3 @@ class Ssh:
         for flag, value in (("-F", self.config), ("-i", self.identity), ("-l", found["user"]), ("-p", found["port"])):
             words += [flag, value] if value else []
         return ["ssh", "-T", "-a", "-x", *words, "--", found["host"].strip("[]"), line]
-
-    def explain(self, complaint: str) -> str:
-        known = (meaning for words, meaning in _REFUSED if words in complaint)
-        return next(known, shell.last_line(complaint))

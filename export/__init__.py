@@ -4,4 +4,6 @@ from .artifact import Artifact
 from .onnx import export_onnx
 from .tflite import export_tflite
 
-__all__ = ["Artifact", "export_onnx", "export_tflite"]
+EXPORTERS = {"tflite": export_tflite, "onnx": export_onnx}  # by format
+
+__all__ = ["EXPORTERS", "Artifact", "export_onnx", "export_tflite"]

@@ -62,7 +62,7 @@ def quantized_part(
 ) -> tuple[QuantizedGraph | None, str]:
     """Return the quantized graph to lower (None for float precisions) and the precision, checked against the model."""
     layer = find_quantized(model)
-    trained = f"{layer.ranges.default or 'w8a8'}-qat" if layer is not None else ""
+    trained = f"{layer.config.default or 'w8a8'}-qat" if layer is not None else ""
     precision = precision or trained or "float32"
     if precision not in PRECISIONS:
         raise BadInput(f"precision={precision!r} is unknown; allowed: {', '.join(PRECISIONS)}")

@@ -207,6 +207,10 @@ def _pool(one: Operator) -> Any:
     return _fill(_fused(_window(schema.Pool2DOptionsT(), one.options), {}), filterHeight=height, filterWidth=width)
 
 
+def _reducer(one: Operator) -> Any:
+    return _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"])
+
+
 def _options(one: Operator) -> Any:
     """Return the built-in options of an operator, or None where it has none."""
     make = _OPTIONS.get(one.name)
@@ -228,8 +232,8 @@ _OPTIONS = {
     "MAXIMUM": lambda one: schema.MaximumMinimumOptionsT(),
     "MINIMUM": lambda one: schema.MaximumMinimumOptionsT(),
     "SOFTMAX": lambda one: _fill(schema.SoftmaxOptionsT(), beta=1.0),
-    "MEAN": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
-    "SUM": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
+    "MEAN": _reducer,
+    "SUM": _reducer,
     "RESHAPE": lambda one: _fill(schema.ReshapeOptionsT(), newShape=np.array(one.options["shape"], np.int32)),
     "TRANSPOSE": lambda one: schema.TransposeOptionsT(),
     "PAD": lambda one: schema.PadOptionsT(),
@@ -239,10 +243,10 @@ _OPTIONS = {
     "LEAKY_RELU": lambda one: _fill(schema.LeakyReluOptionsT(), alpha=one.options["alpha"]),
     "GELU": lambda one: _fill(schema.GeluOptionsT(), approximate=one.options["approximate"]),
     "LOG_SOFTMAX": lambda one: schema.LogSoftmaxOptionsT(),
-    "REDUCE_MAX": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
-    "REDUCE_MIN": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
-    "REDUCE_ANY": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
-    "REDUCE_ALL": lambda one: _fill(schema.ReducerOptionsT(), keepDims=one.options["keepdims"]),
+    "REDUCE_MAX": _reducer,
+    "REDUCE_MIN": _reducer,
+    "REDUCE_ANY": _reducer,
+    "REDUCE_ALL": _reducer,
     "SELECT_V2": lambda one: schema.SelectV2OptionsT(),
     "TRANSPOSE_CONV": lambda one: _window(schema.TransposeConvOptionsT(), one.options),
     "RESIZE_NEAREST_NEIGHBOR": lambda one: _fill(schema.ResizeNearestNeighborOptionsT(), halfPixelCenters=True),

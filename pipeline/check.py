@@ -10,7 +10,7 @@ import numpy as np
 from ..devices import check as files
 from ..devices import target as targets
 from ..devices.measure import FORMATS, ModelFile
-from ..export import export_onnx, export_tflite
+from ..export import EXPORTERS
 from ..export.artifact import Artifact
 from ..models import registry
 from ..progress import say
@@ -18,7 +18,6 @@ from ..quantize import find_quantized
 from ..training.data.user import resolve
 from .saved import load_model
 
-EXPORTERS = {"tflite": export_tflite, "onnx": export_onnx}
 STAND_INS = 32  # samples that stand in for calibration data: operators and sizes do not depend on them
 
 
@@ -32,7 +31,9 @@ def check(model: str, target: str, *, preset: str = "edge", seed: int = 0, **lim
         return files.check_file(ModelFile.read(model), found, **limits)
     network = network_of(model, preset=preset, seed=seed)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
-        path = as_exported(network, found).save(Path(folder))
+        if found.model.precision.startswith("w8a8") and find_quantized(network) is None:
+            say(f"{network.name}: ranges of {STAND_INS} made-up samples, for operators and sizes alone")
+        path = as_exported(network, found, stand_ins(network)).save(Path(folder))
         return files.check_file(ModelFile.read(path), found, layers=layers_of(network), **limits)
 
 
@@ -45,16 +46,13 @@ def network_of(model: str, *, preset: str = "edge", seed: int = 0) -> keras.Mode
     return registry.build(model, preset, seed=seed)
 
 
-def as_exported(network: keras.Model, target: targets.Target) -> Artifact:
-    """Export `network` as `target` wants it, with made-up ranges where it was never calibrated."""
+def as_exported(network: keras.Model, target: targets.Target, calibration: Any) -> Artifact:
+    """Export `network` as `target` wants it; `calibration` samples give the ranges where it was never calibrated."""
     format = target.model.formats[0]
-    precision = target.model.precision
-    quantized = find_quantized(network) is not None
     more: dict[str, Any] = {"integer_io": target.model.integer_io} if format == "tflite" else {}
-    if precision.startswith("w8a8") and not quantized:
-        say(f"{network.name}: ranges of {STAND_INS} made-up samples, for operators and sizes alone")
-        more["calibration"] = stand_ins(network)
-    return EXPORTERS[format](network, precision=None if quantized else precision, **more)
+    if find_quantized(network) is None:
+        more |= {"precision": target.model.precision, "calibration": calibration}
+    return EXPORTERS[format](network, **more)
 
 
 def stand_ins(network: keras.Model) -> Any:

@@ -18,7 +18,7 @@ from ..export.c_array import c_source
 from ..files import sha256, write
 from ..progress import say
 from ..quantize import find_quantized
-from .check import EXPORTERS, layers_of
+from .check import as_exported, layers_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +64,10 @@ def deliver(network: keras.Model, targets: Sequence[str], folder: Path, calibrat
     for target in found:
         key = (target.model.formats[0], target.model.integer_io, target.model.precision)
         if key not in exported:
-            exported[key] = _export(network, target, quantized, calibration)
+            exported[key] = as_exported(network, target, calibration)
         say(f"{target.name}: {exported[key].name}")
         deliveries.append(_deliver(exported[key], target, folder, layers_of(network)))
     return deliveries
-
-
-def _export(network: keras.Model, target: Target, quantized: bool, calibration: Any) -> Artifact:
-    format = target.model.formats[0]
-    more: dict[str, Any] = {"integer_io": True} if target.model.integer_io and format == "tflite" else {}
-    if not quantized:
-        more |= {"precision": target.model.precision, "calibration": calibration}
-    return EXPORTERS[format](network, **more)
 
 
 def _deliver(artifact: Artifact, target: Target, folder: Path, layers: dict[str, str]) -> Delivery:

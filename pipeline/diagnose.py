@@ -25,7 +25,7 @@ from ..export.probe import probed
 from ..export.tflite_writer import write_tflite
 from ..files import sha256, write, write_json
 from ..quantize import find_quantized
-from ..quantize.fake_quant import STEPS
+from ..quantize.fake_quant import steps
 from ..quantize.graph import Tensor
 from ..quantize.placement import Step
 from ..quantize.qat import QuantizedGraph
@@ -161,7 +161,7 @@ def _row(layer: QuantizedGraph, step: Step, floats: dict, expected: dict, measur
     leaf = step.outputs[0]
     scale = layer.plan.scale_of(leaf)
     low, high = (float(end) for end in layer.range(scale))
-    size = (high - low) / STEPS
+    size = (high - low) / steps(scale.bits)
     original, trained, device, single = (values[id(leaf)] for values in (floats, expected, measured, alone))
     off = np.abs(np.round((device - trained) / size))
     kernel = np.abs(np.round((device - single) / size))

@@ -17,7 +17,7 @@ from ..devices import measure, report
 from ..devices.compare import Thresholds
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..errors import BadInput
-from ..export import export_onnx, export_tflite
+from ..export import EXPORTERS
 from ..files import sha256, write, write_json
 from ..prune import PruneConfig
 from ..quantize import prepare_qat
@@ -31,7 +31,6 @@ from .steps import Steps, occupying
 from .subject import Subject, digest_of, find
 
 QUICK_TEST_SAMPLES = 2000
-EXPORTERS = {"tflite": export_tflite, "onnx": export_onnx}
 # The folders whose code decides what a step yields: a change there makes the step's result stale.
 CODE = {
     "train": ("models", "training"),

@@ -16,7 +16,7 @@ from ..devices.compare import Thresholds
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..devices.regress import regressions
 from ..errors import BadInput
-from ..export import export_onnx, export_tflite
+from ..export import EXPORTERS
 from ..files import write
 from ..progress import say
 from ..prune import PruneConfig
@@ -116,7 +116,6 @@ def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings:
 
 def export(model: str, out: Path, *, format: str, precision: str | None, data: str | None) -> Answer:
     network = load_model(model)
-    write_as = {"tflite": export_tflite, "onnx": export_onnx}[format]
     samples = None
     if (precision or "").endswith("-ptq") and find_quantized(network) is None:
         if data is None:
@@ -124,7 +123,7 @@ def export(model: str, out: Path, *, format: str, precision: str | None, data: s
                 f"--data is missing: {precision} calibrates on samples; name a data set or give pkg.module:function"
             )
         samples = calibration(data_for(network, data))
-    artifact = write_as(network, precision=precision, calibration=samples)
+    artifact = EXPORTERS[format](network, precision=precision, calibration=samples)
     path = artifact.save(out)
     text = f"{path}: {artifact.manifest['precision']}, {artifact.manifest['bytes']:,} bytes"
     return Answer(document={"path": str(path), **artifact.manifest}, text=text)

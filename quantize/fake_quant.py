@@ -13,8 +13,13 @@ import keras
 import numpy as np
 from keras import ops
 
-STEPS = 255
+STEPS = 255  # of 8 bits
 SMALLEST_RANGE = 1e-6
+
+
+def steps(bits: int) -> int:
+    """Return how many steps lie between the smallest and the largest integer of `bits` bits."""
+    return (1 << bits) - 1
 
 
 def limits(bits: int) -> tuple[int, int]:
@@ -71,7 +76,7 @@ def to_even(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
     """Round to steps with halves to even. The mean of a pool at its input's scale often lies halfway, and kernels do
     so.
     """
-    scale = (high - low) / ((1 << bits) - 1)
+    scale = (high - low) / steps(bits)
     return values + ops.stop_gradient(ops.round(values / scale) * scale - values)
 
 
@@ -96,7 +101,7 @@ def fake_quantize_kernel(kernel: Any, channels: tuple[int, ...], bits: int = 8) 
 def fake_quantize_bias(bias: Any, data_range: tuple[Any, Any], scale: Any, bits: int = 8) -> Any:
     """Round a bias to the steps of its accumulator: the input's scale times the kernel's, per channel."""
     low, high = data_range
-    step = ops.stop_gradient(ops.reshape(scale, (-1,)) * ((high - low) / ((1 << bits) - 1)))
+    step = ops.stop_gradient(ops.reshape(scale, (-1,)) * ((high - low) / steps(bits)))
     return bias + ops.stop_gradient(ops.reshape(ops.round(ops.reshape(bias, (-1,)) / step) * step, bias.shape) - bias)
 
 
@@ -106,7 +111,7 @@ def learned_steps(values: Any, rounded: Any, low: Any, high: Any, bits: int = 8)
     The step s is differentiated as in LSQ: by round(v / s) - v / s inside the range, by the integer limit outside,
     times 1 / sqrt(values x largest integer).  Source: Esser et al. 2020, arXiv:1902.08153, section 2.
     """
-    count = (1 << bits) - 1
+    count = steps(bits)
     step = (high - low) / count
     fixed = ops.stop_gradient(step)
     slope = (ops.stop_gradient(rounded) - ops.clip(ops.stop_gradient(values), low, high)) / fixed

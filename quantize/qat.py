@@ -212,10 +212,10 @@ class QuantizedGraph(keras.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.source, self.settings, self.masked = source, config, list(masked)
+        self.source, self.config, self.masked = source, QatConfig.from_dict(config), list(masked)
         self.clustered = dict(clustered or {})
         if plan is None:
-            plan = _plan(keras.saving.deserialize_keras_object(source), QatConfig.from_dict(config))
+            plan = _plan(keras.saving.deserialize_keras_object(source), self.config)
         self.plan = _Untracked(plan)
         self.leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, keras.Layer)]
         self.weight_of: dict[str, Any] = {}
@@ -223,7 +223,6 @@ class QuantizedGraph(keras.Layer):
         self.cluster_of: dict[str, Any] = {}
         self.range_of: dict[str, Any] = {}
         self.width_of: dict[str, Any] = {}
-        self.ranges = QatConfig.from_dict(config)
         for leaf in plan.graph.constants:
             if leaf.name in self.clustered:
                 self._new_clusters(leaf)
@@ -234,10 +233,10 @@ class QuantizedGraph(keras.Layer):
         for scale in plan.distinct_scales:
             if scale.source == "observed":
                 self.range_of[scale.name] = self._new(f"{scale.name}.range", np.array([-1.0, 1.0]), False)
-                if self.ranges.ranges == "learned":  # how often as wide as calibrated, as a logarithm
+                if self.config.ranges == "learned":  # how often as wide as calibrated, as a logarithm
                     self.width_of[scale.name] = self._new(f"{scale.name}.width", np.zeros(()), True)
         self.steps_taken = None
-        if self.ranges.freeze_after is not None:
+        if self.config.freeze_after is not None:
             self.steps_taken = self._new("steps_taken", np.zeros((), np.int32), False)
         self.built = True
 
@@ -261,11 +260,11 @@ class QuantizedGraph(keras.Layer):
         self.cluster_of[leaf.name] = self._new(f"{leaf.name}.clusters", numbers, False)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"source": self.source, "config": self.settings, "masked": self.masked, "clustered": self.clustered}
-        return {**super().get_config(), **own}
+        own = {"source": self.source, "config": asdict(self.config), "masked": self.masked}
+        return {**super().get_config(), **own, "clustered": self.clustered}
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        if not training or self.ranges.ranges == "frozen":
+        if not training or self.config.ranges == "frozen":
             return self.execute(inputs, training=training)
         seen: dict[str, list[tuple[Any, Any]]] = {}
 
@@ -273,25 +272,25 @@ class QuantizedGraph(keras.Layer):
             values = ops.where(value > NEVER, value, 0.0)
             seen.setdefault(self.plan.scale_of(leaf).name, []).append((ops.min(values), ops.max(values)))
 
-        follows = self.ranges.ranges == "moving-average"
+        follows = self.config.ranges == "moving-average"
         result = self.execute(inputs, training=training, **({"watch": watch} if follows else {}))
-        for name in self.range_of if follows else ():
-            self._follow(name, seen[name])
+        for scale in self.plan.distinct_scales if follows else ():
+            if scale.source == "observed":
+                self._follow(scale, seen[scale.name])
         if self.steps_taken is not None:
             self.steps_taken.assign(self.steps_taken + 1)
         return result
 
-    def _follow(self, name: str, extremes: list[tuple[Any, Any]]) -> None:
+    def _follow(self, scale: Scale, extremes: list[tuple[Any, Any]]) -> None:
         """Move a range a little towards the extremes of this batch, unless it is frozen."""
-        scale = next(one for one in self.plan.distinct_scales if one.name == name)
         low = ops.min(ops.stack([low for low, _ in extremes])) - scale.headroom
         high = ops.max(ops.stack([high for _, high in extremes]))
-        old = ops.convert_to_tensor(self.range_of[name])
-        moved = self.ranges.momentum * old + (1 - self.ranges.momentum) * ops.stack([low, high])
-        self.range_of[name].assign(ops.where(self._is_free(), moved, old))
+        old = ops.convert_to_tensor(self.range_of[scale.name])
+        moved = self.config.momentum * old + (1 - self.config.momentum) * ops.stack([low, high])
+        self.range_of[scale.name].assign(ops.where(self._is_free(), moved, old))
 
     def _is_free(self) -> Any:
-        return True if self.steps_taken is None else ops.less(self.steps_taken, self.ranges.freeze_after)
+        return True if self.steps_taken is None else ops.less(self.steps_taken, self.config.freeze_after)
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         specs = [keras.KerasTensor(leaf.shape, dtype=leaf.dtype) for leaf in self.plan.graph.outputs]
@@ -381,11 +380,11 @@ class QuantizedGraph(keras.Layer):
         if scale.source == "values":
             constant = next(leaf for leaf in scale.tensors if leaf.is_constant)
             return value_range(self.weight(constant), scale.symmetric, scale.bits)
-        low, high = ops.unstack(ops.convert_to_tensor(self.range_of[scale.name]), 2)
         if scale.name in self.width_of:
-            factor = ops.stop_gradient(ops.exp(ops.convert_to_tensor(self.width_of[scale.name])))
-            return low * factor, high * factor
-        return nudged(low, high, scale.symmetric, scale.bits) if self.ranges.ranges == "moving-average" else (low, high)
+            low, high = self.gradient_range(scale)
+            return ops.stop_gradient(low), ops.stop_gradient(high)
+        low, high = ops.unstack(ops.convert_to_tensor(self.range_of[scale.name]), 2)
+        return nudged(low, high, scale.symmetric, scale.bits) if self.config.ranges == "moving-average" else (low, high)
 
     def gradient_range(self, scale: Scale) -> tuple[Any, Any]:
         """Return a learned range as something to differentiate by, until it is frozen."""
@@ -399,28 +398,18 @@ class QuantizedGraph(keras.Layer):
         scales = {scale.name: scale for scale in self.plan.distinct_scales}
 
         def batches() -> Iterator[list[tuple[str, np.ndarray]]]:
-            return (batch(start) for start in range(0, len(samples[0]), batch_size))
-
-        def batch(start: int) -> list[tuple[str, np.ndarray]]:
-            seen: list[tuple[str, np.ndarray]] = []
-
-            def watch(leaf: Tensor, value: Any) -> None:
-                values = np.asarray(value)
-                values = values[values > NEVER]  # what is masked has no value
-                if values.size:
-                    seen.append((self.plan.scale_of(leaf).name, values))
-
-            self.execute([array[start : start + batch_size] for array in samples], quantize=False, watch=watch)
-            return seen
+            for batch in self._float_activations(samples, batch_size):
+                named = ((self.plan.scale_of(leaf).name, values[values > NEVER]) for leaf, values in batch)
+                yield [(name, values) for name, values in named if values.size]  # what is masked has no value
 
         bits = {name: scale.bits for name, scale in scales.items()}
-        found = OBSERVERS[self.ranges.observer](batches, bits, self.ranges.percentile)
+        found = OBSERVERS[self.config.observer](batches, bits, self.config.percentile)
         for name, variable in self.range_of.items():
             low, high = (end * SLACK for end in found[name])
             scale = scales[name]
             ends = nudge(low - scale.headroom, high, scale.symmetric, scale.bits)
             variable.assign(np.array(ends, np.float32))
-        if self.ranges.correct_biases:
+        if self.config.correct_biases:
             self._correct_biases(samples, batch_size)
 
     def _correct_biases(self, samples: list[np.ndarray], batch_size: int) -> None:
@@ -433,20 +422,31 @@ class QuantizedGraph(keras.Layer):
         wanted = {id(step.inputs[0]) for step in steps.values()}
         sums: dict[int, tuple[Any, int]] = {}
 
-        def watch(leaf: Tensor, value: Any) -> None:
-            if id(leaf) in wanted:
-                rows = np.asarray(value, np.float64).reshape(-1, value.shape[-1])
-                total, count = sums.get(id(leaf), (0.0, 0))
-                sums[id(leaf)] = total + rows.sum(0), count + len(rows)
-
-        for start in range(0, len(samples[0]), batch_size):
-            self.execute([array[start : start + batch_size] for array in samples], quantize=False, watch=watch)
+        for batch in self._float_activations(samples, batch_size):
+            for leaf, values in batch:
+                if id(leaf) in wanted:
+                    rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
+                    total, count = sums.get(id(leaf), (0.0, 0))
+                    sums[id(leaf)] = total + rows.sum(0), count + len(rows)
         for step in steps.values():
             total, count = sums[id(step.inputs[0])]
             kernel, kind = self.weight(step.kernel), step.nodes[0].kind
             shift = bias_shift(kind, kernel, total / count, step.rule.channels, step.precision.weights)
             bias = self.weight_of[step.bias.name]
             bias.assign(np.asarray(bias) - shift.reshape(bias.shape).astype(np.float32))
+
+    def _float_activations(
+        self, samples: list[np.ndarray], batch_size: int
+    ) -> Iterator[list[tuple[Tensor, np.ndarray]]]:
+        """Yield, batch by batch, the float values of every tensor that has a scale."""
+        for start in range(0, len(samples[0]), batch_size):
+            seen: list[tuple[Tensor, np.ndarray]] = []
+
+            def watch(leaf: Tensor, value: Any, seen=seen) -> None:
+                seen.append((leaf, np.asarray(value)))
+
+            self.execute([array[start : start + batch_size] for array in samples], quantize=False, watch=watch)
+            yield seen
 
     def describe(self) -> list[dict[str, Any]]:
         """Return one row per step: name, operator, precision, output range and the reason where it is float."""
