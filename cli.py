@@ -209,13 +209,16 @@ def bench(
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
     max_seconds: Annotated[float, "of timing at most"] = 60.0,
+    profile: Annotated[bool, "also time the operators of each file, where the runtime tells"] = False,
+    kernels: Annotated[Literal["xnnpack", "builtin", "reference"], "of .tflite files"] = "xnnpack",
+    delegate: Annotated[str | None, "PATH[,key=value...] on the device: run .tflite files in this delegate"] = None,
 ) -> Answer:
     """Compare model files on a device, whoever made them."""
     from .pipeline import verbs
 
     return verbs.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
-                       max_drop=max_drop, min_speedup=min_speedup, max_seconds=max_seconds,
-                       targets=target or ())  # fmt: skip
+                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), max_seconds=max_seconds,
+                       profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
 
 
 def compare(

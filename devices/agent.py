@@ -5,8 +5,8 @@ Needs Python 3.8, NumPy and a runtime (ai_edge_litert, tflite_runtime or onnxrun
     python agent.py job.json
 
 job: {"mode": "probe" | "inspect" | "accuracy" | "latency" | "profile", "models": [{"path", "sha256", "runtime",
-"threads", "stateful", "kernels", "delegate"}], "inputs": {name: path of an .npy of shape (N, ...)}, "time_limit_s",
-"memory_bytes"} and what the mode itself reads.
+"threads", "stateful", "kernels", "delegate": {"path", "options"}}], "inputs": {name: path of an .npy of shape (N,
+...)}, "time_limit_s", "memory_bytes"} and what the mode itself reads.
 Standard output carries the lines, standard error is free text. The last line is `done`, or `rejected` where the
 runtime refuses the model. A model may also kill or hang this process: whoever started it sees that.
 """
@@ -40,6 +40,8 @@ FEATURES = (  # instructions that decide how fast int8 and half precision are, a
 )  # fmt: skip
 FEEDS = 16  # samples that the timed loop cycles through
 PEAK_AFTER = 3  # inferences after which a runtime has allocated all it will
+PROFILED = 300  # most inferences of a profile
+PROFILE_S = 1.0  # and for how long they may take, but for the first ten
 SETTLE = 20  # most untimed inferences at the start of a block: the model before it has taken the caches
 MOST_IN_BLOCK = 500  # inferences
 LOAD_BLOCKS = 3.0  # loading anew for each block may take this many times as long as the blocks
@@ -49,11 +51,15 @@ class Rejected(Exception):
     """The runtime, or this device, cannot run the model."""
 
 
+class Untold(Exception):
+    """The runtime does not say how long operators take."""
+
+
 # ---- Model files behind one small interface: inputs, outputs, set, invoke, get, reset, inspect
 
 
 KERNELS = {  # a job's word: the interpreter's
-    "default": "AUTO",
+    "xnnpack": "AUTO",
     "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",  # without XNNPACK
     "reference": "BUILTIN_REF",
 }
@@ -62,21 +68,23 @@ KERNELS = {  # a job's word: the interpreter's
 class LiteRT:
     """A .tflite file in the LiteRT or tflite-runtime interpreter.
 
-    Kernels are the default ones, with XNNPACK, unless the job says otherwise; `delegate` is the path of a library.
+    Kernels are XNNPACK's where it has them, unless the job says otherwise; `delegate` is {"path", "options"}.
     """
 
     def __init__(self, module, spec):
-        self._module, self._path = module, spec["path"]
-        delegates = [module.load_delegate(spec["delegate"])] if spec.get("delegate") else []
-        self._interpreter = module.Interpreter(
-            model_path=spec["path"],
-            num_threads=spec["threads"],
-            experimental_delegates=delegates or None,
-            experimental_op_resolver_type=getattr(module.OpResolverType, KERNELS[spec.get("kernels", "default")]),
-        )
+        self._module, self._spec = module, spec
+        self._interpreter = self._open(KERNELS[spec.get("kernels", "xnnpack")], delegates(module, spec))
         self._allocate()
         self.invoke = self._interpreter.invoke
         self.reset = self._interpreter.reset_all_variables
+
+    def _open(self, resolver, delegates=()):
+        return self._module.Interpreter(
+            model_path=self._spec["path"],
+            num_threads=self._spec["threads"],
+            experimental_delegates=list(delegates) or None,
+            experimental_op_resolver_type=getattr(self._module.OpResolverType, resolver),
+        )
 
     def _allocate(self):
         self._interpreter.allocate_tensors()
@@ -108,26 +116,201 @@ class LiteRT:
     def get(self, index):
         return self._interpreter.get_tensor(self._outputs[index])
 
-    def profile(self):
-        """LiteRT's interpreter does not say how long its operators take."""
-        return None
+    def profile(self, samples):
+        """Run `samples` in LiteRT's other interface, which times operators; return rows, and unprofiled inferences."""
+        if self._spec.get("delegate"):
+            raise Untold("LiteRT times operators without an external delegate only")
+        if self._spec["runtime"] != "litert":
+            raise Untold(f"{self._spec['runtime']} does not say how long operators take")
+        feed = self.feeds(samples)
+        run_timed(feed, self.invoke, SETTLE)
+        nanoseconds = repeated(lambda i: run_timed(feed, self.invoke, 1)[0])
+        order = [each["name"] for each in self.inputs]
+        profiler = CompiledModel(os.path.dirname(self._module.__file__), self._spec, order)
+        return named(middle(profiler.runs(samples)), self._layers(self._plain())), nanoseconds
+
+    def _plain(self):
+        """Open the graph as the file has it, so without the delegates that swallow operators."""
+        interpreter = self._open(KERNELS["builtin"])
+        interpreter.allocate_tensors()
+        return interpreter
 
     def inspect(self):
-        """Read the graph as the file has it, so without the delegates that swallow operators."""
-        plain = self._module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        interpreter = self._module.Interpreter(model_path=self._path, experimental_op_resolver_type=plain)
-        interpreter.allocate_tensors()
-        operators = interpreter._get_ops_details()
-        tensors = {int(details["index"]): details for details in interpreter.get_tensor_details()}
-        computed = {int(index) for operator in operators for index in operator["outputs"]}
-        computed.update(int(details["index"]) for details in interpreter.get_input_details())
-        layers = [_tflite_layer(interpreter, operator, tensors, computed) for operator in operators]
+        """Say what is in the graph, and how much of it delegates take."""
+        interpreter = self._plain()
+        operators, tensors, computed = _tflite_parts(interpreter)
+        layers = self._layers(interpreter)
         return {
             "layers": layers,
             "stateful": any(re.search("LSTM|RNN|SVDF|VAR_HANDLE|READ_VARIABLE", layer["op"]) for layer in layers),
             "partitions": len(self._interpreter._get_ops_details()) - len(operators),
+            "delegated": self._delegated(len(operators)),
             "graph": _tflite_graph(operators, tensors, computed),
         }
+
+    def _layers(self, interpreter):
+        operators, tensors, computed = _tflite_parts(interpreter)
+        return [_tflite_layer(interpreter, operator, tensors, computed) for operator in operators]
+
+    def _delegated(self, operators):
+        """Return how many partitions the external delegate takes, alone with the file; None where there is none."""
+        if not self._spec.get("delegate"):
+            return None
+        interpreter = self._open(KERNELS["builtin"], delegates(self._module, self._spec))
+        interpreter.allocate_tensors()
+        return len(interpreter._get_ops_details()) - operators
+
+
+def delegates(module, spec):
+    """Load the external delegate that a job wants. What is none is the device's fault, not the model's."""
+    if not spec.get("delegate"):
+        return []
+    path = spec["delegate"]["path"]
+    if not os.path.isfile(path):
+        raise Unavailable(f"delegate {path}: no such file on the device")
+    try:
+        return [module.load_delegate(path, spec["delegate"]["options"])]
+    except (ValueError, OSError, AttributeError, RuntimeError) as error:
+        words = " ".join(str(error).split()).replace(f"{path}: ", "")
+        raise Unavailable(f"delegate {path}: {words or 'it does not load'}") from error
+
+
+def _tflite_parts(interpreter):
+    """Return operators, tensors by index, and the indices of tensors that are not constant."""
+    operators = interpreter._get_ops_details()
+    tensors = {int(details["index"]): details for details in interpreter.get_tensor_details()}
+    computed = {int(index) for operator in operators for index in operator["outputs"]}
+    computed.update(int(details["index"]) for details in interpreter.get_input_details())
+    return operators, tensors, computed
+
+
+OF_XNNPACK = {  # how the names of XNNPACK's operators begin: LiteRT's operators that become one
+    "Convolution": ("CONV_2D", "DEPTHWISE_CONV_2D"),
+    "Deconvolution": ("TRANSPOSE_CONV",),
+    "Fully Connected": ("FULLY_CONNECTED",),
+}
+CONTAINERS = ("CALL", "IF", "WHILE", "STABLEHLO_COMPOSITE")  # their time is that of the operators inside
+
+
+class Profiled(ctypes.Structure):
+    """ProfiledEventData of litert/c/litert_profiler_event.h."""
+
+    LITERT, DELEGATE = 1 << 1, 1 << 3  # kinds: an operator of LiteRT's own, one that a delegate ran
+
+    _fields_ = (
+        ("operator", ctypes.c_char_p),
+        ("kind", ctypes.c_int),
+        ("start_us", ctypes.c_uint64),
+        ("us", ctypes.c_uint64),
+        ("memory", ctypes.c_int64 * 6),
+        ("number", ctypes.c_uint64),
+        ("subgraph", ctypes.c_uint64),
+        ("source", ctypes.c_int),
+    )
+
+
+class CompiledModel:
+    """LiteRT's other interface, by its C functions: its profiler is not among the Python ones.
+
+    Declarations: litert/c in https://github.com/google-ai-edge/LiteRT. Nothing is freed: the process ends with the job.
+    """
+
+    RELEASES = ((2, 3),)  # whose declarations these are
+
+    def __init__(self, package, spec, inputs):
+        version = _version("ai-edge-litert") or "0"
+        if tuple(map(int, version.split(".")[:2])) not in self.RELEASES:
+            known = " and ".join(".".join(map(str, each)) for each in self.RELEASES)
+            raise Untold(f"operators are timed with LiteRT {known}; this is {version}")
+        self._library = ctypes.CDLL(os.path.join(package, "libLiteRt.so"))
+        self._environment = self._new("CreateEnvironment", 0, None)
+        file = self._new("CreateModelFromFile", self._environment, os.fsencode(spec["path"]))
+        self._model = self._new("CreateCompiledModel", self._environment, file, self._options(spec))
+        signature = self._new("GetModelSignature", file, ctypes.c_size_t(0))
+        names, self._inputs = self._buffers(signature, "Input")
+        _, self._outputs = self._buffers(signature, "Output")
+        self._order = [inputs.index(name) for name in names]  # of samples
+        self._profiler = self._new("CompiledModelGetProfiler", self._model)
+
+    def runs(self, samples):
+        """Return, for each of many runs, (operator, its number or None, microseconds) in the order of execution."""
+        for i in range(SETTLE):
+            self._run(samples[i % len(samples)])
+        return repeated(lambda i: self._profile(samples[i % len(samples)]))
+
+    def _call(self, function, *arguments):
+        status = getattr(self._library, "LiteRt" + function)(*arguments)
+        if status:
+            raise RuntimeError(f"LiteRt{function}: status {status}")
+
+    def _new(self, function, *arguments):
+        """Call a function whose last argument is where it puts a handle."""
+        handle = ctypes.c_void_p()
+        self._call(function, *arguments, ctypes.byref(handle))
+        return handle
+
+    def _options(self, spec):
+        options = self._new("CreateOptions")
+        self._call("SetOptionsHardwareAccelerators", options, 1)  # the processor
+        self._add(options, b"runtime_options_string", b"enable_profiling = true\n")
+        self._add(options, b"xnnpack", f'kernel_mode = "{spec["kernels"]}"\nnum_threads = {spec["threads"]}\n'.encode())
+        return options
+
+    def _add(self, options, name, toml):
+        text, release = ctypes.create_string_buffer(toml), ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda text: None)
+        self._kept = (*getattr(self, "_kept", ()), text, release)
+        self._call("AddOpaqueOptions", options, self._new("CreateOpaqueOptions", name, text, release))
+
+    def _buffers(self, signature, end):
+        """Return the names of all inputs or outputs, and an array of buffers for them."""
+        count = ctypes.c_size_t()
+        self._call(f"GetNumSignature{end}s", signature, ctypes.byref(count))
+        names, buffers = [], []
+        for i in map(ctypes.c_size_t, range(count.value)):
+            tensor = self._new(f"GetSignature{end}TensorByIndex", signature, i)
+            name, kind = ctypes.c_char_p(), ctypes.create_string_buffer(1024)  # a LiteRtRankedTensorType is smaller
+            self._call("GetTensorName", tensor, ctypes.byref(name))
+            self._call("GetRankedTensorType", tensor, kind)
+            wanted = self._new(f"GetCompiledModel{end}BufferRequirements", self._model, ctypes.c_size_t(0), i)
+            names.append((name.value or b"").decode())
+            buffers.append(self._new("CreateManagedTensorBufferFromRequirements", self._environment, kind, wanted))
+        return names, (ctypes.c_void_p * len(buffers))(*buffers)
+
+    def _run(self, sample):
+        for handle, place in zip(self._inputs, self._order):
+            self._write(ctypes.c_void_p(handle), sample[place])
+        count = ctypes.c_size_t
+        ends = (count(len(self._inputs)), self._inputs, count(len(self._outputs)), self._outputs)
+        self._call("RunCompiledModel", self._model, count(0), *ends)
+
+    def _write(self, buffer, array):
+        size = ctypes.c_size_t()
+        self._call("GetTensorBufferPackedSize", buffer, ctypes.byref(size))
+        if size.value != array.nbytes:
+            raise Untold(f"LiteRT's profiler takes inputs of fixed size, and this one holds {size.value} bytes")
+        address = ctypes.c_void_p()
+        self._call("LockTensorBuffer", buffer, ctypes.byref(address), 1)  # for writing
+        ctypes.memmove(address, array.ctypes.data, array.nbytes)
+        self._call("UnlockTensorBuffer", buffer)
+
+    def _profile(self, sample):
+        self._call("ResetProfiler", self._profiler)
+        self._call("StartProfiler", self._profiler)
+        self._run(sample)
+        self._call("StopProfiler", self._profiler)
+        count = ctypes.c_int()
+        self._call("GetNumProfilerEvents", self._profiler, ctypes.byref(count))
+        events = (Profiled * count.value)()
+        self._call("GetProfilerEvents", self._profiler, count, events)
+        return [
+            (
+                event.operator.decode(),
+                event.number if event.kind == Profiled.LITERT and not event.subgraph else None,
+                event.us,
+            )
+            for event in events
+            if event.kind in (Profiled.LITERT, Profiled.DELEGATE) and event.operator.decode() not in CONTAINERS
+        ]
 
 
 def _tensor(details):
@@ -245,8 +428,11 @@ class OnnxRuntime:
     def get(self, index):
         return self._binding.get_outputs()[index].numpy()
 
-    def profile(self):
-        """Return rows (operator, node, median microseconds) in the order of execution; ends the profile."""
+    def profile(self, samples):
+        """Run `samples` while the runtime writes its trace; return rows by node, and inferences without a trace."""
+        feed = self.feeds(samples)
+        run_timed(feed, self.invoke, SETTLE)
+        runs = SETTLE + len(repeated(lambda i: run_timed(feed, self.invoke, 1)))
         with open(self._session.end_profiling(), encoding="utf-8") as file:
             events = json.load(file)
         times = {}
@@ -254,7 +440,11 @@ class OnnxRuntime:
             if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
                 node = event["name"][: -len("_kernel_time")]
                 times.setdefault((event["args"]["op_name"], node), []).append(event["dur"])
-        return [{"op": op, "name": name, "us": float(np.median(us))} for (op, name), us in times.items()]
+        rows = [
+            {"operator": operator, "name": node, "us": middle_mean(us), "calls": len(us) // runs}
+            for (operator, node), us in times.items()
+        ]
+        return rows, run_timed(feed, self.invoke, runs)
 
     def inspect(self):
         """Read the graph with the `onnx` package; a device without it reports no operators."""
@@ -544,12 +734,71 @@ def _version(distribution):
 
 
 def profile(job, say):
-    """Report how long each operator of one model takes while it runs every sample; `rows` is null where none tells."""
+    """Report how long each operator of one model takes; `rows` is null, and `reason` says why, where none tells.
+
+    Beside it, for comparison, the median of inferences that nobody looked into. Reads `cores`, as latency does.
+    """
+    pin(job.get("cores"))
     model = load(dict(job["models"][0], profile=True))
     samples = Samples(job["inputs"], model)
-    for i in range(len(samples)):
-        run_once(model, samples[i], 0, job["models"][0].get("stateful"))
-    say("profile", rows=model.profile())
+    try:
+        with refusing():
+            rows, nanoseconds = model.profile([samples[i] for i in range(min(FEEDS, len(samples)))])
+    except Untold as error:
+        say("profile", rows=None, reason=str(error))
+        return
+    total = sum(row["us"] for row in rows)
+    if not total:
+        say("profile", rows=None, reason="no operator takes a microsecond, which is the runtime's clock")
+        return
+    for row in rows:
+        row["share"] = row["us"] / total
+    say("profile", rows=rows, inferences=len(nanoseconds), inference_us=float(np.median(nanoseconds)) / 1000)
+
+
+def repeated(run):
+    """Call `run(i)` until the profile has seen enough inferences; return what the calls returned."""
+    begun, found = time.monotonic(), []
+    while len(found) < PROFILED and (len(found) < 10 or time.monotonic() - begun < PROFILE_S):
+        found.append(run(len(found)))
+    return found
+
+
+def middle(runs):
+    """Return (operator, its number or None, microseconds) by place in an inference, over runs of the same operators.
+
+    runs: lists of (operator, number, microseconds).
+    """
+    places = [event[:2] for event in runs[-1]]
+    alike = [run for run in runs if [event[:2] for event in run] == places]
+    return [(*place, middle_mean([run[i][2] for run in alike])) for i, place in enumerate(places)]
+
+
+def middle_mean(values):
+    """Return the mean of the middle half: finer than the whole microseconds runtimes count in, and deaf to outliers."""
+    ordered = np.sort(np.asarray(values, float))
+    cut = len(ordered) // 4
+    return float(ordered[cut : len(ordered) - cut].mean())
+
+
+def named(places, layers):
+    """Turn operators by place into rows {operator, name, us, calls}: one a layer, or a kind where the layer is unknown.
+
+    LiteRT's own kernels come with the number of their layer. XNNPACK fuses and inserts operators, but keeps the order:
+    where it has as many of a kind as the file, they are the same ones.
+    """
+    kinds = [next((kind for kind in OF_XNNPACK if operator.startswith(kind)), None) for operator, _, _ in places]
+    in_order = {}
+    for kind, operators in OF_XNNPACK.items():
+        names = [layer["name"] for layer in layers if layer["op"] in operators]
+        in_order[kind] = iter(names if len(names) == kinds.count(kind) else [""] * kinds.count(kind))
+    rows = {}
+    for (operator, number, us), kind in zip(places, kinds):
+        name = next(in_order[kind]) if kind else layers[number]["name"] if number is not None else ""
+        row = rows.setdefault((operator, name), {"operator": operator, "name": name, "us": 0.0, "calls": 0})
+        row["us"] += us
+        row["calls"] += 1
+    return list(rows.values())
 
 
 MODES = {"profile": profile, "probe": probe, "inspect": inspect, "accuracy": accuracy, "latency": latency}
@@ -721,7 +970,7 @@ class refusing:
         return self
 
     def __exit__(self, kind, error, trace):
-        if error is not None and isinstance(error, Exception) and not isinstance(error, (Rejected, OSError)):
+        if error is not None and isinstance(error, Exception) and not isinstance(error, OURS):
             words = str(error).strip().splitlines()
             raise Rejected(f"{kind.__name__}: {words[0] if words else 'no message'}") from error
         return False
@@ -736,6 +985,9 @@ def runtime_module(name):
 
 class Unavailable(Exception):
     """The device lacks what the job needs: no fault of the model."""
+
+
+OURS = (Rejected, Untold, Unavailable, OSError)  # what says itself whose fault it is
 
 
 def load(spec):

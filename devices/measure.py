@@ -6,6 +6,7 @@ that control must come out as fast as itself.
 """
 
 import json
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from .compare import Thresholds, doubts
 from .results import MEASURED, Run
 from .transport import DeviceLost, Event, Outcome, Session, Transport, connect, run_job
 
+KERNELS = ("xnnpack", "builtin", "reference")
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "QUANTIZELINEAR", "DEQUANTIZELINEAR")
 Inputs = np.ndarray | Mapping[str, np.ndarray]
@@ -74,8 +76,9 @@ class BenchConfig:
 
     threads: of the runtime, and cores held; answers: run the samples for outputs, metric and memory; samples: how many
     of them, None for all; latency: time the files; block_ms: length of a block; max_seconds: of timing; attempts: at
-    timing, while the device is not steady; time_limit_s, memory_bytes: of one job on the device. kernels, delegate:
-    of .tflite files; builtin is without XNNPACK, delegate the path of a library on the device.
+    timing, while the device is not steady; time_limit_s, memory_bytes: of one job on the device; profile: time the
+    operators of each file too. Of .tflite files: kernels, where builtin is without XNNPACK; delegate, the path of a
+    library on the device, with options as PATH,key=value,key=value.
     """
 
     threads: int = 1
@@ -92,8 +95,9 @@ class BenchConfig:
     time_limit_s: float = 600.0
     memory_bytes: int | None = None
     tflite_runtime: str = "litert"
-    kernels: str = "default"
+    kernels: str = "xnnpack"
     delegate: str | None = None
+    profile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("threads", "block_ms", "max_rounds", "max_seconds", "attempts", "time_limit_s"):
@@ -107,8 +111,20 @@ class BenchConfig:
             raise BadInput(f"samples={self.samples!r} must be at least 2, or None for all")
         if self.tflite_runtime not in ("litert", "tflite-runtime"):
             raise BadInput(f"tflite_runtime={self.tflite_runtime!r}; allowed: litert, tflite-runtime")
-        if self.kernels not in ("default", "builtin", "reference"):
-            raise BadInput(f"kernels={self.kernels!r}; allowed: default, builtin, reference")
+        if self.kernels not in KERNELS:
+            raise BadInput(f"kernels={self.kernels!r}; allowed: {', '.join(KERNELS)}")
+        _ = self.library  # refuses what cannot be read
+
+    @property
+    def library(self) -> dict[str, Any] | None:
+        """Return the delegate as a job names it, {path, options}.  Raises: BadInput for an option that is none."""
+        if self.delegate is None:
+            return None
+        path, *options = self.delegate.split(",")
+        wrong = [option for option in options if not re.fullmatch(r"[^=]+=.*", option)]
+        if not path or wrong:
+            raise BadInput(f"delegate={self.delegate!r}: write PATH or PATH,key=value,key=value")
+        return {"path": path, "options": dict(option.split("=", 1) for option in options)}
 
     def runtime(self, format: str) -> str:
         return {"tflite": self.tflite_runtime, "onnx": "onnxruntime"}[format]
@@ -137,6 +153,7 @@ def bench(
     measured_files, baselines = _roles(files, baseline)
     _check(inputs, targets, metric)
     transport = connect(device)
+    _check_kernels(config, transport, measured_files)
     run = Run(
         model=model, data=data, device=transport.name, emulated=transport.emulated, metric=metric, baselines=baselines,
         artifacts=[], measured={}, config=asdict(config),
@@ -176,17 +193,20 @@ def answers(
 
 def profile(
     path: ModelFile | str | Path, inputs: Inputs, *, device: str | Transport = "local", **config: Any
-) -> list[dict[str, Any]] | None:
-    """Return rows {op, name, us} of a file's operators as they ran, or None where the runtime does not tell (LiteRT).
+) -> dict[str, Any]:
+    """Return the time of each operator of a file: {artifact, device, runtime, rows, reason, inferences, inference_us}.
 
-    ONNX Runtime counts in whole microseconds. Raises: EdgewrightError with the runtime's words if it does not run.
+    rows: [{operator, name, us, share, calls}] of one inference in the order of execution, or None where the runtime
+    does not tell, for that reason. Runtimes count in whole microseconds, which XNNPACK rounds down: what the shares
+    are of may be less than inference_us, the median of inferences that were not looked into.
+    Raises: EdgewrightError with the runtime's words if it does not run.
     """
     with _opened(path, device, config) as (file, session, orders), _scratch() as scratch:
         sent = _send(session, scratch, inputs)
-        outcome = run_job(session, orders.job("profile", [orders.model(file, 0)], inputs=sent))
+        entry, outcome = _profile(orders, session, file.name, orders.model(file, 0), sent)
     if not outcome.ok:
         raise EdgewrightError(f"{file.path}: {outcome.status} on {device}: {outcome.reason}")
-    return outcome.one("profile")["rows"]
+    return entry
 
 
 @contextmanager
@@ -206,6 +226,25 @@ def _scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
+def _profile(
+    orders: "_Orders", session: Session, name: str, model: dict[str, Any], sent: dict[str, str]
+) -> tuple[dict[str, Any], Outcome]:
+    """Return what results say of a file's operators, and how the job ended."""
+    transport = orders.transport
+    entry: dict[str, Any] = {
+        "artifact": name, "device": transport.name, "runtime": model["runtime"], "rows": None, "reason": "",
+        "inferences": None, "inference_us": None,
+    }  # fmt: skip
+    if transport.emulated:
+        return {**entry, "reason": "times of an emulated processor mean nothing"}, Outcome(status="ok")
+    with transport.exclusive(model["threads"]) as cores:
+        outcome = run_job(session, orders.job("profile", [model], inputs=sent, cores=cores))
+    if not outcome.ok:
+        return {**entry, "reason": f"{outcome.status}: {outcome.reason}"}, outcome
+    told = {key: value for key, value in outcome.one("profile").items() if key != "event"}
+    return {**entry, **told}, outcome
+
+
 def _send(session: Session, scratch: Path, inputs: Inputs, limit: int | None = None) -> dict[str, str]:
     """Send the samples, the first `limit` of them, and return how a job refers to each input's."""
     sent = {}
@@ -221,7 +260,7 @@ class _Orders:
     """Writes the jobs of one session."""
 
     def __init__(self, transport: Transport, session: Session, config: BenchConfig):
-        self._transport, self._session, self._config = transport, session, config
+        self.transport, self._session, self._config = transport, session, config
 
     def model(self, file: ModelFile, index: int) -> dict[str, Any]:
         """Send a file under a name of our own, and return how a job refers to it."""
@@ -230,13 +269,14 @@ class _Orders:
             "sha256": whole.sha256(file.path),
             "threads": self._config.threads,
             "kernels": self._config.kernels,
-            "delegate": self._config.delegate,
+            "delegate": self._config.library,
+            "stateful": bool(file.manifest.get("stateful")),
             **self.runtime(file),
         }
 
     def runtime(self, file: ModelFile) -> dict[str, Any]:
         """Say what opens a file on this device."""
-        return {"runtime": self._transport.runtimes.get(file.format) or self._config.runtime(file.format)}
+        return {"runtime": self.transport.runtimes.get(file.format) or self._config.runtime(file.format)}
 
     def job(self, mode: str, models: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
         config = self._config
@@ -262,6 +302,8 @@ class _Bench:
         self._agree()
         if self._config.latency:
             self._time(sent)
+        if self._config.profile:
+            self._run.profiles = list(self._profiles(sent))
 
     def give_up(self, files: Sequence[ModelFile], reason: str) -> None:
         """Call incomplete what the lost device left undone; times taken so far are dropped."""
@@ -282,6 +324,8 @@ class _Bench:
     def _inspect(self, file: ModelFile) -> bool:
         model = self._models[file.name]
         outcome = run_job(self._session, self._orders.job("inspect", [model]))
+        if outcome.status == "incomplete" and outcome.reason.startswith("delegate "):
+            raise BadInput(f"{outcome.reason}; give --delegate a library that the device can load, or leave it out")
         self._record(file, model, outcome)
         return outcome.ok
 
@@ -304,9 +348,12 @@ class _Bench:
                 "quantized_ops": found["quantized_ops"],
                 "float_ops": found["float_ops"],
                 "partitions": found.get("partitions"),
+                "delegated": found.get("delegated"),
                 "stateful": model["stateful"],
             }
         )
+        if found.get("delegated") == 0:
+            run.notes.append(f"{file.name}: the delegate took none of its operators; they ran without it")
         run.measured[file.name] = {
             **dict.fromkeys(MEASURED), "status": outcome.status, "reason": outcome.reason, "metric": run.metric,
             "runtime": model["runtime"],
@@ -355,6 +402,13 @@ class _Bench:
                 return
             self._run.notes.append(f"timing {attempt} was set aside and repeated: {'; '.join(sorted(found))}")
             say(self._run.notes[-1])
+
+    def _profiles(self, sent: dict[str, str]) -> Iterator[dict[str, Any]]:
+        """Time the operators of each file that runs."""
+        for name, found in self._run.measured.items():
+            if found["status"] == "ok":
+                say(f"timing the operators of {name}")
+                yield _profile(self._orders, self._session, name, self._models[name], sent)[0]
 
     def _time_once(self, sent: dict[str, str], names: list[str], controls: list[str]) -> bool:
         config, entries, raw = self._config, names + controls, self._run.raw
@@ -422,6 +476,18 @@ def _check(inputs: Inputs, targets: np.ndarray | None, metric: str | None) -> No
         raise BadInput(f"inputs hold {sorted(lengths)} samples; give each input the same number, at least 2")
     if targets is not None and len(targets) not in lengths:
         raise BadInput(f"targets holds {len(targets)} samples, inputs {lengths.pop()}; they must be as many")
+
+
+def _check_kernels(config: BenchConfig, transport: Transport, files: Sequence[ModelFile]) -> None:
+    """Refuse a choice of kernels or of a delegate that no file would follow."""
+    for name, usual in (("kernels", "xnnpack"), ("delegate", None)):
+        chosen = getattr(config, name)
+        if chosen == usual:
+            continue
+        if "tflite" not in {file.format for file in files}:
+            raise BadInput(f"{name}={chosen!r} is for .tflite files, and there is none; leave it out")
+        if transport.runtimes.get("tflite", config.tflite_runtime) not in ("litert", "tflite-runtime"):
+            raise BadInput(f"{name}={chosen!r}: {transport.name} offers no choice; leave it out")
 
 
 def _scores(metric: str, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:

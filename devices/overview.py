@@ -11,7 +11,7 @@ from typing import Any
 
 from . import charts
 from .regress import Changes, number, regressions
-from .report import estimate_row, measurement_rows, render
+from .report import estimate_row, how, measurement_rows, profile_entry, render
 from .results import Run
 
 _UNSTEADY = ("emulated", "drift", "throttling", "noise")
@@ -27,7 +27,8 @@ class Session:
 
     @property
     def place(self) -> tuple[str, str]:
-        return self.results["model"], self.run.device
+        """Return model and device; one with other kernels or a delegate is another device."""
+        return self.results["model"], ", ".join([self.run.device, *how(self.results)])
 
 
 def html(sessions: Sequence[Session]) -> str:
@@ -44,7 +45,7 @@ def html(sessions: Sequence[Session]) -> str:
         ],
         hot_spots=list(_hot_spots(sessions)),
         sessions=[
-            {"label": one.label, "model": one.results["model"], "data": one.results["data"], "device": one.run.device,
+            {"label": one.label, "model": one.results["model"], "data": one.results["data"], "device": one.place[1],
              "flags": one.results.get("flags", [])} for one in sessions
         ],
     )  # fmt: skip
@@ -145,13 +146,8 @@ def _changes(sessions: Sequence[Session]) -> Iterator[dict[str, Any]]:
 
 
 def _hot_spots(sessions: Sequence[Session], most: int = 5) -> Iterator[dict[str, Any]]:
-    """Yield the kinds of operators that take longest, file by file, where the device profiled them."""
+    """Yield the kinds of operators that take longest, file by file."""
     for session in sessions:
-        for name, rows in (session.results.get("profiles") or {}).items():
-            total = sum(row["us"] for row in rows) or 1.0
-            kinds: dict[str, float] = {}
-            for row in rows:
-                kinds[row["op"]] = kinds.get(row["op"], 0.0) + row["us"]
-            longest = sorted(kinds.items(), key=lambda pair: -pair[1])[:most]
-            yield {"model": session.results["model"], "device": session.run.device, "artifact": name,
-                   "kinds": ", ".join(f"{op} {us / total:.0%}" for op, us in longest)}  # fmt: skip
+        model, place = session.place
+        for profile in session.results.get("profiles", []):
+            yield {"model": model, "place": place, **profile_entry(profile, by_kind=True, most=most)}

@@ -43,7 +43,7 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
         ],
         flags=results.get("flags", []),
         estimates=list(map(estimate_row, results.get("estimates", []))),
-        profiles=list(_profiles(results)),
+        profiles=[profile_entry(entry) for entry in results.get("profiles", [])],
         rules=list(_rules(results)),
         environment=list(_flat(results.get("environment", {}))),
     )
@@ -136,7 +136,7 @@ def _relabelled(
         "verdicts": [row(entry, "artifact", "baseline") for entry in results["verdicts"]],
         "estimates": [row(entry, "artifact") for entry in results.get("estimates", [])],
         "controls": [row(entry, "artifact") for entry in results.get("controls", [])],
-        "profiles": {name.removeprefix(prefix): rows for name, rows in (results.get("profiles") or {}).items()},
+        "profiles": [row(entry, "artifact") for entry in results.get("profiles", [])],
         "layers": {name.removeprefix(prefix): layers for name, layers in results.get("layers", {}).items()},
     }
     return relabelled, {name.removeprefix(prefix): values for name, values in samples.items()}
@@ -181,12 +181,19 @@ def _charts(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]) 
 def _subtitle(results: Mapping[str, Any]) -> str:
     devices = sorted({str(measurement["device"]) for measurement in results["measurements"]})
     counts = sorted({measurement["n"] for measurement in results["measurements"] if measurement.get("n")})
-    parts = [f"device: {', '.join(devices)}" if devices else "not measured on a device"]
+    parts = [f"device: {', '.join(devices)}" if devices else "not measured on a device", *how(results)]
     if counts:
         parts.append(f"{counts[-1]:,} test samples")
     if results.get("created"):
         parts.append(str(results["created"]))
     return " · ".join(parts)
+
+
+def how(results: Mapping[str, Any]) -> list[str]:
+    """Say how .tflite files ran, where not as usual."""
+    config = results.get("config", {})
+    found = [] if config.get("kernels", "xnnpack") in ("xnnpack", "default") else [f"{config['kernels']} kernels"]
+    return found + ([f"delegate {config['delegate']}"] if config.get("delegate") else [])
 
 
 def _outcome(results: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -276,15 +283,45 @@ def estimate_row(estimate: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _profiles(results: Mapping[str, Any], most: int = 8) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Yield the operators that take longest, file by file."""
-    for name, rows in (results.get("profiles") or {}).items():
-        total = sum(row["us"] for row in rows) or 1.0
-        longest = sorted(rows, key=lambda row: -row["us"])[:most]
-        yield name, [
-            {"op": str(row["op"]), "name": str(row["name"]), "us": _number(row["us"], ",.1f"),
-             "share": _number(row["us"] / total, ".0%")} for row in longest
-        ]  # fmt: skip
+def profile_entry(profile: Mapping[str, Any], by_kind: bool = False, most: int = 10) -> dict[str, Any]:
+    """Return a file's operators as bars, longest first, each as wide as its share; or the reason why there are none.
+
+    by_kind: add up operators of one kind, as CONV_2D.
+    """
+    rows = [dict(row) for row in profile["rows"] or []]
+    if by_kind:
+        kinds = dict.fromkeys(_kind(row["operator"]) for row in rows)
+        rows = [_sum([row for row in rows if _kind(row["operator"]) == kind], kind) for kind in kinds]
+    rows.sort(key=lambda row: -row["us"])
+    shown, rest = rows[:most], rows[most:]
+    if rest:
+        shown.append(_sum(rest, f"{len(rest)} {'other' if len(rest) == 1 else 'others'}"))
+    inference_us = profile.get("inference_us")
+    return {
+        "artifact": profile["artifact"], "device": profile["device"], "runtime": profile["runtime"],
+        "reason": profile.get("reason") or "",
+        "total": _number(sum(row["us"] for row in rows), ",.1f"), "inference": _number(inference_us, ",.1f"),
+        "bars": [
+            {"operator": row["operator"], "name": row["name"],
+             "us": _number(row["us"], ",.1f") if row["us"] >= 0.05 else "< 1",  # counted as 0
+             "calls": f"{row['calls']} ×" if row["calls"] > 1 else "", "share": _number(row["share"], ".0%"),
+             "width": f"{100 * row['share'] / max(shown[0]['share'], 1e-9):.1f}%"}
+            for row in shown
+        ],
+    }  # fmt: skip
+
+
+def _kind(operator: str) -> str:
+    """Leave out how XNNPACK runs an operator: of "Convolution (NHWC, QC8) IGEMM" the part before the brackets."""
+    return operator.partition(" (")[0]
+
+
+def _sum(rows: Sequence[Mapping[str, Any]], operator: str) -> dict[str, Any]:
+    return {
+        "operator": operator,
+        "name": "",
+        **{key: sum(row[key] for row in rows) for key in ("us", "share", "calls")},
+    }
 
 
 def _rules(results: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:

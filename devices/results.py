@@ -16,7 +16,8 @@ from .rules import rules
 
 MEASURED = ("status", "reason", "runtime", "load_us", "first_us", "peak_ram_bytes", "metric", "value", "n",
             "agreement")  # fmt: skip
-_SAVED = ("model", "data", "baselines", "artifacts", "layers", "environment", "notes", "config", "estimates")
+_SAVED = ("model", "data", "baselines", "artifacts", "layers", "environment", "notes", "config", "estimates",
+          "profiles")  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -62,7 +63,7 @@ class Run:
     """One benchmark on one device. Statistics and verdicts are functions of it (see `compare`).
 
     measured: file -> {status, reason, runtime, load_us, first_us, peak_ram_bytes, metric, value, n, agreement};
-    estimates: what compilers expect (see `compile`), never ranked with measurements;
+    estimates: what compilers expect (see `compile`), never ranked with measurements; profiles: see `measure.profile`;
     baselines: file -> the file it is judged against; outputs: file -> (N, ...) float outputs, in memory only.
     """
 
@@ -79,6 +80,7 @@ class Run:
     notes: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     estimates: list[dict[str, Any]] = field(default_factory=list)
+    profiles: list[dict[str, Any]] = field(default_factory=list)
     raw: Raw = field(default_factory=Raw)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -101,6 +103,7 @@ class Run:
             "baselines": self.baselines,
             "config": self.config,
             "estimates": self.estimates,
+            "profiles": self.profiles,
             "controls": flags.controls(self),
             "flags": flags.flags(self),
             "rules": rules(self),

@@ -158,9 +158,10 @@ def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | No
 
 
 def bench(files: Sequence[str], *, baseline: str, data: str | None, device: str, out: Path | None, max_drop: float,
-          min_speedup: float | None, max_seconds: float, targets: Sequence[str] = ()) -> Answer:  # fmt: skip
+          min_speedup: float | None, targets: Sequence[str] = (), **measuring: Any) -> Answer:  # fmt: skip
+    """measuring: of BenchConfig."""
     found = [target.load(name) for name in targets]  # unknown names before any work
-    config = BenchConfig(max_seconds=max_seconds)
+    config = BenchConfig(**measuring)
     paths = [Path(file) for file in dict.fromkeys([*files, baseline])]
     described = [ModelFile.read(path) for path in paths]
     if data is None:

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from edgewright import cli
 from edgewright.errors import BadInput
 from edgewright.pipeline import verbs
 from edgewright.pipeline.foreign import random_inputs, read_npz
@@ -110,6 +111,17 @@ def test_random_inputs_fill_the_range_that_a_file_reads():
 def test_tokens_are_zeros_and_floats_are_normal():
     found = random_inputs([[tensor("ids", "int32"), tensor("x", "float32")]])
     assert not found["ids"].any() and 0.9 < found["x"].std() < 1.1
+
+
+def test_measuring_is_chosen_at_the_command_line(files, tmp_path, capsys):
+    command = ["bench", str(files["int8"]), "--baseline", str(files["float"]), "--profile", "--kernels", "builtin"]
+    assert cli.main([*command, "--max-seconds", "0.3", "--out", str(tmp_path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["config"]["kernels"], document["config"]["profile"]) == ("builtin", True)
+    assert {entry["artifact"] for entry in document["profiles"]} == {"int8.tflite", "float.tflite"}
+    page = (tmp_path / "report.html").read_text()
+    assert "builtin kernels" in page and "Operator hot spots" in page
+    assert cli.main([*command, "--kernels", "fast"]) == 2
 
 
 def test_two_runs_are_compared_and_shown_on_one_page(random_run, tmp_path):

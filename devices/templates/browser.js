@@ -395,6 +395,7 @@ async function main() {
   await say("start", await environment(job));
   try {
     const mode = { probe, inspect, accuracy, latency }[job.mode];
+    if (job.mode === "profile") throw new Unavailable("the browser's runtimes do not say how long operators take");
     if (!mode) throw new Unavailable(`the browser has no mode ${job.mode}`);
     await mode(job);
     await say("done");

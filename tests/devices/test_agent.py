@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from device_models import SAMPLES
 from edgewright.devices import agent
-from edgewright.devices.measure import BenchConfig, ModelFile, bench, inspect, profile
+from edgewright.devices.measure import BenchConfig, ModelFile, bench, inspect
 from edgewright.devices.transport import AGENT
 from edgewright.errors import BadInput
 
@@ -126,21 +126,12 @@ def test_weights_outside_the_file_are_refused(onnx, tmp_path):
     assert outcome.status == "rejected"
 
 
-def test_operators_are_profiled_where_the_runtime_tells(tflite, onnx):
-    rows = profile(onnx["qdq"], SAMPLES)
-    assert rows and all(set(row) == {"op", "name", "us"} and row["us"] >= 0 for row in rows)
-    assert any("Gemm" in row["op"] for row in rows)
-    assert profile(tflite["int8"], SAMPLES) is None
-
-
 def test_kernels_are_chosen_by_the_job(tflite):
-    default, builtin = (answers_of(tflite["int8"], kernels) for kernels in ("default", "builtin"))
+    default, builtin = (answers_of(tflite["int8"], kernels) for kernels in ("xnnpack", "builtin"))
     step = np.unique(default)[1]  # the smallest answer above nothing is one step
     assert np.abs(default - builtin).max() <= 1.01 * step
     with pytest.raises(BadInput, match="kernels='fast'"):
         BenchConfig(kernels="fast")
-    outcome = inspect(tflite["int8"], delegate="/no/such/delegate.so")
-    assert outcome.status in ("rejected", "incomplete") and "delegate" in outcome.reason
 
 
 def answers_of(path, kernels):

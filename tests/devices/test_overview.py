@@ -73,15 +73,24 @@ def test_the_page_holds_every_device_hash_regression_and_estimate():
         {"artifact": "small", "target": "some-npu", "kind": "estimated", "latency_us": 12.0, "cycles": 6000,
          "accelerator_operators": 9, "cpu_operators": 0, "sram_bytes": 1000, "flash_bytes": 2000, "reason": ""}
     ]  # fmt: skip
-    later.results["profiles"] = {
-        "small": [{"op": "CONV_2D", "name": "stem", "us": 9.0}, {"op": "ADD", "name": "a", "us": 1.0}]
-    }
+    later.results["profiles"] = [
+        {"artifact": "small", "device": "local", "runtime": "litert", "reason": "", "inference_us": 10.5,
+         "rows": [{"operator": "CONV_2D", "name": name, "us": 4.5, "share": 0.45, "calls": 1} for name in "ab"]
+         + [{"operator": "ADD", "name": "c", "us": 1.0, "share": 0.1, "calls": 1}]}
+    ]  # fmt: skip
     page = Page(html([session(), later, session("elsewhere", "ssh://board")]))
     assert page.tags.count("svg") == 2  # one front for each device
     for shown in ("ssh://board", "0monday0000", "regressed", "monday → tuesday", "some-npu", "estimated", "6,000",
-                  "CONV_2D 90%, ADD 10%"):  # fmt: skip
+                  "CONV_2D 2 ×", "90%", "operators 10.0 µs, inference 10.5 µs"):  # fmt: skip
         assert shown in page.text, shown
     assert "12.0" in page.text and page.active == []
+
+
+def test_other_kernels_are_another_device():
+    builtin = session("b", us=40)
+    builtin.results["config"] = {"kernels": "builtin"}
+    text = Page(html([session("a"), builtin])).text
+    assert "on local, builtin kernels" in text and "Against the earlier run" not in text
 
 
 def test_hostile_names_stay_text_on_the_overview():

@@ -89,12 +89,18 @@ def test_flags_controls_estimates_rules_and_hot_spots_are_shown():
         {"suite": "MLPerf Tiny", "rule": "at least 10 s of inference", "met": 3, "of": 8},
         {"suite": "MLPerf Tiny", "rule": "quality target", "met": None, "of": 8},
     ]
-    document["profiles"] = {"w8a8-qat.tflite": [{"op": "CONV_2D", "name": "stem", "us": 30.0}]}
+    document["profiles"] = [
+        {"artifact": "w8a8-qat.tflite", "device": "local", "runtime": "litert", "reason": "", "inference_us": 41.5,
+         "rows": [{"operator": "CONV_2D", "name": "stem", "us": 30.0, "share": 0.75, "calls": 1},
+                  {"operator": "ADD", "name": "", "us": 10.0, "share": 0.25, "calls": 3}]},
+        {"artifact": "w8a8-qat.onnx", "device": "local", "runtime": "r", "rows": None, "reason": "r does not say"},
+    ]  # fmt: skip
     document["verdicts"][0] |= {"speedup_p90": 2.71, "speedup_p90_ci95": [2.6, 2.8]}
     text = Page(report.html(document, latency_samples())).text
     for shown in ("against a second copy of itself: 1.002×", "14% slower while measuring", "Estimated, not measured",
                   "without the processor's part", "91,118",
-                  "1 of 3", "3 of 8", "does not apply", "CONV_2D", "2.71×"):  # fmt: skip
+                  "1 of 3", "3 of 8", "does not apply", "2.71×", "operators 40.0 µs, inference 41.5 µs", "ADD 3 ×",
+                  "30.0 µs", "75%", "Not known: r does not say."):  # fmt: skip
         assert shown in text, shown
     summary = report.markdown(document)
     assert "drift: the device became 14% slower" in summary
@@ -105,3 +111,31 @@ def test_flags_controls_estimates_rules_and_hot_spots_are_shown():
 def test_a_page_without_flags_says_that_none_was_seen():
     document = sample() | {"controls": [{"artifact": "f", "speedup": 1.0, "speedup_ci95": [1.0, 1.0]}], "flags": []}
     assert "No drift, throttling, noise or interruption was seen" in Page(report.html(document)).text
+
+
+def test_bars_are_the_longest_operators_and_the_rest_is_summed_up():
+    rows = [{"operator": f"OP {i}", "name": "n", "us": float(i), "share": i / 78, "calls": 1} for i in range(1, 13)]
+    bars = report.profile_entry(
+        {"artifact": "a", "device": "d", "runtime": "r", "rows": rows, "inference_us": 80}, most=10
+    )["bars"]
+    assert [bar["operator"] for bar in bars] == [*(f"OP {i}" for i in range(12, 2, -1)), "2 others"]
+    assert (bars[0]["width"], bars[-1]["us"], bars[-1]["calls"]) == ("100.0%", "3.0", "2 ×")
+
+
+def test_kinds_are_added_up_without_how_they_run():
+    rows = [
+        {"operator": "Convolution (NHWC, QC8) IGEMM", "name": "a", "us": 6.0, "share": 0.6, "calls": 1},
+        {"operator": "Convolution (NHWC, QC8) DWConv", "name": "b", "us": 3.0, "share": 0.3, "calls": 1},
+        {"operator": "Clamp (NC)", "name": "", "us": 0.0, "share": 0.1, "calls": 1},
+    ]
+    profile = {"artifact": "a", "device": "d", "runtime": "r", "rows": rows, "inference_us": 11.0}
+    bars = report.profile_entry(profile, by_kind=True)["bars"]
+    assert [(bar["operator"], bar["us"], bar["share"]) for bar in bars] == [
+        ("Convolution", "9.0", "90%"), ("Clamp", "< 1", "10%"),
+    ]  # fmt: skip
+
+
+def test_unusual_kernels_and_delegates_are_told():
+    document = sample() | {"config": {"kernels": "builtin", "delegate": "/lib/npu.so,core=1"}}
+    assert "device: local · builtin kernels · delegate /lib/npu.so,core=1" in Page(report.html(document)).text
+    assert report.how(sample()) == []
