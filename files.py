@@ -21,27 +21,33 @@ def sha256(data: bytes | str | Path) -> str:
 
 
 @contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Name `path` where the file system refuses a write: of a file that is open, its own words do not."""
+    try:
+        yield
+    except OSError as error:
+        raise EdgewrightError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on a clean exit it becomes `path`, otherwise it is removed.
 
     Raises: EdgewrightError naming the path if the file system refuses (full disk, permissions).
     """
     path = Path(path)
-    try:
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise EdgewrightError(f"cannot write {path}: {error.strerror}") from error
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise EdgewrightError(f"cannot write {path}: {error.strerror or error}") from error
+        with naming(path):
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import BadInput
+from ..files import naming
 from .child import follow
 from .locks import held
 from .transport import AGENT, GRACE_S, Cores, Event, Exit
@@ -73,7 +74,8 @@ class LocalSession:
     def __init__(self, folder: Path, python: Sequence[str], environment: Mapping[str, str] | None = None):
         self._folder, self._python, self._environment = folder, python, environment
         self._agent = folder / "agent.py"  # alone in its folder: nothing there shadows a module it imports
-        self._agent.write_bytes(AGENT.read_bytes())
+        with naming(self._agent):
+            self._agent.write_bytes(AGENT.read_bytes())
 
     def put(self, source: Path, name: str) -> str:
         """Link instead of copying; the agent checks the content's sha256 anyway."""
@@ -89,6 +91,7 @@ class LocalSession:
 
     def run(self, job: Event, on_line: Callable[[str], None]) -> Exit:
         order = self._folder / "job.json"
-        order.write_text(json.dumps({**job, "parent": os.getpid()}))
+        with naming(order):
+            order.write_text(json.dumps({**job, "parent": os.getpid()}))
         command = [*self._python, str(self._agent), str(order)]
         return follow(command, on_line, limit_s=job["time_limit_s"] + GRACE_S, environment=self._environment)

@@ -251,7 +251,8 @@ def _send(session: Session, scratch: Path, inputs: Inputs, limit: int | None = N
     arrays = inputs if isinstance(inputs, Mapping) else {"": inputs}
     for index, (name, array) in enumerate(arrays.items()):
         path = scratch / f"input-{index}.npy"
-        np.save(path, np.asarray(array[:limit], np.float32 if array.dtype.kind == "f" else array.dtype))
+        with whole.naming(path):
+            np.save(path, np.asarray(array[:limit], np.float32 if array.dtype.kind == "f" else array.dtype))
         sent[name] = session.put(path, path.name)
     return sent
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..files import naming
+
 
 class Logs:
     """Appends epochs to history.jsonl and the event file; both start anew from `history`, so a resume repeats none."""
@@ -18,22 +20,24 @@ class Logs:
         from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        self._event = Event
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lines = (folder / "history.jsonl").open("w")
-        self._records = RecordWriter((folder / "events.out.tfevents.0.edgewright").open("wb"))
-        self._records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+        self._event, self._folder = Event, folder
+        with naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lines = (folder / "history.jsonl").open("w")
+            self._records = RecordWriter((folder / "events.out.tfevents.0.edgewright").open("wb"))
+            self._records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
         for row in history:
             self.add(row)
 
     def add(self, row: dict[str, float]) -> None:
         """Write one epoch, and flush, so that a crash loses nothing and TensorBoard sees it."""
-        self._lines.write(json.dumps(row) + "\n")
-        self._lines.flush()
         values = [{"tag": name, "simple_value": value} for name, value in row.items() if name != "epoch"]
         event = self._event(wall_time=time.time(), step=int(row["epoch"]), summary={"value": values})
-        self._records.write(event.SerializeToString())
-        self._records.flush()
+        with naming(self._folder):
+            self._lines.write(json.dumps(row) + "\n")
+            self._lines.flush()
+            self._records.write(event.SerializeToString())
+            self._records.flush()
 
     def close(self) -> None:
         """Close both files."""
