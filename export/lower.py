@@ -32,6 +32,7 @@ class Array:
     zero_point: int = 0
     axis: int = 0
     data: Any = None  # an array
+    is_state: bool = False  # kept by the runtime from one run to the next
 
 
 @dataclass(eq=False)
@@ -59,6 +60,11 @@ class Program:
     outputs: list[Array]
     operators: list[Operator]
     arrays: dict[int, Array] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_stateful(self) -> bool:
+        """Tell whether a run leaves behind what the next one starts from, unless the runtime resets it."""
+        return any(array.is_state for one in self.operators for array in one.inputs)
 
     @property
     def float_operators(self) -> list[Operator]:
@@ -133,6 +139,7 @@ class _Lowering:
         inputs: list[Array] = [bring(leaf) for leaf in step.inputs]
         if step.kernel is not None:
             inputs += self.kernel_and_bias(step, inputs[0], quantized)
+        inputs += [self.accumulated(leaf, kernel, inputs[0], quantized) for leaf, kernel in step.biases]
         outputs = []
         for leaf in step.outputs:
             scale = self.plan.scale_of(leaf) if quantized else None
@@ -192,6 +199,15 @@ class _Lowering:
         if key not in self.constants:
             self.constants[key] = Array(name, values.shape, str(values.dtype), data=values)
         return self.constants[key]
+
+    def accumulated(self, bias: Tensor, kernel: Tensor, data: Array, quantized: bool) -> Array:
+        """Return one of several biases, an integer of the accumulator's scale where its operator is quantized."""
+        values = np.asarray(self.layer.weight(bias), np.float32)
+        if not quantized:
+            return self.constant(bias.name, values)
+        scale = (data.scale.astype(np.float64) * self.array(kernel).scale).astype(np.float32)
+        integers = np.round(values / scale.astype(np.float64)).astype(np.int32)
+        return Array(f"{bias.name}.integers", integers.shape, "int32", scale, data=integers)
 
     def kernel_and_bias(self, step: Step, data: Array, quantized: bool) -> list[Array]:
         kernel = np.asarray(self.layer.weight(step.kernel), np.float32)
@@ -370,6 +386,20 @@ def _select(self, name, inputs, outputs, options):
     self.emit(name, inputs, outputs)
 
 
+def _lstm(self, name, inputs, outputs, options):
+    """Write the states that the kernel keeps; the integer kernel also wants to know the scale of its output before a
+    projection, which it has none of.
+    """
+    outputs, cells = outputs
+    shape = (1, outputs.shape[-1])
+    states = [
+        Array(f"{one.name}.state", shape, one.dtype, one.scale, one.zero_point, is_state=True)
+        for one in (outputs, cells)
+    ]
+    hidden = Array(f"{outputs.name}.hidden", (), outputs.dtype, outputs.scale, outputs.zero_point)
+    self.emit(name, [*inputs, *states], [outputs], hidden=hidden)
+
+
 LOWER: dict[str, Callable[[_Lowering, str, list, list, dict], None]] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "MEAN": _reduce,
@@ -393,4 +423,5 @@ LOWER: dict[str, Callable[[_Lowering, str, list, list, dict], None]] = {
     "SPLIT": _split,
     "MUL": _multiply,
     "STRIDED_SLICE": _strided_slice,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
 }

@@ -43,6 +43,8 @@ def export_onnx(
         facts: dict[str, Any] = {"inputs": inputs, "outputs": [], "layers": []}
     else:
         program = lower(layer, model.name)
+        if program.is_stateful:
+            raise BadInput("ONNX knows no fused int8 recurrence: use QatConfig(recurrence='unrolled') for it")
         data = write_onnx(program)
         facts = describe(program)
     known = {"name": name or f"{model.name}-{precision}", "format": "onnx", "precision": precision, **facts, **manifest}

@@ -97,6 +97,7 @@ def describe(program: Program) -> dict[str, Any]:
             for array in program.outputs
             for inside in [borders.get(id(array), array)]
         ],
+        "stateful": program.is_stateful,
         "quantized_ops": len(operators) - len(floats),
         "float_ops": len(floats),
         "layers": [

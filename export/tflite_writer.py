@@ -30,6 +30,9 @@ VERSIONS = {
 }  # fmt: skip
 _TYPES = {"float32": "FLOAT32", "int4": "INT4", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64",
           "bool": "BOOL"}  # fmt: skip
+# Which of an operator's inputs goes where, for operators with optional ones between them: here the peepholes and the
+# projection of an LSTM.
+SLOTS = {"UNIDIRECTIONAL_SEQUENCE_LSTM": (*range(9), None, None, None, *range(9, 13), None, None, 13, 14)}
 _ACTIVATIONS = {None: "NONE", "RELU": "RELU", "RELU6": "RELU6"}
 
 
@@ -39,7 +42,8 @@ def write_tflite(program: Program, description: str = "") -> bytes:
     subgraph = schema.SubGraphT()
     subgraph.name = program.name
     subgraph.inputs = [writer.tensor(array) for array in program.inputs]
-    subgraph.operators = [writer.operator(part) for one in program.operators for part in _spelled_out(one)]
+    operators = [part for one in program.operators for part in _spelled_out(one)]  # kept: arrays go by their ids
+    subgraph.operators = [writer.operator(one) for one in operators]
     subgraph.outputs = [writer.tensor(array) for array in program.outputs]
     subgraph.tensors = writer.tensors
     model = schema.ModelT()
@@ -118,6 +122,7 @@ class _Writer:
             entry.hasRank = True
             entry.buffer = self.buffer(_packed(array.data) if array.dtype == "int4" else array.data)
             entry.quantization = _quantization(array)
+            entry.isVariable = array.is_state
             self.tensors.append(entry)
         return self.index[id(array)]
 
@@ -135,8 +140,11 @@ class _Writer:
     def operator(self, one: Operator) -> Any:
         entry = schema.OperatorT()
         entry.opcodeIndex = self.code(one.name)
-        entry.inputs = np.array([self.tensor(array) for array in one.inputs], np.int32)
+        slots = SLOTS.get(one.name, range(len(one.inputs)))
+        entry.inputs = np.array([-1 if slot is None else self.tensor(one.inputs[slot]) for slot in slots], np.int32)
         entry.outputs = np.array([self.tensor(array) for array in one.outputs], np.int32)
+        if hidden := one.options.get("hidden"):
+            entry.intermediates = np.array([self.tensor(hidden)] * 5, np.int32)
         options = _options(one)
         if options is not None:
             entry.builtinOptions = options
@@ -256,6 +264,9 @@ _OPTIONS = {
     "PACK": lambda one: _fill(schema.PackOptionsT(), valuesCount=len(one.inputs), axis=one.options["axis"]),
     "CONCATENATION": lambda one: _fill(_fused(schema.ConcatenationOptionsT(), {}), axis=one.options["axis"]),
     "GATHER": lambda one: _fill(schema.GatherOptionsT(), axis=one.options["axis"]),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lambda one: _fill(
+        schema.UnidirectionalSequenceLSTMOptionsT(), fusedActivationFunction=schema.ActivationFunctionType.TANH
+    ),
     "STRIDED_SLICE": lambda one: _fill(schema.StridedSliceOptionsT(), shrinkAxisMask=one.options["dropped"]),
     "QUANTIZE": lambda one: schema.QuantizeOptionsT(),
     "DEQUANTIZE": lambda one: schema.DequantizeOptionsT(),

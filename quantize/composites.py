@@ -7,8 +7,9 @@ tensors. `training` and `mask` arguments are not passed on: the traced graph is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -16,14 +17,15 @@ import numpy as np
 from keras import ops
 
 from ..errors import BadInput
-from .operations import NEVER, GroupedConv
+from .operations import NEVER, FusedLSTM, GroupedConv
 
 
-def layer_rule(layer: keras.Layer) -> Callable | None:
-    """Return the rule that opens `layer`, or None if its own `call` does."""
+def layer_rule(layer: keras.Layer, rules: Mapping[type, Callable] = MappingProxyType({})) -> Callable | None:
+    """Return the rule that opens `layer`, one of `rules` before others, or None if its own `call` does."""
     for kind in type(layer).__mro__:
-        if kind in LAYERS:
-            return partial(_without_context, LAYERS[kind], layer)
+        rule = rules.get(kind) or LAYERS.get(kind)
+        if rule is not None:
+            return partial(_without_context, rule, layer)
     return None
 
 
@@ -149,6 +151,31 @@ def _recurrent(layer, x, initial_state=None, mask=None):
     return (result, *states) if layer.return_state else result
 
 
+def _fused_lstm(layer, x, initial_state=None, mask=None):
+    """A recurrence as one operator. LiteRT's kernel knows the textbook cell, started from zero and unmasked."""
+    cell = layer.cell
+    obstacles = {
+        "a mask": mask is not None,
+        "an initial state": initial_state is not None and len(initial_state) > 0,
+        "return_state": layer.return_state,
+        "an activation other than tanh": cell.activation is not keras.activations.tanh,
+        "a recurrent activation other than sigmoid": cell.recurrent_activation is not keras.activations.sigmoid,
+    }
+    for obstacle, there in obstacles.items():
+        if there:
+            raise BadInput(
+                f"layer {layer.name!r} has {obstacle}, which no fused operator knows: "
+                "use QatConfig(recurrence='unrolled')"
+            )
+    x = ops.flip(x, axis=1) if layer.go_backwards else x
+    kernels, recurrent = (
+        ops.split(ops.transpose(weight), 4, axis=0) for weight in (cell.kernel, cell.recurrent_kernel)
+    )
+    biases = ops.split(cell.bias, 4, axis=0) if cell.use_bias else [ops.zeros((cell.units,))] * 4
+    outputs, _ = FusedLSTM()(x, *kernels, *recurrent, *biases)
+    return outputs if layer.return_sequences else outputs[:, -1]
+
+
 _MERGES: dict[str | None, Callable] = {
     "concat": lambda a, b: ops.concatenate([a, b], axis=-1),
     "sum": lambda a, b: a + b,
@@ -195,7 +222,9 @@ def _mish(x):
 
 
 ACTIVATIONS: dict[Any, Callable] = {keras.activations.hard_silu: _hard_silu, keras.activations.mish: _mish}
-_SEES_MASKS = (_recurrent, _bidirectional, _softmax)
+_SEES_MASKS = (_recurrent, _fused_lstm, _bidirectional, _softmax)
+# How layers are opened, by the name of a form: LSTM layers as one operator each, or all step by step.
+RECURRENCES: dict[str, dict[type, Callable]] = {"unrolled": {}, "fused": {keras.layers.LSTM: _fused_lstm}}
 LAYERS: dict[type, Callable] = {
     keras.layers.InputLayer: _identity,
     keras.layers.ActivityRegularization: _identity,

@@ -42,6 +42,15 @@ def nudge(low: float, high: float, symmetric: bool = False, bits: int = 8) -> tu
     return float(scale * np.float32(-128 - zero_point)), float(scale * np.float32(127 - zero_point))
 
 
+def to_power_of_two(low: float, high: float, bits: int) -> tuple[float, float]:
+    """Widen [low, high] to the next symmetric range whose step is a power of two and that reaches to 1 at least and 64
+    at most: what the kernels of recurrences take.
+    """
+    highest = limits(bits)[1]
+    step = 2.0 ** np.clip(np.ceil(np.log2(max(-low, high, SMALLEST_RANGE) / highest)), 1 - bits, 7 - bits)
+    return float(-step * highest), float(step * highest)
+
+
 def scale_and_zero_point(low: float, high: float, bits: int = 8) -> tuple[np.float32, int]:
     """Return the scale and zero point of a nudged range."""
     if bits > 8:

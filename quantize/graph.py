@@ -10,9 +10,10 @@ constant. Layers that keep state or randomness stay whole (`LEAVES`), and some h
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -121,13 +122,14 @@ class Graph:
         self.nodes = kept[::-1]
 
 
-def trace(model: keras.Model) -> Graph:
+def trace(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType({})) -> Graph:
     """Trace `model` to operations. The model is left as it was.
 
+    rules: by type of layer, how to open it otherwise than usual.
     Raises: BadInput if the model has no symbolic inputs or a layer needs values while it is traced, naming the layer.
     """
     arguments = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype, name=x.name), symbolic_inputs(model))
-    with _Opened(model) as opened:
+    with _Opened(model, rules) as opened:
         outputs = tree.flatten(opened.call(model, arguments))
         return _collect(model.name, tree.flatten(arguments), outputs, opened)
 
@@ -156,8 +158,8 @@ class _Opened:
     lasts.
     """
 
-    def __init__(self, model: keras.Model):
-        self.model = model
+    def __init__(self, model: keras.Model, rules: Mapping[type, Callable]):
+        self.model, self.rules = model, rules
         self.weights: dict[int, tuple[KerasTensor, keras.Variable]] = {}
         self.aliases: dict[int, KerasTensor] = {}
         self.places: dict[int, str] = {}
@@ -199,7 +201,7 @@ class _Opened:
         """Run the layer's body (or its composite rule) on symbolic tensors; returns fresh tensors that alias the
         result.
         """
-        body = composites.layer_rule(layer) or layer.call
+        body = composites.layer_rule(layer, self.rules) or layer.call
         self._stack.append(layer)
         place = "/".join(opened.name for opened in self._stack[1:])
         try:

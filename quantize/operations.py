@@ -1,7 +1,8 @@
-"""Operations that Keras computes but cannot trace or call symbolically."""
+"""Operations that Keras computes but cannot trace or call symbolically, or that one kernel does at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -41,6 +42,44 @@ class TransposedConv(keras.Operation):
     def compute_output_spec(self, x: Any, kernel: Any) -> Any:
         """Return the symbolic output."""
         return self.call(x, kernel)
+
+
+class FusedLSTM(keras.Operation):
+    """A long short-term memory over a whole sequence, from states of zero, as LiteRT's kernel computes it.
+
+    Weights come gate by gate, in the order input, forget, cell, output. Source: Hochreiter and Schmidhuber 1997; forget
+    gate of Gers 2000.
+    """
+
+    def call(self, x: Any, *weights: Any, rounded: tuple[Callable, Callable] | None = None) -> tuple[Any, Any]:
+        """Return outputs and cell states of all steps; `rounded` quantizes each before the next step reads it.
+
+        Shapes: (N, T, F), four of (U, F), four of (U, U), four of (U,) -> (N, T, U) twice.
+        """
+        kernel, recurrent = (ops.transpose(ops.concatenate(four, axis=0)) for four in (weights[:4], weights[4:8]))
+        round_output, round_cell = rounded or (_same, _same)
+        projected = ops.matmul(x, kernel) + ops.concatenate(weights[8:], axis=0)  # (N, T, 4 U)
+        units = recurrent.shape[0]
+
+        def step(states: Any, given: Any) -> Any:
+            output, cell = states
+            gates = given + ops.matmul(output, recurrent)
+            i, f, g, o = (gates[:, part * units : (part + 1) * units] for part in range(4))
+            cell = round_cell(ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g))
+            output = round_output(ops.sigmoid(o) * ops.tanh(cell))
+            return (output, cell), (output, cell)
+
+        zeros = ops.zeros_like(projected[:, 0, :units])
+        _, (outputs, cells) = ops.scan(step, (zeros, zeros), ops.swapaxes(projected, 0, 1))
+        return ops.swapaxes(outputs, 0, 1), ops.swapaxes(cells, 0, 1)
+
+    def compute_output_spec(self, x: Any, *weights: Any) -> Any:
+        """Return the symbolic outputs."""
+        return tuple(KerasTensor((*x.shape[:2], weights[0].shape[0]), dtype=x.dtype) for _ in range(2))
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 def matmul_transposed(left: Any, right: Any) -> Any:

@@ -42,6 +42,9 @@ class Rule:
     applies itself. symmetric: inputs whose zero point must be 0. exact: values are only moved, so nothing is rounded.
     to_even: results often lie halfway between two steps, and kernels take the even one. headroom: how far the range
     reaches below the values seen. options: static attributes, read off the operation.
+
+    Of operators that run over a whole sequence: biases, pairs of an input that is added to an accumulator and of the
+    input that is its kernel; states, the outputs that are fed back in 16 bits, whose step is a power of two.
     """
 
     kind: str
@@ -54,6 +57,8 @@ class Rule:
     to_even: bool = False
     headroom: float = 0.0
     symmetric: tuple[int, ...] = ()
+    biases: tuple[tuple[int, int], ...] = ()
+    states: tuple[int, ...] = ()
     when: Callable[[Node], bool] = lambda node: True
     options: Callable[[Node], dict[str, Any]] = lambda node: {}
 
@@ -302,12 +307,20 @@ TABLE: tuple[Rule, ...] = (
     Rule(kind="Where", litert="SELECT_V2", scale=SAME, exact=True),
     # What is masked gets the lowest step. After a softmax that is nothing if it lies ln(256 * 12) below the largest.
     Rule(kind="Masked", litert="SELECT_V2", scale=SAME, headroom=8.0),
+    # recurrences
+    Rule(
+        kind="FusedLSTM",
+        litert="UNIDIRECTIONAL_SEQUENCE_LSTM",
+        symmetric=tuple(range(1, 9)),
+        biases=((9, 1), (10, 2), (11, 3), (12, 4)),
+        states=(1,),
+    ),
     # nothing at inference
     Rule(kind="Dropout", litert="", scale=SAME, exact=True),
 )
 # LiteRT operators without a kernel for 16-bit activations (CAST has one, but its scale of 1 is too coarse to add to),
 # and those that have one for 4-bit weights.
-NOT_WIDE = frozenset({"CAST", "ELU", "LOG_SOFTMAX", "RELU_N1_TO_1", "TABLE"})
+NOT_WIDE = frozenset({"CAST", "ELU", "LOG_SOFTMAX", "RELU_N1_TO_1", "TABLE", "UNIDIRECTIONAL_SEQUENCE_LSTM"})
 NARROW = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _BY_KIND: dict[str, list[Rule]] = {}
 for _rule in TABLE:

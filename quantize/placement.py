@@ -24,8 +24,9 @@ Choice = tuple[str | None, str]
 class Scale:
     """A quantization range shared by `tensors`.
 
-    source: "observed" (calibrated, kept as weights), "fixed" (prescribed by an operator) or "values" (the extremes of a
-    constant's present values). symmetric: the zero point is 0. headroom: how far it reaches below the values seen.
+    source: "observed" (calibrated, kept as weights), "state" (calibrated likewise, its step a power of two), "fixed"
+    (prescribed by an operator) or "values" (the extremes of a constant's present values). symmetric: the zero point
+    is 0. headroom: how far it reaches below the values seen.
     """
 
     name: str
@@ -72,10 +73,17 @@ class Step:
 
     @property
     def inputs(self) -> list[Tensor]:
-        """The tensors that enter the step, kernel and bias left out."""
+        """The tensors that enter the step, kernel and biases left out."""
         inside = {id(out) for node in self.nodes for out in node.outputs}
-        parts = (id(self.kernel), id(self.bias))
+        parts = (id(self.kernel), id(self.bias), *(id(bias) for bias, _ in self.biases))
         return [leaf for node in self.nodes for leaf in node.inputs if id(leaf) not in inside and id(leaf) not in parts]
+
+    @property
+    def biases(self) -> list[tuple[Tensor, Tensor]]:
+        """The biases of an operator with several kernels, each with its kernel."""
+        rule = self.rule or self.float_rule
+        inputs = self.nodes[0].inputs
+        return [(inputs[bias], inputs[kernel]) for bias, kernel in rule.biases] if rule else []
 
 
 @dataclass(eq=False)
@@ -277,6 +285,7 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
     fixed: dict[int, Fixed] = {}
     symmetric: set[int] = set()
     headroom: dict[int, float] = {}
+    states = {id(step.outputs[index]) for step in steps if step.rule for index in step.rule.states}
     bits: dict[int, int] = {}
     for step in steps:
         if step.rule is None:
@@ -290,7 +299,7 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
         for index, out in enumerate(_floats(step.outputs)):
             quantized[id(out)] = out
             headroom[id(out)] = step.rule.headroom
-            bits[id(out)] = step.precision.activations
+            bits[id(out)] = 16 if index in step.rule.states else step.precision.activations
             twin = at_site.setdefault((step.nodes[-1].site, index), out)
             groups.join(out, twin)
             if isinstance(step.rule.scale, Fixed):
@@ -307,6 +316,7 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
         prescribed = next((fixed[id(leaf)] for leaf in tensors if id(leaf) in fixed), None)
         is_constant = all(leaf.is_constant for leaf in tensors) or any(map(_has_range, tensors))
         source = "fixed" if prescribed else "values" if is_constant else "observed"
+        source = "state" if any(id(leaf) in states for leaf in tensors) else source
         centred = any(id(leaf) in symmetric for leaf in tensors)
         below = max(headroom.get(id(leaf), 0.0) for leaf in tensors)
         width = max((bits[id(leaf)] for leaf in tensors if id(leaf) in bits), default=8)

@@ -22,6 +22,7 @@ from keras import ops, tree
 
 from ..errors import BadInput, WrongOrder
 from ..precision import PRECISIONS
+from .composites import RECURRENCES
 from .correct import bias_shift, equalize
 from .fake_quant import (
     fake_quantize,
@@ -31,7 +32,9 @@ from .fake_quant import (
     learned_steps,
     nudge,
     nudged,
+    steps,
     to_even,
+    to_power_of_two,
     value_range,
 )
 from .graph import Graph, Node, Tensor, symbolic_inputs, trace
@@ -59,6 +62,9 @@ class QatConfig:
     "frozen" keeps them, "moving-average" follows the extremes of each batch (`momentum` of the old stays), "learned"
     trains their width with the weights, as LSQ does (Esser et al. 2020, arXiv:1902.08153) in the logarithm
     (arXiv:1903.08066). freeze_after: steps after which they stay as they are.
+
+    recurrence: "unrolled" writes every step of a recurrence with shared weights, which is fast; "fused" makes an LSTM
+    one operator, small and slower, whose states the runtime keeps and must reset between sequences.
     """
 
     default: str | None = "w8a8"
@@ -71,13 +77,14 @@ class QatConfig:
     freeze_after: int | None = None
     equalize: bool = False
     correct_biases: bool = False
+    recurrence: str = "unrolled"
 
     def __post_init__(self) -> None:
         for name, value in [("default", self.default), *self.by_name.items(), *self.by_type.items()]:
             if value is not None and value not in PRECISIONS:
                 allowed = ", ".join(map(repr, PRECISIONS))
                 raise BadInput(f"QatConfig: {name}={value!r} is not a precision; allowed: {allowed}, or None for float")
-        for name, known in (("observer", OBSERVERS), ("ranges", RANGES)):
+        for name, known in (("observer", OBSERVERS), ("ranges", RANGES), ("recurrence", RECURRENCES)):
             if getattr(self, name) not in known:
                 raise BadInput(f"QatConfig: {name}={getattr(self, name)!r} is unknown; allowed: {', '.join(known)}")
         if not 0 <= self.momentum < 1:
@@ -146,7 +153,7 @@ def prepare_qat(
         raise WrongOrder(f"model {model.name!r} is quantization-aware already: train it, then export_tflite(model)")
     config = config or QatConfig()
     samples = [_checked(array, index) for index, array in enumerate(_as_list(calibration))]
-    plan = _plan(model, config)
+    plan = make_plan(model, config)
     layer = QuantizedGraph(
         source=keras.saving.serialize_keras_object(model),
         config=asdict(config),
@@ -168,8 +175,9 @@ def find_quantized(model: keras.Model) -> QuantizedGraph | None:
     return next((layer for layer in getattr(model, "layers", ()) if isinstance(layer, QuantizedGraph)), None)
 
 
-def _plan(model: keras.Model, config: QatConfig) -> Plan:
-    graph = simplify(trace(model))
+def make_plan(model: keras.Model, config: QatConfig) -> Plan:
+    """Trace `model` to operations and place the quantizers. Raises: BadInput where it cannot be traced."""
+    graph = simplify(trace(model, RECURRENCES[config.recurrence]))
     if config.equalize:
         equalize(graph)
     return place(graph, config.choose)
@@ -215,7 +223,7 @@ class QuantizedGraph(keras.Layer):
         self.source, self.config, self.masked = source, QatConfig.from_dict(config), list(masked)
         self.clustered = dict(clustered or {})
         if plan is None:
-            plan = _plan(keras.saving.deserialize_keras_object(source), self.config)
+            plan = make_plan(keras.saving.deserialize_keras_object(source), self.config)
         self.plan = _Untracked(plan)
         self.leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, keras.Layer)]
         self.weight_of: dict[str, Any] = {}
@@ -231,9 +239,11 @@ class QuantizedGraph(keras.Layer):
             if leaf.name in self.masked:
                 self.mask_of[leaf.name] = self._new(f"{leaf.name}.mask", np.float32(leaf.value != 0), False)
         for scale in plan.distinct_scales:
-            if scale.source == "observed":
+            if scale.source in ("observed", "state"):
                 self.range_of[scale.name] = self._new(f"{scale.name}.range", np.array([-1.0, 1.0]), False)
-                if self.config.ranges == "learned":  # how often as wide as calibrated, as a logarithm
+                if (
+                    self.config.ranges == "learned" and scale.source == "observed"
+                ):  # how often as wide as calibrated, as a logarithm
                     self.width_of[scale.name] = self._new(f"{scale.name}.width", np.zeros(()), True)
         self.steps_taken = None
         if self.config.freeze_after is not None:
@@ -346,8 +356,12 @@ class QuantizedGraph(keras.Layer):
                 inner[id(step.kernel)] = kernel(step)
             if step.bias is not None:
                 inner[id(step.bias)] = self.bias(step) if quantize and step.rule else self.weight(step.bias)
+            for leaf, weight in step.biases:
+                inner[id(leaf)] = self.accumulated(step, leaf, weight) if quantize and step.rule else self.weight(leaf)
             for node in step.nodes:
                 extra = {"training": training} if isinstance(node.op, keras.Layer) else {}
+                if quantize and step.rule and step.rule.states:
+                    extra["rounded"] = [self.rounding(leaf) for leaf in node.outputs]
                 results = node.run(
                     lambda leaf, inner=inner: inner[id(leaf)] if id(leaf) in inner else value(leaf), **extra
                 )
@@ -372,6 +386,17 @@ class QuantizedGraph(keras.Layer):
         scale = kernel_scale(self.weight(step.kernel), step.rule.channels, step.precision.weights)
         data = self.plan.scale_of(step.inputs[0])
         return fake_quantize_bias(self.weight(step.bias), self.range(data), scale, data.bits)
+
+    def accumulated(self, step: Step, bias: Tensor, kernel: Tensor) -> Any:
+        """Return one of several biases of a quantized step on the grid of its accumulator."""
+        data = self.plan.scale_of(step.inputs[0])
+        (low, high), bits = self.range(self.plan.scale_of(kernel)), self.plan.scale_of(kernel).bits
+        return fake_quantize_bias(self.weight(bias), self.range(data), (high - low) / steps(bits), data.bits)
+
+    def rounding(self, leaf: Tensor) -> Callable[[Any], Any]:
+        """Return what rounds values to the scale of `leaf`."""
+        scale = self.plan.scale_of(leaf)
+        return lambda values: fake_quantize(values, *self.range(scale), scale.bits)
 
     def range(self, scale: Scale) -> tuple[Any, Any]:
         """Return the real values that the smallest and the largest integer of `scale` stand for."""
@@ -407,6 +432,8 @@ class QuantizedGraph(keras.Layer):
         for name, variable in self.range_of.items():
             low, high = (end * SLACK for end in found[name])
             scale = scales[name]
+            if scale.source == "state":
+                low, high = to_power_of_two(low, high, scale.bits)
             ends = nudge(low - scale.headroom, high, scale.symmetric, scale.bits)
             variable.assign(np.array(ends, np.float32))
         if self.config.correct_biases:

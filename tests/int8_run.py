@@ -16,6 +16,7 @@ runner.allocate_tensors()
 source, target = runner.get_input_details()[0], runner.get_output_details()[0]
 results = []
 for sample in np.load(sys.argv[2]):
+    runner.reset_all_variables()
     runner.set_tensor(source["index"], sample[None])
     runner.invoke()
     results.append(runner.get_tensor(target["index"])[0].copy())

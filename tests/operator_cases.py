@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from edgewright.quantize import QatConfig
 from keras import layers, ops
 
 
@@ -20,6 +21,11 @@ def _recurrence(cell, **options):
 
 def _bidirectional(x):
     return layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x)
+
+
+def _two_in_a_row(x):
+    x = layers.LSTM(6, return_sequences=True, go_backwards=True)(x)
+    return layers.LSTM(5, use_bias=False)(x)
 
 
 def _stacked(x):
@@ -154,6 +160,9 @@ CASES = {
     "gru_reset_before": (SEQUENCE, _recurrence(layers.GRU, reset_after=False)),
     "bidirectional": (SEQUENCE, _bidirectional),
     "stacked_cells": (SEQUENCE, _stacked),
+    "lstm_fused": (SEQUENCE, _recurrence(layers.LSTM)),
+    "lstm_fused_twice": (SEQUENCE, _two_in_a_row),
+    "bidirectional_fused": (SEQUENCE, _bidirectional),
     "time_distributed": ((3, 6), _distributed),
     "index_with_new_axis": (SEQUENCE, lambda x: x[..., None, 1] * x[:, 0, None, :1]),
     # masks
@@ -174,6 +183,11 @@ CASES = {
     "where": (SEQUENCE, lambda x: ops.where(x > 0.5, layers.Dense(4)(x), 0.0)),
     "logic": (SEQUENCE, lambda x: x * ops.cast(((x > 0) & (x < 1)) | ~(x >= -1), "float32")),
 }
+
+
+def config(name):
+    """Return how a case is quantized."""
+    return QatConfig(recurrence="fused" if "fused" in name else "unrolled")
 
 
 def build(name):

@@ -14,19 +14,19 @@ import pytest
 from edgewright.export import export_tflite
 from edgewright.quantize import prepare_qat
 from int8_run import LITERT
-from operator_cases import CASES, build
+from operator_cases import CASES, build, config
 
-NAMES = sorted(CASES) if os.environ.get("EDGEWRIGHT_JAX_CASES") == "all" else sorted(CASES)[::6]
+NAMES = sorted(CASES) if os.environ.get("EDGEWRIGHT_JAX_CASES") == "all" else [*sorted(CASES)[::6], "lstm_fused"]
 SCRIPT = """
 import json, pathlib, sys, numpy as np
 from edgewright.export import export_tflite
 from edgewright.quantize import find_quantized, prepare_qat
 from int8_run import output_step
-from operator_cases import build
+from operator_cases import build, config
 folder, facts = pathlib.Path(sys.argv[1]), {}
 for name in sys.argv[2:]:
     model, x = build(name)
-    qat, _ = prepare_qat(model, calibration=x)
+    qat, _ = prepare_qat(model, config(name), calibration=x)
     artifact = export_tflite(qat)
     (folder / f"{name}.tflite").write_bytes(artifact.data)
     np.save(folder / f"{name}.npy", x)
@@ -62,5 +62,5 @@ def test_file_from_jax_rounds_as_jax_did(from_jax, name):
     off = np.abs(np.load(folder / "y.npy") - np.load(folder / f"{name}@jax.npy")) / step
     assert (off < 1.5).mean() >= 0.99
     model, x = build(name)
-    qat, _ = prepare_qat(model, calibration=x)
+    qat, _ = prepare_qat(model, config(name), calibration=x)
     assert operators == [layer["op"] for layer in export_tflite(qat).manifest["layers"]]
