@@ -7,13 +7,13 @@ import os
 import re
 import shutil
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from ..archives import unpack_zip
 from ..errors import BadInput, EdgewrightError
 from . import environments, kernels
 from .local import Local
@@ -100,6 +100,5 @@ def _fetch_wheels(site: Path, scratch: Path) -> None:
     python = ("--python-version", "3.11", "--implementation", "cp", "--only-binary", ":all:", "--no-deps")
     environments.call([sys.executable, "-m", "pip", "download", *python, *platforms, "-d", scratch, *WHEELS])
     for wheel in sorted(scratch.glob("*.whl")):
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(site)
+        unpack_zip(wheel, site)
     shutil.rmtree(scratch)

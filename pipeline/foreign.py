@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..archives import MOST_BYTES, check_zip
 from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..errors import BadInput
@@ -44,6 +45,8 @@ def read_npz(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None, str 
 
     Raises: BadInput for what is no .npz, holds pickles, differs in lengths, or has NaN and infinity, naming the array.
     """
+    if path.is_file():
+        check_zip(path, most_bytes=MOST_BYTES)  # arrays of zeros may be packed without a limit
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

@@ -1,19 +1,16 @@
 """Keras models on disk: written whole or not at all, read without running code that came with the file."""
 
 import os
-import zipfile
 from pathlib import Path
 
 import keras
 
+from ..archives import check_zip
 from ..errors import BadInput
 from ..files import replacing
 from ..models import registry
 from ..prune import PruneConfig  # noqa: F401  registers the layers that a saved pruning model needs
 from ..quantize import qat  # noqa: F401  registers the layers that a saved quantization-aware model needs
-
-_LARGEST_BYTES = 4 << 30
-_LARGEST_EXPANSION = 200
 
 
 def save_model(model: keras.Model, path: str | Path) -> Path:
@@ -49,22 +46,13 @@ def load_model(path: str | Path) -> keras.Model:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse what is not a zip archive, or unpacks to far more than it should: the reader would fill the memory."""
+    """Refuse what is not a zip archive, reaches outside itself, or unpacks to far more than it should."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-            names = archive.namelist()
-            orig = {member.filename: member.orig_filename for member in archive.infolist()}
-    except (OSError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path}: not a .keras file ({error}); save the model with model.save('name.keras')") from error
-    absolute = [name for name in names if name.startswith(("/", "\\"))]
-    outside = absolute + [name for name in names if ".." in Path(name).parts or "\x00" in orig[name]]
-    if outside:
-        raise BadInput(f"{path}: holds {outside[0]!r}, a place outside itself: refused")
+        names = check_zip(path)
+    except BadInput as error:
+        raise BadInput(f"{error}; a .keras file is what model.save('name.keras') writes") from error
     if "config.json" not in names:
         raise BadInput(f"{path}: an archive without config.json is no .keras file; save the model with model.save(...)")
-    if unpacked > _LARGEST_BYTES or unpacked > max(1 << 24, _LARGEST_EXPANSION * path.stat().st_size):
-        raise BadInput(f"{path}: {path.stat().st_size:,} bytes that unpack to {unpacked:,}: refused")
 
 
 def _reason(error: Exception) -> str:

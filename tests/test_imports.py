@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "quantize": {"models"},
     "export": {"quantize", "devices"},
 }
-SHARED = {"errors", "files", "metrics", "precision", "progress"}
+SHARED = {"archives", "errors", "files", "metrics", "precision", "progress"}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)

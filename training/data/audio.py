@@ -5,18 +5,15 @@ The features are NumPy, not a Keras layer: the same numbers on every backend, an
 
 import hashlib
 import io
-import lzma
 import re
-import tarfile
 import wave
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.fft import dct
 
+from ...archives import tar_members
 from ...errors import BadInput
 from ...files import sha256
 from . import sources
@@ -72,7 +69,8 @@ def fsdd(asked: Asked) -> Dataset:
 
 
 def _read(archive: Path, frames: int) -> dict[str, np.ndarray]:
-    recordings = {name: content for name, content in _members(archive) if NAME.fullmatch(name)}
+    members = ((name.rsplit("/", 1)[-1], content) for name, content in tar_members(archive))
+    recordings = {name: content for name, content in members if NAME.fullmatch(name)}
     try:
         sources.verify(TREE, listing(recordings))
     except BadInput:
@@ -83,16 +81,6 @@ def _read(archive: Path, frames: int) -> dict[str, np.ndarray]:
     digit, take = zip(*((int(name[0]), int(name.rpartition("_")[2][:-4])) for name in names), strict=True)
     waves = np.stack([read_wave(recordings[name]) for name in names])
     return {"cepstra": cepstra(waves, frames), "digit": np.array(digit), "take": np.array(take)}
-
-
-def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                if member.isfile() and (file := tar.extractfile(member)):
-                    yield member.name.rsplit("/", 1)[-1], file.read()
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-        raise BadInput(f"{archive} cannot be read: {error}. Remove it and fetch it again") from error
 
 
 def listing(recordings: dict[str, bytes]) -> bytes:

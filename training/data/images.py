@@ -4,12 +4,12 @@ import gzip
 import io
 import lzma
 import pickle
-import tarfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ...archives import tar_members
 from ...errors import BadInput
 from ...progress import say
 from . import sources
@@ -126,9 +126,9 @@ def _unpack_cifar(contents: dict[str, bytes]) -> dict[str, bytes]:
             path.removeprefix(_CIFAR_FOLDER).removesuffix(".xz"): lzma.decompress(data) if path.endswith("xz") else data
             for path, data in contents.items()
         }
-    with tarfile.open(fileobj=io.BytesIO(contents[_CIFAR_ARCHIVE]), mode="r:gz") as archive:
-        members = {member.name.rsplit("/", 1)[-1]: archive.extractfile(member) for member in archive if member.isfile()}
-        return {name: file.read() for name in [*_CIFAR_BATCHES, "test_batch"] if (file := members.get(name))}
+    members = tar_members(contents[_CIFAR_ARCHIVE], _CIFAR_ARCHIVE)
+    found = {name.rsplit("/", 1)[-1]: content for name, content in members}
+    return {name: found[name] for name in [*_CIFAR_BATCHES, "test_batch"] if name in found}
 
 
 class _BatchUnpickler(pickle.Unpickler):
