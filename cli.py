@@ -130,6 +130,11 @@ def qat(
         Literal["frozen", "moving-average", "learned"], "what becomes of the ranges in training"
     ] = "frozen",
     freeze_after: Annotated[int | None, "steps after which moving or learned ranges stay; default: never"] = None,
+    recurrence: Annotated[
+        Literal["unrolled", "fused"] | None,
+        "an LSTM step by step (fast; default), or as one operator (small)",
+    ] = None,
+    target: Annotated[str | None, "quantize as the kernels of this target like it (see `edgewright check`)"] = None,
     max_drop: Annotated[
         float | None, "give the fewest layers 16 bits, or float, that keep the metric this close before training"
     ] = None,
@@ -142,8 +147,8 @@ def qat(
     from .pipeline import verbs
 
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
-                     freeze_after=freeze_after, max_drop=max_drop, quick=quick, seed=seed, epochs=epochs,
-                     engine=engine)  # fmt: skip
+                     freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop, quick=quick,
+                     seed=seed, epochs=epochs, engine=engine)  # fmt: skip
 
 
 def export(

@@ -44,6 +44,16 @@ class Accepted:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Quantization:
+    """How to quantize for its kernels. in_float: operations that it runs faster so; recurrence: an LSTM is one operator
+    ("fused") or written step by step.
+    """
+
+    in_float: Names = ()
+    recurrence: Literal["unrolled", "fused"] = "unrolled"
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Memory:
     """Limits in bytes, None for none that we know; and what a runtime keeps beside activations (see `memory`)."""
 
@@ -109,6 +119,7 @@ class Target:
     runtimes: Names
     model: Accepted
     operators: dict[str, Names | Literal["any"]]
+    quantization: Quantization = field(default_factory=Quantization)
     memory: Memory = field(default_factory=Memory)
     constraints: dict[str, str] = field(default_factory=dict)
     export: Literal["model", "c-array", "compiled"] = "model"

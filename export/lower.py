@@ -400,7 +400,19 @@ def _lstm(self, name, inputs, outputs, options):
     self.emit(name, [*inputs, *states], [outputs], hidden=hidden)
 
 
+def _add(self, name, inputs, outputs, options):
+    """Write a sum. One with a constant below a thousandth of a step is a change of scale, which delegates know."""
+    out, constants = outputs[0], [array for array in inputs if array.data is not None and array.scale is not None]
+    if len(constants) == 1 and out.dtype == "int8" and options["activation"] is None:
+        largest = np.abs(constants[0].data.astype(np.float64) - constants[0].zero_point).max() * constants[0].scale[0]
+        (data,) = (array for array in inputs if array is not constants[0])
+        if largest < out.scale[0] / 1024 and data.shape == out.shape:
+            return self.emit("QUANTIZE", [data], outputs)
+    return self.emit(name, inputs, outputs, **options)
+
+
 LOWER: dict[str, Callable[[_Lowering, str, list, list, dict], None]] = {
+    "ADD": _add,
     "DEPTHWISE_CONV_2D": _depthwise,
     "MEAN": _reduce,
     "SUM": _reduce,

@@ -14,7 +14,7 @@ from ..export import EXPORTERS
 from ..export.artifact import Artifact
 from ..models import registry
 from ..progress import say
-from ..quantize import find_quantized
+from ..quantize import QatConfig, find_quantized
 from ..training.data.user import resolve
 from .saved import load_model
 
@@ -52,7 +52,14 @@ def as_exported(network: keras.Model, target: targets.Target, calibration: Any) 
     more: dict[str, Any] = {"integer_io": target.model.integer_io} if format == "tflite" else {}
     if find_quantized(network) is None:
         more |= {"precision": target.model.precision, "calibration": calibration}
+        more |= {"config": quantization_for(target.name)}
     return EXPORTERS[format](network, **more)
+
+
+def quantization_for(target: str, **settings: Any) -> QatConfig:
+    """Return how to quantize for the kernels of `target`; `settings` of QatConfig go before it."""
+    suited = targets.load(target).quantization
+    return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), "recurrence": suited.recurrence, **settings})
 
 
 def stand_ins(network: keras.Model) -> Any:

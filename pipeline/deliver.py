@@ -59,10 +59,10 @@ def deliver(network: keras.Model, targets: Sequence[str], folder: Path, calibrat
             f"--data is missing: {', '.join(wanting)} take int8, and {network.name} has no quantizers; "
             "name a data set to calibrate on, or run `edgewright qat` first"
         )
-    exported: dict[tuple[str, bool, str], Artifact] = {}
+    exported: dict[tuple[Any, ...], Artifact] = {}
     deliveries = []
     for target in found:
-        key = (target.model.formats[0], target.model.integer_io, target.model.precision)
+        key = (target.model.formats[0], target.model.integer_io, target.model.precision, target.quantization)
         if key not in exported:
             exported[key] = as_exported(network, target, calibration)
         say(f"{target.name}: {exported[key].name}")

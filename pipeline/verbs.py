@@ -75,9 +75,11 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
 
 
 def qat(model: str, out: Path, data: str, *, precision: str, observer: str, ranges: str, freeze_after: int | None,
-        quick: bool, seed: int, epochs: int | None, engine: str = "edgewright",
-        max_drop: float | None = None) -> Answer:  # fmt: skip
-    config = QatConfig(default=precision, observer=observer, ranges=ranges, freeze_after=freeze_after)
+        recurrence: str | None, target: str | None, quick: bool, seed: int, epochs: int | None,
+        engine: str = "edgewright", max_drop: float | None = None) -> Answer:  # fmt: skip
+    wanted = {"default": precision, "observer": observer, "ranges": ranges, "freeze_after": freeze_after}
+    wanted |= {"recurrence": recurrence} if recurrence else {}
+    config = preflight.quantization_for(target, **wanted) if target else QatConfig(**wanted)
     if engine == "tfmot":
         _check_for_tfmot(out, config)
     network = load_model(model)
@@ -99,7 +101,12 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
 def _check_for_tfmot(out: Path, config: QatConfig) -> None:
     if out.suffix != ".tflite":
         raise BadInput(f"--out {out}: QAT by engine tfmot ends in a TFLite file; end the name in .tflite")
-    for option, plain in (("default", "w8a8"), ("observer", "minmax"), ("ranges", "frozen")):
+    for option, plain in (
+        ("default", "w8a8"),
+        ("observer", "minmax"),
+        ("ranges", "frozen"),
+        ("recurrence", "unrolled"),
+    ):
         if (value := getattr(config, option)) != plain:
             name = "precision" if option == "default" else option
             raise BadInput(f"--{name} {value}: engine tfmot knows 8 bits and a moving average only; leave it out")

@@ -10,8 +10,9 @@ from edgewright.devices import compile as compiling
 from edgewright.devices import target
 from edgewright.devices.measure import ModelFile
 from edgewright.errors import BadInput
-from edgewright.pipeline.check import check
+from edgewright.pipeline.check import check, quantization_for
 from edgewright.pipeline.deliver import deliver
+from edgewright.quantize.operators import TABLE
 
 SAMPLES = np.random.default_rng(0).normal(size=(32, 8, 8, 1)).astype(np.float32)
 needs_vela = pytest.mark.skipif(
@@ -96,3 +97,19 @@ def test_int8_without_data_is_refused_before_any_work(tmp_path):
     with pytest.raises(BadInput, match="cortex-n"):
         deliver(small(), ["cortex-n"], tmp_path, None)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", target.names())
+def test_how_to_quantize_for_a_target_names_known_operations(name):
+    wanted = quantization_for(name, observer="mse")
+    assert wanted.observer == "mse"
+    assert set(wanted.by_type) <= {rule.kind for rule in TABLE} and not any(wanted.by_type.values())
+
+
+def test_a_target_decides_what_stays_in_float(tmp_path):
+    inputs = keras.Input((8,), name="x")
+    network = keras.Model(inputs, keras.layers.Softmax()(keras.layers.Dense(4)(inputs)), name="classes")
+    samples = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+    found = deliver(network, ["cpu-x86", "raspberry-pi"], tmp_path, samples)
+    files = {one.target: ModelFile.read(next(path for path in one.files if path.suffix == ".tflite")) for one in found}
+    assert {name: file.manifest["float_ops"] for name, file in files.items()} == {"cpu-x86": 1, "raspberry-pi": 0}
