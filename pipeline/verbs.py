@@ -101,14 +101,10 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
 def _check_for_tfmot(out: Path, config: QatConfig) -> None:
     if out.suffix != ".tflite":
         raise BadInput(f"--out {out}: QAT by engine tfmot ends in a TFLite file; end the name in .tflite")
-    for option, plain in (
-        ("default", "w8a8"),
-        ("observer", "minmax"),
-        ("ranges", "frozen"),
-        ("recurrence", "unrolled"),
-    ):
+    known = {"default": "w8a8", "observer": "minmax", "ranges": "frozen", "recurrence": "unrolled", "by_type": {}}
+    for option, plain in known.items():
         if (value := getattr(config, option)) != plain:
-            name = "precision" if option == "default" else option
+            name = {"default": "precision", "by_type": "target"}.get(option, option)
             raise BadInput(f"--{name} {value}: engine tfmot knows 8 bits and a moving average only; leave it out")
 
 

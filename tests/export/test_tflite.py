@@ -183,18 +183,11 @@ def test_operator_that_litert_does_not_know_is_named():
         export_tflite(model, precision="w8a8-ptq", calibration=samples(model))
 
 
-def test_a_sum_too_small_to_see_is_a_change_of_scale():
+@pytest.mark.parametrize(("epsilon", "operator"), [(1e-6, "QUANTIZE"), (0.1, "ADD")])
+def test_a_sum_too_small_to_see_is_a_change_of_scale(epsilon, operator):
     """XNNPACK refuses scales this far apart: the epsilon of a norm would be added outside it."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6, 8), name="x")
-    model = keras.Model(inputs, keras.layers.LayerNormalization(epsilon=1e-6, name="norm")(inputs))
-    x = samples(model)
-    operators = {
-        row["name"]: row["op"] for row in export_tflite(model, precision="w8a8-ptq", calibration=x).manifest["layers"]
-    }
-    assert operators["norm/add"] == "QUANTIZE"
-    model = keras.Model(inputs, keras.layers.LayerNormalization(epsilon=0.1, name="norm")(inputs))
-    operators = {
-        row["name"]: row["op"] for row in export_tflite(model, precision="w8a8-ptq", calibration=x).manifest["layers"]
-    }
-    assert operators["norm/add"] == "ADD"
+    model = keras.Model(inputs, keras.layers.LayerNormalization(epsilon=epsilon, name="norm")(inputs))
+    layers = export_tflite(model, precision="w8a8-ptq", calibration=samples(model)).manifest["layers"]
+    assert {row["name"]: row["op"] for row in layers}["norm/add"] == operator
