@@ -97,7 +97,7 @@ def stages(folder: Path) -> dict[str, list[str]]:
     tflite, bench = str(folder / "int8.tflite"), str(folder / "bench")
     return {
         "train": ["train", "full_disk:build", "--out", float_model, *quick],
-        "prune": ["prune", float_model, "--out", str(folder / "sparse.keras"), *quick],
+        "prune": ["prune", float_model, "--out", str(folder / "sparse.keras")],
         "qat": ["qat", float_model, "--out", model, *quick],
         "export tflite": ["export", model, "--out", tflite, "--format", "tflite"],
         "export onnx": ["export", model, "--out", str(folder / "int8.onnx"), "--format", "onnx"],
