@@ -14,7 +14,7 @@ import pytest
 from device_models import SAMPLES
 from edgewright.devices import browser, environments
 from edgewright.devices.browser import Browser
-from edgewright.devices.measure import BenchConfig, answers, bench, inspect
+from edgewright.devices.measure import BenchConfig, answers, bench, inspect, profile
 from edgewright.devices.transport import connect, run_job
 from processes import await_no, running
 
@@ -61,6 +61,12 @@ def test_what_goes_wrong_has_its_class(tflite, tmp_path):
         assert (outcome.status, "sha256" in outcome.reason) == ("incomplete", True)
         outcome = run_job(session, {**job, "models": [{**model, "runtime": "webgl"}]})
         assert (outcome.status, "webgl" in outcome.reason) == ("incomplete", True)
+
+
+@needs_chromium
+def test_operators_are_not_timed_and_it_is_said(tflite):
+    found = profile(tflite["float"], SAMPLES, device="browser")
+    assert found["rows"] is None and "do not say how long" in found["reason"]
 
 
 @needs_chromium
