@@ -29,6 +29,7 @@ _HOME = {
     "prune": ".pipeline.stages",
     "register": ".models.registry",
     "save_model": ".pipeline.saved",
+    "streaming": ".quantize.streaming",
     "strip_prune": ".prune",
     "train": ".pipeline.stages",
 }

@@ -161,13 +161,14 @@ def export(
         str | None, "float32, float16, w8, w4, w8a8-ptq, w8a16-ptq ...; default: as the model is"
     ] = None,
     data: Annotated[str | None, "data to calibrate on, for -ptq"] = None,
+    streaming: Annotated[bool, "one time step of a recurrent model, its states as inputs and outputs"] = False,
 ) -> Answer:
     """Write a model as TFLite or ONNX, or as what a target takes: compiled, as a C array, and whether it fits."""
     from .pipeline import verbs
 
     if target:
-        return verbs.export_for(model, target, Path(out), data=data)
-    return verbs.export(model, Path(out), format=format, precision=precision, data=data)
+        return verbs.export_for(model, target, Path(out), data=data, streaming=streaming)
+    return verbs.export(model, Path(out), format=format, precision=precision, data=data, streaming=streaming)
 
 
 def check(

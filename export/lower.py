@@ -7,7 +7,7 @@ calibrated or inferred again and the integers are the ones that training saw.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,7 @@ class _Lowering:
         self.crossed: dict[tuple[int, str], Array] = {}
         self.constants: dict[Any, Array] = {}
         self.operators: list[Operator] = []
+        self.returned: set[int] = set()
 
     def run(self, name: str) -> Program:
         unknown = [step for step in self.plan.steps if step.rule is None and step.float_rule is None]
@@ -102,7 +103,7 @@ class _Lowering:
         for step in self.plan.steps:
             self.step(step)
         outputs = [self.array(leaf) if self.integer_io else self.as_float(leaf) for leaf in graph.outputs]
-        outputs = [self.named(array, index) for index, array in enumerate(outputs)]
+        outputs = [self.output(array, index) for index, array in enumerate(outputs)]
         return Program(name, inputs, outputs, self.operators, self.arrays)
 
     def input(self, leaf: Tensor) -> Array:
@@ -120,7 +121,13 @@ class _Lowering:
         self.emit("QUANTIZE", [outside], [inside])
         return outside
 
-    def named(self, array: Array, index: int) -> Array:
+    def output(self, array: Array, index: int) -> Array:
+        """Name an output; what is returned twice is copied by a reshape to its own shape."""
+        if id(array) in self.returned:
+            copy = replace(array)
+            self.emit("RESHAPE", [array, _integers(self, array.shape)], [copy], shape=array.shape)
+            array = copy
+        self.returned.add(id(array))
         array.name = f"output_{index}"
         return array
 

@@ -46,6 +46,6 @@ def export_onnx(
         if program.is_stateful:
             raise BadInput("ONNX knows no fused int8 recurrence: use QatConfig(recurrence='unrolled') for it")
         data = write_onnx(program)
-        facts = describe(program)
+        facts = describe(program, layer.carried)
     known = {"name": name or f"{model.name}-{precision}", "format": "onnx", "precision": precision, **facts, **manifest}
     return Artifact(data, make_manifest(data, model, **known))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +52,7 @@ def export_tflite(
     else:
         program = lower(layer, model.name, integer_io=integer_io)
         data = write_tflite(program, f"edgewright {precision}")
-        facts = describe(program)
+        facts = describe(program, layer.carried)
     name = name or f"{model.name}-{precision}"
     known = {"name": name, "format": "tflite", "precision": precision, **facts, **manifest}
     return Artifact(data, make_manifest(data, model, **known))
@@ -85,8 +86,8 @@ def quantized_part(
     return layer, precision
 
 
-def describe(program: Program) -> dict[str, Any]:
-    """Return what the manifest says of a lowered program."""
+def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:
+    """Return what the manifest says of a lowered program. carried: outputs to give back as inputs, see `streaming`."""
     operators = [one for one in program.operators if not one.is_border]
     floats = {id(one) for one in program.float_operators}
     borders = {id(one.outputs[0]): one.inputs[0] for one in program.operators if one.name == "DEQUANTIZE"}
@@ -98,6 +99,9 @@ def describe(program: Program) -> dict[str, Any]:
             for inside in [borders.get(id(array), array)]
         ],
         "stateful": program.is_stateful,
+        "states": [
+            {"input": program.inputs[given].name, "output": program.outputs[new].name} for given, new in carried
+        ],
         "quantized_ops": len(operators) - len(floats),
         "float_ops": len(floats),
         "layers": [

@@ -22,6 +22,7 @@ from ..progress import say
 from ..prune import PruneConfig
 from ..prune import prune as prune_once
 from ..quantize import QatConfig, find_quantized, prepare_qat
+from ..quantize.streaming import streaming as one_step
 from ..training.data import Dataset, calibration
 from ..training.tasks import TASKS
 from ..training.train import TrainConfig, data_for, evaluate
@@ -117,7 +118,9 @@ def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings:
     return Answer(document=document, text=text)
 
 
-def export(model: str, out: Path, *, format: str, precision: str | None, data: str | None) -> Answer:
+def export(
+    model: str, out: Path, *, format: str, precision: str | None, data: str | None, streaming: bool = False
+) -> Answer:
     network = load_model(model)
     samples = None
     if (precision or "").endswith("-ptq") and find_quantized(network) is None:
@@ -126,15 +129,27 @@ def export(model: str, out: Path, *, format: str, precision: str | None, data: s
                 f"--data is missing: {precision} calibrates on samples; name a data set or give pkg.module:function"
             )
         samples = calibration(data_for(network, data))
+    if streaming:
+        network, samples = _as_step(network, precision or "", samples), None
     artifact = EXPORTERS[format](network, precision=precision, calibration=samples)
     path = artifact.save(out)
     text = f"{path}: {artifact.manifest['precision']}, {artifact.manifest['bytes']:,} bytes"
     return Answer(document={"path": str(path), **artifact.manifest}, text=text)
 
 
-def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None) -> Answer:
+def _as_step(network: keras.Model, precision: str, samples: Any) -> keras.Model:
+    """Return one time step of a model; ranges are calibrated on whole sequences first where `samples` are given."""
+    if samples is not None:
+        bits = precision.partition("-")[0]
+        network, _ = prepare_qat(network, QatConfig(default=bits), calibration=samples)
+    return one_step(network)
+
+
+def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None, streaming: bool = False) -> Answer:
     network = load_model(model)
     samples = None if data is None else calibration(data_for(network, data))
+    if streaming:
+        network, samples = _as_step(network, "w8a8", samples), None
     found = deliver.deliver(network, names, out, samples)
     return Answer(
         document=[one.to_json() for one in found], text="\n\n".join(map(str, found)), ok=all(one.ok for one in found)

@@ -7,7 +7,7 @@ site in an unrolled recurrence share one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -102,12 +102,20 @@ class Plan:
         return self.scales.get(id(tensor))
 
 
-def place(graph: Graph, choose: Callable[[Node], Choice] = lambda node: ("w8a8", "")) -> Plan:
-    """Fuse `graph` into steps and place the scales, each node in the precision that `choose` gives it."""
+def place(
+    graph: Graph,
+    choose: Callable[[Node], Choice] = lambda node: ("w8a8", ""),
+    carried: Sequence[tuple[int, int]] = (),
+) -> Plan:
+    """Fuse `graph` into steps and place the scales, each node in the precision that `choose` gives it.
+
+    carried: numbers of inputs, and of the outputs that become them in the next call.
+    """
     steps = _fuse(graph, choose)
     _convert_precisions(graph, steps)
     _separate_conflicts(graph, steps)
-    return Plan(graph, steps, _assign_scales(graph, steps))
+    states = [(graph.inputs[given], graph.outputs[new]) for given, new in carried]
+    return Plan(graph, steps, _assign_scales(steps, states))
 
 
 def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[Step]:
@@ -278,9 +286,25 @@ def _has_range(leaf: Tensor) -> bool:
     return leaf.is_constant and (leaf.trainable or bool(np.any(leaf.value)))
 
 
-def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
+def _sharing(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) -> _Groups:
+    """Group the tensors that have one scale: where an operator asks for it, along a recurrence, and as `carried`."""
     groups = _Groups()
+    for given, new in carried:
+        groups.join(given, new)
     at_site: dict[tuple[str, int], Tensor] = {}
+    for step in (step for step in steps if step.rule):
+        inputs, outputs = _floats(step.inputs), _floats(step.outputs)
+        for index, out in enumerate(outputs):
+            groups.join(out, at_site.setdefault((step.nodes[-1].site, index), out))
+        if step.rule.scale == SAME:
+            for leaf in inputs:
+                for out in outputs or inputs[:1]:
+                    groups.join(out, leaf)
+    return groups
+
+
+def _assign_scales(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) -> dict[int, Scale]:
+    groups = _sharing(steps, carried)
     quantized: dict[int, Tensor] = {}
     fixed: dict[int, Fixed] = {}
     symmetric: set[int] = set()
@@ -300,14 +324,8 @@ def _assign_scales(graph: Graph, steps: list[Step]) -> dict[int, Scale]:
             quantized[id(out)] = out
             headroom[id(out)] = step.rule.headroom
             bits[id(out)] = 16 if index in step.rule.states else step.precision.activations
-            twin = at_site.setdefault((step.nodes[-1].site, index), out)
-            groups.join(out, twin)
             if isinstance(step.rule.scale, Fixed):
                 fixed[id(out)] = step.rule.scale
-        if step.rule.scale == SAME:
-            for leaf in _floats(step.inputs):
-                for out in _floats(step.outputs) or _floats(step.inputs)[:1]:
-                    groups.join(out, leaf)
     members: dict[int, list[Tensor]] = {}
     for key, tensor in quantized.items():
         members.setdefault(groups.find(key), []).append(tensor)

@@ -10,6 +10,7 @@ Source: Jacob et al. 2018, arXiv:1712.05877.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -163,11 +164,16 @@ def prepare_qat(
         name=f"{model.name}_int8",
     )
     layer.calibrate(samples)
-    inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), symbolic_inputs(model))
+    return as_model(layer, model), QatReport(tuple(layer.describe()))
+
+
+def as_model(layer: QuantizedGraph, source: keras.Model) -> keras.Model:
+    """Return `layer` as a model that takes and returns what `source` does."""
+    inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), symbolic_inputs(source))
     outputs = layer(inputs)
-    if isinstance(structure := getattr(model, "output", None), dict):
+    if isinstance(structure := getattr(source, "output", None), dict):
         outputs = tree.pack_sequence_as(structure, outputs if isinstance(outputs, list) else [outputs])
-    return keras.Model(inputs, outputs, name=model.name), QatReport(tuple(layer.describe()))
+    return keras.Model(inputs, outputs, name=source.name)
 
 
 def find_quantized(model: keras.Model) -> QuantizedGraph | None:
@@ -175,12 +181,16 @@ def find_quantized(model: keras.Model) -> QuantizedGraph | None:
     return next((layer for layer in getattr(model, "layers", ()) if isinstance(layer, QuantizedGraph)), None)
 
 
-def make_plan(model: keras.Model, config: QatConfig) -> Plan:
-    """Trace `model` to operations and place the quantizers. Raises: BadInput where it cannot be traced."""
+def make_plan(model: keras.Model, config: QatConfig, carried: Sequence[tuple[int, int]] = ()) -> Plan:
+    """Trace `model` to operations and place the quantizers.
+
+    carried: inputs and the outputs that become them in the next call, which share a scale.  Raises: BadInput where the
+    model cannot be traced.
+    """
     graph = simplify(trace(model, RECURRENCES[config.recurrence]))
     if config.equalize:
         equalize(graph)
-    return place(graph, config.choose)
+    return place(graph, config.choose, carried)
 
 
 def _as_list(samples: Any) -> list[np.ndarray]:
@@ -216,14 +226,16 @@ class QuantizedGraph(keras.Layer):
         config: dict,
         masked: Sequence[str] = (),
         clustered: Mapping[str, int] | None = None,
+        carried: Sequence[tuple[int, int]] = (),
         plan: Plan | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.source, self.config, self.masked = source, QatConfig.from_dict(config), list(masked)
         self.clustered = dict(clustered or {})
+        self.carried = [tuple(pair) for pair in carried]
         if plan is None:
-            plan = make_plan(keras.saving.deserialize_keras_object(source), self.config)
+            plan = make_plan(keras.saving.deserialize_keras_object(source), self.config, self.carried)
         self.plan = _Untracked(plan)
         self.leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, keras.Layer)]
         self.weight_of: dict[str, Any] = {}
@@ -256,7 +268,7 @@ class QuantizedGraph(keras.Layer):
             shape=value.shape,
             initializer=lambda shape, dtype=None: ops.cast(value, dtype),
             trainable=trainable,
-            name=name.replace("/", "."),
+            name=re.sub(r"[^\w.-]", ".", name),  # optimizers make scopes of it
             dtype=dtype,
         )
 
@@ -271,7 +283,7 @@ class QuantizedGraph(keras.Layer):
 
     def get_config(self) -> dict[str, Any]:
         own = {"source": self.source, "config": asdict(self.config), "masked": self.masked}
-        return {**super().get_config(), **own, "clustered": self.clustered}
+        return {**super().get_config(), **own, "clustered": self.clustered, "carried": self.carried}
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not training or self.config.ranges == "frozen":

@@ -106,7 +106,7 @@ def fold_weights(graph: Graph) -> None:
             values = node.run(lambda leaf: ops.convert_to_tensor(leaf.value))
             trainable = any(leaf.trainable for leaf in node.inputs)
             made[key] = [
-                Tensor(out.name.replace("/", ".").replace(":", "-"), array.shape, out.dtype, array, trainable)
+                Tensor(out.name.replace("/", "."), array.shape, out.dtype, array, trainable)
                 for out, array in zip(node.outputs, map(np.asarray, values), strict=True)
             ]
         for out, constant in zip(node.outputs, made[key], strict=True):

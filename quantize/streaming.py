@@ -1,0 +1,187 @@
+"""A recurrent model as one time step: states go in and come out, so that a device follows a stream without end.
+
+    step = streaming(model)                        # a float model, or a quantization-aware one
+    output, *states = step([frame, *states])       # states start at zero
+
+The step of a quantization-aware model takes over its weights and ranges: the steps of an unrolled recurrence share
+their scales by the place they come from, and there the step finds them. The first of a sequence is rounded more often
+than in the unrolled one, where nothing is added to states of zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from ..errors import BadInput
+from .placement import Plan, Scale
+from .qat import QuantizedGraph, as_model, find_quantized, make_plan
+
+TOLERANCE = 1e-4  # between the steps and the sequence, relative to the largest output
+
+
+def streaming(model: keras.Model) -> keras.Model:
+    """Return a model of one time step of `model`, with the states of its recurrences as inputs and outputs.
+
+    Shapes: sequence (N, T, ...) -> output becomes frame (N, 1, ...), states (N, U) -> output, new states. Weights are
+    copies. Raises: BadInput if `model` needs more than the past: recurrences that run backwards, or layers that mix
+    time steps.
+    """
+    layer = find_quantized(model)
+    if layer is None:
+        step, _ = _step_of(model)
+        _check(model, step)
+        return step
+    if layer.config.recurrence != "unrolled":
+        raise BadInput(
+            f"model {model.name!r} keeps its states inside fused operators: prepare it with recurrence='unrolled'"
+        )
+    source = keras.saving.deserialize_keras_object(layer.source)
+    step, states = _step_of(source)
+    _check(source, step)
+    return as_model(_quantized(layer, step, states), step)
+
+
+def _step_of(model: keras.Model) -> tuple[keras.Model, int]:
+    """Return the step model and how many states it has: the last inputs, and in the same order the last outputs."""
+    functional = keras.Model(model.inputs, model.outputs, name=model.name)
+    if len(functional.inputs) != 1 or len(functional.inputs[0].shape) < 2:
+        raise BadInput(f"model {model.name!r} must take one sequence to be streamed, shape (N, T, ...)")
+    given, new = [], []
+    copies: dict[int, Any] = {}
+
+    def copied(operation: Any) -> Any:
+        if not isinstance(operation, keras.Layer):
+            return operation
+        if id(operation) not in copies:
+            copies[id(operation)] = operation, _copy(operation)
+        return copies[id(operation)][1]
+
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(operation, keras.layers.RNN):
+            return operation(*args, **kwargs)
+        sizes = tree.flatten(operation.cell.state_size)
+        states = [keras.Input((size,), name=f"{operation.name}_state_{i}") for i, size in enumerate(sizes)]
+        nested = isinstance(operation.cell.state_size, (list, tuple))
+        initial = tree.pack_sequence_as(operation.cell.state_size, states) if nested else states
+        output, *after = operation(*args, **{**kwargs, "initial_state": initial})
+        given.extend(states)
+        new.extend(tree.flatten(after))
+        return output
+
+    whole = functional.inputs[0]
+    frame = keras.Input((1, *whole.shape[2:]), dtype=whole.dtype, name=whole.name)
+    try:
+        outputs = tree.flatten(functional._run_through_graph([frame], operation_fn=copied, call_fn=call))
+        for original, copy in copies.values():
+            copy.set_weights(original.get_weights())
+    except BadInput:
+        raise
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadInput(f"model {model.name!r} cannot be called on one time step: {reason}") from error
+    if not given:
+        raise BadInput(f"model {model.name!r} has no recurrence: there is no state to stream with")
+    return keras.Model([frame, *given], [*outputs, *new], name=f"{model.name}_step"), len(given)
+
+
+def _copy(layer: keras.Layer) -> keras.Layer:
+    inner = getattr(layer, "_flatten_layers", lambda **_: ())(include_self=False)
+    hidden = [one.name for one in inner if isinstance(one, keras.layers.RNN)]
+    if hidden:
+        raise BadInput(f"layer {layer.name!r} hides the recurrence {hidden[0]!r}: only a plain one can be streamed")
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.RNN):
+        if layer.go_backwards or layer.return_state:
+            what = "runs backwards" if layer.go_backwards else "returns its states already"
+            raise BadInput(f"layer {layer.name!r} {what}: it has no step that knows the past alone")
+        config |= {"return_state": True, "stateful": False, "unroll": False}
+    return type(layer).from_config(config)
+
+
+def run(step: keras.Model, sequence: np.ndarray) -> np.ndarray:
+    """Return the outputs of `step`, fed a frame at a time from states of zero.  Shapes: (N, T, ...) -> (N, T, ...)."""
+    states = [ops.zeros((len(sequence), *leaf.shape[1:]), leaf.dtype) for leaf in step.inputs[1:]]
+    outputs = []
+    for index in range(sequence.shape[1]):
+        frame = ops.convert_to_tensor(sequence[:, index : index + 1])
+        output, *states = tree.flatten(step([frame, *states], training=False))
+        outputs.append(np.asarray(output).reshape(len(sequence), *output.shape[len(output.shape) - 1 :]))
+    return np.stack(outputs, axis=1)
+
+
+def _check(model: keras.Model, step: keras.Model) -> None:
+    """Compare the steps with the sequence on made-up values: what mixes time steps elsewhere shows."""
+    shape = [1, *(size or 1 for size in model.inputs[0].shape[1:])]
+    random = np.random.default_rng(0)
+    dtype = model.inputs[0].dtype
+    sequence = random.normal(size=shape).astype(dtype) if "float" in dtype else np.ones(shape, dtype)
+    expected = np.asarray(tree.flatten(model(sequence, training=False))[0])
+    found = run(step, sequence)
+    found = found if expected.shape == found.shape else found[:, -1]
+    if found.shape != expected.shape or np.abs(found - expected).max() > TOLERANCE * max(1, np.abs(expected).max()):
+        raise BadInput(
+            f"model {model.name!r} cannot be streamed: a layer other than its recurrences mixes time steps "
+            "(a convolution, a pool or attention over time); leave it to a model that takes the whole sequence"
+        )
+
+
+def _quantized(trained: QuantizedGraph, step: keras.Model, states: int) -> QuantizedGraph:
+    """Return the quantized graph of `step`, with the weights, masks and ranges of `trained`."""
+    inputs, outputs = len(step.inputs), len(step.outputs)
+    carried = [(inputs - states + i, outputs - states + i) for i in range(states)]
+    plan = make_plan(step, trained.config, carried)
+    theirs = _by_use(trained.plan)
+    names = {name: theirs.get(use) for use, name in _by_use(plan).items()}  # of constants, ours to theirs
+    layer = QuantizedGraph(
+        source=keras.saving.serialize_keras_object(step),
+        config=asdict(trained.config),
+        masked=[ours for ours, name in names.items() if name in trained.masked],
+        clustered={ours: trained.clustered[name] for ours, name in names.items() if name in trained.clustered},
+        carried=carried,
+        plan=plan,
+        name=f"{step.name}_int8",
+    )
+    for kind in ("weight_of", "mask_of", "cluster_of"):
+        for ours, variable in getattr(layer, kind).items():
+            _assign(variable, getattr(trained, kind), names[ours], ours)
+    origins = {origin: scale.name for scale in trained.plan.distinct_scales for origin in _origins(trained.plan, scale)}
+    for scale in layer.plan.distinct_scales:
+        name = next((origins[origin] for origin in _origins(plan, scale) if origin in origins), None)
+        for kind in ("range_of", "width_of"):
+            if scale.name in getattr(layer, kind):
+                _assign(getattr(layer, kind)[scale.name], getattr(trained, kind), name, scale.name)
+    return layer
+
+
+def _assign(variable: Any, theirs: dict[str, Any], name: str | None, ours: str) -> None:
+    if name not in theirs:
+        raise BadInput(f"{ours} of the step has no counterpart in the sequence that was trained: it cannot be streamed")
+    variable.assign(theirs[name])
+
+
+def _by_use(plan: Plan) -> dict[tuple[str, int], str]:
+    """Map where constants are read, which step and sequence share, to their names, which depend on the building."""
+    return {
+        (node.site, position): leaf.name
+        for node in plan.graph.nodes
+        for position, leaf in enumerate(node.inputs)
+        if leaf.is_constant
+    }
+
+
+def _origins(plan: Plan, scale: Scale) -> list[tuple[str, int]]:
+    """Return where the tensors of a scale come from: the sites and output numbers that step and sequence share."""
+    inputs = {id(leaf): ("input", index) for index, leaf in enumerate(plan.graph.inputs)}
+    return [
+        inputs[id(leaf)] if leaf.producer is None else (leaf.producer.site, leaf.producer.outputs.index(leaf))
+        for leaf in scale.tensors
+        if leaf.producer is not None or id(leaf) in inputs
+    ]
+
+
+__all__ = ["run", "streaming"]
