@@ -44,6 +44,7 @@ def test_public_names():
     assert [name for name in dir(edgewright) if not name.startswith("_")] == [
         "Artifact", "BenchConfig", "Dataset", "PruneConfig", "QatConfig", "Split", "Thresholds", "TrainConfig", "bench",
         "build", "compare", "evaluate", "export_onnx", "export_tflite", "load_data", "load_model", "prepare_prune",
-        "prepare_qat", "prune", "register", "save_model", "strip_prune", "train",
+        "prepare_qat", "prune", "register", "save_model", "streaming", "strip_prune",
+        "train",
     ]  # fmt: skip
     assert all(callable(getattr(edgewright, name)) for name in dir(edgewright) if not name.startswith("_"))
