@@ -57,12 +57,31 @@ def _machine() -> Iterator[dict[str, str]]:
     pinned = hasattr(os, "sched_setaffinity")
     yield _row("pinning to a core", "ok" if pinned else "warn", "yes" if pinned else "no",
                "the system moves processes between cores: expect wider intervals")  # fmt: skip
+    yield from _byte_products(platform.machine(), _cpu_flags())
     if memory := _memory_gb():
         yield _row("memory", "ok" if memory >= _LEAST_MEMORY_GB else "warn", f"{memory:.1f} GB available",
                    f"conversion needs about {_LEAST_MEMORY_GB} GB: close other programs")  # fmt: skip
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     yield _row("disk", "ok" if free >= _LEAST_DISK_GB else "warn", f"{free:.1f} GB free here",
                "give --out a folder on another disk")  # fmt: skip
+
+
+def _byte_products(machine: str, flags: set[str]) -> Iterator[dict[str, str]]:
+    """Say whether products of bytes are summed in 32 bits. x86 without VNNI adds pairs in 16, which can overflow."""
+    if machine not in ("x86_64", "AMD64") or not flags:
+        return
+    found = sorted(flags & {"avx_vnni", "avx512_vnni"})
+    yield _row("int8 products", "ok" if found else "warn", ", ".join(found) or "no VNNI",
+               "ONNX Runtime may overflow here: quantize with --precision w7a8")  # fmt: skip
+
+
+def _cpu_flags() -> set[str]:
+    """Return the processor's instruction sets as Linux names them, nothing elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
 
 
 def _memory_gb() -> float | None:
