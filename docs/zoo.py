@@ -23,6 +23,9 @@ sample.
 
 Find a model by task and budget; `edgewright models --json` says the same to programs. Made by `python docs/zoo.py`.
 """
+QUICK = """{count} of the runs are `--quick` (data marked *): data that needs no download, training that ends
+as soon as the net is seen to work, and int8 of the pruned net, measured for a few seconds while others may load the
+machine: they show that every stage works, not how good a model is."""
 
 
 def load(folders: list[Path]) -> dict[str, dict[str, Any]]:
@@ -42,7 +45,7 @@ def text(rows: dict[str, dict[str, Any]]) -> str:
     names = [row["name"] for row in registry.describe()]
     machines = {_machine(row["results"]) for row in rows.values()}
     quick = sum(row["quick"] for row in rows.values())
-    how = f"Machine: {'; '.join(sorted(machines))}. {quick} of the runs are `--quick`, on data that needs no download."
+    how = f"Machine: {'; '.join(sorted(machines))}. {QUICK.format(count=quick) if quick else ''}"
     page = INTRODUCTION.format(count=len(names), measured=len(rows), how=how)
     tasks = sorted({registry.get(name).task for name in names})
     for task in tasks:
@@ -65,19 +68,18 @@ def _line(name: str, row: dict[str, Any] | None) -> tuple[int, tuple[str, ...]]:
     if row is None:
         return macs, (*start, "", "", "", "", "", "not run yet")
     results, stages = row["results"], row["stages"]
-    sizes = {(one["format"], one["precision"]): one["bytes"] for one in results["artifacts"] if not one["sparsity"]
-             or "pruned" not in one["name"]}  # fmt: skip
-    dense = [one for one in results["verdicts"] if one["artifact"].endswith("w8a8-qat.tflite")
-             and "pruned" not in one["artifact"]]  # fmt: skip
-    speed = "".join(f"{one['speedup']:.2f}x [{one['speedup_ci95'][0]:.2f}, {one['speedup_ci95'][1]:.2f}]"
-                    for one in dense[:1] if one["speedup"])  # fmt: skip
+    sizes = {one["name"]: one["bytes"] for one in results["artifacts"] if one["format"] == "tflite"}
+    judged = min((one for one in results["verdicts"] if one["artifact"].endswith("w8a8-qat.tflite")),
+                 key=lambda one: "pruned" in one["artifact"])  # fmt: skip
+    low, high = judged["speedup_ci95"] or (0, 0)
+    speed = f"{judged['speedup']:.2f}x [{low:.2f}, {high:.2f}]" if judged["speedup"] else ""
     base, int8 = stages["tflite_float"]["value"], stages["tflite_int8"]["value"]
     lost = "" if None in (base, int8) else f"{int8:.3f} ({100 * (int8 - base):+.1f})"
-    ratio = sizes["tflite", "w8a8-qat"] / sizes["tflite", "float32"]
+    ratio = sizes[judged["artifact"]] / sizes[results["baselines"][judged["artifact"]]]
     bad = [stage for stage, cell in stages.items() if cell["status"] == "fail"]
     skipped = [stage for stage, cell in stages.items() if cell["status"] == "skip"]
     verdict = f"fails: {', '.join(bad)}" if bad else f"pass; {', '.join(skipped)} skipped" if skipped else "pass"
-    return macs, (*start, row["data"], f"{base:.3f}", lost, f"{ratio:.2f}", speed, verdict)
+    return macs, (*start, row["data"] + "*" * row["quick"], f"{base:.3f}", lost, f"{ratio:.2f}", speed, verdict)
 
 
 def _machine(results: dict[str, Any]) -> str:

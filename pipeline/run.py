@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from ..devices.compare import Thresholds
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..errors import BadInput
 from ..export import EXPORTERS
-from ..files import sha256, write, write_json
+from ..files import replacing, sha256, write, write_json
 from ..prune import PruneConfig
 from ..quantize import prepare_qat
 from ..training.data import calibration
 from ..training.tasks import TASKS
-from ..training.train import TrainConfig, evaluate, predict
+from ..training.train import TrainConfig, evaluate
 from ..training.train import train as fit
 from .saved import load_model, save_model
 from .stages import compare, prune, retrain, train_config
@@ -38,13 +38,25 @@ CODE = {
     "qat": ("models", "training", "quantize"),
     "qat-pruned": ("models", "training", "quantize"),
     "export": ("quantize", "export"),
+    "answers": ("devices",),
     "bench": ("devices",),
 }
+ROLES = {"qat": "", "qat-pruned": "-pruned", "float": ""}  # trained model: what it adds to a file's name
+FILES = (  # role, format, precision
+    ("float", "tflite", "float32"),
+    ("float", "tflite", "float16"),
+    ("float", "tflite", "w8"),
+    ("float", "tflite", "w8a8-ptq"),
+    ("qat", "tflite", "w8a8-qat"),
+    ("qat-pruned", "tflite", "w8a8-qat"),
+    ("float", "onnx", "float32"),
+    ("qat", "onnx", "w8a8-qat"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What `edgewright run` is told; see its help. all_precisions: float16 and the post-training ones beside QAT's."""
+    """What `edgewright run` is told; see its help."""
 
     model: str
     data: str | None = None
@@ -57,7 +69,6 @@ class RunConfig:
     max_drop: float = 0.01
     min_speedup: float | None = None
     device: str = "local"
-    all_precisions: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.sparsity < 1:
@@ -67,21 +78,42 @@ class RunConfig:
         Thresholds(max_drop=self.max_drop, min_speedup=self.min_speedup)
 
 
-def execute(config: RunConfig, out: Path | None = None) -> tuple[dict[str, Any], Path]:
-    """Do what is left of the run and return the document of results.json and the folder it lies in."""
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """How far a run goes.
+
+    files: what is exported, as (role of the model, format, precision); a model that no file is made of is not trained.
+    brief: the least training that tells a right implementation from a wrong one, short timings, no page. timed: formats
+    whose files are timed. apart: answers of the files are a step of their own, so that timing can wait for a quiet
+    machine; with `timing` false it is left undone.
+    """
+
+    files: tuple[tuple[str, str, str], ...] = FILES
+    brief: bool = False
+    timed: tuple[str, ...] = ("tflite", "onnx")
+    apart: bool = False
+    timing: bool = True
+
+    @property
+    def roles(self) -> set[str]:
+        return {role for role, _, _ in self.files}
+
+
+def execute(config: RunConfig, out: Path | None = None, scope: Scope = Scope()) -> tuple[dict[str, Any], Path]:
+    """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
     subject = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
                    quick=config.quick)  # fmt: skip
     folder = out or Path("runs") / f"{subject.name}-{subject.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
-        return _Way(config, subject, folder, steps).go(), folder
+        return _Way(config, subject, folder, steps, scope).go(), folder
 
 
 class _Way:
     """One run: each method is a step, and hands the next one digests of what it wrote."""
 
-    def __init__(self, config: RunConfig, subject: Subject, folder: Path, steps: Steps):
-        self.config, self.subject, self.folder, self.steps = config, subject, folder, steps
+    def __init__(self, config: RunConfig, subject: Subject, folder: Path, steps: Steps, scope: Scope):
+        self.config, self.subject, self.folder, self.steps, self.scope = config, subject, folder, steps, scope
         self.dataset = subject.dataset
         self.data = {part: digest_of(split) for part, split in self.dataset.splits.items()}
         self.curves: dict[str, Any] = {}
@@ -89,11 +121,15 @@ class _Way:
     def go(self) -> dict[str, Any]:
         trained = self.train()
         pruned = self.prune(trained)
-        quantized = self.quantize("qat", trained)
-        both = self.quantize("qat-pruned", pruned)
-        files = self.export({"float": trained, "qat": quantized, "pruned": both})
-        measured = self.bench(files, quantized)
-        return self.report(measured)
+        models = {"float": trained}
+        for role, source in (("qat", trained), ("qat-pruned", pruned)):
+            if role in self.scope.roles:
+                models[role] = self.quantize(role, source)
+        files = self.export(models)
+        if not self.scope.apart:
+            return self.report(self.bench(files))
+        answered = self.answers(files)
+        return self.report(self.time(files, answered)) if self.scope.timing else {}
 
     def train(self) -> str:
         settings = self.settings("train")
@@ -134,23 +170,21 @@ class _Way:
         def work(scratch: Path) -> Mapping[str, Any]:
             model, what = prepare_qat(load_model(self.folder / source), calibration=calibration(self.dataset))
             result = retrain(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
-            return {**self.kept(model, name, result.metric, result.history), "rows": list(what.rows)}
+            kept = self.kept(model, name, result.metric, result.history)
+            outputs = self.folder / "models" / f"{name}-outputs.npy"  # what the files' answers are compared with
+            with replacing(outputs) as temporary, open(temporary, "wb") as file:
+                np.save(file, result.outputs)
+            files = [*kept["files"], str(outputs.relative_to(self.folder))]
+            return {**kept, "files": files, "rows": list(what.rows)}
 
         return self.do(name, work, asdict(settings), self.inputs(source))
 
-    def export(self, models: Mapping[str, str]) -> list[str]:
-        name = self.subject.name
+    def export(self, models: Mapping[str, str]) -> dict[str, str]:
+        """Return the path of each file and the role of the model that it was made of."""
         plan = [
-            ("float", "tflite", "float32", f"{name}-float32"),
-            ("float", "tflite", "float16", f"{name}-float16"),
-            ("float", "tflite", "w8", f"{name}-w8"),
-            ("float", "tflite", "w8a8-ptq", f"{name}-w8a8-ptq"),
-            ("qat", "tflite", "w8a8-qat", f"{name}-w8a8-qat"),
-            ("pruned", "tflite", "w8a8-qat", f"{name}-pruned-w8a8-qat"),
-            ("float", "onnx", "float32", f"{name}-float32"),
-            ("qat", "onnx", "w8a8-qat", f"{name}-w8a8-qat"),
+            (role, kind, precision, f"{self.subject.name}{ROLES[role]}-{precision}")
+            for role, kind, precision in self.scope.files
         ]
-        plan = [row for row in plan if self.config.all_precisions or row[2] in ("float32", "w8a8-qat")]
 
         def work(scratch: Path) -> Mapping[str, Any]:
             loaded = {role: load_model(self.folder / path) for role, path in models.items()}
@@ -172,38 +206,85 @@ class _Way:
         digests = {path: sha256(self.folder / path) for path in models.values()}
         inputs = {**digests, "data": self.data["train"]}
         result = self.steps.do("export", work, config={"plan": plan}, inputs=inputs, code=CODE["export"])
-        return [path for path in result["files"] if not path.endswith(".json")]
+        paths = [path for path in result["files"] if not path.endswith(".json")]
+        return dict(zip(paths, [role for role, *_ in plan], strict=True))
 
-    def bench(self, files: list[str], quantized: str) -> dict[str, Any]:
-        many = len(self.dataset.test) > QUICK_TEST_SAMPLES
-        quick = BenchConfig(max_seconds=10, min_rounds=20, attempts=2, samples=QUICK_TEST_SAMPLES if many else None)
-        config = quick if self.config.quick else BenchConfig()
+    def bench(self, files: Mapping[str, str]) -> dict[str, Any]:
+        """Run the samples through all files and time them."""
+        config = self.bench_config()
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            described = [ModelFile.read(self.folder / path) for path in files]
-            floats = {file.format: file.name for file in described if file.precision == "float32"}
-            run = measure.bench(
-                described,
-                baseline={file.name: floats[file.format] for file in described},
-                inputs=self.dataset.test.x,
-                targets=self.dataset.test.y,
-                metric=TASKS[self.subject.task].metric,
-                device=self.config.device,
-                config=config,
-                model=self.subject.name,
-                data=self.dataset.name,
-            )
-            run.save(self.folder / "bench")
-            qat = load_model(self.folder / quantized)
-            dense = [file for file in described if file.precision == "w8a8-qat" and "pruned" not in file.name]
-            parity = {file.name: _parity(qat, file, run, self.dataset.test.x) for file in dense}
-            created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-            return {"files": ["bench/results.json", "bench/raw.npz"], "parity": parity, "created": created}
+            run = self.measure(list(files), config)
+            return {**self.measured(run, "bench"), "parity": self.parity(run, files)}
 
-        digests = {path: sha256(self.folder / path) for path in [*files, quantized]}
+        return self.on_device("bench", work, config, files)
+
+    def answers(self, files: Mapping[str, str]) -> dict[str, Any]:
+        """Run the samples through all files; nothing is timed."""
+        config = replace(self.bench_config(), latency=False)
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            run = self.measure(list(files), config)
+            return {**self.measured(run, "answers"), "parity": self.parity(run, files)}
+
+        return self.on_device("answers", work, config, files)
+
+    def time(self, files: Mapping[str, str], answered: Mapping[str, Any]) -> dict[str, Any]:
+        """Time the files whose answers are known, and put both together."""
+        config = replace(self.bench_config(), answers=False)
+        chosen = {path: role for path, role in files.items() if Path(path).suffix[1:] in self.scope.timed}
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            run, timed = Run.load(self.folder / "answers"), self.measure(list(chosen), config)
+            run.raw.latency, run.raw.control, run.raw.seconds = timed.raw.latency, timed.raw.control, timed.raw.seconds
+            run.environment, run.notes, run.config = timed.environment, run.notes + timed.notes, timed.config
+            return {**self.measured(run, "bench"), "parity": answered["parity"]}
+
+        return self.on_device("bench", work, config, {**chosen, **dict.fromkeys(answered["files"])})
+
+    def bench_config(self) -> BenchConfig:
+        if not self.config.quick:
+            return BenchConfig()
+        samples = QUICK_TEST_SAMPLES if len(self.dataset.test) > QUICK_TEST_SAMPLES else None
+        if self.scope.brief:
+            return BenchConfig(precision=0.03, max_seconds=3, min_rounds=10, attempts=1, samples=samples)
+        return BenchConfig(max_seconds=10, min_rounds=20, attempts=2, samples=samples)
+
+    def measure(self, files: list[str], config: BenchConfig) -> Run:
+        described = [ModelFile.read(self.folder / path) for path in files]
+        floats = {file.format: file.name for file in described if file.precision == "float32"}
+        return measure.bench(
+            described,
+            baseline={file.name: floats[file.format] for file in described},
+            inputs=self.dataset.test.x,
+            targets=self.dataset.test.y,
+            metric=TASKS[self.subject.task].metric,
+            device=self.config.device,
+            config=config,
+            model=self.subject.name,
+            data=self.dataset.name,
+        )
+
+    def measured(self, run: Run, name: str) -> dict[str, Any]:
+        run.save(self.folder / name)
+        created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return {"files": [f"{name}/results.json", f"{name}/raw.npz"], "created": created}
+
+    def parity(self, run: Run, files: Mapping[str, str]) -> dict[str, Any]:
+        """Compare what each quantization-aware model answered with what its file did."""
+        found = {}
+        for path, role in files.items():
+            name = Path(path).name
+            if role != "float" and name in run.outputs:
+                step = json.loads((self.folder / f"{path}.json").read_text())["outputs"][0]["step"]
+                expected = np.load(self.folder / "models" / f"{role}-outputs.npy", allow_pickle=False)
+                found[name] = _parity(expected, run.outputs[name], step)
+        return found
+
+    def on_device(self, name: str, work: Any, config: BenchConfig, files: Mapping[str, Any]) -> dict[str, Any]:
+        inputs = {**{path: sha256(self.folder / path) for path in files}, "test": self.data["test"]}
         facts = {**asdict(config), "device": self.config.device}
-        inputs = {**digests, "test": self.data["test"]}
-        return self.steps.do("bench", work, config=facts, inputs=inputs, code=CODE["bench"])
+        return self.steps.do(name, work, config=facts, inputs=inputs, code=CODE[name])
 
     def report(self, measured: Mapping[str, Any]) -> dict[str, Any]:
         """Judge and write the report; always done anew, since thresholds may have changed."""
@@ -220,8 +301,9 @@ class _Way:
             "source": str(self.dataset.source),
         }
         write_json(self.folder / "results.json", results)
-        samples = {name: values.tolist() for name, values in run.samples().items()}
-        write(self.folder / "report.html", report.html(results, samples))
+        if not self.scope.brief:
+            samples = {name: values.tolist() for name, values in run.samples().items()}
+            write(self.folder / "report.html", report.html(results, samples))
         write(self.folder / "summary.md", report.markdown(results))
         return results
 
@@ -235,6 +317,7 @@ class _Way:
             stage,
             self.dataset,
             quick=self.config.quick,
+            brief=self.scope.brief,
             epochs=self.config.epochs,
             seed=self.config.seed,
             peak=self.subject.learning_rate,
@@ -253,13 +336,9 @@ def _history(scratch: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (scratch / "history.jsonl").read_text().splitlines()]
 
 
-def _parity(qat: keras.Model, file: ModelFile, run: Run, inputs: Any) -> dict[str, float]:
-    """Compare the outputs of the fake-quantized model with those the file gave on the device."""
-    given = run.outputs.get(file.name)
-    if given is None:
-        return {}
-    expected = predict(qat, inputs)[: len(given)]
-    step = file.manifest["outputs"][0]["step"]
+def _parity(expected: np.ndarray, given: np.ndarray, step: float) -> dict[str, float]:
+    """Compare the outputs of a fake-quantized model with those its file gave on the device, in steps of the output."""
+    expected = expected[: len(given)]
     steps = np.abs(expected - given.reshape(expected.shape)) / step
     flat = expected.reshape(len(expected), -1)
     return {

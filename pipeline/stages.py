@@ -89,7 +89,8 @@ def retrain(
     model.set_weights(calibrated)
     if judge() > reached:
         say(f"{model.name}: no epoch of QAT validated better than calibration alone, which is kept")
-        return replace(result, metric=evaluate(model, dataset.test, dataset.task).value)
+        kept = evaluate(model, dataset.test, dataset.task)
+        return replace(result, metric=kept.value, outputs=kept.outputs)
     model.set_weights(trained)
     return result
 
@@ -164,16 +165,21 @@ def _training_for_tfmot(dataset: Dataset, training: TrainConfig) -> tfmot.TfmotT
 
 
 def train_config(
-    stage: str, dataset: Dataset, *, quick: bool = False, epochs: int | None = None, seed: int = 0, peak: float = 2e-3,
-    **settings: Any,
+    stage: str, dataset: Dataset, *, quick: bool = False, brief: bool = False, epochs: int | None = None, seed: int = 0,
+    peak: float = 2e-3, **settings: Any,
 ) -> TrainConfig:  # fmt: skip
     """Return how `stage` ("train", "prune" or "qat") trains on `dataset`; settings that are not None replace the
     budget's.
 
     peak: the learning rate of the model's training, of which later stages take a share.
     """
-    spend = budget(stage, len(dataset.train), quick=quick, epochs=epochs, learning_rate=peak)
-    chosen = {"batch_size": spend.batch_size, "learning_rate": spend.learning_rate, "passes": spend.passes}
+    spend = budget(stage, len(dataset.train), quick=quick, brief=brief, epochs=epochs, learning_rate=peak)
+    chosen = {
+        "batch_size": spend.batch_size,
+        "learning_rate": spend.learning_rate,
+        "passes": spend.passes,
+        "enough": spend.enough,
+    }
     chosen |= {name: value for name, value in settings.items() if value is not None}
     return TrainConfig(epochs=spend.epochs, seed=seed, **chosen)
 

@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from edgewright.errors import BadInput
+from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline import matrix
 from edgewright.pipeline.budget import budget
+from edgewright.pipeline.workers import workers
 
 KERNEL = {"name": "hidden/kernel", "shape": [8, 4], "sparsity": 0.5, "reason": ""}
 BIAS = {"name": "hidden/bias", "shape": [4], "sparsity": None, "reason": "biases are few"}
@@ -25,14 +26,15 @@ def test_pruning_cell(rows, metric, status, reason):
     assert (cell["status"], cell["reason"]) == (status, reason)
 
 
-def document(tmp_path, *, metric, data):
+def document(tmp_path, *, metric, data, extra=""):
     """Return the cells of a made-up run whose every file answers alike; steps lie in `tmp_path`."""
     (tmp_path / "steps").mkdir()
-    for step in ("train", "prune", "qat"):
+    for step in ("train", "prune", "qat-pruned" if extra else "qat"):
         text = json.dumps({"result": {"metric": metric, "rows": [KERNEL]}})
         (tmp_path / "steps" / f"{step}.json").write_text(text)
     kinds = [(kind, precision) for kind in ("tflite", "onnx") for precision in ("float32", "w8a8-qat")]
-    files = [{"name": f"m-{p}.{k}", "format": k, "precision": p, "float_ops": 0} for k, p in kinds]
+    extras = {"float32": "", "w8a8-qat": extra}
+    files = [{"name": f"m{extras[p]}-{p}.{k}", "format": k, "precision": p, "float_ops": 0} for k, p in kinds]
     measured = {"status": "ok", "reason": "", "metric": "accuracy", "value": metric}
     results = {
         "data": data,
@@ -54,6 +56,57 @@ def test_floor_of_training_is_that_of_the_data(tmp_path, data, metric, status):
     assert others == dict.fromkeys(matrix.STAGES[2:], "pass")
 
 
+def test_where_only_the_pruned_net_was_quantized_its_file_is_judged(tmp_path):
+    cells = document(tmp_path, metric=0.9, data="digits", extra="-pruned")
+    assert {cell["status"] for cell in cells.values()} == {"pass"} and cells["qat"]["value"] == 0.9
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A quick matrix of a net that takes seconds: its document and folder."""
+    folder = tmp_path_factory.mktemp("matrix")
+    return matrix.matrix(["logistic_regression"], [], folder, quick=True, seed=0), folder
+
+
+def test_a_quick_matrix_fills_every_cell(quick):
+    found, folder = quick
+    assert json.loads((folder / "matrix.json").read_text()) == found
+    (row,) = found["rows"]
+    assert [row["stages"][stage]["status"] for stage in matrix.STAGES] == ["pass"] * len(matrix.STAGES)
+    assert 0 < row["seconds"] < found["seconds"]
+
+
+def test_what_a_quick_matrix_does_not_judge_is_not_made(quick):
+    folder = quick[1] / "logistic_regression"
+    made = {path.name for path in (folder / "artifacts").iterdir() if path.suffix != ".json"}
+    files = [f"logistic_regression{kind}" for kind in ("-float32", "-pruned-w8a8-qat")]
+    assert made == {f"{file}.{kind}" for file in files for kind in ("tflite", "onnx")}
+    assert not (folder / "steps" / "qat.json").exists() and not (folder / "report.html").exists()
+    measured = json.loads((folder / "results.json").read_text())["measurements"]
+    assert {one["artifact"] for one in measured if one["latency_us"]} == {f"{file}.tflite" for file in files}
+    assert all(one["value"] > 0.9 for one in measured)
+
+
+WORKER = """
+import json, os, sys
+for line in sys.stdin:
+    order = json.loads(line)
+    if order["n"] == 1:
+        os.abort()
+    print(json.dumps({"double": 2 * order["n"]}), flush=True)
+"""
+
+
+def test_the_death_of_a_worker_is_an_answer_and_the_others_go_on(tmp_path, monkeypatch):
+    (tmp_path / "doubling.py").write_text(WORKER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with workers(2, "doubling") as several:
+        answers = {order["n"]: answer for order, answer in several.serve([{"n": n} for n in range(5)])}
+    died = answers.pop(1)
+    assert isinstance(died, EdgewrightError) and "status -6" in str(died)
+    assert answers == {n: {"double": 2 * n} for n in (0, 2, 3, 4)}
+
+
 def test_table_shows_skips_and_reasons_and_failures_are_counted():
     skipped = {"status": "skip", "value": None, "reason": "nothing to prune"}
     failing = {"status": "fail", "value": 0.1, "reason": "below 0.6"}
@@ -73,4 +126,7 @@ def test_unknown_family_is_refused(tmp_path):
 def test_budget_is_spent_in_few_epochs_whatever_the_size_of_the_data(samples):
     quick = budget("train", samples, quick=True)
     assert quick.epochs <= 10 and abs(quick.steps - 900) <= 150
+    brief = budget("train", samples, brief=True)
+    assert brief.epochs <= 10 and brief.steps <= 1000 and brief.enough == 0.93
+    assert budget("prune", samples, brief=True).enough is quick.enough is None
     assert budget("qat", samples, learning_rate=0.01).learning_rate == pytest.approx(0.001)

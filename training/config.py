@@ -23,8 +23,9 @@ class TrainConfig:
     more than one pays. learning_rate: the peak; schedule "cosine" falls from it to zero over all epochs after `warmup`
     updates of rising to it, "constant" stays. weight_decay: decoupled. label_smoothing: share of a target spread over
     all classes. patience: epochs without a better validation score before stopping, None to go on to the end; the best
-    epoch's weights are kept either way. deterministic: same bits on every run. jit_compile: XLA, None for the backend's
-    own choice. steps_per_execution: updates between two looks at the progress.
+    epoch's weights are kept either way. enough: the validation accuracy that ends the training. deterministic: same
+    bits on every run. jit_compile: XLA, None for the backend's own choice. steps_per_execution: updates between two
+    looks at the progress.
     Raises: BadInput naming the field, its value and what is allowed.
     """
 
@@ -38,6 +39,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     label_smoothing: float = 0.1
     patience: int | None = None
+    enough: float | None = None
     seed: int = 0
     deterministic: bool = True
     jit_compile: bool | None = None
@@ -56,6 +58,7 @@ class TrainConfig:
         _require(0 <= self.weight_decay < 1, "weight_decay", self.weight_decay, "a number in [0, 1)")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "a number in [0, 1)")
         _require(self.patience is None or self.patience >= 1, "patience", self.patience, "an integer from 1, or None")
+        _require(self.enough is None or 0 < self.enough <= 1, "enough", self.enough, "a number in (0, 1], or None")
         _require(0 <= self.seed < 2**31, "seed", self.seed, "an integer in [0, 2**31)")
         _require(self.steps_per_execution >= 1, "steps_per_execution", self.steps_per_execution, "an integer from 1")
 

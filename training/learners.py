@@ -166,6 +166,7 @@ def minimise(
         steps_per_execution=min(config.steps_per_execution, len(batches)),
     )
     model.optimizer.build(model.trainable_variables)
+    _make_trackers(model, batches)
     keeper = Keeper(model, task, config, run, epochs, game.judged)
     if keeper.next_epoch < epochs:
         with track(f"train {name}", epochs * len(batches)) as advance:
@@ -181,6 +182,16 @@ def minimise(
             )
     keeper.finish()
     return keeper.history
+
+
+def _make_trackers(model: keras.Model, batches: "Batches") -> None:
+    """Let Keras make the variables of loss and metrics now: made inside the first step, they have it traced twice."""
+    x, targets, *weights = keras.tree.map_structure(lambda array: array[:1], batches[0])
+    weight = weights[0] if weights else None
+    answers = model(x, training=False)
+    model.compute_loss(x, targets, answers, weight)
+    model.compute_metrics(x, targets, answers, weight)
+    model.reset_metrics()
 
 
 def _targets(task: Task, dataset: Dataset, model: keras.Model, name: str) -> Callable[[Split], np.ndarray]:
@@ -244,7 +255,7 @@ class Keeper(keras.callbacks.Callback):
     def __init__(self, model: keras.Model, task: Task, config: TrainConfig, run: RunDir, epochs: int, judged: str = ""):
         super().__init__()
         self._judged = judged
-        self._network, self._task, self._patience, self._run, self._epochs = model, task, config.patience, run, epochs
+        self._network, self._task, self._config, self._run, self._epochs = model, task, config, run, epochs
         self._moving = {"model": model.variables, "optimizer": model.optimizer.variables}
         self._best: dict[str, np.ndarray] = {}
         self.history: list[Row] = []
@@ -258,7 +269,7 @@ class Keeper(keras.callbacks.Callback):
     @property
     def next_epoch(self) -> int:
         """The number, from 0, of the epoch to train next; past the last one if the run is complete."""
-        return self._epochs if self._complete or self._stalled() else len(self.history)
+        return self._epochs if self._complete or self._over() else len(self.history)
 
     def on_epoch_end(self, epoch, logs=None):
         """Judge the epoch."""
@@ -271,7 +282,7 @@ class Keeper(keras.callbacks.Callback):
             self._best = pack({"best": self._network.weights})
         if self._run.due():
             self._save(done=False)
-        if self._stalled():
+        if self._over():
             self._network.stop_training = True
 
     def finish(self) -> None:
@@ -289,10 +300,13 @@ class Keeper(keras.callbacks.Callback):
         keys = [self._task.best(row) for row in self.history]
         return keys.index(max(keys))
 
-    def _stalled(self) -> bool:
-        if self._patience is None or not self.history:
+    def _over(self) -> bool:
+        """Tell if training may end early: it got no better for `patience` epochs, or is good enough."""
+        patience, enough = self._config.patience, self._config.enough
+        if not self.history:
             return False
-        return len(self.history) - 1 - self._best_epoch() >= self._patience
+        stalled = patience is not None and len(self.history) - 1 - self._best_epoch() >= patience
+        return stalled or (enough is not None and self.history[-1].get("val_accuracy", 0.0) >= enough)
 
     def _save(self, *, done: bool) -> None:
         self._run.save(State(arrays={**pack(self._moving), **self._best}, history=self.history, done=done))

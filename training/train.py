@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from .config import TrainConfig
 from .data import Dataset, Split, load
 from .state import Row, RunDir, fingerprint
 
+UNCOMPILED, UNCOMPILED_BATCH = 1000, 128  # samples that are run without compiling, and how many at once
+
 __all__ = ["Evaluation", "TrainConfig", "TrainResult", "data_for", "evaluate", "train"]
 
 
@@ -23,13 +25,14 @@ __all__ = ["Evaluation", "TrainConfig", "TrainResult", "data_for", "evaluate", "
 class TrainResult:
     """What training came to.
 
-    history: one dict an epoch. metric: of the kept epoch on the test split, which chose nothing. epochs: trained, a
-    resumed run's earlier ones included. seconds: of this call.
+    history: one dict an epoch. metric, outputs (N, ...): of the kept epoch on the test split, which chose nothing.
+    epochs: trained, a resumed run's earlier ones included. seconds: of this call.
     """
 
     history: list[Row]
     metric_name: str
     metric: float
+    outputs: np.ndarray = field(repr=False)
     epochs: int
     seconds: float
 
@@ -78,6 +81,7 @@ def train(
         history=history,
         metric_name=judged.metric_name,
         metric=judged.value,
+        outputs=judged.outputs,
         epochs=len(history),
         seconds=time.monotonic() - start,
     )
@@ -100,9 +104,24 @@ def evaluate(model: keras.Model, split: Split, task: str, batch_size: int = 256)
 
 
 def predict(model: keras.Model, x: Any, batch_size: int = 256) -> np.ndarray:
-    """Return the outputs (N, ...) of `model` for samples x; of several named outputs the first."""
-    outputs = model.predict(x, batch_size=batch_size, verbose=0)  # pyright: ignore[reportArgumentType]
-    return np.asarray(next(iter(outputs.values())) if isinstance(outputs, Mapping) else outputs)
+    """Return the outputs (N, ...) of `model` for samples x; of several named outputs the first.
+
+    Few samples are run operation by operation: compiling a deep model for them takes longer than running it.
+    """
+    count = len(keras.tree.flatten(x)[0])
+    if count <= UNCOMPILED and keras.backend.backend() == "tensorflow":
+
+        def some(start: int) -> Any:
+            return keras.tree.map_structure(lambda array: array[start : start + UNCOMPILED_BATCH], x)
+
+        return np.concatenate(
+            [np.asarray(_first(model(some(start), training=False))) for start in range(0, count, UNCOMPILED_BATCH)]
+        )
+    return np.asarray(_first(model.predict(x, batch_size=batch_size, verbose=0)))  # pyright: ignore[reportArgumentType]
+
+
+def _first(outputs: Any) -> Any:
+    return next(iter(outputs.values())) if isinstance(outputs, Mapping) else outputs
 
 
 def data_for(

@@ -11,7 +11,7 @@ from edgewright.errors import BadInput, EdgewrightError
 from edgewright.training import data, learners, tasks
 from edgewright.training.losses import SmoothedCrossentropy
 from edgewright.training.state import RunDir, State, pack, unpack
-from edgewright.training.train import TrainConfig, data_for, evaluate, train
+from edgewright.training.train import TrainConfig, data_for, evaluate, predict, train
 
 
 def _blobs(n=90, seed=0):
@@ -95,6 +95,27 @@ def test_the_best_epochs_weights_are_kept_and_patience_ends_the_run():
     logs = model.evaluate(noisy.validation.x, noisy.validation.y, verbose=0, return_dict=True)  # pyright: ignore
     assert logs["loss"] == pytest.approx(best["val_loss"], rel=1e-5)
     assert logs["loss"] != pytest.approx(result.history[-1]["val_loss"], rel=1e-3)
+
+
+def test_training_ends_when_it_is_good_enough():
+    result = train(toy(), blobs(), replace(QUICK, epochs=40, enough=0.8))
+    reached = [row["val_accuracy"] >= 0.8 for row in result.history]
+    assert result.epochs < 40 and reached == [False] * (len(reached) - 1) + [True]
+
+
+def test_a_training_step_is_traced_once(monkeypatch):
+    """Tracing a deep net takes longer than a brief training of it."""
+    traced = []
+    model = toy()
+    step = model.train_step
+    monkeypatch.setattr(model, "train_step", lambda data: traced.append(1) or step(data))
+    train(model, blobs(), QUICK)
+    assert len(traced) == 1
+
+
+def test_few_samples_run_uncompiled_give_what_compiled_ones_do():
+    model, x = toy(), np.random.default_rng(0).normal(size=(300, *blobs().input_shape)).astype(np.float32)
+    np.testing.assert_allclose(predict(model, x), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)  # pyright: ignore
 
 
 def test_accuracy_decides_and_ties_fall_to_the_loss():

@@ -1,0 +1,64 @@
+"""A process of the matrix: reads one JSON order a line on standard input, answers one JSON line on standard output.
+
+It ends when its input closes, so it never outlives the matrix. What training prints goes to the order's log.
+"""
+
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main(threads: int, *, brief: bool) -> None:
+    """Serve orders, computing on `threads` cores."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    import keras
+
+    from .matrix import serve
+
+    _settle(threads, brief=brief)
+    for line in sys.stdin:
+        order = json.loads(line)
+        with _logging(Path(order["log"])):
+            answer = serve(order)
+        print(json.dumps(answer), file=answers, flush=True)
+        keras.backend.clear_session()
+        gc.collect()
+
+
+def _settle(threads: int, *, brief: bool) -> None:
+    """Share the cores out. Where training is short, optimising TensorFlow's graphs takes longer than it saves."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if brief:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+class _logging:
+    """Send standard error, that of libraries included, to a file."""
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "ab")  # noqa: SIM115
+        self._kept = os.dup(2)
+
+    def __enter__(self) -> None:
+        os.dup2(self._file.fileno(), 2)
+
+    def __exit__(self, *exception: Any) -> None:
+        os.dup2(self._kept, 2)
+        os.close(self._kept)
+        self._file.close()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), brief="brief" in sys.argv[2:])
