@@ -85,7 +85,7 @@ def _kernel(rule: Rule) -> str:
 
 
 def _rounding(rule: Rule) -> str:
-    return "none" if rule.exact else "halves to even" if rule.to_even else "nearest"
+    return "none" if rule.exact else f"halves {rule.halves}" if rule.halves else "nearest"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ..quantize.fake_quant import PUSH
 from .lower import Array, Operator, Program
 
 OPSET, OPSET_OF_INT16 = 18, 21
@@ -194,7 +195,18 @@ def _pool(self: _Writer, one: Operator) -> None:
         auto_pad="SAME_UPPER" if one.options["padding"] == "same" else "VALID",
         **extra,
     )
+    if extra and one.outputs[0].scale is not None:
+        result = _halves_away_from_zero(self, one.outputs[0], result)
     self.write(one.outputs[0], result, FIRST)
+
+
+def _halves_away_from_zero(self: _Writer, out: Array, result: str) -> str:
+    """Push the means that lie halfway between two steps to the integer that LiteRT takes; ONNX would take the even."""
+    scale = np.float32(out.scale[0])
+    origin = self.constant(f"{out.name}.origin", scale * np.float32(out.zero_point))
+    push = self.constant(f"{out.name}.push", scale * np.float32(PUSH))
+    sign = self.node("Sign", [self.node("Add", [result, origin], f"{out.name}.integer")], f"{out.name}.sign")
+    return self.node("Add", [result, self.node("Mul", [sign, push], f"{out.name}.offset")], f"{out.name}.pushed")
 
 
 def _fully_connected(self: _Writer, one: Operator) -> None:

@@ -81,12 +81,23 @@ def fake_quantize(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
     return keras.quantizers.fake_quant_with_min_max_vars(values, low, high, num_bits=bits)
 
 
-def to_even(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
-    """Round to steps with halves to even. The mean of a pool at its input's scale often lies halfway, and kernels do
-    so.
-    """
+def _to_even(values: Any, low: Any, high: Any, bits: int) -> Any:
     scale = (high - low) / steps(bits)
     return values + ops.stop_gradient(ops.round(values / scale) * scale - values)
+
+
+def _away_from_zero(values: Any, low: Any, high: Any, bits: int) -> Any:
+    """Round integers, zero point included, away from 0: half of a step is pushed over the edge before."""
+    scale = (high - low) / steps(bits)
+    zero_point = ops.round(limits(bits)[0] - low / scale)
+    integers = values / scale + zero_point
+    integers = ops.round(integers + ops.sign(integers) * PUSH)
+    return values + ops.stop_gradient((integers - zero_point) * scale - values)
+
+
+PUSH = 1 / 4096  # of a step: less than what lies between a half and its neighbours in a mean of up to 2048 values
+# The mean of a pool at its input's scale often lies halfway between two steps. What kernels do then, by name.
+HALVES = {"to even": _to_even, "away from 0": _away_from_zero}
 
 
 def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:

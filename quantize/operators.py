@@ -40,8 +40,8 @@ class Rule:
     kind: the Keras operation's class name; `when` narrows it. litert: the operator written. scale: OWN, SAME or Fixed.
     kernel: the argument that is the kernel, symmetric per channel along `channels`. fuses: activations the kernel
     applies itself. symmetric: inputs whose zero point must be 0. exact: values are only moved, so nothing is rounded.
-    to_even: results often lie halfway between two steps, and kernels take the even one. headroom: how far the range
-    reaches below the values seen. options: static attributes, read off the operation.
+    halves: what kernels do with the results that lie halfway between two steps, where many do. headroom: how far the
+    range reaches below the values seen. options: static attributes, read off the operation.
 
     Of operators that run over a whole sequence: biases, pairs of an input that is added to an accumulator and of the
     input that is its kernel; states, the outputs that are fed back in 16 bits, whose step is a power of two.
@@ -54,7 +54,7 @@ class Rule:
     channels: tuple[int, ...] = (-1,)
     fuses: frozenset[str] = frozenset()
     exact: bool = False
-    to_even: bool = False
+    halves: str = ""
     headroom: float = 0.0
     symmetric: tuple[int, ...] = ()
     biases: tuple[tuple[int, int], ...] = ()
@@ -245,13 +245,24 @@ TABLE: tuple[Rule, ...] = (
     Rule(kind="Max", litert="REDUCE_MAX", scale=SAME, exact=True, options=_reduce),
     Rule(kind="Min", litert="REDUCE_MIN", scale=SAME, exact=True, options=_reduce),
     Rule(kind="Resize", litert="RESIZE_NEAREST_NEIGHBOR", scale=SAME, exact=True, when=_resizes("nearest")),
-    Rule(kind="Resize", litert="RESIZE_BILINEAR", scale=SAME, to_even=True, when=_resizes("bilinear")),
+    Rule(kind="Resize", litert="RESIZE_BILINEAR", scale=SAME, halves="to even", when=_resizes("bilinear")),
     Rule(kind="MaxPool", litert="MAX_POOL_2D", scale=SAME, exact=True, when=_channels_last, options=_pool),
     # XNNPACK has no int8 average pool, but a fast depthwise convolution, which may change the scale besides.
     Rule(
-        kind="AveragePool", litert="DEPTHWISE_CONV_2D", to_even=True, when=_windows_are_whole, options=_average_as_conv
+        kind="AveragePool",
+        litert="DEPTHWISE_CONV_2D",
+        halves="to even",
+        when=_windows_are_whole,
+        options=_average_as_conv,
     ),
-    Rule(kind="AveragePool", litert="AVERAGE_POOL_2D", scale=SAME, to_even=True, when=_channels_last, options=_pool),
+    Rule(
+        kind="AveragePool",
+        litert="AVERAGE_POOL_2D",
+        scale=SAME,
+        halves="away from 0",
+        when=_channels_last,
+        options=_pool,
+    ),
     # movement
     Rule(kind="Reshape", litert="RESHAPE", scale=SAME, exact=True),
     Rule(kind="ExpandDims", litert="RESHAPE", scale=SAME, exact=True),

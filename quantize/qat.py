@@ -26,6 +26,7 @@ from ..precision import PRECISIONS
 from .composites import RECURRENCES
 from .correct import bias_shift, equalize
 from .fake_quant import (
+    HALVES,
     fake_quantize,
     fake_quantize_bias,
     fake_quantize_kernel,
@@ -34,7 +35,6 @@ from .fake_quant import (
     nudge,
     nudged,
     steps,
-    to_even,
     to_power_of_two,
     value_range,
 )
@@ -334,13 +334,13 @@ class QuantizedGraph(keras.Layer):
         held: dict[int, Any] = {}
         kernels: dict[tuple[int, bool], Any] = {}
 
-        def store(leaf: Tensor, value: Any, rounded: bool, halves: bool = False) -> None:
+        def store(leaf: Tensor, value: Any, rounded: bool, halves: str = "") -> None:
             scale = plan.scale_of(leaf)
             if scale is not None:
                 watch(leaf, value)
             if quantize and scale and rounded:
                 low_high = self.range(scale)
-                given = to_even(value, *low_high, scale.bits) if halves else value
+                given = HALVES[halves](value, *low_high, scale.bits) if halves else value
                 value = fake_quantize(given, *low_high, scale.bits)
                 if scale.name in self.width_of:
                     value = value + learned_steps(given, value, *self.gradient_range(scale), scale.bits)
@@ -380,7 +380,7 @@ class QuantizedGraph(keras.Layer):
                 inner.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
             for out in step.outputs:
                 rule = step.rule
-                store(out, inner[id(out)], rule is None or not rule.exact, rule is not None and rule.to_even)
+                store(out, inner[id(out)], rule is None or not rule.exact, rule.halves if rule else "")
         results = [value(leaf) for leaf in plan.graph.outputs]
         return results[0] if len(results) == 1 else results
 

@@ -109,3 +109,10 @@ def test_kernels_round_as_training_did(outputs, name, runtime):
 def test_every_operator_is_integer(outputs, name):
     manifest = outputs[2][name]
     assert manifest["float_ops"] == 0 and manifest["quantized_ops"] >= 1
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_means_halfway_between_two_steps_go_where_kernels_put_them(outputs, runtime):
+    expected, actual, _ = outputs
+    values, step = expected["average_pool2d_same"]
+    assert (np.abs(actual["average_pool2d_same", runtime] - values) < step / 2).mean() > 0.999
