@@ -51,7 +51,7 @@ def taught(model: keras.Model, config: ew.QatConfig, dataset: Dataset, epochs: i
     qat, _ = ew.prepare_qat(model, config, calibration=dataset.train.x[:256])
     calibrated = ew.export_tflite(qat)
     logits = model.predict(dataset.train.x, batch_size=256, verbose=0)
-    rate = keras.optimizers.schedules.CosineDecay(5e-4, epochs * (len(logits) // BATCH))
+    rate = keras.optimizers.schedules.CosineDecay(1e-4, epochs * (len(logits) // BATCH))
     qat.compile(keras.optimizers.Adam(rate), "mse", jit_compile=False)
     qat.fit(dataset.train.x, logits, batch_size=BATCH, epochs=epochs, verbose=0)
     return calibrated, ew.export_tflite(qat)

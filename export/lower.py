@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from ..errors import BadInput
-from ..quantize.fake_quant import fake_quantize, kernel_scale, limits, scale_and_zero_point
+from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limits, scale_and_zero_point
 from ..quantize.graph import Tensor
 from ..quantize.operations import NEVER
 from ..quantize.placement import REQUANTIZE, Scale, Step
@@ -213,7 +213,7 @@ class _Lowering:
         if not quantized:
             return self.constant(bias.name, values)
         scale = (data.scale.astype(np.float64) * self.array(kernel).scale).astype(np.float32)
-        integers = np.round(values / scale.astype(np.float64)).astype(np.int32)
+        integers = np.clip(np.round(values / scale.astype(np.float64)), *BIAS_LIMITS).astype(np.int32)
         return Array(f"{bias.name}.integers", integers.shape, "int32", scale, data=integers)
 
     def kernel_and_bias(self, step: Step, data: Array, quantized: bool) -> list[Array]:
@@ -239,7 +239,7 @@ class _Lowering:
         weights = self.constants[key]
         scale = (data.scale.astype(np.float64) * weights.scale).astype(np.float32)
         wide = np.int32 if data.dtype == "int8" else np.int64  # what the accumulators of 8 and 16 bits are
-        integers = np.clip(np.round(bias / scale.astype(np.float64)), -(2**31), 2**31 - 1).astype(wide)
+        integers = np.clip(np.round(bias / scale.astype(np.float64)), *BIAS_LIMITS).astype(wide)
         key = "bias", id(step.bias), id(weights), float(data.scale[0])
         if key not in self.constants:
             self.constants[key] = Array(f"{step.name}.bias", integers.shape, str(integers.dtype), scale, 0, 0, integers)

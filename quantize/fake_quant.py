@@ -15,6 +15,8 @@ from keras import ops
 
 STEPS = 255  # of 8 bits
 SMALLEST_RANGE = 1e-6
+SMALLEST_CHANNEL = 2**-8  # of the largest channel of a kernel
+BIAS_LIMITS = (-(2.0**31), 2.0**31 - 128)  # what 32 bits hold, as float32
 
 
 def steps(bits: int) -> int:
@@ -108,8 +110,13 @@ def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:
 
 
 def kernel_scale(kernel: Any, channels: tuple[int, ...], bits: int = 8) -> Any:
-    """Return the scale per channel, in the shape of `kernel_limits`."""
-    return ops.maximum(kernel_limits(kernel, channels), SMALLEST_RANGE) / limits(bits)[1]
+    """Return the scale per channel, in the shape of `kernel_limits`.
+
+    A channel (nearly) of zeros, as pruning leaves them, gets a share of the largest: its bias has to fit in 32 bits.
+    """
+    largest = kernel_limits(kernel, channels)
+    least = ops.maximum(ops.max(largest) * SMALLEST_CHANNEL, SMALLEST_RANGE)
+    return ops.maximum(largest, least) / limits(bits)[1]
 
 
 def fake_quantize_kernel(kernel: Any, channels: tuple[int, ...], bits: int = 8) -> Any:
@@ -122,7 +129,8 @@ def fake_quantize_bias(bias: Any, data_range: tuple[Any, Any], scale: Any, bits:
     """Round a bias to the steps of its accumulator: the input's scale times the kernel's, per channel."""
     low, high = data_range
     step = ops.stop_gradient(ops.reshape(scale, (-1,)) * ((high - low) / steps(bits)))
-    return bias + ops.stop_gradient(ops.reshape(ops.round(ops.reshape(bias, (-1,)) / step) * step, bias.shape) - bias)
+    integers = ops.clip(ops.round(ops.reshape(bias, (-1,)) / step), *BIAS_LIMITS)
+    return bias + ops.stop_gradient(ops.reshape(integers * step, bias.shape) - bias)
 
 
 def learned_steps(values: Any, rounded: Any, low: Any, high: Any, bits: int = 8) -> Any:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput, WrongOrder
-from edgewright.export import export_tflite
+from edgewright.export import export_onnx, export_tflite
 from edgewright.models import registry
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat
 from int8_run import MODELS, attention, cnn, lstm, output_step, run, samples, share_within_one_step
@@ -191,3 +191,20 @@ def test_a_sum_too_small_to_see_is_a_change_of_scale(epsilon, operator):
     model = keras.Model(inputs, keras.layers.LayerNormalization(epsilon=epsilon, name="norm")(inputs))
     layers = export_tflite(model, precision="w8a8-ptq", calibration=samples(model)).manifest["layers"]
     assert {row["name"]: row["op"] for row in layers}["norm/add"] == operator
+
+
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_a_channel_pruned_to_zeros_keeps_its_bias(format):
+    """Its scale would be so small that the bias overflows its 32 bits."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,), name="x")
+    model = keras.Model(inputs, keras.layers.Dense(3, name="logits")(inputs))
+    kernel, bias = model.layers[1].get_weights()
+    kernel[:, 1], bias[1] = 0, 0.05
+    model.layers[1].set_weights([kernel, bias])
+    x = np.random.default_rng(0).uniform(0, 1e-3, (64, 4)).astype("float32")
+    qat, _ = prepare_qat(model, calibration=x)
+    expected = outputs_of(qat, x)
+    np.testing.assert_allclose(expected[:, 1], 0.05, atol=output_step(find_quantized(qat)))
+    artifact = {"tflite": export_tflite, "onnx": export_onnx}[format](qat)
+    np.testing.assert_allclose(run(artifact, x), expected, atol=1.5 * output_step(find_quantized(qat)))
