@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import EdgewrightError
 
 Order = dict[str, Any]
+MOST_ORDERS = 8  # of one process: TensorFlow keeps what it once traced, some 300 MB for each model
 
 
 class Workers:
@@ -56,14 +57,19 @@ class _Worker:
     def __init__(self, command: Sequence[str]):
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
+        self._served = 0
 
     def serve(self, order: Order) -> Order | EdgewrightError:
+        if self._served == MOST_ORDERS:
+            self.stop()
         if self._process is None or self._process.poll() is not None:
+            self._served = 0
             environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
             )
         assert self._process.stdin is not None and self._process.stdout is not None
+        self._served += 1
         try:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
@@ -86,6 +92,7 @@ class _Worker:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+        self._process = None
 
 
 @contextmanager
