@@ -182,8 +182,11 @@ def answers(
     Raises: EdgewrightError with the runtime's words if the file does not run.
     """
     with _opened(path, device, config) as (file, session, orders), _scratch() as scratch:
-        sent = _send(session, scratch, inputs)
-        job = orders.job("accuracy", [orders.model(file, 0)], inputs=sent, outputs=session.path("answers.npy"))
+        sent, model = _send(session, scratch, inputs), orders.model(file, 0)
+        if "stateful" not in file.manifest:  # a file that we did not make
+            looked = run_job(session, orders.job("inspect", [model]))
+            model["stateful"] = looked.ok and bool(looked.one("model").get("stateful"))
+        job = orders.job("accuracy", [model], inputs=sent, outputs=session.path("answers.npy"))
         outcome = run_job(session, job, _progress(f"running {file.name}"))
         if not outcome.ok:
             raise EdgewrightError(f"{file.path}: {outcome.status} on {device}: {outcome.reason}")

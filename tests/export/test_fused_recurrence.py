@@ -50,6 +50,8 @@ def test_manifest_declares_the_state_and_the_agent_resets_it(fused, samples, tmp
     assert np.ptp(expected) > 20 * step
     assert (np.abs(answers(ModelFile.read(path), samples) - expected) < 1.5 * step).mean() >= 0.99
     assert (np.abs(_without_reset(artifact.data, samples) - expected) > 1.5 * step).mean() > 0.05
+    path.with_name(f"{path.name}.json").unlink()  # as a file from elsewhere
+    assert (np.abs(answers(path, samples) - expected) < 1.5 * step).mean() >= 0.99
 
 
 def _without_reset(data, samples):
