@@ -326,4 +326,8 @@ def optimizer(config: TrainConfig, updates: int) -> Any:
     extra = {"weight_decay": config.weight_decay} if config.weight_decay else {}
     if config.optimizer == "sgd":
         extra["momentum"] = 0.9
+    if config.optimizer == "adam" and keras.backend.backend() == "tensorflow":
+        from .adam import FusedAdam
+
+        return FusedAdam(learning_rate=rate, **extra)  # pyright: ignore[reportArgumentType]
     return keras.optimizers.get({"class_name": config.optimizer, "config": {"learning_rate": rate, **extra}})

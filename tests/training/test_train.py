@@ -113,6 +113,22 @@ def test_a_training_step_is_traced_once(monkeypatch):
     assert len(traced) == 1
 
 
+def test_adam_in_one_kernel_updates_as_keras_does():
+    from edgewright.training.adam import FusedAdam
+
+    random = np.random.default_rng(0)
+    start, gradients = (random.normal(size=(n, 4, 3)).astype(np.float32) for n in (1, 20))
+    reached = []
+    for make in (keras.optimizers.Adam, FusedAdam):
+        variable, optimizer = keras.Variable(start), make(0.1, weight_decay=0.01)
+        for gradient in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient[None])], [variable])
+        reached.append([np.asarray(one) for one in (variable, *optimizer.variables)])
+    for ours, theirs in zip(*reached, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-5)  # 1 - 0.999^t rounds by up to 6e-5 of itself
+    assert np.abs(reached[0][0] - start).max() > 0.1
+
+
 def test_few_samples_run_uncompiled_give_what_compiled_ones_do():
     model, x = toy(), np.random.default_rng(0).normal(size=(300, *blobs().input_shape)).astype(np.float32)
     np.testing.assert_allclose(predict(model, x), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)  # pyright: ignore
