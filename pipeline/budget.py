@@ -8,6 +8,7 @@ _FULL = {"train": 4000, "prune": 1500, "qat": 1200}, 60
 _QUICK = {"train": 900, "prune": 500, "qat": 250}, 10
 _BRIEF = {"train": 900, "prune": 240, "qat": 80}, 10
 _SHARE = {"train": 1.0, "prune": 0.5, "qat": 0.1}  # of the model's learning rate
+_BRIEF_SHARE = _SHARE | {"prune": 1.0}  # in few steps a pruned net recovers at the full rate only
 ENOUGH = 0.93  # validation accuracy at which a brief training ends: what only a right implementation reaches
 QUICK_TRAINING_SAMPLES = 8000
 
@@ -54,7 +55,7 @@ def budget(
         epochs=epochs,
         passes=passes,
         batch_size=batch_size,
-        learning_rate=_SHARE[stage] * learning_rate,
+        learning_rate=(_BRIEF_SHARE if brief else _SHARE)[stage] * learning_rate,
         steps=epochs * passes * per_pass,
         enough=ENOUGH if brief and stage == "train" else None,
     )

@@ -136,5 +136,6 @@ def test_budget_is_spent_in_few_epochs_whatever_the_size_of_the_data(samples):
     assert quick.epochs <= 10 and abs(quick.steps - 900) <= 150
     brief = budget("train", samples, brief=True)
     assert brief.epochs <= 10 and brief.steps <= 1000 and brief.enough == 0.93
-    assert budget("prune", samples, brief=True).enough is quick.enough is None
+    prune = budget("prune", samples, brief=True, learning_rate=0.01)
+    assert prune.enough is quick.enough is None and prune.learning_rate == 0.01
     assert budget("qat", samples, learning_rate=0.01).learning_rate == pytest.approx(0.001)
