@@ -17,6 +17,7 @@ from ..errors import BadInput
 from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limits, scale_and_zero_point
 from ..quantize.graph import Tensor
 from ..quantize.operations import NEVER
+from ..quantize.operators import NOTHING
 from ..quantize.placement import REQUANTIZE, Scale, Step
 from ..quantize.qat import QuantizedGraph
 
@@ -413,7 +414,7 @@ def _add(self, name, inputs, outputs, options):
     if len(constants) == 1 and out.dtype == "int8" and options["activation"] is None:
         largest = np.abs(constants[0].data.astype(np.float64) - constants[0].zero_point).max() * constants[0].scale[0]
         (data,) = (array for array in inputs if array is not constants[0])
-        if largest < out.scale[0] / 1024 and data.shape == out.shape:
+        if largest < out.scale[0] / NOTHING and data.shape == out.shape:
             return self.emit("QUANTIZE", [data], outputs)
     return self.emit(name, inputs, outputs, **options)
 

@@ -332,6 +332,8 @@ TABLE: tuple[Rule, ...] = (
 # LiteRT operators without a kernel for 16-bit activations (CAST has one, but its scale of 1 is too coarse to add to),
 # and those that have one for 4-bit weights.
 NOT_WIDE = frozenset({"CAST", "ELU", "LOG_SOFTMAX", "RELU_N1_TO_1", "TABLE", "UNIDIRECTIONAL_SEQUENCE_LSTM"})
+NOTHING = 1024  # a constant below such a part of a step adds nothing
+RESCALES = frozenset({"QUANTIZE", "RELU", "RELU6"})  # they change the scale, where the range of their output clips
 NARROW = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _BY_KIND: dict[str, list[Rule]] = {}
 for _rule in TABLE:

@@ -41,6 +41,7 @@ from .fake_quant import (
 from .graph import Graph, Node, Tensor, symbolic_inputs, trace
 from .observers import OBSERVERS
 from .operations import NEVER
+from .operators import NOTHING, RESCALES
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
 from .simplify import simplify
 
@@ -48,6 +49,7 @@ RANGES = ("frozen", "moving-average", "learned")
 # Inputs often lie on a grid of their own (sixteenths, 1/255). A range a little wider than theirs keeps them off the
 # midpoints between two steps, where the kernels of different runtimes round differently.
 SLACK = 1.001
+FEWEST_PARTS = 17  # of 256 in a ratio of scales, which widens a range by less than an eighth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -448,8 +450,38 @@ class QuantizedGraph(keras.Layer):
                 low, high = to_power_of_two(low, high, scale.bits)
             ends = nudge(low - scale.headroom, high, scale.symmetric, scale.bits)
             variable.assign(np.array(ends, np.float32))
+        self._choose_exact_ratios()
         if self.config.correct_biases:
             self._correct_biases(samples, batch_size)
+
+    def _choose_exact_ratios(self) -> None:
+        """Widen the ranges that a mere change of scale leads to until the ratio of the scales is one that XNNPACK has.
+
+        It multiplies by 256ths. Of an odd number of them hardly any result lies halfway between two steps.
+        """
+        chosen: set[str] = set()
+        for step in self.plan.steps:
+            data = next((leaf for leaf in step.inputs if not leaf.is_constant), None)
+            given, made = (self.plan.scale_of(leaf) for leaf in (data or step.outputs[0], step.outputs[0]))
+            if given is None or made is None or given is made or made.source != "observed" or made.name in chosen:
+                continue
+            if (given.bits, made.bits) != (8, 8) or not self._only_rescales(step, made):
+                continue
+            (low, high), (least, most) = ([float(end) for end in self.range(scale)] for scale in (made, given))
+            ratio = (most - least) / (high - low)
+            parts = int(256 * ratio) - 1 | 1
+            if parts >= FEWEST_PARTS:
+                wider = 256 * ratio / parts
+                self.range_of[made.name].assign(np.array([low * wider, high * wider], np.float32))
+                chosen.add(made.name)
+
+    def _only_rescales(self, step: Step, made: Scale) -> bool:
+        if step.rule is None or step.rule.litert in RESCALES:
+            return step.rule is not None
+        constants = [np.asarray(self.weight(leaf)) for leaf in step.inputs if leaf.is_constant]
+        low, high = (float(end) for end in self.range(made))
+        is_sum = step.rule.litert == "ADD" and step.activation is None and len(constants) == 1
+        return is_sum and np.abs(constants[0]).max() < (high - low) / steps(made.bits) / NOTHING
 
     def _correct_biases(self, samples: list[np.ndarray], batch_size: int) -> None:
         """Take from each bias what rounding its kernel adds on average."""

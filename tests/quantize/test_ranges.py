@@ -102,3 +102,21 @@ def test_learned_ranges_train_save_and_keep_the_grid(tmp_path):
     qat.save(path)
     again = keras.models.load_model(path)
     np.testing.assert_array_equal(np.asarray(again(x, training=False)), np.asarray(qat(x, training=False)))
+
+
+def test_a_change_of_scale_goes_by_an_odd_number_of_256ths():
+    """XNNPACK multiplies by 256ths: other ratios put every eighth value one step off."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16,), name="x")
+    total = keras.layers.Dense(16)(inputs) + inputs
+    outputs = keras.layers.Dense(4)(keras.layers.ReLU(name="positive")(total)) + keras.ops.sum(total)
+    model = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(64, 16)).astype("float32")
+    layer = find_quantized(prepare_qat(model, calibration=x)[0])
+    (step,) = (step for step in layer.plan.steps if step.name.startswith("positive"))
+    (low, high), (least, most) = (
+        [float(end) for end in layer.range(layer.plan.scale_of(leaf))] for leaf in (step.inputs[0], step.outputs[0])
+    )
+    parts = 256 * (high - low) / (most - least)
+    assert parts == pytest.approx(round(parts), rel=1e-6) and round(parts) % 2 == 1
+    assert least == 0 and most >= np.asarray(model.layers[2](model.layers[1](x) + x)).max() * 0.99
