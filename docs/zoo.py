@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ INTRODUCTION = """# The zoo
 
 {count} architectures and variants, {measured} of them measured here from training to device. `paper` sizes are the
 published ones, which a test counts; what is trained and measured is the `edge` preset: the same topology, small enough
-for two cores. {how}
+for two cores.
+
+{how}
 
 Metric: accuracy, area under the curve (anomaly detectors) or explained variance (regression, reconstruction) on the
 whole test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it differs. Size and
@@ -46,7 +49,7 @@ def text(rows: dict[str, dict[str, Any]]) -> str:
     machines = {_machine(row["results"]) for row in rows.values()}
     quick = sum(row["quick"] for row in rows.values())
     how = f"Machine: {'; '.join(sorted(machines))}. {QUICK.format(count=quick) if quick else ''}"
-    page = INTRODUCTION.format(count=len(names), measured=len(rows), how=how)
+    page = INTRODUCTION.format(count=len(names), measured=len(rows), how=textwrap.fill(how, 120))
     tasks = sorted({registry.get(name).task for name in names})
     for task in tasks:
         chosen = [name for name in names if registry.get(name).task == task]
