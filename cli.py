@@ -255,13 +255,14 @@ def matrix(
     out: Annotated[str, "folder for matrix.json, matrix.md and the runs"],
     model: Annotated[list[str] | None, "only this model"] = None,
     family: Annotated[list[str] | None, "only this family"] = None,
+    jobs: Annotated[int | None, "models trained at once; default: one a core, 8 at most"] = None,
     quick: Quick = False,
     seed: Seed = 0,
 ) -> Answer:
     """Take the zoo through every stage: models x stages."""
     from .pipeline import matrix as zoo
 
-    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed)
+    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs)
     return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
 
 

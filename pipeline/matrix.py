@@ -48,7 +48,7 @@ def matrix(
     with the least training that a wrong implementation would not survive; else the cells are those of `edgewright run`.
     """
     chosen = _chosen(models, families)
-    jobs = jobs or min(len(chosen), cores(), MOST_JOBS)
+    jobs = min(len(chosen), cores(), MOST_JOBS) if jobs is None else jobs
     if jobs < 1:
         raise BadInput(f"--jobs {jobs}: must be at least 1")
     start = time.monotonic()
