@@ -461,7 +461,7 @@ class QuantizedGraph(keras.Layer):
         """
         chosen: set[str] = set()
         for step in self.plan.steps:
-            data = next((leaf for leaf in step.inputs if not leaf.is_constant), None)
+            data = next((leaf for leaf in step.inputs if leaf.producer is not None), None)  # not an input of the model
             given, made = (self.plan.scale_of(leaf) for leaf in (data or step.outputs[0], step.outputs[0]))
             if given is None or made is None or given is made or made.source != "observed" or made.name in chosen:
                 continue
