@@ -81,7 +81,7 @@ def words(path):
     ("write", "message"),
     [
         (hostile_pickle, "plain arrays"),
-        (broken, "plain arrays"),
+        (broken, "not a zip archive"),
         (infinite, "NaN or infinity in sample 1"),
         (only_targets, "no inputs"),
         (words, "'x' is <U1"),
