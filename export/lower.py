@@ -213,9 +213,7 @@ class _Lowering:
         values = np.asarray(self.layer.weight(bias), np.float32)
         if not quantized:
             return self.constant(bias.name, values)
-        scale = (data.scale.astype(np.float64) * self.array(kernel).scale).astype(np.float32)
-        integers = np.clip(np.round(values / scale.astype(np.float64)), *BIAS_LIMITS).astype(np.int32)
-        return Array(f"{bias.name}.integers", integers.shape, "int32", scale, data=integers)
+        return accumulator(f"{bias.name}.integers", values, data, self.array(kernel))
 
     def kernel_and_bias(self, step: Step, data: Array, quantized: bool) -> list[Array]:
         kernel = np.asarray(self.layer.weight(step.kernel), np.float32)
@@ -238,13 +236,18 @@ class _Lowering:
                 step.kernel.name, integers.shape, "int4" if bits == 4 else "int8", scale.reshape(-1), 0, axis, integers
             )
         weights = self.constants[key]
-        scale = (data.scale.astype(np.float64) * weights.scale).astype(np.float32)
-        wide = np.int32 if data.dtype == "int8" else np.int64  # what the accumulators of 8 and 16 bits are
-        integers = np.clip(np.round(bias / scale.astype(np.float64)), *BIAS_LIMITS).astype(wide)
         key = "bias", id(step.bias), id(weights), float(data.scale[0])
         if key not in self.constants:
-            self.constants[key] = Array(f"{step.name}.bias", integers.shape, str(integers.dtype), scale, 0, 0, integers)
+            self.constants[key] = accumulator(f"{step.name}.bias", bias, data, weights)
         return [weights, self.constants[key]]
+
+
+def accumulator(name: str, bias: np.ndarray, data: Array, weights: Array) -> Array:
+    """Return a bias as integers of the accumulator's scale: 32 bits wide for activations of 8 bits, else 64."""
+    scale = (data.scale.astype(np.float64) * weights.scale).astype(np.float32)
+    wide = np.int32 if data.dtype == "int8" else np.int64
+    integers = np.clip(np.round(bias / scale.astype(np.float64)), *BIAS_LIMITS).astype(wide)
+    return Array(name, integers.shape, str(integers.dtype), scale, data=integers)
 
 
 def rounded(values: Any, scale: np.float32, zero_point: int, bits: int = 8) -> np.ndarray:

