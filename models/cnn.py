@@ -52,10 +52,10 @@ def lenet5(inputs, classes, activation="tanh", connections=None):
     classes=10,
     params=3_274_634,
     paper="LeCun 1998, Gradient-based learning applied to document recognition; sizes of TensorFlow's MNIST tutorial",
-    data=("mnist", "digits"),
+    data=("fashion_mnist", "digits"),
     edge={"convolutions": ((8, 5, "same"), (16, 5, "same")), "hidden": 64},
     variants={
-        "mnist_cnn": {"params": 3_274_634},
+        "mnist_cnn": {"params": 3_274_634, "data": ("mnist", "digits")},
         "keras_cnn": {
             "params": 688_714,
             "input_shape": (32, 32, 3),

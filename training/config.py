@@ -22,10 +22,10 @@ class TrainConfig:
     samples. passes: over the samples in one epoch; with few samples judging an epoch costs more than training it, and
     more than one pays. learning_rate: the peak; schedule "cosine" falls from it to zero over all epochs after `warmup`
     updates of rising to it, "constant" stays. weight_decay: decoupled. label_smoothing: share of a target spread over
-    all classes. patience: epochs without a better validation score before stopping, None to go on to the end; the best
-    epoch's weights are kept either way. enough: the validation accuracy that ends the training. deterministic: same
-    bits on every run. jit_compile: XLA, None for the backend's own choice. steps_per_execution: updates between two
-    looks at the progress.
+    all classes. augment: change training samples at random, as their data set has it. patience: epochs without a better
+    validation score before stopping, None to go on to the end; the best epoch's weights are kept either way. enough:
+    the validation accuracy that ends the training. deterministic: same bits on every run. jit_compile: XLA, None for
+    the backend's own choice. steps_per_execution: updates between two looks at the progress.
     Raises: BadInput naming the field, its value and what is allowed.
     """
 
@@ -38,6 +38,7 @@ class TrainConfig:
     optimizer: str = "adam"
     weight_decay: float = 0.0
     label_smoothing: float = 0.1
+    augment: bool = True
     patience: int | None = None
     enough: float | None = None
     seed: int = 0

@@ -19,7 +19,7 @@ Raises: EdgewrightError if the loss is no longer finite. Adding a learner: decor
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,19 +158,20 @@ def minimise(
     targets = game.targets or _targets(task, dataset, model, name)
     batches = Batches(dataset.train, targets(dataset.train), config, game.weights)
     epochs = config.epochs_for(len(batches))
-    model.compile(
+    fitted = Augmented(model, dataset.augmentation(config.seed)) if dataset.augmentation and config.augment else model
+    fitted.compile(
         optimizer=game.optimizer or optimizer(config, epochs * len(batches)),
         loss=game.loss or task.loss(config.label_smoothing),
         metrics=game.metrics or list(task.metrics),
         jit_compile="auto" if config.jit_compile is None else config.jit_compile,  # pyright: ignore[reportArgumentType]
         steps_per_execution=min(config.steps_per_execution, len(batches)),
     )
-    model.optimizer.build(model.trainable_variables)
-    _make_trackers(model, batches)
-    keeper = Keeper(model, task, config, run, epochs, game.judged)
+    fitted.optimizer.build(model.trainable_variables)
+    _make_trackers(fitted, batches)
+    keeper = Keeper(fitted, task, config, run, epochs, game.judged)
     if keeper.next_epoch < epochs:
         with track(f"train {name}", epochs * len(batches)) as advance:
-            model.fit(
+            fitted.fit(
                 batches,
                 validation_data=(dataset.validation.x, targets(dataset.validation)),
                 validation_batch_size=256,
@@ -182,6 +183,26 @@ def minimise(
             )
     keeper.finish()
     return keeper.history
+
+
+class Augmented(keras.Model):
+    """A model whose training samples first go through layers that change them at random.
+
+    These lie in the compiled step, and their random states among the variables: a resumed run goes on with them.
+    """
+
+    def __init__(self, model: keras.Model, augmentation: Sequence[keras.layers.Layer]):
+        super().__init__(name=model.name)
+        self.network, self.augmentation = model, list(augmentation)
+        for layer in self.augmentation:  # Keras says no for all of TensorFlow's sake, whose kernels of images XLA lacks
+            layer.supports_jit |= keras.backend.backend() == "jax"
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Run the network, in training on changed inputs."""
+        for layer in self.augmentation if training else ():
+            inputs = layer(inputs, training=True)
+        return self.network(inputs, training=training)
 
 
 def _make_trackers(model: keras.Model, batches: "Batches") -> None:

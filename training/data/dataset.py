@@ -1,7 +1,8 @@
 """What a data set is: three splits that do not overlap, checked before anything is trained or calibrated on them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Dataset:
 
     classes: number of classes, or 0 where the task has none. vocabulary: number of token ids, or 0 for float samples.
     preprocessing: what was done to raw samples, in one line. source: file names with digests, or a package's version.
+    augmentation: makes, from a seed, the Keras layers that change training samples at random, in order; None for none.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Dataset:
     vocabulary: int = 0
     preprocessing: str = "none"
     source: tuple[str, ...] = ()
+    augmentation: Callable[[int], Sequence[Any]] | None = None
 
     @property
     def input_shape(self):

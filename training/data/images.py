@@ -5,6 +5,7 @@ import io
 import lzma
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ LEVELS = 17  # pixel tokens: the grey levels of `digits`
 ANOMALOUS = 0  # the class held out of training in anomaly detection
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of ITU-R BT.601
 
+Augmentation = Callable[[int], list[Any]]
 Parts = dict[str, tuple[np.ndarray, np.ndarray]]  # split -> images (N, H, W, C) of any real dtype, labels (N,)
 
 
@@ -50,21 +52,21 @@ def _has_idx(name: str) -> Callable[[], bool]:
 
 @dataset(input_shape=(28, 28, 1), tasks=TASKS, here=_has_idx("mnist"))
 def mnist(asked: Asked) -> Dataset:
-    """Return MNIST: 55,000 training, 5,000 validation and the 10,000 official test images."""
-    return _idx_set("mnist", asked)
+    """Return MNIST: 55,000 training, 5,000 validation and the 10,000 official test images; training shifts them."""
+    return _idx_set("mnist", asked, partial(shifted, share=2 / 28))
 
 
 @dataset(input_shape=(28, 28, 1), tasks=TASKS, here=_has_idx("fashion_mnist"))
 def fashion_mnist(asked: Asked) -> Dataset:
-    """Return Fashion-MNIST, split as MNIST."""
-    return _idx_set("fashion_mnist", asked)
+    """Return Fashion-MNIST, split as MNIST; training shifts and mirrors its images."""
+    return _idx_set("fashion_mnist", asked, partial(shifted, share=2 / 28, mirrored=True))
 
 
-def _idx_set(name: str, asked: Asked) -> Dataset:
+def _idx_set(name: str, asked: Asked, augmentation: Augmentation | None = None) -> Dataset:
     files = _idx_files(name)
     x, y, x_test, y_test = (read_idx(gzip.decompress(sources.read(path))) for path in files)
     parts = {"test": (x_test[..., None], y_test), **_with_validation(x[..., None], y, 1 / 12)}
-    return _images(name, parts, 255, asked, sources.describe(files))
+    return _images(name, parts, 255, asked, sources.describe(files), augmentation)
 
 
 def read_idx(content: bytes) -> np.ndarray:
@@ -97,14 +99,18 @@ def _cifar_files() -> list[str]:
 
 @dataset(input_shape=(32, 32, 3), tasks=TASKS, here=lambda: bool(_cifar_files()))
 def cifar10(asked: Asked) -> Dataset:
-    """Return CIFAR-10: a tenth of the training batches that are here for validation, the official test batch."""
+    """Return CIFAR-10: a tenth of the training batches that are here for validation, the official test batch.
+
+    Training shifts its images by up to four pixels and mirrors them (He 2015, Deep residual learning, section 4.2).
+    """
     files = _cifar_files() or [_CIFAR_ARCHIVE]
     if 1 < len(files) < 6:
         say(f"cifar10: {len(files) - 1} of 5 training batches are here: {10_000 * (len(files) - 1):,} images")
     contents = {path: sources.read(path) for path in files}  # digests are checked before the cache is asked
     raw = sources.remembered(f"cifar10 v1 {sources.describe(files)}", lambda: _read_cifar(contents))
     parts = {"test": (raw["x_test"], raw["y_test"]), **_with_validation(raw["x"], raw["y"], 0.1)}
-    return _images("cifar10", parts, 255, asked, sources.describe(files))
+    augmentation = partial(shifted, share=4 / 32, mirrored=True)
+    return _images("cifar10", parts, 255, asked, sources.describe(files), augmentation)
 
 
 def _read_cifar(contents: dict[str, bytes]) -> dict[str, np.ndarray]:
@@ -162,8 +168,18 @@ def _with_validation(x: np.ndarray, y: np.ndarray, share: float) -> Parts:
     return {"train": (x[train], y[train]), "validation": (x[validation], y[validation])}
 
 
-def _images(name: str, parts: Parts, white: float, asked: Asked, source: tuple[str, ...]) -> Dataset:
-    """Show raw images as asked; pixels are divided by `white` into [0, 1]."""
+def _images(
+    name: str,
+    parts: Parts,
+    white: float,
+    asked: Asked,
+    source: tuple[str, ...],
+    augmentation: Augmentation | None = None,
+) -> Dataset:
+    """Show raw images as asked; pixels are divided by `white` into [0, 1].
+
+    augmentation: for classifiers of images that are shown as such.
+    """
     show, words = present(FORMS, name, asked)
     splits: dict[str, Any] = {
         part: split_for(asked.task, part, show(x.astype(np.float32) / white, asked.input_shape), y, ANOMALOUS)
@@ -182,8 +198,17 @@ def _images(name: str, parts: Parts, white: float, asked: Asked, source: tuple[s
         vocabulary=vocabulary,
         preprocessing="; ".join(steps),
         source=source,
+        augmentation=augmentation if asked.task == "classification" and len(asked.input_shape) == 3 else None,
         **splits,
     )
+
+
+def shifted(seed: int, *, share: float, mirrored: bool = False) -> list[Any]:
+    """Return layers that shift an image by up to `share` of its size, whole pixels, zeros coming in; and mirror it."""
+    from keras import layers
+
+    shift = layers.RandomTranslation(share, share, fill_mode="constant", interpolation="nearest", seed=seed)
+    return [shift, *([layers.RandomFlip("horizontal", seed=seed + 1)] if mirrored else [])]
 
 
 def as_image(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
