@@ -27,11 +27,11 @@ SIZES = {
     "ConvNeXtTiny": 32,
 }  # fmt: skip
 SAMPLES = 16
-INTRODUCTION = """Untrained, with random batch statistics: traced, calibrated on 16 samples, exported to int8 TFLite, run in
-LiteRT with XNNPACK. "Worst kernel" gives each operator the inputs it had on the device and compares its outputs with the
-fake-quantizer's: what is left is one operator's rounding. Between the ends of a deep untrained net a single step is
-enlarged from layer to layer, so outputs agree less; signal to noise is measured against the float model and is the same
-for both. Made by `python -m benchmarks.applications`."""
+INTRODUCTION = """Untrained, with random batch statistics: traced, calibrated on 16 samples, exported to int8 TFLite,
+run in LiteRT with XNNPACK. "Worst kernel" gives each operator the inputs it had on the device and compares its outputs
+with the fake-quantizer's: what is left is one operator's rounding. Between the ends of a deep untrained net a single
+step is enlarged from layer to layer, so outputs agree less; signal to noise is measured against the float model and is
+the same for both. Made by `python -m benchmarks.applications`."""
 
 
 def examine(name: str) -> dict:

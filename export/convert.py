@@ -8,11 +8,7 @@ lives as long as the host, since starting TensorFlow costs more than most conver
 from __future__ import annotations
 
 import atexit
-import json
-import os
-import select
-import subprocess
-import sys
+import functools
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +18,7 @@ import keras
 
 from ..errors import BadInput, EdgewrightError
 from ..quantize import graph, simplify
+from ..workers import Worker
 
 TIME_LIMIT_S = 600
 
@@ -89,64 +86,20 @@ def convert(frozen: Frozen, kind: str, precision: str = "float32") -> bytes:
             "kind": kind,
             "precision": precision,
         }
-        _shared_worker().run(job)
+        try:
+            answer = _converter().ask(job, TIME_LIMIT_S)
+        except EdgewrightError as lost:
+            raise EdgewrightError(
+                f"the {kind} converter {lost} on precision {precision}: {_converter().last_words()}"
+            ) from None
+        if "error" in answer:
+            raise EdgewrightError(f"the {kind} converter refused the model: {answer['error']}")
         return target.read_bytes()
 
 
-class _Worker:
-    """A converter process that takes one JSON job a line and answers with one JSON line."""
-
-    def __init__(self):
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
-        command = [sys.executable, "-m", f"{__package__}.worker"]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            env=environment,
-            start_new_session=True,
-        )
-
-    def run(self, job: dict[str, Any]) -> None:
-        try:
-            self.process.stdin.write(json.dumps(job).encode() + b"\n")
-            self.process.stdin.flush()
-            ready, _, _ = select.select([self.process.stdout], [], [], TIME_LIMIT_S)
-            answer = self.process.stdout.readline() if ready else b""
-        except (BrokenPipeError, KeyboardInterrupt):
-            self.stop()
-            raise
-        if not answer:
-            self.stop()
-            reason = (
-                f"gave no answer in {TIME_LIMIT_S} s" if not ready else f"died with status {self.process.returncode}"
-            )
-            raise EdgewrightError(
-                f"the {job['kind']} converter {reason} on precision {job['precision']}: {self.last_words()}"
-            )
-        error = json.loads(answer).get("error")
-        if error:
-            raise EdgewrightError(f"the {job['kind']} converter refused the model: {error}")
-
-    def last_words(self) -> str:
-        self.log.seek(0)
-        lines = self.log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it wrote nothing"
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-
-_worker: _Worker | None = None
-
-
-def _shared_worker() -> _Worker:
-    global _worker  # noqa: PLW0603  (one converter per host process)
-    if _worker is None or _worker.process.poll() is not None:
-        _worker = _Worker()
-        atexit.register(_worker.stop)
-    return _worker
+@functools.cache
+def _converter() -> Worker:
+    """Return the converter of this process."""
+    worker = Worker(f"{__package__}.worker", environment={"CUDA_VISIBLE_DEVICES": "-1"}, quiet=True)
+    atexit.register(worker.stop)
+    return worker

@@ -14,11 +14,13 @@ from ..errors import BadInput, EdgewrightError
 from ..files import write, write_json
 from ..models import registry
 from ..progress import say
+from ..workers import Order, workers
 from .run import FILES, RunConfig, Scope, execute
-from .workers import Order, workers
 
 STAGES = ("build", "train", "prune", "qat", "tflite_float", "tflite_int8", "onnx_float", "onnx_int8", "device")
 ARGMAX_BAR, STEP_BAR = 0.995, 0.99
+MOST_ORDERS = 8  # of one process: TensorFlow keeps what it once traced, some 300 MB for each model
+LIMIT_S = {"quick": 1800, "full": 6 * 3600}  # a model that takes longer hangs
 MOST_JOBS = 8  # each takes two processes of TensorFlow, one to train and one to convert
 FULL = Scope(files=tuple(row for row in FILES if row[2] in ("float32", "w8a8-qat")), apart=True)
 QUICK = Scope(
@@ -73,12 +75,13 @@ def matrix(
         write(folder / "matrix.md", markdown(document))
         return document
 
+    limit_s = LIMIT_S["quick" if quick else "full"]
     settings = (str(max(1, cores() // jobs)), *(["brief"] if quick else []))
-    with workers(jobs, f"{__package__}.matrix_worker", *settings) as several:
-        for order, answer in several.serve(orders):
+    with workers(jobs, f"{__package__}.matrix_worker", *settings, most_orders=MOST_ORDERS) as several:
+        for order, answer in several.serve(orders, limit_s):
             note(order, answer)
         waiting = [{**order, "timing": True} for order in orders if not _bad(rows[order["model"]])]
-        for order, answer in several.serve(waiting, at_once=1):
+        for order, answer in several.serve(waiting, limit_s, at_once=1):
             note(order, answer)
             save()
     return save()

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from edgewright.errors import BadInput, EdgewrightError
+from edgewright.errors import BadInput
 from edgewright.pipeline import matrix
 from edgewright.pipeline.budget import budget
-from edgewright.pipeline.workers import MOST_ORDERS, workers
 
 KERNEL = {"name": "hidden/kernel", "shape": [8, 4], "sparsity": 0.5, "reason": ""}
 BIAS = {"name": "hidden/bias", "shape": [4], "sparsity": None, "reason": "biases are few"}
@@ -85,34 +84,6 @@ def test_what_a_quick_matrix_does_not_judge_is_not_made(quick):
     measured = json.loads((folder / "results.json").read_text())["measurements"]
     assert {one["artifact"] for one in measured if one["latency_us"]} == {f"{file}.tflite" for file in files}
     assert all(one["value"] > 0.9 for one in measured)
-
-
-WORKER = """
-import json, os, sys
-for line in sys.stdin:
-    order = json.loads(line)
-    if order["n"] == 1:
-        os.abort()
-    print(json.dumps({"double": 2 * order["n"], "process": os.getpid()}), flush=True)
-"""
-
-
-def test_the_death_of_a_worker_is_an_answer_and_the_others_go_on(tmp_path, monkeypatch):
-    (tmp_path / "doubling.py").write_text(WORKER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with workers(2, "doubling") as several:
-        answers = {order["n"]: answer for order, answer in several.serve([{"n": n} for n in range(5)])}
-    died = answers.pop(1)
-    assert isinstance(died, EdgewrightError) and "status -6" in str(died)
-    assert {n: answer["double"] for n, answer in answers.items()} == {n: 2 * n for n in (0, 2, 3, 4)}
-
-
-def test_a_worker_is_renewed_before_it_has_grown(tmp_path, monkeypatch):
-    (tmp_path / "doubling.py").write_text(WORKER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with workers(1, "doubling") as several:
-        answers = [answer["process"] for _, answer in several.serve([{"n": 2}] * (MOST_ORDERS + 1), at_once=1)]
-    assert sorted(answers.count(process) for process in set(answers)) == [1, MOST_ORDERS]
 
 
 def test_table_shows_skips_and_reasons_and_failures_are_counted():

@@ -1,8 +1,10 @@
 """The converter process: it may die or refuse, the host goes on and says why in one line."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -17,55 +19,33 @@ def dense(name="dense"):
     return keras.Model(inputs, keras.layers.Dense(3, name="logits")(inputs), name=name)
 
 
-def test_worker_that_dies_is_one_clear_line_and_the_next_conversion_works():
+def test_worker_that_dies_is_one_clear_line_and_the_next_conversion_works(monkeypatch):
     frozen = converters.freeze(dense())
     first = converters.convert(frozen, "tflite")
-    worker = converters._shared_worker()
-    real_run = worker.process.stdin.write
-
-    class KillingPipe:
-        """Kills the process once a job is on its way."""
-
-        def write(self, data):
-            worker.process.kill()
-            worker.process.wait()
-            return real_run(data)
-
-        def flush(self):
-            pass
-
-    pipe, worker.process.stdin = worker.process.stdin, KillingPipe()
+    worker = converters._converter()
+    stopped = worker.process
+    os.kill(stopped.pid, signal.SIGSTOP)  # so that it dies with the order on its way, not before
+    threading.Timer(1, stopped.kill).start()
     with pytest.raises(EdgewrightError) as caught:
-        worker.run(
-            {"graph": "none", "out": "none", "inputs": (), "outputs": (), "kind": "tflite", "precision": "float32"}
-        )
-    worker.process.stdin = pipe
-    message = str(caught.value)
-    assert "died with status -9" in message and "tflite" in message
-    assert "\n" not in message
-    assert converters.convert(frozen, "tflite") == first
-    assert converters._shared_worker() is not worker
-
-
-def test_worker_killed_between_two_conversions_is_replaced():
-    frozen = converters.freeze(dense())
-    first = converters.convert(frozen, "tflite")
-    worker = converters._shared_worker()
-    worker.process.kill()
-    worker.process.wait()
-    assert converters.convert(frozen, "tflite") == first
+        converters.convert(frozen, "tflite")
+    assert "the tflite converter died with status -9 on precision float32: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert converters.convert(frozen, "tflite") == first and worker.process is not stopped
+    monkeypatch.setattr(converters, "TIME_LIMIT_S", 1)
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    with pytest.raises(EdgewrightError, match="the tflite converter gave no answer in 1 s on precision float32"):
+        converters.convert(frozen, "tflite")
 
 
 def test_refusal_of_the_converter_is_one_line_and_the_worker_lives():
     frozen = converters.freeze(dense())
     converters.convert(frozen, "tflite")
-    worker = converters._shared_worker()
+    process = converters._converter().process
     broken = converters.Frozen(frozen.graph_def, ("absent:0",), frozen.outputs)
     with pytest.raises(EdgewrightError, match="refused the model") as caught:
         converters.convert(broken, "tflite")
     assert "absent" in str(caught.value) and "\n" not in str(caught.value)
-    assert converters._shared_worker() is worker
-    assert converters.convert(frozen, "tflite")
+    assert converters.convert(frozen, "tflite") and converters._converter().process is process
 
 
 def test_freezing_leaves_the_model_as_it_was():

@@ -1,0 +1,67 @@
+"""Processes that take orders: what their death, their silence and their age come to."""
+
+import subprocess
+import time
+
+import pytest
+from edgewright.errors import EdgewrightError
+from edgewright.workers import Worker, workers
+
+DOUBLING = """
+import json, os, sys, time
+for line in sys.stdin:
+    order = json.loads(line)
+    if order["n"] == 1:
+        print("here it ends", file=sys.stderr, flush=True)
+        os.abort()
+    if order["n"] == 3:
+        time.sleep(1000)
+    print(json.dumps({"double": 2 * order["n"], "process": os.getpid()}), flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def doubling(tmp_path, monkeypatch):
+    (tmp_path / "doubling.py").write_text(DOUBLING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+def test_death_and_silence_are_answers_and_the_others_go_on():
+    with workers(2, "doubling") as several:
+        answers = {order["n"]: answer for order, answer in several.serve([{"n": n} for n in range(6)], 3)}
+    died, silent = answers.pop(1), answers.pop(3)
+    assert isinstance(died, EdgewrightError) and str(died) == "the process died with status -6"
+    assert isinstance(silent, EdgewrightError) and str(silent) == "the process gave no answer in 3 s"
+    assert {n: answer["double"] for n, answer in answers.items()} == {n: 2 * n for n in (0, 2, 4, 5)}
+
+
+def test_a_worker_is_renewed_before_it_has_grown():
+    with workers(1, "doubling", most_orders=4) as several:
+        answers = [answer["process"] for _, answer in several.serve([{"n": 2}] * 5, 20)]
+    assert sorted(answers.count(process) for process in set(answers)) == [1, 4]
+
+
+def test_a_worker_is_started_again_and_its_last_words_are_kept():
+    worker = Worker("doubling", quiet=True)
+    with pytest.raises(EdgewrightError, match="died with status -6"):
+        worker.ask({"n": 1}, 20)
+    assert worker.last_words() == "here it ends"
+    first = worker.ask({"n": 2}, 20)["process"]
+    assert worker.ask({"n": 4}, 20) == {"double": 8, "process": first}
+    worker.process.kill()  # between two orders
+    worker.process.wait()
+    assert worker.ask({"n": 5}, 20)["double"] == 10
+    worker.stop()
+    assert worker.process is None
+
+
+def test_leaving_while_one_is_at_work_ends_it():
+    with workers(1, "doubling") as several:
+        (worker,) = several._all
+        waiting = several.serve([{"n": 2}, {"n": 3}], 1000)
+        next(waiting)
+        while not worker._busy:
+            time.sleep(0.01)
+        process: subprocess.Popen = worker.process
+        start = time.monotonic()
+    assert process.poll() is not None and time.monotonic() - start < 4
