@@ -19,6 +19,7 @@ from .report import table
 from .results import Run
 
 REGRESSED = "regressed"
+_USUAL = {"threads": 1, "tflite_runtime": "litert", "kernels": "xnnpack", "delegate": None}
 _WORDS = {"slower": REGRESSED, "faster": "improved", "same": "same", "unclear": "unclear"}
 
 
@@ -91,8 +92,8 @@ def _speed(name: str, earlier: Run, later: Run, thresholds: Thresholds) -> list[
     if name in bases or bases[0] != bases[1]:
         return []  # no baseline of its own to stand against
     known = partial(Change, artifact=name, quantity="speed")
-    if earlier.device != later.device:
-        return [known(change="unclear", reason=f"devices differ: {earlier.device}, {later.device}")]
+    if unlike := [f"{what}: {a}, then {b}" for what, (a, b) in _conditions(earlier, later).items() if a != b]:
+        return [known(change="unclear", reason=f"measured otherwise ({'; '.join(unlike)})")]
     found = [speed_estimate(run, name, bases[0]) for run in (earlier, later)]
     if any(one is None for one in found):
         return [known(change="unclear", reason="not timed in both runs")]
@@ -100,6 +101,13 @@ def _speed(name: str, earlier: Run, later: Run, thresholds: Thresholds) -> list[
     ratio = _ratio(name, bases[0], earlier, later)
     word = "unclear" if distrust else _WORDS[speed_word(ratio, thresholds.margin)]
     return [known(change=word, value=ratio.value, ci95=ratio.ci95, reason="; ".join(distrust))]
+
+
+def _conditions(*runs: Run) -> dict[str, list[Any]]:
+    """Return what speed depends on beside the files, for each run."""
+    return {"device": [run.device for run in runs]} | {
+        name: [run.config.get(name, usual) for run in runs] for name, usual in _USUAL.items()
+    }
 
 
 def _ratio(name: str, base: str, earlier: Run, later: Run, seed: int = 0) -> Estimate:

@@ -71,3 +71,13 @@ def test_what_cannot_be_paired_is_unclear():
     found = regressions(earlier, later)
     assert {change(found, "accuracy").change, change(found, "speed").change} == {"unclear"}
     assert "regress" not in str(found)
+
+
+def test_times_of_other_kernels_or_threads_are_not_judged():
+    earlier, later = two(us=70)
+    earlier.config, later.config = {"threads": 1}, {"threads": 2, "kernels": "builtin"}
+    found = change(regressions(earlier, later), "speed")
+    assert found.change == "unclear"
+    assert found.reason == "measured otherwise (threads: 1, then 2; kernels: xnnpack, then builtin)"
+    earlier.config, later.config = {"threads": 1}, {}  # a run of before these choices had none
+    assert change(regressions(earlier, later), "speed").change == "regressed"
