@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 # Steps of each stage, and epochs at most: judgements, which on few samples cost more than the steps between them.
-_FULL = {"train": 4000, "prune": 1500, "qat": 1200}, 60
+_FULL = {"train": 4000, "prune": 1500, "qat": 1200}, 25
 _QUICK = {"train": 900, "prune": 500, "qat": 250}, 10
 _BRIEF = {"train": 900, "prune": 240, "qat": 80}, 10
 _SHARE = {"train": 1.0, "prune": 0.5, "qat": 0.1}  # of the model's learning rate
