@@ -24,9 +24,8 @@ from ..quantize import prepare_qat
 from ..training.data import calibration
 from ..training.tasks import TASKS
 from ..training.train import TrainConfig, evaluate
-from ..training.train import train as fit
 from .saved import load_model, save_model
-from .stages import compare, prune, retrain, train_config
+from .stages import compare, prune, train, train_config
 from .steps import Steps, occupying
 from .subject import Subject, digest_of, find
 
@@ -139,7 +138,7 @@ class _Way:
             if self.subject.trained:
                 found = evaluate(model, self.dataset.test, self.subject.task)
                 return self.kept(model, "float", found.value, [])
-            result = fit(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
+            result = train(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
             return self.kept(model, "float", result.metric, result.history)
 
         return self.do("train", work, asdict(settings), {"model": self.subject.identity, **self.data})
@@ -169,7 +168,7 @@ class _Way:
 
         def work(scratch: Path) -> Mapping[str, Any]:
             model, what = prepare_qat(load_model(self.folder / source), calibration=calibration(self.dataset))
-            result = retrain(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
+            result = train(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
             kept = self.kept(model, name, result.metric, result.history)
             outputs = self.folder / "models" / f"{name}-outputs.npy"  # what the files' answers are compared with
             with replacing(outputs) as temporary, open(temporary, "wb") as file:

@@ -20,7 +20,7 @@ from ..metrics import METRICS
 from ..progress import say
 from ..prune import PruneConfig, prepare_prune, strip_prune
 from ..prune import prune as prune_once
-from ..quantize import tfmot
+from ..quantize import find_quantized, tfmot
 from ..training import data as datasets
 from ..training.data import Dataset, Split
 from ..training.tasks import TASKS, targets_of
@@ -37,11 +37,38 @@ def train(
 ) -> TrainResult:  # fmt: skip
     """Train `model` in place and restore its best epoch.
 
-    config: by default what `edgewright train` uses for this size of data.  out: folder of logs and checkpoints; with it
-    an interrupted training resumes exactly.
+    A quantization-aware model never ends below calibration alone, as validation data judges it: where no epoch was
+    better, it is the calibrated model again, and that is said.
+    config: by default what `edgewright train`, or `edgewright qat`, uses for this size of data.  out: folder of logs
+    and checkpoints; with it an interrupted training resumes exactly.
     """
     dataset = data_for(model, data)
+    if find_quantized(model):
+        return _retrain(model, dataset, config or train_config("qat", dataset), learner, out)
     return fit(model, dataset, config or train_config("train", dataset), learner=learner, out=out)
+
+
+def _retrain(model: keras.Model, dataset: Dataset, config: TrainConfig, learner: str, out: str | Path | None) -> Any:
+    task, split = TASKS[dataset.task], dataset.validation
+
+    def judge() -> tuple[float, ...]:
+        outputs = predict(model, split.x)
+        targets = targets_of(task, split, outputs.shape[1:])
+        logs = {"val_loss": float(keras.ops.convert_to_numpy(task.loss(config.label_smoothing)(targets, outputs)))}
+        if task.labelled:
+            logs["val_accuracy"] = float((outputs.argmax(-1) == targets).mean())
+        return task.best(logs)
+
+    calibrated = [weight.copy() for weight in model.get_weights()]
+    result = fit(model, dataset, config, learner=learner, out=out)
+    trained, reached = model.get_weights(), judge()
+    model.set_weights(calibrated)
+    if judge() > reached:
+        say(f"{model.name}: no epoch of QAT validated better than calibration alone, which is kept")
+        kept = evaluate(model, dataset.test, dataset.task)
+        return replace(result, metric=kept.value, outputs=kept.outputs)
+    model.set_weights(trained)
+    return result
 
 
 def prune(
@@ -60,39 +87,6 @@ def prune(
     pruning, report = prepare_prune(model, scheduled(config, training, dataset))
     fit(pruning, dataset, training, learner=learner, out=out)
     return strip_prune(pruning), report
-
-
-def retrain(
-    model: keras.Model, data: str | Dataset, config: TrainConfig | None = None, *, learner: str = "fit",
-    out: str | Path | None = None,
-) -> TrainResult:  # fmt: skip
-    """Train a quantization-aware model in place; QAT never ends below calibration alone, as validation data judges it.
-
-    Where no epoch was better than the calibrated model, the model is that again, and it is said.
-    """
-    dataset = data_for(model, data)
-    calibrated = [weight.copy() for weight in model.get_weights()]
-    config = config or train_config("qat", dataset)
-    result = fit(model, dataset, config, learner=learner, out=out)
-    task = TASKS[dataset.task]
-    split = dataset.validation
-
-    def judge() -> tuple[float, ...]:
-        outputs = predict(model, split.x)
-        targets = targets_of(task, split, outputs.shape[1:])
-        logs = {"val_loss": float(task.loss(config.label_smoothing)(targets, outputs))}
-        if task.labelled:
-            logs["val_accuracy"] = float((outputs.argmax(-1) == targets).mean())
-        return task.best(logs)
-
-    trained, reached = model.get_weights(), judge()
-    model.set_weights(calibrated)
-    if judge() > reached:
-        say(f"{model.name}: no epoch of QAT validated better than calibration alone, which is kept")
-        kept = evaluate(model, dataset.test, dataset.task)
-        return replace(result, metric=kept.value, outputs=kept.outputs)
-    model.set_weights(trained)
-    return result
 
 
 def prune_with_tfmot(

@@ -93,7 +93,7 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
         say(str(chosen))
         config = chosen.config
     quantized, found = prepare_qat(network, config, calibration=calibration(dataset))
-    result = stages.retrain(quantized, dataset, settings, out=_logs(out))
+    result = stages.train(quantized, dataset, settings, out=_logs(out))
     return _written(
         quantized, out, dataset.name, result.metric_name, result.metric, rows=list(found.rows), text=str(found)
     )

@@ -100,7 +100,6 @@ def ew_compare(run):
 
 
 def test_qat_is_never_worse_than_calibration():
-    from edgewright.pipeline import stages
     from edgewright.quantize import prepare_qat
     from edgewright.training.config import TrainConfig
 
@@ -110,6 +109,6 @@ def test_qat_is_never_worse_than_calibration():
     qat, _ = prepare_qat(model, calibration=data.train.x[:128])
     before = [weight.copy() for weight in qat.get_weights()]
     ruinous = TrainConfig(epochs=1, learning_rate=30.0, label_smoothing=0.0)
-    stages.retrain(qat, data, ruinous)
+    edgewright.train(qat, data, ruinous)
     assert all((one == other).all() for one, other in zip(before, qat.get_weights(), strict=True))
-    assert stages.retrain(qat, data, TrainConfig(epochs=3)).metric > 0.7
+    assert edgewright.train(qat, data, TrainConfig(epochs=3)).metric > 0.7
