@@ -267,7 +267,7 @@ class _Way:
             if role != "float" and name in run.outputs:
                 step = json.loads((self.folder / f"{path}.json").read_text())["outputs"][0]["step"]
                 expected = np.load(self.folder / "models" / f"{role}-outputs.npy", allow_pickle=False)
-                found[name] = _parity(expected, run.outputs[name], step)
+                found[name] = parity(expected, run.outputs[name], step)
         return found
 
     def on_device(self, name: str, work: Any, config: BenchConfig, files: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,7 +325,7 @@ def _history(scratch: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (scratch / "history.jsonl").read_text().splitlines()]
 
 
-def _parity(expected: np.ndarray, given: np.ndarray, step: float) -> dict[str, float]:
+def parity(expected: np.ndarray, given: np.ndarray, step: float) -> dict[str, float]:
     """Compare the outputs of a fake-quantized model with those its file gave on the device, in steps of the output."""
     expected = expected[: len(given)]
     steps = np.abs(expected - given.reshape(expected.shape)) / step
