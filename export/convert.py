@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import functools
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,6 @@ def freeze(model: keras.Model) -> Frozen:
     Recurrent layers are unrolled first: their loops over tensor lists need operators that LiteRT does not carry.
     Raises: BadInput if the Keras backend is not TensorFlow.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise BadInput(
-            f"float export needs the TensorFlow backend, this process runs Keras on {keras.backend.backend()}: "
-            "save the model and export it under KERAS_BACKEND=tensorflow"
-        )
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     has_recurrence = any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers())
     traced = simplify.simplify(graph.trace(model)) if has_recurrence else None
     structure = graph.symbolic_inputs(model)
@@ -53,13 +46,33 @@ def freeze(model: keras.Model) -> Frozen:
     def forward(*arguments: Any) -> Any:
         if traced is not None:
             return graph.run(traced, list(arguments))
-        outputs = model(keras.tree.pack_sequence_as(structure, list(arguments)), training=False)
-        return [tf.identity(leaf) for leaf in keras.tree.flatten(outputs)]
+        return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(arguments)), training=False))
 
-    specs = [
-        tf.TensorSpec((1, *leaf.shape[1:]), leaf.dtype, name=_plain(leaf.name))
-        for leaf in keras.tree.flatten(structure)
-    ]
+    leaves = keras.tree.flatten(structure)
+    return freeze_function(forward, [(_plain(leaf.name), (1, *leaf.shape[1:]), leaf.dtype) for leaf in leaves])
+
+
+def freeze_function(
+    function: Callable[..., list[Any]],
+    inputs: Sequence[tuple[str, tuple[int, ...], str]],
+    what: str = "float export",
+) -> Frozen:
+    """Freeze a function of tensors, which returns a list of tensors. inputs: name, shape and dtype of each.
+
+    Raises: BadInput if the Keras backend is not TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise BadInput(
+            f"{what} needs the TensorFlow backend, this process runs Keras on {keras.backend.backend()}: "
+            "save the model and export it under KERAS_BACKEND=tensorflow"
+        )
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    def forward(*arguments: Any) -> Any:
+        return [tf.identity(leaf) for leaf in function(*arguments)]
+
+    specs = [tf.TensorSpec(shape, dtype, name=name) for name, shape, dtype in inputs]
     concrete = tf.function(forward, autograph=False).get_concrete_function(*specs)
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     return Frozen(
@@ -73,8 +86,11 @@ def _plain(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
-def convert(frozen: Frozen, kind: str, precision: str = "float32") -> bytes:
-    """Convert to `kind` ("tflite" or "onnx") in the worker. Raises: EdgewrightError with the converter's last words."""
+def convert(frozen: Frozen, kind: str, precision: str = "float32", what: str = "the model") -> bytes:
+    """Convert to `kind` ("tflite" or "onnx") in the worker. what: its name in errors.
+
+    Raises: EdgewrightError with the converter's last words.
+    """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         source, target = Path(folder, "graph.pb"), Path(folder, "model")
         source.write_bytes(frozen.graph_def)
@@ -93,7 +109,7 @@ def convert(frozen: Frozen, kind: str, precision: str = "float32") -> bytes:
                 f"the {kind} converter {lost} on precision {precision}: {_converter().last_words()}"
             ) from None
         if "error" in answer:
-            raise EdgewrightError(f"the {kind} converter refused the model: {answer['error']}")
+            raise EdgewrightError(f"the {kind} converter refused {what}: {answer['error']}")
         return target.read_bytes()
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from ..errors import BadInput
 from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limits, scale_and_zero_point
 from ..quantize.graph import Tensor
 from ..quantize.operations import NEVER
 from ..quantize.operators import NOTHING
 from ..quantize.placement import REQUANTIZE, Scale, Step
 from ..quantize.qat import QuantizedGraph
+from .convert import Frozen, freeze_function
 
 
 @dataclass(eq=False)
@@ -38,12 +38,27 @@ class Array:
 
 @dataclass(eq=False)
 class Operator:
-    """One LiteRT operator: its built-in name, arrays in and out, and its options."""
+    """One LiteRT operator: its built-in name, arrays in and out, and its options.
+
+    fragment: of an operation that no row of the operator table covers, named as Keras names it: itself as a frozen
+    graph in float, which the writers have converted to whatever operators it takes.
+    """
 
     name: str
     inputs: list[Array]
     outputs: list[Array]
     options: dict[str, Any] = field(default_factory=dict)
+    fragment: Frozen | None = None
+
+    @property
+    def described(self) -> str:
+        """What to call it in errors."""
+        return f"operation {self.outputs[0].name} ({self.name})"
+
+    @property
+    def is_float(self) -> bool:
+        """Tell whether it computes in float; QUANTIZE and DEQUANTIZE only cross the border."""
+        return bool(self.fragment) or (not self.is_border and any(one.dtype == "float32" for one in self.inputs))
 
     @property
     def is_border(self) -> bool:
@@ -69,16 +84,13 @@ class Program:
 
     @property
     def float_operators(self) -> list[Operator]:
-        """Operators that compute in float; QUANTIZE and DEQUANTIZE only cross the border."""
-        return [
-            one for one in self.operators if not one.is_border and any(array.dtype == "float32" for array in one.inputs)
-        ]
+        return [one for one in self.operators if one.is_float]
 
 
 def lower(layer: QuantizedGraph, name: str, *, integer_io: bool = False) -> Program:
     """Lower the quantized graph with batch 1. `integer_io` leaves the borders to the caller: int8 in, int8 out.
 
-    Raises: BadInput naming the layers that no LiteRT operator covers.
+    Raises: BadInput for an operation that the operator table does not cover, if the backend is not TensorFlow.
     """
     return _Lowering(layer, integer_io).run(name)
 
@@ -93,12 +105,6 @@ class _Lowering:
         self.returned: set[int] = set()
 
     def run(self, name: str) -> Program:
-        unknown = [step for step in self.plan.steps if step.rule is None and step.float_rule is None]
-        if unknown:
-            listed = ", ".join(f"{step.name} ({step.nodes[0].kind})" for step in unknown[:5])
-            raise BadInput(
-                f"model {name!r} cannot be written as an integer program: no LiteRT operator is known for {listed}"
-            )
         graph = self.plan.graph
         inputs = [self.input(leaf) for leaf in graph.inputs]
         for step in self.plan.steps:
@@ -134,6 +140,9 @@ class _Lowering:
 
     def step(self, step: Step) -> None:
         rule = step.rule or step.float_rule
+        if rule is None or (step.rule is None and rule.litert == "TABLE"):
+            self.fragment(step)
+            return
         if not rule.litert:
             self.arrays[id(step.outputs[0])] = self.array(step.inputs[0])
             return
@@ -156,12 +165,40 @@ class _Lowering:
         options = {**rule.options(step.nodes[0]), "activation": step.activation}
         LOWER.get(rule.litert, _plain)(self, rule.litert, inputs, outputs, options)
         if not quantized:
-            for leaf, out in zip(step.outputs, outputs, strict=True):
-                scale = self.plan.scale_of(leaf)
-                if scale is not None:  # a quantized reader follows
-                    self.arrays[id(leaf)] = self.activation(leaf, scale)
-                    self.crossed[id(leaf), "float32"] = out
-                    self.emit("QUANTIZE", [out], [self.arrays[id(leaf)]])
+            self.cross(step, outputs)
+
+    def fragment(self, step: Step) -> None:
+        """Write what the table does not know as a frozen graph in float; of constants alone, as a constant."""
+        varying = list({id(leaf): leaf for leaf in step.inputs if not leaf.is_constant}.values())
+
+        def compute(*arguments: Any) -> list[Any]:
+            held = {id(leaf): value for leaf, value in zip(varying, arguments, strict=True)}
+            for node in step.nodes:
+                results = node.run(lambda leaf: held[id(leaf)] if id(leaf) in held else self.layer.weight(leaf))
+                held.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
+            return [held[id(out)] for out in step.outputs]
+
+        outputs = [Array(leaf.name, static(leaf), leaf.dtype) for leaf in step.outputs]
+        self.arrays.update((id(leaf), out) for leaf, out in zip(step.outputs, outputs, strict=True))
+        if varying:
+            specs = [(f"input_{index}", static(leaf), leaf.dtype) for index, leaf in enumerate(varying)]
+            inputs = [self.as_float(leaf) for leaf in varying]
+            one = Operator(step.nodes[0].kind, inputs, outputs)
+            one.fragment = freeze_function(compute, specs, f"{one.described}, which stays float,")
+            self.operators.append(one)
+        else:
+            for out, values in zip(outputs, compute(), strict=True):
+                out.data = ops.convert_to_numpy(values)
+        self.cross(step, outputs)
+
+    def cross(self, step: Step, outputs: list[Array]) -> None:
+        """Quantize those outputs of a float step that a quantized one reads."""
+        for leaf, out in zip(step.outputs, outputs, strict=True):
+            scale = self.plan.scale_of(leaf)
+            if scale is not None:
+                self.arrays[id(leaf)] = self.activation(leaf, scale)
+                self.crossed[id(leaf), "float32"] = out
+                self.emit("QUANTIZE", [out], [self.arrays[id(leaf)]])
 
     def emit(self, name: str, inputs: list[Array], outputs: list[Array], **options: Any) -> None:
         self.operators.append(Operator(name, inputs, outputs, options))
@@ -320,8 +357,6 @@ def _resize(self, name, inputs, outputs, options):
 def _table(self, name, inputs, outputs, options):
     """Tabulate the function at all 256 inputs, rounded as the fake-quantizer rounds."""
     (source,), (target,) = inputs, outputs
-    if source.scale is None or target.scale is None:
-        raise BadInput(f"{target.name} is kept in float, but LiteRT has no float operator for it: quantize it")
     values = (np.arange(-128, 128) - source.zero_point).astype(np.float32) * np.float32(source.scale[0])
     integers = rounded(options["function"](values), target.scale[0], target.zero_point)
     entries = Array(f"{target.name}.table", (256,), "int8", target.scale, target.zero_point, data=integers)
@@ -343,6 +378,18 @@ def _integers(self: _Lowering, values: Any) -> Array:
 
 def _reduce(self, name, inputs, outputs, options):
     self.emit(name, [inputs[0], _integers(self, options["axes"])], outputs, keepdims=options["keepdims"])
+
+
+def _argument(self, name, inputs, outputs, options):
+    """Write where along an axis the extreme is; LiteRT always drops that axis."""
+    (data,), (out,) = inputs, outputs
+    axis = options["axis"]
+    found = out
+    if options["keepdims"]:
+        found = Array(f"{out.name}.dropped", (*out.shape[:axis], *out.shape[axis + 1 :]), out.dtype)
+    self.emit(name, [data, _integers(self, axis)], [found])
+    if found is not out:
+        _reshape(self, "RESHAPE", [found], [out], {})
 
 
 def _reshape(self, name, inputs, outputs, options):
@@ -424,6 +471,8 @@ def _add(self, name, inputs, outputs, options):
 
 LOWER: dict[str, Callable[[_Lowering, str, list, list, dict], None]] = {
     "ADD": _add,
+    "ARG_MAX": _argument,
+    "ARG_MIN": _argument,
     "DEPTHWISE_CONV_2D": _depthwise,
     "MEAN": _reduce,
     "SUM": _reduce,

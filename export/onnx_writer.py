@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ..quantize.fake_quant import PUSH
+from .convert import convert
 from .lower import Array, Operator, Program
 
 OPSET, OPSET_OF_INT16 = 18, 21
@@ -40,7 +41,7 @@ class _Writer:
             self.names[array, LAST] = self.unique(array.name)
         inputs = [_value(self.names[array, LAST], array) for array in self.program.inputs]
         for one in self.program.operators:
-            WRITE[one.name](self, one)
+            _fragment(self, one) if one.fragment else WRITE[one.name](self, one)
         outputs = []
         for array in self.program.outputs:
             self.nodes.append(helper.make_node("Identity", [self.read(array)], [array.name]))
@@ -148,6 +149,19 @@ def _value(name: str, array: Array) -> Any:
     # int8 borders keep real values outside: the Q/DQ pair next to them holds the scale
     kind = kinds.get(array.dtype, TensorProto.FLOAT)
     return helper.make_tensor_value_info(name, kind, array.shape)
+
+
+def _fragment(self: _Writer, one: Operator) -> None:
+    """Convert a frozen graph and put its nodes among ours; of its names only the ends meet."""
+    converted = onnx.load_from_string(convert(one.fragment, "onnx", what=one.described))
+    prefix = f"{self.unique(one.outputs[0].name)}/"
+    graph = onnx.compose.add_prefix_graph(converted.graph, prefix)
+    for index, array in enumerate(one.inputs):
+        self.nodes.append(helper.make_node("Identity", [self.read(array)], [f"{prefix}input_{index}:0"]))
+    self.nodes += graph.node
+    self.initializers |= {entry.name: entry for entry in graph.initializer}
+    for array, value in zip(one.outputs, graph.output, strict=True):
+        self.write(array, value.name)
 
 
 def _convolution(self: _Writer, one: Operator) -> None:
@@ -373,6 +387,16 @@ def _reduce(kind: str) -> Callable[[_Writer, Operator], None]:
     return write
 
 
+def _argument(kind: str) -> Callable[[_Writer, Operator], None]:
+    def write(self: _Writer, one: Operator) -> None:
+        data, axis = one.inputs
+        name = f"{one.outputs[0].name}.{kind.lower()}"
+        found = self.node(kind, [self.read(data)], name, axis=int(axis.data), keepdims=0)
+        self.write(one.outputs[0], self.node("Cast", [found], f"{name}.narrow", to=TensorProto.INT32))
+
+    return write
+
+
 def _reshape(self: _Writer, one: Operator) -> None:
     out = one.outputs[0]
     self.write(out, self.reshape(self.read(one.inputs[0]), out.shape, f"{out.name}.reshape"))
@@ -530,6 +554,8 @@ WRITE: dict[str, Callable[[_Writer, Operator], None]] = {
     "RESIZE_BILINEAR": _resize,
     "LOGISTIC": _elementwise("Sigmoid"),
     "TANH": _elementwise("Tanh"),
+    "ARG_MAX": _argument("ArgMax"),
+    "ARG_MIN": _argument("ArgMin"),
     "SOFTMAX": _softmax,
     "RSQRT": _rsqrt,
     "MEAN": _reduce("ReduceMean"),

@@ -89,7 +89,6 @@ def quantized_part(
 def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:
     """Return what the manifest says of a lowered program. carried: outputs to give back as inputs, see `streaming`."""
     operators = [one for one in program.operators if not one.is_border]
-    floats = {id(one) for one in program.float_operators}
     borders = {id(one.outputs[0]): one.inputs[0] for one in program.operators if one.name == "DEQUANTIZE"}
     return {
         "inputs": [_entry(array) for array in program.inputs],
@@ -102,13 +101,13 @@ def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[
         "states": [
             {"input": program.inputs[given].name, "output": program.outputs[new].name} for given, new in carried
         ],
-        "quantized_ops": len(operators) - len(floats),
-        "float_ops": len(floats),
+        "quantized_ops": len(operators) - len(program.float_operators),
+        "float_ops": len(program.float_operators),
         "layers": [
             {
                 "name": one.outputs[0].name,
                 "op": one.name,
-                "dtype": "float32" if id(one) in floats else one.outputs[0].dtype,
+                "dtype": "float32" if one.is_float else one.outputs[0].dtype,
             }
             for one in operators
         ],

@@ -8,6 +8,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from ..errors import BadInput
+from .convert import convert
 from .lower import Array, Operator, Program
 
 # Lowest version of each operator that takes int8 (per channel where it has a kernel), so that older runtimes load the
@@ -23,10 +25,10 @@ VERSIONS = {
     "RESIZE_BILINEAR": 3,
     "RESIZE_NEAREST_NEIGHBOR": 3,
     "TRANSPOSE_CONV": 3,
-    "ADD": 2, "AVERAGE_POOL_2D": 2, "BATCH_MATMUL": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
-    "DEQUANTIZE": 2, "FULLY_CONNECTED": 4, "GATHER": 2, "LOGISTIC": 2, "MAXIMUM": 2, "MAX_POOL_2D": 2, "MEAN": 2,
-    "MINIMUM": 2, "MUL": 2, "PACK": 2, "PAD": 2, "RELU": 2, "RELU6": 2, "RSQRT": 2, "SOFTMAX": 2, "SPLIT": 2,
-    "STRIDED_SLICE": 2, "SUB": 2, "SUM": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2,
+    "ADD": 2, "ARG_MAX": 2, "ARG_MIN": 2, "AVERAGE_POOL_2D": 2, "BATCH_MATMUL": 2, "CONCATENATION": 2, "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 2, "FULLY_CONNECTED": 4, "GATHER": 2, "LOGISTIC": 2, "MAXIMUM": 2,
+    "MAX_POOL_2D": 2, "MEAN": 2, "MINIMUM": 2, "MUL": 2, "PACK": 2, "PAD": 2, "RELU": 2, "RELU6": 2, "RSQRT": 2,
+    "SOFTMAX": 2, "SPLIT": 2, "STRIDED_SLICE": 2, "SUB": 2, "SUM": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2,
 }  # fmt: skip
 _TYPES = {"float32": "FLOAT32", "int4": "INT4", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64",
           "bool": "BOOL"}  # fmt: skip
@@ -43,7 +45,7 @@ def write_tflite(program: Program, description: str = "") -> bytes:
     subgraph.name = program.name
     subgraph.inputs = [writer.tensor(array) for array in program.inputs]
     operators = [part for one in program.operators for part in _spelled_out(one)]  # kept: arrays go by their ids
-    subgraph.operators = [writer.operator(one) for one in operators]
+    subgraph.operators = [entry for one in operators for entry in writer.operators(one)]
     subgraph.outputs = [writer.tensor(array) for array in program.outputs]
     subgraph.tensors = writer.tensors
     model = schema.ModelT()
@@ -136,6 +138,43 @@ class _Writer:
             entry.data = np.frombuffer(content, np.uint8)
             self.buffers.append(entry)
         return self.stored[content]
+
+    def operators(self, one: Operator) -> list[Any]:
+        return self.fragment(one) if one.fragment else [self.operator(one)]
+
+    def fragment(self, one: Operator) -> list[Any]:
+        """Convert a frozen graph and return its operators, their tensors put among ours."""
+        model = schema.ModelT.InitFromObj(
+            schema.Model.GetRootAsModel(convert(one.fragment, "tflite", what=one.described), 0)
+        )
+        if len(model.subgraphs) > 1:
+            raise BadInput(
+                f"{one.described} becomes a loop or a branch in LiteRT, which an integer program cannot hold: "
+                f"leave the layer that holds it out of the model, or export in float"
+            )
+        (graph,) = model.subgraphs
+        ours = dict(zip(graph.outputs, map(self.tensor, one.outputs), strict=True))
+        given = {f"input_{index}": array for index, array in enumerate(one.inputs)}
+        for index in graph.inputs:
+            ours[index] = self.tensor(given[graph.tensors[index].name.decode()])
+        for index, entry in enumerate(graph.tensors):
+            if index not in ours:
+                entry.buffer = self.buffer(model.buffers[entry.buffer].data)
+                ours[index] = len(self.tensors)
+                self.tensors.append(entry)
+        for entry in graph.operators:
+            entry.opcodeIndex = self.converted_code(model.operatorCodes[entry.opcodeIndex])
+            for field in ("inputs", "outputs"):
+                indices = [ours[index] if index >= 0 else index for index in getattr(entry, field)]
+                setattr(entry, field, np.array(indices, np.int32))
+        return graph.operators
+
+    def converted_code(self, code: Any) -> int:
+        key = f"{code.builtinCode} {code.customCode} version {code.version}"
+        if key not in self.code_index:
+            self.code_index[key] = len(self.codes)
+            self.codes.append(code)
+        return self.code_index[key]
 
     def operator(self, one: Operator) -> Any:
         entry = schema.OperatorT()
@@ -239,6 +278,8 @@ _OPTIONS = {
     "MUL": lambda one: _fused(schema.MulOptionsT(), one.options),
     "MAXIMUM": lambda one: schema.MaximumMinimumOptionsT(),
     "MINIMUM": lambda one: schema.MaximumMinimumOptionsT(),
+    "ARG_MAX": lambda one: _fill(schema.ArgMaxOptionsT(), outputType=_type(one.outputs[0])),
+    "ARG_MIN": lambda one: _fill(schema.ArgMinOptionsT(), outputType=_type(one.outputs[0])),
     "SOFTMAX": lambda one: _fill(schema.SoftmaxOptionsT(), beta=1.0),
     "MEAN": _reducer,
     "SUM": _reducer,

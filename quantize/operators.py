@@ -79,8 +79,8 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _is_conv2d(node: Node) -> bool:
-    data, kernel = node.inputs
-    return kernel.is_constant and len(data.shape) == 4 and _channels_last(node)
+    _, kernel = node.inputs
+    return kernel.is_constant and _is_plane(node)
 
 
 def _is_plain_transpose(node: Node) -> bool:
@@ -101,6 +101,11 @@ def _resizes(interpolation: str) -> Callable[[Node], bool]:
     return lambda node: node.op.interpolation == interpolation and _is_plain_resize(node)
 
 
+def _is_plane(node: Node) -> bool:
+    """Tell whether the operation slides over the two middle axes of images."""
+    return len(node.inputs[0].shape) == 4 and _channels_last(node)
+
+
 def _channels_last(node: Node) -> bool:
     return node.op.data_format in (None, "channels_last")
 
@@ -116,12 +121,14 @@ def _pool(node: Node) -> dict[str, Any]:
 
 def _windows_are_whole(node: Node) -> bool:
     """Tell whether no window of a pool reaches over the edge, so that each averages as many values."""
+    if not _is_plane(node):
+        return False
     options = _pool(node)
     sizes = zip(node.inputs[0].shape[1:-1], options["pool_size"], options["strides"], strict=True)
     fits = options["padding"] == "valid" or all(
         size % stride == 0 and window <= stride for size, window, stride in sizes
     )
-    return _channels_last(node) and fits
+    return fits
 
 
 def _average_as_conv(node: Node) -> dict[str, Any]:
@@ -167,6 +174,10 @@ def _key(node: Node) -> dict[str, Any]:
 
 def _is_static_slice(node: Node) -> bool:
     return len(node.inputs) == 1 and all(isinstance(part, (int, slice)) for part in _key(node)["key"])
+
+
+def _argument(node: Node) -> dict[str, Any]:
+    return {**_input_axis(node), "keepdims": node.op.keepdims}
 
 
 def _last_axis(node: Node) -> bool:
@@ -244,9 +255,13 @@ TABLE: tuple[Rule, ...] = (
     Rule(kind="Sum", litert="SUM", options=_reduce),
     Rule(kind="Max", litert="REDUCE_MAX", scale=SAME, exact=True, options=_reduce),
     Rule(kind="Min", litert="REDUCE_MIN", scale=SAME, exact=True, options=_reduce),
+    *(
+        Rule(kind=kind, litert=litert, scale=SAME, exact=True, options=_argument, when=lambda n: n.op.axis is not None)
+        for kind, litert in (("Argmax", "ARG_MAX"), ("Argmin", "ARG_MIN"))
+    ),
     Rule(kind="Resize", litert="RESIZE_NEAREST_NEIGHBOR", scale=SAME, exact=True, when=_resizes("nearest")),
     Rule(kind="Resize", litert="RESIZE_BILINEAR", scale=SAME, halves="to even", when=_resizes("bilinear")),
-    Rule(kind="MaxPool", litert="MAX_POOL_2D", scale=SAME, exact=True, when=_channels_last, options=_pool),
+    Rule(kind="MaxPool", litert="MAX_POOL_2D", scale=SAME, exact=True, when=_is_plane, options=_pool),
     # XNNPACK has no int8 average pool, but a fast depthwise convolution, which may change the scale besides.
     Rule(
         kind="AveragePool",
@@ -260,7 +275,7 @@ TABLE: tuple[Rule, ...] = (
         litert="AVERAGE_POOL_2D",
         scale=SAME,
         halves="away from 0",
-        when=_channels_last,
+        when=_is_plane,
         options=_pool,
     ),
     # movement
@@ -331,7 +346,9 @@ TABLE: tuple[Rule, ...] = (
 )
 # LiteRT operators without a kernel for 16-bit activations (CAST has one, but its scale of 1 is too coarse to add to),
 # and those that have one for 4-bit weights.
-NOT_WIDE = frozenset({"CAST", "ELU", "LOG_SOFTMAX", "RELU_N1_TO_1", "TABLE", "UNIDIRECTIONAL_SEQUENCE_LSTM"})
+NOT_WIDE = frozenset({
+    "ARG_MAX", "ARG_MIN", "CAST", "ELU", "LOG_SOFTMAX", "RELU_N1_TO_1", "TABLE", "UNIDIRECTIONAL_SEQUENCE_LSTM",
+})  # fmt: skip
 NOTHING = 1024  # a constant below such a part of a step adds nothing
 RESCALES = frozenset({"QUANTIZE", "RELU", "RELU6"})  # they change the scale, where the range of their output clips
 NARROW = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})

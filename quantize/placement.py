@@ -157,7 +157,7 @@ def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[Step]:
 
 def _nearest(wanted: Precision, rule: Rule, node: Node) -> tuple[Precision, str]:
     """Return the precision nearest to `wanted` that LiteRT has a kernel for, and why it is another one."""
-    if wanted.activations > 8 and rule.litert in NOT_WIDE and _floats([node.output]):
+    if wanted.activations > 8 and rule.litert in NOT_WIDE and _floats([*node.inputs, node.output]):
         return PRECISIONS["w8a8"], f"{rule.litert} has no kernel for 16-bit activations"
     if wanted.weights < 8 and rule.kernel is None:
         return PRECISIONS["w8a8"], ""

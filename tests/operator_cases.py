@@ -135,6 +135,8 @@ CASES = {
     "sum": (SEQUENCE, lambda x: ops.sum(x, axis=-1)),
     "max": (SEQUENCE, lambda x: ops.max(x, axis=-1)),
     "min": (SEQUENCE, lambda x: ops.min(x, axis=1)),
+    "argmax": (SEQUENCE, lambda x: x * ops.cast(ops.argmax(x, axis=-1, keepdims=True) >= 2, "float32")),
+    "argmin": (SEQUENCE, lambda x: x * ops.cast(ops.argmin(x, axis=1) >= 2, "float32")[:, None]),
     "variance": (SEQUENCE, lambda x: ops.var(x, axis=-1)),
     # movement
     "reshape": (SEQUENCE, _layer(layers.Reshape, (2, 12))),

@@ -176,13 +176,6 @@ def test_integer_borders_need_integers_inside():
         export_tflite(cnn(), integer_io=True)
 
 
-def test_operator_that_litert_does_not_know_is_named():
-    inputs = keras.Input((4,), name="x")
-    model = keras.Model(inputs, keras.ops.cumsum(keras.layers.Dense(3, name="dense")(inputs), axis=1), name="wave")
-    with pytest.raises(BadInput, match=r"cumsum \(Cumsum\)"):
-        export_tflite(model, precision="w8a8-ptq", calibration=samples(model))
-
-
 @pytest.mark.parametrize(("epsilon", "operator"), [(1e-6, "QUANTIZE"), (0.1, "ADD")])
 def test_a_sum_too_small_to_see_is_a_change_of_scale(epsilon, operator):
     """XNNPACK refuses scales this far apart: the epsilon of a norm would be added outside it."""

@@ -1,0 +1,126 @@
+"""Operations that the table does not cover: they stay float in QAT, and in both files, whatever they are."""
+
+import json
+import os
+import subprocess
+import sys
+
+import edgewright as ew
+import keras
+import numpy as np
+import pytest
+from edgewright.devices.measure import answers
+from edgewright.errors import EdgewrightError
+from keras import layers, ops
+
+X = np.random.default_rng(0).normal(size=(40, 6, 8)).astype("float32")
+
+
+@keras.saving.register_keras_serializable("tests")
+class Looping(layers.Layer):
+    """Shrinks its input three times."""
+
+    def call(self, x):
+        return ops.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * 0.9), (ops.sum(x) * 0, x))[1]
+
+
+def between(function):
+    """Return a model with `function` between a dense layer before and one behind."""
+    inputs = keras.Input((6, 8), name="x")
+    x = function(layers.Dense(8)(inputs))
+    return keras.Model(inputs, layers.Dense(3, name="last")(x), name="unknown_inside")
+
+
+def agree(model, folder, x=X):
+    """Quantize, export; return the report and how often each file is within a step of the fake-quantized model."""
+    keras.utils.set_random_seed(0)
+    qat, report = ew.prepare_qat(model, calibration=x)
+    expected = qat.predict(x, verbose=0)
+    shares = []
+    for kind, export in (("tflite", ew.export_tflite), ("onnx", ew.export_onnx)):
+        artifact = export(qat)
+        assert artifact.manifest["float_ops"] == len(report.float_ops)
+        given = answers(artifact.save(folder / f"net.{kind}"), x)
+        shares.append(float((np.abs(given - expected) < 1.5 * artifact.manifest["outputs"][0]["step"]).mean()))
+    return report, shares
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: ops.cumsum(x, axis=1),
+    lambda x: ops.sort(x, axis=-1),
+    lambda x: ops.top_k(x, 3)[0],
+    lambda x: ops.cast(ops.argmax(x, axis=-1, keepdims=True), "float32") * x,
+    lambda x: ops.roll(x, 2, axis=1),
+    lambda x: ops.arctan2(x, ops.cos(x) + 2),
+    lambda x: ops.einsum("bij,bkj->bik", x, x),
+    lambda x: ops.floor(4 * x),
+], ids=["cumsum", "sort", "top_k", "argmax", "roll", "arctan2", "einsum", "floor"])  # fmt: skip
+def test_what_the_table_does_not_know_stays_float_and_the_files_compute_it(function, tmp_path):
+    report, shares = agree(between(function), tmp_path)
+    assert min(shares) >= 0.99, (shares, report)
+
+
+def test_layers_without_a_rule_bring_their_weights(tmp_path):
+    inputs = keras.Input((4, 4, 4, 2))
+    x = layers.Conv3D(4, 3, padding="same", name="volume")(inputs)
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.ReLU()(x))), name="volumes")
+    x = np.random.default_rng(0).normal(size=(40, 4, 4, 4, 2)).astype("float32")
+    report, shares = agree(model, tmp_path, x)
+    assert any("Conv" in row["operator"] for row in report.float_ops) and min(shares) >= 0.99
+
+
+def test_a_float_activation_that_int8_tabulates_is_written_out(tmp_path):
+    inputs = keras.Input((6, 8))
+    model = keras.Model(inputs, layers.Dense(3)(layers.Activation("softplus", name="curve")(layers.Dense(8)(inputs))))
+    keras.utils.set_random_seed(0)
+    qat, report = ew.prepare_qat(model, ew.QatConfig(by_name={"curve": None}), calibration=X)
+    assert [row["name"] for row in report.float_ops] == ["curve/softplus"]
+    artifact = ew.export_tflite(qat)
+    step = artifact.manifest["outputs"][0]["step"]
+    assert np.abs(answers(artifact.save(tmp_path / "net.tflite"), X) - qat.predict(X, verbose=0)).max() < 1.5 * step
+
+
+def test_a_loop_is_refused_by_name():
+    qat, _ = ew.prepare_qat(between(Looping(name="shrink")), calibration=X)
+    with pytest.raises(EdgewrightError, match="shrink"):
+        ew.export_tflite(qat)
+
+
+def test_pools_of_volumes_are_refused_by_name():
+    inputs = keras.Input((4, 4, 4, 2))
+    qat, _ = ew.prepare_qat(
+        keras.Model(inputs, layers.MaxPooling3D(2)(inputs)), calibration=np.ones((2, 4, 4, 4, 2), "f4")
+    )
+    with pytest.raises(EdgewrightError, match=r"operation .*\(MaxPool\)"):
+        ew.export_tflite(qat)
+
+
+def test_an_operation_that_litert_lacks_is_refused_by_name():
+    qat, _ = ew.prepare_qat(between(lambda x: ops.fft((x, x))[0]), calibration=X)
+    with pytest.raises(EdgewrightError, match=r"operation .*\(FFT\)") as caught:
+        ew.export_tflite(qat)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_counts_of_a_file_with_fragments_are_those_of_its_manifest(tmp_path):
+    qat, _ = ew.prepare_qat(between(lambda x: ops.cumsum(x, axis=1)), calibration=X)
+    path = ew.export_tflite(qat).save(tmp_path / "net.tflite")
+    layers_told = json.loads(path.with_name("net.tflite.json").read_text())["layers"]
+    assert [row["dtype"] for row in layers_told if row["op"] == "Cumsum"] == ["float32"]
+
+
+def test_on_jax_the_error_names_the_operation_and_the_remedy():
+    pytest.importorskip("jax", reason="the extra jax is not installed")
+    script = """
+import edgewright as ew, keras, numpy as np
+inputs = keras.Input((4,))
+model = keras.Model(inputs, keras.ops.cumsum(keras.layers.Dense(3)(inputs), axis=1))
+qat, _ = ew.prepare_qat(model, calibration=np.ones((2, 4), "float32"))
+ew.export_tflite(qat)
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert "operation cumsum (Cumsum), which stays float, needs the TensorFlow backend" in last
