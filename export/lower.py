@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from keras import ops
+from keras import Layer, ops
 
+from ..errors import BadInput
 from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limits, scale_and_zero_point
 from ..quantize.graph import Tensor
 from ..quantize.operations import NEVER
@@ -107,6 +108,7 @@ class _Lowering:
     def run(self, name: str) -> Program:
         graph = self.plan.graph
         inputs = [self.input(leaf) for leaf in graph.inputs]
+        self.returned.update(map(id, inputs))
         for step in self.plan.steps:
             self.step(step)
         outputs = [self.array(leaf) if self.integer_io else self.as_float(leaf) for leaf in graph.outputs]
@@ -129,7 +131,7 @@ class _Lowering:
         return outside
 
     def output(self, array: Array, index: int) -> Array:
-        """Name an output; what is returned twice is copied by a reshape to its own shape."""
+        """Name an output; an input, and what is returned twice, is copied by a reshape to its own shape."""
         if id(array) in self.returned:
             copy = replace(array)
             self.emit("RESHAPE", [array, _integers(self, array.shape)], [copy], shape=array.shape)
@@ -174,8 +176,18 @@ class _Lowering:
         def compute(*arguments: Any) -> list[Any]:
             held = {id(leaf): value for leaf, value in zip(varying, arguments, strict=True)}
             for node in step.nodes:
-                results = node.run(lambda leaf: held[id(leaf)] if id(leaf) in held else self.layer.weight(leaf))
+                extra = {"training": False} if isinstance(node.op, Layer) else {}
+                results = node.run(
+                    lambda leaf: held[id(leaf)] if id(leaf) in held else self.layer.weight(leaf), **extra
+                )
                 held.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
+            for leaf in step.outputs:
+                shape = tuple(held[id(leaf)].shape)
+                if shape != static(leaf):
+                    raise BadInput(
+                        f"operation {step.name} ({step.nodes[0].kind}) returns shape {shape}, but Keras announces "
+                        f"{static(leaf)} for it: leave it out of the model"
+                    )
             return [held[id(out)] for out in step.outputs]
 
         outputs = [Array(leaf.name, static(leaf), leaf.dtype) for leaf in step.outputs]

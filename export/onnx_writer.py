@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ..errors import EdgewrightError
 from ..quantize.fake_quant import PUSH
 from .convert import convert
 from .lower import Array, Operator, Program
@@ -52,7 +53,11 @@ class _Writer:
         model = helper.make_model(
             graph, opset_imports=[opset], producer_name="edgewright", ir_version=10 if wide else 9
         )
-        onnx.checker.check_model(model, full_check=True)
+        try:
+            onnx.checker.check_model(model, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise EdgewrightError(f"model {self.program.name!r} cannot be written as ONNX: {reason}") from error
         return model.SerializeToString(deterministic=True)
 
     def unique(self, name: str) -> str:

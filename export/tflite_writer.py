@@ -111,6 +111,7 @@ class _Writer:
         self.index: dict[int, int] = {}
         self.code_index: dict[str, int] = {}
         self.stored: dict[bytes, int] = {}
+        self.kept: list[Operator] = []
 
     def tensor(self, array: Array | None) -> int:
         if array is None:
@@ -153,10 +154,14 @@ class _Writer:
                 f"leave the layer that holds it out of the model, or export in float"
             )
         (graph,) = model.subgraphs
-        ours = dict(zip(graph.outputs, map(self.tensor, one.outputs), strict=True))
         given = {f"input_{index}": array for index, array in enumerate(one.inputs)}
-        for index in graph.inputs:
-            ours[index] = self.tensor(given[graph.tensors[index].name.decode()])
+        arrays = {index: given[graph.tensors[index].name.decode()] for index in graph.inputs}
+        copies = []
+        for index, out in zip(graph.outputs, one.outputs, strict=True):
+            if arrays.setdefault(index, out) is not out:  # an input as it is, or the same result twice
+                shape = Array(f"{out.name}.shape", (len(out.shape),), "int32", data=np.array(out.shape, np.int32))
+                copies.append(Operator("RESHAPE", [arrays[index], shape], [out], {"shape": out.shape}))
+        ours = {index: self.tensor(array) for index, array in arrays.items()}
         for index, entry in enumerate(graph.tensors):
             if index not in ours:
                 entry.buffer = self.buffer(model.buffers[entry.buffer].data)
@@ -167,7 +172,8 @@ class _Writer:
             for field in ("inputs", "outputs"):
                 indices = [ours[index] if index >= 0 else index for index in getattr(entry, field)]
                 setattr(entry, field, np.array(indices, np.int32))
-        return graph.operators
+        self.kept += copies  # tensors go by the ids of their arrays
+        return [*(graph.operators or []), *map(self.operator, copies)]
 
     def converted_code(self, code: Any) -> int:
         key = f"{code.builtinCode} {code.customCode} version {code.version}"

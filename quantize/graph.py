@@ -3,8 +3,8 @@
 `trace` calls the model on symbolic tensors with every layer opened: a layer's `call` runs in place of the layer, so
 what is recorded are convolutions, products and sums rather than layers. While it runs, each variable stands in as a
 symbolic tensor; otherwise what a layer computes from its variables alone would be evaluated once and become a stale
-constant. Layers that keep state or randomness stay whole (`LEAVES`), and some have a rule of their own
-(`composites.LAYERS`).
+constant. Random layers stay whole (`LEAVES`), as do those of Keras without weights that are not written in operations
+(image preprocessing, encodings); some have a rule of their own (`composites.LAYERS`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,17 @@ from keras import KerasTensor, ops, tree
 from ..errors import BadInput
 from . import composites
 
-LEAVES = (keras.layers.Dropout, keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D,
-          keras.layers.SpatialDropout3D, keras.layers.GaussianDropout, keras.layers.GaussianNoise,
-          keras.layers.AlphaDropout)  # fmt: skip
+# Random in training, nothing at inference; Keras versions differ in what they have of them.
+LEAVES: tuple[type[keras.Layer], ...] = tuple(
+    getattr(keras.layers, name) for name in (
+        "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D",
+        "SpatialDropout3D",
+        "AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter",
+        "RandomContrast", "RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
+        "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation",
+        "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom",
+    ) if hasattr(keras.layers, name)
+)  # fmt: skip
 _TRACKERS = {"_trainable_variables", "_non_trainable_variables", "_tracker", "_layers", "_losses", "_metrics"}
 
 
@@ -209,6 +217,8 @@ class _Opened:
         except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
             if isinstance(error, BadInput):
                 raise
+            if type(layer).__module__.startswith("keras.") and not layer.weights:
+                return _fresh(layer.compute_output_spec(*args, **kwargs))  # Keras records the layer as one operation
             raise BadInput(
                 f"layer {layer.name!r} ({type(layer).__name__}) cannot be traced to operations: "
                 f"{str(error).strip().splitlines()[0]}. "
@@ -247,6 +257,10 @@ class _Opened:
             number = f"_{counts[kind]}" if counts[kind] > 1 else ""
             self.places[id(node)] = f"{prefix}/{kind}{number}" if prefix else f"{kind}{number}"
             self._kept.append(node)
+
+
+def _fresh(spec: Any) -> Any:
+    return tree.map_structure(lambda leaf: KerasTensor(leaf.shape, dtype=leaf.dtype), spec)
 
 
 def _replace_variables(value: Any, stand_in: Callable) -> Any:

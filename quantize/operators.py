@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .graph import Node
+from .graph import LEAVES, Node
 
 LINEAR = frozenset({"Conv", "GroupedConv", "DepthwiseConv", "TransposedConv", "Matmul"})
 
@@ -342,7 +342,7 @@ TABLE: tuple[Rule, ...] = (
         states=(1,),
     ),
     # nothing at inference
-    Rule(kind="Dropout", litert="", scale=SAME, exact=True),
+    *(Rule(kind=layer.__name__, litert="", scale=SAME, exact=True) for layer in LEAVES),
 )
 # LiteRT operators without a kernel for 16-bit activations (CAST has one, but its scale of 1 is too coarse to add to),
 # and those that have one for 4-bit weights.
@@ -350,6 +350,8 @@ NOT_WIDE = frozenset({
     "ARG_MAX", "ARG_MIN", "CAST", "ELU", "LOG_SOFTMAX", "RELU_N1_TO_1", "TABLE", "UNIDIRECTIONAL_SEQUENCE_LSTM",
 })  # fmt: skip
 NOTHING = 1024  # a constant below such a part of a step adds nothing
+PRODUCTS = frozenset({"BATCH_MATMUL", "MUL"})
+SUMS = frozenset({"ADD", "MEAN", "SUB", "SUM"})
 RESCALES = frozenset({"QUANTIZE", "RELU", "RELU6"})  # they change the scale, where the range of their output clips
 NARROW = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _BY_KIND: dict[str, list[Rule]] = {}

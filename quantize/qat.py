@@ -10,6 +10,7 @@ Source: Jacob et al. 2018, arXiv:1712.05877.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ from .fake_quant import (
 from .graph import Graph, Node, Tensor, symbolic_inputs, trace
 from .observers import OBSERVERS
 from .operations import NEVER
-from .operators import NOTHING, RESCALES
+from .operators import NOTHING, PRODUCTS, RESCALES, SUMS
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
 from .simplify import simplify
 
@@ -309,6 +310,9 @@ class QuantizedGraph(keras.Layer):
         """Move a range a little towards the extremes of this batch, unless it is frozen."""
         low = ops.min(ops.stack([low for low, _ in extremes])) - scale.headroom
         high = ops.max(ops.stack([high for _, high in extremes]))
+        makers = [step for step in self.plan.steps if self.plan.scale_of(step.outputs[0]) is scale]
+        for step in makers if scale.bits == 8 else ():
+            high = ops.maximum(high, low + self._narrowest(step))
         old = ops.convert_to_tensor(self.range_of[scale.name])
         moved = self.config.momentum * old + (1 - self.config.momentum) * ops.stack([low, high])
         self.range_of[scale.name].assign(ops.where(self._is_free(), moved, old))
@@ -450,9 +454,35 @@ class QuantizedGraph(keras.Layer):
                 low, high = to_power_of_two(low, high, scale.bits)
             ends = nudge(low - scale.headroom, high, scale.symmetric, scale.bits)
             variable.assign(np.array(ends, np.float32))
+        self._widen_the_narrow()
         self._choose_exact_ratios()
         if self.config.correct_biases:
             self._correct_biases(samples, batch_size)
+
+    def _widen_the_narrow(self) -> None:
+        """Give what was (nearly) always zero on the samples, a dead unit for one, a range that kernels take."""
+        for step in self.plan.steps:
+            made = self.plan.scale_of(step.outputs[0])
+            if made is not None and made.source == "observed" and made.bits == 8:
+                low, high = (float(end) for end in self.range(made))
+                if high - low < (least := float(self._narrowest(step))):
+                    self.range_of[made.name].assign(np.array(nudge(low, low + least, made.symmetric), np.float32))
+
+    def _narrowest(self, step: Step) -> Any:
+        """Return the narrowest range for what `step` makes: its kernel has to multiply by less than 256.
+
+        Nothing is lost, since one step of the accumulator, or of the coarsest summand, is what a result is known to.
+        """
+        scales = [scale for leaf in step.inputs if (scale := self.plan.scale_of(leaf)) is not None]
+        sizes = [(high - low) / steps(scale.bits) for scale in scales for low, high in [self.range(scale)]]
+        if step.rule is None or not sizes:
+            return 0.0
+        if step.kernel is not None:  # whose scale training may change: a factor of 16 is left for that
+            kernel = kernel_scale(self.weight(step.kernel), step.rule.channels, step.precision.weights)
+            return steps(8) * sizes[0] * ops.max(kernel) / 16
+        if step.rule.litert in PRODUCTS:
+            return steps(8) * sizes[0] * sizes[-1] / 128
+        return steps(8) * functools.reduce(ops.maximum, sizes) / 128 if step.rule.litert in SUMS else 0.0
 
     def _choose_exact_ratios(self) -> None:
         """Widen the ranges that a mere change of scale leads to until the ratio of the scales is one that XNNPACK has.

@@ -1,5 +1,6 @@
 """Operations that the table does not cover: they stay float in QAT, and in both files, whatever they are."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -10,7 +11,8 @@ import keras
 import numpy as np
 import pytest
 from edgewright.devices.measure import answers
-from edgewright.errors import EdgewrightError
+from edgewright.errors import BadInput, EdgewrightError
+from edgewright.quantize.graph import LEAVES
 from keras import layers, ops
 
 X = np.random.default_rng(0).normal(size=(40, 6, 8)).astype("float32")
@@ -78,6 +80,62 @@ def test_a_float_activation_that_int8_tabulates_is_written_out(tmp_path):
     artifact = ew.export_tflite(qat)
     step = artifact.manifest["outputs"][0]["step"]
     assert np.abs(answers(artifact.save(tmp_path / "net.tflite"), X) - qat.predict(X, verbose=0)).max() < 1.5 * step
+
+
+@pytest.mark.parametrize(("layer", "kinds"), [
+    (lambda: layers.Resizing(4, 4), ["Resizing"]),
+    (lambda: layers.CenterCrop(4, 4), ["CenterCrop"]),
+    (layers.AutoContrast, ["AutoContrast"]),
+    (lambda: keras.Sequential([layers.RandomFlip(), layers.RandomRotation(0.2), layers.GaussianNoise(0.1)]), []),
+], ids=["resizing", "center_crop", "auto_contrast", "augmentation"])  # fmt: skip
+def test_preprocessing_inside_a_model_is_kept(layer, kinds, tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Flatten()(layers.Conv2D(4, 3)(layer()(inputs)))
+    report, shares = agree(
+        keras.Model(inputs, layers.Dense(3)(x)), tmp_path, np.random.default_rng(0).random((40, 8, 8, 3), "float32")
+    )
+    assert [row["operator"] for row in report.float_ops] == kinds and min(shares) >= 0.99
+
+
+def test_encodings_of_integers_are_kept(tmp_path):
+    inputs = keras.Input((1,), dtype="int32")
+    model = keras.Model(inputs, layers.Dense(3)(layers.CategoryEncoding(10, output_mode="one_hot")(inputs)))
+    report, shares = agree(model, tmp_path, np.arange(10, dtype="int32")[:, None])
+    assert [row["operator"] for row in report.float_ops] == ["CategoryEncoding"] and min(shares) >= 0.99
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=[leaf.__name__ for leaf in LEAVES])
+def test_random_layers_do_nothing_at_inference(leaf):
+    needed = [one for one in inspect.signature(leaf).parameters.values() if one.default is one.empty]
+    named = [one for one in needed if one.kind is one.POSITIONAL_OR_KEYWORD]
+    layer = leaf(*[4 if leaf is layers.RandomPosterization else 0.2] * len(named))
+    shape = {"SpatialDropout1D": (2, 8, 3), "SpatialDropout3D": (2, 4, 4, 4, 3)}.get(leaf.__name__, (2, 8, 8, 3))
+    x = np.random.default_rng(0).random(shape).astype("float32")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(x, training=False)), x)
+
+
+def test_a_model_that_returns_its_input_keeps_both_names(tmp_path):
+    inputs = keras.Input((4,), name="x")
+    qat, _ = ew.prepare_qat(
+        keras.Model(inputs, [layers.Identity()(inputs), layers.Dense(2)(inputs)]), calibration=X[0, :, :4]
+    )
+    for kind, export in (("tflite", ew.export_tflite), ("onnx", ew.export_onnx)):
+        artifact = export(qat)
+        assert artifact.manifest["inputs"][0]["name"] == "x"
+        given = answers(artifact.save(tmp_path / f"net.{kind}"), X[0, :, :4])
+        assert np.abs(given - X[0, :, :4]).max() < 0.02
+
+
+def test_a_layer_that_gives_another_shape_than_it_says_is_refused_by_name():
+    """RandomCrop crops in training only (Keras 3.15), yet says that it always does."""
+    inputs = keras.Input((8, 8, 3))
+    qat, _ = ew.prepare_qat(
+        keras.Model(inputs, layers.RandomCrop(5, 5)(inputs)), calibration=np.ones((2, 8, 8, 3), "float32")
+    )
+    with pytest.raises(
+        BadInput, match=r"RandomCrop.* returns shape \(1, 8, 8, 3\), but Keras announces \(1, 5, 5, 3\)"
+    ):
+        ew.export_tflite(qat)
 
 
 def test_a_loop_is_refused_by_name():

@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+from edgewright.devices.measure import answers
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.export import export_onnx, export_tflite
 from edgewright.models import registry
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat
 from int8_run import MODELS, attention, cnn, lstm, output_step, run, samples, share_within_one_step
+from keras import layers, ops
 
 # The edge presets at sizes that build and run fast; the operators are those of the full ones.
 ZOO = {
@@ -201,3 +203,27 @@ def test_a_channel_pruned_to_zeros_keeps_its_bias(format):
     np.testing.assert_allclose(expected[:, 1], 0.05, atol=output_step(find_quantized(qat)))
     artifact = {"tflite": export_tflite, "onnx": export_onnx}[format](qat)
     np.testing.assert_allclose(run(artifact, x), expected, atol=1.5 * output_step(find_quantized(qat)))
+
+
+def dead(x):
+    return layers.Dense(4, activation="relu", bias_initializer=keras.initializers.Constant(-100.0))(x)
+
+
+@pytest.mark.parametrize("body", [
+    lambda x: layers.Dense(3)(dead(x)) + layers.Dense(3)(x),
+    lambda x: layers.Dense(3)(x - dead(x)[..., :1]),
+    lambda x: layers.Dense(3)(x - x),
+    lambda x: layers.Dense(3)(x - 0.9999 * x),
+    lambda x: x * dead(x)[..., :1],
+    lambda x: ops.matmul(dead(x), ops.swapaxes(x, 1, 2)[:, :4]),
+    lambda x: ops.sum(dead(x), axis=1),
+    lambda x: layers.LayerNormalization()(dead(x)),
+], ids=["dense", "subtract", "nothing", "tiny", "multiply", "matmul", "sum", "norm"])  # fmt: skip
+def test_what_is_always_zero_has_a_scale_that_kernels_take(body, tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6, 8), name="x")
+    x = np.random.default_rng(0).normal(size=(40, 6, 8)).astype("float32")
+    qat, _ = prepare_qat(keras.Model(inputs, body(inputs)), calibration=x)
+    artifact = export_tflite(qat)
+    given, step = answers(artifact.save(tmp_path / "net.tflite"), x), artifact.manifest["outputs"][0]["step"]
+    assert (np.abs(given - qat.predict(x, verbose=0)) < 1.5 * step).mean() >= 0.99
