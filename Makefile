@@ -13,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/edgewright run lenet5 --data digits --quick --out $(OUT)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 10 $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
 
 # Faults in full; takes an hour on two cores. `make torture ARGS="--mutants 200"` for less.
 torture: $(STAMP)

@@ -162,6 +162,7 @@ def _memory(target: Target) -> Any:
 def _rows(
     format: str, layers: Sequence[Mapping[str, Any]], graph: Any, target: Target, known: Mapping[str, str]
 ) -> Iterator[Row]:
+    is_quantized = any(layer["dtype"] in ("int8", "int16") for layer in layers if layer["op"] not in CONVERSIONS)
     for index, layer in enumerate(layers):
         where = layer_of(layer["name"], known)
         reason = _refusal(format, layer, index, graph, target)
@@ -170,6 +171,9 @@ def _rows(
             beside = load(target.fallback) if target.fallback else None
             # A processor beside an accelerator runs integers or, where it can, floats as well.
             supported = NO if beside is None or _refusal(format, layer, index, graph, beside) else FALLBACK
+        swap = _swap(layer["op"], known.get(where, "")) if reason else ""
+        if " tensors; " in reason and "float" in reason and layer["op"] not in CONVERSIONS:
+            swap = advice()["dtypes"]["mixed" if is_quantized else "float"]
         yield Row(
             operator=layer["op"],
             name=layer["name"],
@@ -177,9 +181,7 @@ def _rows(
             dtype=layer["dtype"],
             supported=supported,
             reason=reason,
-            swap=_swap(layer["op"], known.get(where, ""), is_float=" tensors; " in reason and "float" in reason)
-            if reason
-            else "",
+            swap=swap,
         )
 
 
@@ -213,10 +215,8 @@ def _dtypes(layer: Mapping[str, Any], index: int, graph: Any) -> set[str]:
     return {one["dtype"] for one in _tensors(index, graph)}
 
 
-def _swap(operator: str, layer_class: str, *, is_float: bool = False) -> str:
+def _swap(operator: str, layer_class: str) -> str:
     known = advice()
-    if is_float and operator not in CONVERSIONS:
-        return known["dtypes"]["float"]
     return known["layers"].get(layer_class) or known["operators"].get(operator, "")
 
 

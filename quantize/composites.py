@@ -14,10 +14,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import ops, tree
 
 from ..errors import BadInput
-from .operations import NEVER, FusedLSTM, GroupedConv
+from .operations import NEVER, Constant, FusedLSTM, GroupedConv
 
 
 def layer_rule(layer: keras.Layer, rules: Mapping[type, Callable] = MappingProxyType({})) -> Callable | None:
@@ -132,7 +132,7 @@ def _recurrent(layer, x, initial_state=None, mask=None):
             "give the model a static sequence length to quantize it"
         )
     cell = layer.cell
-    states = list(initial_state or cell.get_initial_state(batch_size=1))
+    states = list(initial_state or tree.map_structure(_constant, cell.get_initial_state(batch_size=1)))
     frames = ops.unstack(x, steps, axis=1)
     valid = [None] * steps if mask is None else ops.unstack(ops.expand_dims(_one_mask(mask), -1), steps, axis=1)
     order = range(steps - 1, -1, -1) if layer.go_backwards else range(steps)
@@ -149,6 +149,10 @@ def _recurrent(layer, x, initial_state=None, mask=None):
         outputs.append(y)
     result = ops.stack(outputs, axis=1) if layer.return_sequences else outputs[-1]
     return (result, *states) if layer.return_state else result
+
+
+def _constant(value):
+    return Constant().symbolic_call(value)
 
 
 def _fused_lstm(layer, x, initial_state=None, mask=None):

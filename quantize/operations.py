@@ -9,6 +9,18 @@ import keras
 from keras import KerasTensor, ops
 
 
+class Constant(keras.Operation):
+    """A constant as a symbolic tensor, for operations that look at their data alone to tell whether they are traced."""
+
+    def call(self, value: Any) -> Any:
+        """Return `value`."""
+        return value
+
+    def compute_output_spec(self, value: Any) -> Any:
+        """Return the symbolic output."""
+        return KerasTensor(value.shape, dtype=keras.backend.standardize_dtype(value.dtype))
+
+
 class GroupedConv(keras.Operation):
     """A convolution whose kernel reads a part of the channels: `ops.conv` computes it but knows no symbolic form."""
 

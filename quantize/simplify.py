@@ -16,7 +16,7 @@ from .operations import masked, matmul_transposed
 from .operators import LINEAR
 from .pointwise import UNARY, fold_pointwise
 
-_SAME = {"ConvertToTensor", "StopGradient", "Copy", "Identity", "Cast"}
+_SAME = {"Constant", "ConvertToTensor", "StopGradient", "Copy", "Identity", "Cast"}
 _ELEMENTWISE = {"Add", "Subtract", "Multiply", "Maximum", "Minimum"}
 _COMPARISONS = {"Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "Where"}
 _RESHAPES = {"Reshape", "Squeeze", "ExpandDims"}
@@ -71,7 +71,7 @@ def propagate_zeros(graph: Graph) -> None:
         if not zeros:
             continue
         others = [leaf for leaf in node.inputs if leaf is not zeros[0]]
-        if node.kind in {"Multiply", "Matmul"}:
+        if node.kind == "Multiply" or (node.kind in LINEAR and node.inputs[0] is zeros[0]):
             shape = tuple(1 if size is None else size for size in node.output.shape)
             graph.replace(
                 node.output,

@@ -162,6 +162,7 @@ CASES = {
     "gru_reset_before": (SEQUENCE, _recurrence(layers.GRU, reset_after=False)),
     "bidirectional": (SEQUENCE, _bidirectional),
     "stacked_cells": (SEQUENCE, _stacked),
+    "conv_lstm": ((2, 5, 5, 2), _layer(layers.ConvLSTM2D, 3, 3, padding="same")),
     "lstm_fused": (SEQUENCE, _recurrence(layers.LSTM)),
     "lstm_fused_twice": (SEQUENCE, _two_in_a_row),
     "bidirectional_fused": (SEQUENCE, _bidirectional),

@@ -10,7 +10,9 @@ import edgewright as ew
 import keras
 import numpy as np
 import pytest
-from edgewright.devices.measure import answers
+from edgewright.devices import check, target
+from edgewright.devices.check import check_file
+from edgewright.devices.measure import ModelFile, answers
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.quantize.graph import LEAVES
 from keras import layers, ops
@@ -165,6 +167,9 @@ def test_the_counts_of_a_file_with_fragments_are_those_of_its_manifest(tmp_path)
     path = ew.export_tflite(qat).save(tmp_path / "net.tflite")
     layers_told = json.loads(path.with_name("net.tflite.json").read_text())["layers"]
     assert [row["dtype"] for row in layers_told if row["op"] == "Cumsum"] == ["float32"]
+    found = check_file(ModelFile.read(path), target.load("cortex-m"))
+    (missing,) = (row for row in found.rows if row.supported == check.NO)
+    assert (missing.operator, missing.layer) == ("CUMSUM", "cumsum") and "does not cover" in missing.swap
 
 
 def test_on_jax_the_error_names_the_operation_and_the_remedy():

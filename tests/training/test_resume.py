@@ -58,7 +58,7 @@ def _kill_in_training(process, folder, delay):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("backend", "kills", "epochs"), [("tensorflow", 1, 30), ("jax", 1, 30)])
+@pytest.mark.parametrize(("backend", "kills", "epochs"), [("tensorflow", 1, 12), ("jax", 1, 12)])
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, backend, kills, epochs):
     reference = _finish(_start(tmp_path / "whole", epochs, backend))
     seconds = random.Random()  # another moment each time: any must do
