@@ -169,7 +169,7 @@ def test_the_counts_of_a_file_with_fragments_are_those_of_its_manifest(tmp_path)
     assert [row["dtype"] for row in layers_told if row["op"] == "Cumsum"] == ["float32"]
     found = check_file(ModelFile.read(path), target.load("cortex-m"))
     (missing,) = (row for row in found.rows if row.supported == check.NO)
-    assert (missing.operator, missing.layer) == ("CUMSUM", "cumsum") and "does not cover" in missing.swap
+    assert (missing.operator, missing.name) == ("CUMSUM", "cumsum") and "does not cover" in missing.swap
 
 
 def test_on_jax_the_error_names_the_operation_and_the_remedy():
