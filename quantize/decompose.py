@@ -64,7 +64,7 @@ def _softmax(op, x):
     return ops.swapaxes(ops.softmax(swapped, axis=-1), axes[0] % rank, rank - 1)
 
 
-# ---------------------------------------------------------------- convolutions and pools in one dimension
+# ---------------------------------------------------------------- convolutions and pools in one dimension or three
 
 
 def _one(value: Any) -> int:
@@ -97,12 +97,30 @@ def _separable_conv(op, x, depthwise, pointwise):
 
 def _pool(pool: Callable) -> Decomposition:
     def decomposed(op, x):
-        if len(x.shape) != 3 or op.data_format == "channels_first":
+        if len(x.shape) not in (3, 5) or op.data_format == "channels_first":
             return NotImplemented
+        if len(x.shape) == 5:
+            return NotImplemented if None in x.shape[1:] else _pool_volume(pool, op, x)
         size, strides = _one(op.pool_size), _one(op.strides or op.pool_size)
         return ops.squeeze(pool(ops.expand_dims(x, 1), (1, size), (1, strides), op.padding), 1)
 
     return decomposed
+
+
+def _pool_volume(pool: Callable, op, x):
+    """A pool of volumes is one along their width, then one over depth and height with the width among the channels.
+
+    Shapes: (N, D, H, W, C) -> (N, D', H', W', C).
+    """
+    sizes, strides = (
+        (each,) * 3 if isinstance(each, int) else tuple(each) for each in (op.pool_size, op.strides or op.pool_size)
+    )
+    depth, height, width, channels = x.shape[1:]
+    x = ops.reshape(x, (-1, depth * height, width, channels))
+    x = pool(x, (1, sizes[2]), (1, strides[2]), op.padding)
+    width = x.shape[2]
+    x = pool(ops.reshape(x, (-1, depth, height, width * channels)), sizes[:2], strides[:2], op.padding)
+    return ops.reshape(x, (-1, *x.shape[1:3], width, channels))
 
 
 def _max(op, x):

@@ -129,6 +129,8 @@ CASES = {
     "average_pool2d": (IMAGE, _layer(layers.AveragePooling2D, 2)),
     "average_pool2d_same": ((7, 7, 4), _layer(layers.AveragePooling2D, 3, strides=2, padding="same")),
     "average_pool1d": ((16, 4), _layer(layers.AveragePooling1D, 2)),
+    "max_pool3d": ((4, 5, 6, 2), _layer(layers.MaxPooling3D, 2, padding="same")),
+    "average_pool3d": ((4, 5, 6, 2), _layer(layers.AveragePooling3D, (1, 2, 3), strides=2)),
     "global_average": (IMAGE, _layer(layers.GlobalAveragePooling2D)),
     "global_max": (IMAGE, _layer(layers.GlobalMaxPooling2D)),
     "mean": (SEQUENCE, lambda x: ops.mean(x, axis=1)),

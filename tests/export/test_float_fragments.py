@@ -146,15 +146,6 @@ def test_a_loop_is_refused_by_name():
         ew.export_tflite(qat)
 
 
-def test_pools_of_volumes_are_refused_by_name():
-    inputs = keras.Input((4, 4, 4, 2))
-    qat, _ = ew.prepare_qat(
-        keras.Model(inputs, layers.MaxPooling3D(2)(inputs)), calibration=np.ones((2, 4, 4, 4, 2), "f4")
-    )
-    with pytest.raises(EdgewrightError, match=r"operation .*\(MaxPool\)"):
-        ew.export_tflite(qat)
-
-
 def test_an_operation_that_litert_lacks_is_refused_by_name():
     qat, _ = ew.prepare_qat(between(lambda x: ops.fft((x, x))[0]), calibration=X)
     with pytest.raises(EdgewrightError, match=r"operation .*\(FFT\)") as caught:
