@@ -18,7 +18,7 @@ from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limi
 from ..quantize.graph import Tensor
 from ..quantize.operations import NEVER
 from ..quantize.operators import NOTHING
-from ..quantize.placement import REQUANTIZE, Scale, Step
+from ..quantize.placement import Scale, Step
 from ..quantize.qat import QuantizedGraph
 from .convert import Frozen, freeze_function
 
@@ -145,10 +145,10 @@ class _Lowering:
         if rule is None or (step.rule is None and rule.litert == "TABLE"):
             self.fragment(step)
             return
-        if not rule.litert:
+        if not rule.litert or (step.rule is None and rule.litert == "QUANTIZE"):
             self.arrays[id(step.outputs[0])] = self.array(step.inputs[0])
             return
-        if rule is REQUANTIZE and step.inputs[0].is_constant:
+        if rule.litert == "QUANTIZE" and step.inputs[0].is_constant:
             self.arrays[id(step.outputs[0])] = self.constant_operand(
                 step.inputs[0], self.plan.scale_of(step.outputs[0])
             )

@@ -17,7 +17,7 @@ from keras import ops
 
 from ..errors import BadInput
 from .graph import Graph, splice
-from .operations import NEVER, TransposedConv
+from .operations import NEVER, Batched, TransposedConv
 
 Decomposition = Callable[..., Any]
 
@@ -170,6 +170,20 @@ def _spell_out_ellipsis(a, b, out, left, right):
     return a.replace("...", letters), b.replace("...", letters), out.replace("...", letters)
 
 
+def _reshape(op, x):
+    """A layer that asks its input for the size of the batch gets None while it is traced."""
+    return ops.reshape(x, tuple(map(_known, op.newshape))) if None in op.newshape else NotImplemented
+
+
+def _broadcast_to(op, x):
+    """A weight that is repeated for each sample: a class token for one."""
+    batch, *shape = op.shape
+    if batch is not None or None in shape:
+        return NotImplemented
+    x = _reshaped(x, (*(1,) * (len(op.shape) - len(x.shape)), *x.shape))
+    return Batched()(x if tuple(x.shape) == (1, *shape) else ops.broadcast_to(x, (1, *shape)))
+
+
 def _known(size: int | None) -> int:
     return -1 if size is None else size
 
@@ -319,6 +333,8 @@ OPERATIONS: dict[str, Decomposition] = {
     "SeparableConv": _separable_conv,
     "MaxPool": _pool(ops.max_pool),
     "AveragePool": _pool(ops.average_pool),
+    "Reshape": _reshape,
+    "BroadcastTo": _broadcast_to,
     "Max": _max,
     "Amax": _max,
     "Einsum": _einsum,

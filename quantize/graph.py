@@ -22,6 +22,7 @@ from keras import KerasTensor, ops, tree
 
 from ..errors import BadInput
 from . import composites
+from .operations import Batched
 
 # Random in training, nothing at inference; Keras versions differ in what they have of them.
 LEAVES: tuple[type[keras.Layer], ...] = tuple(
@@ -418,6 +419,7 @@ def run(graph: Graph, inputs: list, values: Callable[[Tensor], Any] | None = Non
         return held[id(leaf)] if id(leaf) in held else lookup(leaf)
 
     for node in graph.nodes:
-        for leaf, result in zip(node.outputs, node.run(value), strict=True):
+        extra = {"batch": ops.shape(inputs[0])[0]} if isinstance(node.op, Batched) else {}
+        for leaf, result in zip(node.outputs, node.run(value, **extra), strict=True):
             held[id(leaf)] = result
     return [value(leaf) for leaf in graph.outputs]

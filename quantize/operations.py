@@ -21,6 +21,18 @@ class Constant(keras.Operation):
         return KerasTensor(value.shape, dtype=keras.backend.standardize_dtype(value.dtype))
 
 
+class Batched(keras.Operation):
+    """Repeats a single sample along the batch, whose size is known to who runs the graph. In a file it is 1."""
+
+    def call(self, x: Any, batch: Any = 1) -> Any:
+        """Shapes: (1, ...) -> (batch, ...)."""
+        return ops.broadcast_to(x, (batch, *x.shape[1:]))
+
+    def compute_output_spec(self, x: Any) -> Any:
+        """Return the symbolic output."""
+        return KerasTensor((None, *x.shape[1:]), dtype=x.dtype)
+
+
 class GroupedConv(keras.Operation):
     """A convolution whose kernel reads a part of the channels: `ops.conv` computes it but knows no symbolic form."""
 

@@ -341,6 +341,8 @@ TABLE: tuple[Rule, ...] = (
         biases=((9, 1), (10, 2), (11, 3), (12, 4)),
         states=(1,),
     ),
+    # A single sample, repeated along the batch: of a file that is a change of scale at most.
+    Rule(kind="Batched", litert="QUANTIZE"),
     # nothing at inference
     *(Rule(kind=layer.__name__, litert="", scale=SAME, exact=True) for layer in LEAVES),
 )

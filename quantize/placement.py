@@ -315,9 +315,9 @@ def _assign_scales(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) 
         if step.rule is None:
             continue
         for leaf in _floats(step.inputs):
-            if step.rule is not REQUANTIZE or not leaf.is_constant:  # a constant is rounded once, to the wanted scale
+            if step.rule.litert != "QUANTIZE" or not leaf.is_constant:  # a constant is rounded once, as wanted
                 quantized[id(leaf)] = leaf
-            if step.rule is not REQUANTIZE:
+            if step.rule.litert != "QUANTIZE":
                 bits[id(leaf)] = step.precision.activations
         symmetric.update(id(step.nodes[0].inputs[index]) for index in step.rule.symmetric)
         for index, out in enumerate(_floats(step.outputs)):

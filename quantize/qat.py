@@ -41,7 +41,7 @@ from .fake_quant import (
 )
 from .graph import Graph, Node, Tensor, symbolic_inputs, trace
 from .observers import OBSERVERS
-from .operations import NEVER
+from .operations import NEVER, Batched
 from .operators import NOTHING, PRODUCTS, RESCALES, SUMS
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
 from .simplify import simplify
@@ -378,6 +378,8 @@ class QuantizedGraph(keras.Layer):
                 inner[id(leaf)] = self.accumulated(step, leaf, weight) if quantize and step.rule else self.weight(leaf)
             for node in step.nodes:
                 extra = {"training": training} if isinstance(node.op, keras.Layer) else {}
+                if isinstance(node.op, Batched):
+                    extra["batch"] = ops.shape(tree.flatten(inputs)[0])[0]
                 if quantize and step.rule and step.rule.states:
                     extra["rounded"] = [self.rounding(leaf) for leaf in node.outputs]
                 results = node.run(

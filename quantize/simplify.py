@@ -87,7 +87,8 @@ def fold_weights(graph: Graph) -> None:
     constant_only: list[Node] = []
     derived: dict[int, set[int]] = {}
     for node in graph.nodes:
-        if node.inputs and all(leaf.is_constant or id(leaf) in derived for leaf in node.inputs):
+        on_weights = node.inputs and all(leaf.is_constant or id(leaf) in derived for leaf in node.inputs)
+        if on_weights and node.kind != "Batched":  # whose result has as many samples as the inputs
             roots = set().union(*(derived.get(id(leaf), {id(leaf)}) for leaf in node.inputs))
             derived.update((id(out), roots) for out in node.outputs)
             constant_only.append(node)

@@ -65,6 +65,27 @@ def _own_mask(x):
     return ops.softmax(scores - 1e9 * ops.cast(ops.greater(x[:, None, :, 0], 0.0), "float32"))
 
 
+@keras.saving.register_keras_serializable("tests")
+class ClassToken(layers.Layer):
+    """Puts a weight before each sequence."""
+
+    def build(self, shape):
+        self.token = self.add_weight(shape=(1, 1, shape[-1]), initializer="random_normal", name="token")
+
+    def call(self, x):
+        return ops.concatenate([ops.broadcast_to(self.token, (ops.shape(x)[0], 1, x.shape[-1])), x], axis=1)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Patches(layers.Layer):
+    """Cuts images into patches of 2 x 2, asking for the size of the batch."""
+
+    def call(self, x):
+        batch, height, width, channels = ops.shape(x)
+        x = ops.reshape(x, (batch, height // 2, 2, width // 2, 2, channels))
+        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (batch, height * width // 4, 4 * channels))
+
+
 ACTIVATIONS = """celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh log_sigmoid log_softmax mish
 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid squareplus tanh tanh_shrink"""
 IMAGE, SEQUENCE, FLAT, TOKENS = (8, 8, 4), (6, 4), (12,), (7,)
@@ -153,6 +174,8 @@ CASES = {
     "crop": (IMAGE, _layer(layers.Cropping2D, 1)),
     "repeat": (FLAT, _layer(layers.RepeatVector, 3)),
     "tile": (SEQUENCE, lambda x: ops.tile(x, (1, 2, 1))),
+    "class_token": (SEQUENCE, lambda x: layers.Dense(3)(ClassToken()(x))),
+    "patches": (IMAGE, lambda x: layers.Dense(3)(Patches()(x))),
     "up_sampling": ((4, 4, 3), _layer(layers.UpSampling2D, 2)),
     "up_sampling_bilinear": ((4, 4, 3), _layer(layers.UpSampling2D, 2, interpolation="bilinear")),
     "up_sampling1d": (SEQUENCE, _layer(layers.UpSampling1D, 2)),
