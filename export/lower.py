@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from keras import Layer, ops
+from keras import ops
 
 from ..errors import BadInput
 from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limits, scale_and_zero_point
-from ..quantize.graph import Tensor
+from ..quantize.graph import Graph, Tensor, run
 from ..quantize.operations import NEVER
-from ..quantize.operators import NOTHING
+from ..quantize.operators import INTEGERS_ONLY, NOTHING
 from ..quantize.placement import Scale, Step
 from ..quantize.qat import QuantizedGraph
 from .convert import Frozen, freeze_function
@@ -142,10 +142,10 @@ class _Lowering:
 
     def step(self, step: Step) -> None:
         rule = step.rule or step.float_rule
-        if rule is None or (step.rule is None and rule.litert == "TABLE"):
+        if rule is None or (step.rule is None and rule.litert in INTEGERS_ONLY):
             self.fragment(step)
             return
-        if not rule.litert or (step.rule is None and rule.litert == "QUANTIZE"):
+        if not rule.litert:
             self.arrays[id(step.outputs[0])] = self.array(step.inputs[0])
             return
         if rule.litert == "QUANTIZE" and step.inputs[0].is_constant:
@@ -172,35 +172,27 @@ class _Lowering:
     def fragment(self, step: Step) -> None:
         """Write what the table does not know as a frozen graph in float; of constants alone, as a constant."""
         varying = list({id(leaf): leaf for leaf in step.inputs if not leaf.is_constant}.values())
+        outputs = [Array(leaf.name, static(leaf), leaf.dtype) for leaf in step.outputs]
+        one = Operator(step.nodes[0].kind, [self.as_float(leaf) for leaf in varying], outputs)
 
         def compute(*arguments: Any) -> list[Any]:
-            held = {id(leaf): value for leaf, value in zip(varying, arguments, strict=True)}
-            for node in step.nodes:
-                extra = {"training": False} if isinstance(node.op, Layer) else {}
-                results = node.run(
-                    lambda leaf: held[id(leaf)] if id(leaf) in held else self.layer.weight(leaf), **extra
-                )
-                held.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
-            for leaf in step.outputs:
-                shape = tuple(held[id(leaf)].shape)
-                if shape != static(leaf):
+            results = run(Graph(step.name, varying, step.outputs, step.nodes), list(arguments), self.layer.weight)
+            for out, result in zip(outputs, results, strict=True):
+                if tuple(result.shape) != out.shape:
                     raise BadInput(
-                        f"operation {step.name} ({step.nodes[0].kind}) returns shape {shape}, but Keras announces "
-                        f"{static(leaf)} for it: leave it out of the model"
+                        f"{one.described} returns shape {tuple(result.shape)}, but Keras announces {out.shape} for it: "
+                        "leave it out of the model"
                     )
-            return [held[id(out)] for out in step.outputs]
+            return results
 
-        outputs = [Array(leaf.name, static(leaf), leaf.dtype) for leaf in step.outputs]
-        self.arrays.update((id(leaf), out) for leaf, out in zip(step.outputs, outputs, strict=True))
         if varying:
             specs = [(f"input_{index}", static(leaf), leaf.dtype) for index, leaf in enumerate(varying)]
-            inputs = [self.as_float(leaf) for leaf in varying]
-            one = Operator(step.nodes[0].kind, inputs, outputs)
             one.fragment = freeze_function(compute, specs, f"{one.described}, which stays float,")
             self.operators.append(one)
         else:
             for out, values in zip(outputs, compute(), strict=True):
                 out.data = ops.convert_to_numpy(values)
+        self.arrays.update((id(leaf), out) for leaf, out in zip(step.outputs, outputs, strict=True))
         self.cross(step, outputs)
 
     def cross(self, step: Step, outputs: list[Array]) -> None:

@@ -77,8 +77,17 @@ class Node:
     def output(self) -> Tensor:
         return self.outputs[0]
 
-    def run(self, values: Callable[[Tensor], Any], **extra: Any) -> list[Any]:
-        """Execute the operation on `values(tensor)` for each input; returns one value per output."""
+    def run(
+        self, values: Callable[[Tensor], Any], *, training: bool | None = False, batch: Any = 1, **extra: Any
+    ) -> list[Any]:
+        """Execute the operation on `values(tensor)` for each input; returns one value per output.
+
+        training: for layers kept whole; some are random unless told otherwise. batch: for what repeats along it.
+        """
+        if isinstance(self.op, keras.Layer):
+            extra["training"] = bool(training)
+        if isinstance(self.op, Batched):
+            extra["batch"] = batch
         args, kwargs = tree.map_structure(
             lambda leaf: values(leaf) if isinstance(leaf, Tensor) else leaf, (self.args, self.kwargs)
         )
@@ -418,8 +427,8 @@ def run(graph: Graph, inputs: list, values: Callable[[Tensor], Any] | None = Non
     def value(leaf: Tensor) -> Any:
         return held[id(leaf)] if id(leaf) in held else lookup(leaf)
 
+    batch = ops.shape(inputs[0])[0] if inputs else 1
     for node in graph.nodes:
-        extra = {"batch": ops.shape(inputs[0])[0]} if isinstance(node.op, Batched) else {}
-        for leaf, result in zip(node.outputs, node.run(value, **extra), strict=True):
+        for leaf, result in zip(node.outputs, node.run(value, batch=batch), strict=True):
             held[id(leaf)] = result
     return [value(leaf) for leaf in graph.outputs]

@@ -125,10 +125,9 @@ def _windows_are_whole(node: Node) -> bool:
         return False
     options = _pool(node)
     sizes = zip(node.inputs[0].shape[1:-1], options["pool_size"], options["strides"], strict=True)
-    fits = options["padding"] == "valid" or all(
+    return options["padding"] == "valid" or all(
         size % stride == 0 and window <= stride for size, window, stride in sizes
     )
-    return fits
 
 
 def _average_as_conv(node: Node) -> dict[str, Any]:
@@ -351,6 +350,7 @@ TABLE: tuple[Rule, ...] = (
 NOT_WIDE = frozenset({
     "ARG_MAX", "ARG_MIN", "CAST", "ELU", "LOG_SOFTMAX", "RELU_N1_TO_1", "TABLE", "UNIDIRECTIONAL_SEQUENCE_LSTM",
 })  # fmt: skip
+INTEGERS_ONLY = frozenset({"QUANTIZE", "TABLE"})  # with no like in float
 NOTHING = 1024  # a constant below such a part of a step adds nothing
 PRODUCTS = frozenset({"BATCH_MATMUL", "MUL"})
 SUMS = frozenset({"ADD", "MEAN", "SUB", "SUM"})

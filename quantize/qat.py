@@ -41,7 +41,7 @@ from .fake_quant import (
 )
 from .graph import Graph, Node, Tensor, symbolic_inputs, trace
 from .observers import OBSERVERS
-from .operations import NEVER, Batched
+from .operations import NEVER
 from .operators import NOTHING, PRODUCTS, RESCALES, SUMS
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
 from .simplify import simplify
@@ -366,6 +366,7 @@ class QuantizedGraph(keras.Layer):
                 kernels[key] = fake_quantize_kernel(weight, step.rule.channels, bits) if quantizes else weight
             return kernels[key]
 
+        batch = ops.shape(tree.flatten(inputs)[0])[0]
         for leaf, given in zip(plan.graph.inputs, tree.flatten(inputs), strict=True):
             store(leaf, ops.cast(given, leaf.dtype), True)
         for step in plan.steps:
@@ -377,13 +378,14 @@ class QuantizedGraph(keras.Layer):
             for leaf, weight in step.biases:
                 inner[id(leaf)] = self.accumulated(step, leaf, weight) if quantize and step.rule else self.weight(leaf)
             for node in step.nodes:
-                extra = {"training": training} if isinstance(node.op, keras.Layer) else {}
-                if isinstance(node.op, Batched):
-                    extra["batch"] = ops.shape(tree.flatten(inputs)[0])[0]
+                extra = {}
                 if quantize and step.rule and step.rule.states:
                     extra["rounded"] = [self.rounding(leaf) for leaf in node.outputs]
                 results = node.run(
-                    lambda leaf, inner=inner: inner[id(leaf)] if id(leaf) in inner else value(leaf), **extra
+                    lambda leaf, inner=inner: inner[id(leaf)] if id(leaf) in inner else value(leaf),
+                    training=training,
+                    batch=batch,
+                    **extra,
                 )
                 inner.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
             for out in step.outputs:

@@ -14,6 +14,7 @@ from edgewright.devices import check, target
 from edgewright.devices.check import check_file
 from edgewright.devices.measure import ModelFile, answers
 from edgewright.errors import BadInput, EdgewrightError
+from edgewright.pipeline.diagnose import diagnose
 from edgewright.quantize.graph import LEAVES
 from keras import layers, ops
 
@@ -178,3 +179,16 @@ ew.export_tflite(qat)
     )
     last = done.stderr.strip().splitlines()[-1]
     assert "operation cumsum (Cumsum), which stays float, needs the TensorFlow backend" in last
+
+
+def test_augmentation_is_off_outside_of_training_wherever_a_graph_is_run(tmp_path):
+    """Keras' random layers are random unless they are told that this is not training."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Reshape((8, 8))(layers.RandomFlip()(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(layers.LSTM(4)(x)))
+    x = np.random.default_rng(0).random((30, 8, 8, 1), "float32")
+    given = answers(ew.export_tflite(model, precision="float32").save(tmp_path / "net.tflite"), x)
+    np.testing.assert_allclose(given, model.predict(x, verbose=0), atol=1e-5)
+    qat, _ = ew.prepare_qat(model, calibration=x)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(qat(x)), keras.ops.convert_to_numpy(qat(x)))
+    assert diagnose(qat, x).first_divergence is None
