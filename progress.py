@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Advance = Callable[..., None]
+_running: list[str] = []  # what is tracked now
 
 
 def say(line: str) -> None:
@@ -21,12 +22,24 @@ def track(what: str, total: int) -> Iterator[Advance]:
     """Yield `advance(steps=1, note="")` for a task of `total` steps.
 
     A terminal gets a bar. Elsewhere a line appears at most every five seconds, and one at the end if that took over
-    two.
+    two. A task within a task says nothing of its own: it is a part of one of the outer one's steps.
     """
-    if sys.stderr.isatty():
-        with _bar(what, total) as advance:
+    shown = _lines if not sys.stderr.isatty() else _bar
+    with (_nothing if _running else shown)(what, total) as advance:
+        _running.append(what)
+        try:
             yield advance
-        return
+        finally:
+            _running.remove(what)
+
+
+@contextmanager
+def _nothing(what: str, total: int) -> Iterator[Advance]:
+    yield lambda steps=1, note="": None
+
+
+@contextmanager
+def _lines(what: str, total: int) -> Iterator[Advance]:
     start = said = time.monotonic()
     done = 0
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -69,9 +70,15 @@ class Node:
     name: str
     site: str
 
-    @property
+    @cached_property
     def inputs(self) -> list[Tensor]:
+        """The tensors among the arguments, each as often as it is one."""
         return [leaf for leaf in tree.flatten((self.args, self.kwargs)) if isinstance(leaf, Tensor)]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in {"args", "kwargs"}:
+            self.__dict__.pop("inputs", None)
 
     @property
     def output(self) -> Tensor:
@@ -125,7 +132,7 @@ class Graph:
             return new if leaf is old else leaf
 
         for node in self.nodes:
-            if any(leaf is old for leaf in node.inputs):
+            if old in node.inputs:
                 node.args, node.kwargs = tree.map_structure(swap, (node.args, node.kwargs))
         self.outputs = [swap(leaf) for leaf in self.outputs]
 

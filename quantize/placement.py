@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -97,6 +98,15 @@ class Plan:
     @property
     def distinct_scales(self) -> list[Scale]:
         return list({id(scale): scale for scale in self.scales.values()}.values())
+
+    @cached_property
+    def makers(self) -> dict[str, list[Step]]:
+        """The steps whose first output has the scale of that name."""
+        found: dict[str, list[Step]] = {scale.name: [] for scale in self.distinct_scales}
+        for step in self.steps:
+            if (scale := self.scale_of(step.outputs[0])) is not None:
+                found[scale.name].append(step)
+        return found
 
     def scale_of(self, tensor: Tensor) -> Scale | None:
         return self.scales.get(id(tensor))

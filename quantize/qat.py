@@ -11,6 +11,7 @@ Source: Jacob et al. 2018, arXiv:1712.05877.
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from keras import ops, tree
 
 from ..errors import BadInput, WrongOrder
 from ..precision import PRECISIONS
+from ..progress import track
 from .composites import RECURRENCES
 from .correct import bias_shift, equalize
 from .fake_quant import (
@@ -50,6 +52,7 @@ RANGES = ("frozen", "moving-average", "learned")
 # Inputs often lie on a grid of their own (sixteenths, 1/255). A range a little wider than theirs keeps them off the
 # midpoints between two steps, where the kernels of different runtimes round differently.
 SLACK = 1.001
+HELD_AT_ONCE = 2**30  # bytes of activations that calibration holds
 FEWEST_PARTS = 17  # of 256 in a ratio of scales, which widens a range by less than an eighth
 
 
@@ -310,8 +313,7 @@ class QuantizedGraph(keras.Layer):
         """Move a range a little towards the extremes of this batch, unless it is frozen."""
         low = ops.min(ops.stack([low for low, _ in extremes])) - scale.headroom
         high = ops.max(ops.stack([high for _, high in extremes]))
-        makers = [step for step in self.plan.steps if self.plan.scale_of(step.outputs[0]) is scale]
-        for step in makers if scale.bits == 8 else ():
+        for step in self.plan.makers[scale.name] if scale.bits == 8 else ():
             high = ops.maximum(high, low + self._narrowest(step))
         old = ops.convert_to_tensor(self.range_of[scale.name])
         moved = self.config.momentum * old + (1 - self.config.momentum) * ops.stack([low, high])
@@ -440,14 +442,14 @@ class QuantizedGraph(keras.Layer):
         factor = ops.exp(ops.where(self._is_free(), width, ops.stop_gradient(width)))
         return low * factor, high * factor
 
-    def calibrate(self, samples: list[np.ndarray], batch_size: int = 64) -> None:
+    def calibrate(self, samples: list[np.ndarray]) -> None:
         """Set the observed ranges from float activations on `samples`."""
         scales = {scale.name: scale for scale in self.plan.distinct_scales}
 
-        def batches() -> Iterator[list[tuple[str, np.ndarray]]]:
-            for batch in self._float_activations(samples, batch_size):
-                named = ((self.plan.scale_of(leaf).name, values[values > NEVER]) for leaf, values in batch)
-                yield [(name, values) for name, values in named if values.size]  # what is masked has no value
+        def batches() -> Iterator[Iterator[tuple[str, np.ndarray]]]:
+            for batch in self._float_activations(samples):
+                named = ((self.plan.scale_of(leaf).name, _present(values)) for leaf, values in batch)
+                yield ((name, values) for name, values in named if values.size)
 
         bits = {name: scale.bits for name, scale in scales.items()}
         found = OBSERVERS[self.config.observer](batches, bits, self.config.percentile)
@@ -461,7 +463,7 @@ class QuantizedGraph(keras.Layer):
         self._widen_the_narrow()
         self._choose_exact_ratios()
         if self.config.correct_biases:
-            self._correct_biases(samples, batch_size)
+            self._correct_biases(samples)
 
     def _widen_the_narrow(self) -> None:
         """Give what was (nearly) always zero on the samples, a dead unit for one, a range that kernels take."""
@@ -517,7 +519,7 @@ class QuantizedGraph(keras.Layer):
         is_sum = step.rule.litert == "ADD" and step.activation is None and len(constants) == 1
         return is_sum and np.abs(constants[0]).max() < (high - low) / steps(made.bits) / NOTHING
 
-    def _correct_biases(self, samples: list[np.ndarray], batch_size: int) -> None:
+    def _correct_biases(self, samples: list[np.ndarray]) -> None:
         """Take from each bias what rounding its kernel adds on average."""
         steps = {
             id(step.bias): step
@@ -527,7 +529,7 @@ class QuantizedGraph(keras.Layer):
         wanted = {id(step.inputs[0]) for step in steps.values()}
         sums: dict[int, tuple[Any, int]] = {}
 
-        for batch in self._float_activations(samples, batch_size):
+        for batch in self._float_activations(samples):
             for leaf, values in batch:
                 if id(leaf) in wanted:
                     rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
@@ -540,18 +542,22 @@ class QuantizedGraph(keras.Layer):
             bias = self.weight_of[step.bias.name]
             bias.assign(np.asarray(bias) - shift.reshape(bias.shape).astype(np.float32))
 
-    def _float_activations(
-        self, samples: list[np.ndarray], batch_size: int
-    ) -> Iterator[list[tuple[Tensor, np.ndarray]]]:
+    def _float_activations(self, samples: list[np.ndarray]) -> Iterator[list[tuple[Tensor, np.ndarray]]]:
         """Yield, batch by batch, the float values of every tensor that has a scale."""
-        for start in range(0, len(samples[0]), batch_size):
-            seen: list[tuple[Tensor, np.ndarray]] = []
+        made = (leaf for node in self.plan.graph.nodes for leaf in node.outputs)
+        bytes_each = sum(4 * math.prod(size or 1 for size in leaf.shape) for leaf in made)
+        batch_size = max(1, min(64, HELD_AT_ONCE // max(1, bytes_each)))
+        with track(f"calibrate {self.plan.graph.name}", len(samples[0])) as advance:
+            for start in range(0, len(samples[0]), batch_size):
+                batch = [array[start : start + batch_size] for array in samples]
+                seen: list[tuple[Tensor, np.ndarray]] = []
 
-            def watch(leaf: Tensor, value: Any, seen=seen) -> None:
-                seen.append((leaf, np.asarray(value)))
+                def watch(leaf: Tensor, value: Any, seen=seen) -> None:
+                    seen.append((leaf, np.asarray(value)))
 
-            self.execute([array[start : start + batch_size] for array in samples], quantize=False, watch=watch)
-            yield seen
+                self.execute(batch, quantize=False, watch=watch)
+                yield seen
+                advance(len(batch[0]))
 
     def describe(self) -> list[dict[str, Any]]:
         """Return one row per step: name, operator, precision, output range and the reason where it is float."""
@@ -572,6 +578,11 @@ class QuantizedGraph(keras.Layer):
                 }
             )
         return rows
+
+
+def _present(values: np.ndarray) -> np.ndarray:
+    """Return the values that are not masked."""
+    return values if values.size and values.min() > NEVER else values[values > NEVER]
 
 
 class _Untracked:
