@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .fake_quant import SMALLEST_RANGE, fake_quantize_kernel
-from .graph import Graph, Node, Tensor
+from .graph import Graph, Node, Readers, Tensor
 
 _HOMOGENEOUS = {
     "Relu",
@@ -44,32 +44,27 @@ def equalize(graph: Graph, rounds: int = 2) -> int:
 
 def _pairs(graph: Graph) -> Iterator[tuple[Node, Tensor | None, Node]]:
     """Yield linear layers with nothing but homogeneous operations between them, and the bias of the first."""
-    readers = graph.consumers()
-    kept = {id(leaf) for leaf in graph.outputs}
-
-    def only_reader(leaf: Tensor) -> Node | None:
-        found = readers.get(id(leaf), [])
-        return found[0] if len(found) == 1 and id(leaf) not in kept else None
+    readers = Readers(graph)
 
     def owns_kernel(node: Node) -> bool:
-        return node.kind in _EQUALIZED and node.inputs[1].is_constant and len(readers[id(node.inputs[1])]) == 1
+        return node.kind in _EQUALIZED and node.inputs[1].is_constant and readers.only(node.inputs[1]) is node
 
     for first in graph.nodes:
         if not owns_kernel(first):
             continue
-        bias, following = None, only_reader(first.output)
+        bias, following = None, readers.only(first.output)
         if following is not None and following.kind == "Add" and _is_bias(following, first.output, readers):
-            bias, following = following.inputs[1], only_reader(following.output)
+            bias, following = following.inputs[1], readers.only(following.output)
         while following is not None and _is_homogeneous(following):
-            following = only_reader(following.output)
+            following = readers.only(following.output)
         if following is not None and owns_kernel(following) and following.inputs[0].shape[-1] == first.output.shape[-1]:
             yield first, bias, following
 
 
-def _is_bias(node: Node, data: Tensor, readers: dict[int, list[Node]]) -> bool:
+def _is_bias(node: Node, data: Tensor, readers: Readers) -> bool:
     constant, channels = node.inputs[-1], data.shape[-1]
     fits = constant.is_constant and constant.value.size == channels == constant.shape[-1]
-    return node.inputs[0] is data and fits and len(readers[id(constant)]) == 1
+    return node.inputs[0] is data and fits and readers.only(constant) is node
 
 
 def _is_homogeneous(node: Node) -> bool:

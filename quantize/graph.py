@@ -117,14 +117,6 @@ class Graph:
         seen.update({id(leaf): leaf for leaf in self.outputs if leaf.is_constant})
         return list(seen.values())
 
-    def consumers(self) -> dict[int, list[Node]]:
-        """Map id(tensor) to the nodes that read it."""
-        readers: dict[int, list[Node]] = {}
-        for node in self.nodes:
-            for leaf in {id(leaf): leaf for leaf in node.inputs}.values():
-                readers.setdefault(id(leaf), []).append(node)
-        return readers
-
     def replace(self, old: Tensor, new: Tensor) -> None:
         """Let every reader of `old` read `new`."""
 
@@ -145,6 +137,27 @@ class Graph:
                 needed.update(id(leaf) for leaf in node.inputs)
                 kept.append(node)
         self.nodes = kept[::-1]
+
+
+class Readers:
+    """Who reads each tensor of `graph` as it is now. None stands for whoever takes the outputs of the graph."""
+
+    def __init__(self, graph: Graph):
+        self._of: dict[int, list[Node | None]] = {}
+        for node in graph.nodes:
+            for key in dict.fromkeys(map(id, node.inputs)):
+                self._of.setdefault(key, []).append(node)
+        for leaf in graph.outputs:
+            self._of.setdefault(id(leaf), []).append(None)
+
+    def of(self, tensor: Tensor) -> list[Node | None]:
+        """Return all readers of `tensor`."""
+        return self._of.get(id(tensor), [])
+
+    def only(self, tensor: Tensor) -> Node | None:
+        """Return the node that reads `tensor` if nothing else does."""
+        found = self.of(tensor)
+        return found[0] if len(found) == 1 else None
 
 
 def trace(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType({})) -> Graph:

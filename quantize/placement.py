@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ..precision import PRECISIONS, Precision
-from .graph import Graph, Node, Tensor
+from .graph import Graph, Node, Readers, Tensor
 from .operators import LINEAR, NARROW, NOT_WIDE, SAME, Fixed, Rule, rule_for
 
 # How to compute a node: the name of a precision, or None with the reason why it stays float.
@@ -129,15 +129,9 @@ def place(
 
 
 def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[Step]:
-    readers = graph.consumers()
-    kept = {id(leaf) for leaf in graph.outputs}
+    readers = Readers(graph)
     taken: set[int] = set()
     steps = []
-
-    def only_reader(tensor: Tensor) -> Node | None:
-        found = readers.get(id(tensor), [])
-        return found[0] if len(found) == 1 and id(tensor) not in kept else None
-
     for node in graph.nodes:
         if id(node) in taken:
             continue
@@ -150,12 +144,12 @@ def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[Step]:
             step.precision, step.reason = _nearest(PRECISIONS[chosen or "w8a8"], step.rule, node)
         if rule and rule.kernel is not None:
             step.kernel = node.inputs[rule.kernel]
-            following = only_reader(node.output)
+            following = readers.only(node.output)
             if following is not None and _is_bias(following, node):
                 step.nodes.append(following)
                 step.bias = following.inputs[1]
         if step.rule:
-            following = only_reader(step.nodes[-1].output)
+            following = readers.only(step.nodes[-1].output)
             activation = rule_for(following) if following is not None and choose(following)[0] else None
             if activation and activation.litert in step.rule.fuses and len(step.nodes[-1].outputs) == 1:
                 step.nodes.append(following)

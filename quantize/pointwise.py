@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .graph import Graph, Node, Tensor
+from .graph import Graph, Node, Readers, Tensor
 from .operators import rule_for
 
 UNARY = frozenset(
@@ -128,16 +128,11 @@ def _region(graph: Graph, source: Tensor, seed: Node) -> list[Node]:
         if pointwise and node.output.shape == source.shape:
             inside[id(node)] = node
             reachable.add(id(node.output))
-    readers = graph.consumers()
-    kept = {id(leaf) for leaf in graph.outputs}
+    readers = Readers(graph)
     for last in reversed(list(inside.values())):
         part = _ancestors(last, inside)
         members = {id(node) for node in part}
-        closed = all(
-            node is last
-            or (id(node.output) not in kept and all(id(one) in members for one in readers[id(node.output)]))
-            for node in part
-        )
+        closed = all(node is last or all(id(one) in members for one in readers.of(node.output)) for node in part)
         if id(seed) in members and closed:
             return part
     return [seed]

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops, tree
 
 from .decompose import decompose
-from .graph import Graph, Node, Tensor
+from .graph import Graph, Node, Readers, Tensor
 from .operations import masked, matmul_transposed
 from .operators import LINEAR
 from .pointwise import UNARY, fold_pointwise
@@ -92,11 +92,11 @@ def fold_weights(graph: Graph) -> None:
             roots = set().union(*(derived.get(id(leaf), {id(leaf)}) for leaf in node.inputs))
             derived.update((id(out), roots) for out in node.outputs)
             constant_only.append(node)
-    readers = graph.consumers()
+    readers = Readers(graph)
     inside = {id(node) for node in constant_only}
     tied = {
         id(leaf) for leaf in graph.constants
-        if leaf.trainable and any(id(reader) not in inside for reader in readers.get(id(leaf), []))
+        if leaf.trainable and any(id(reader) not in inside for reader in readers.of(leaf))
     }  # fmt: skip
     made: dict[tuple, list[Tensor]] = {}
     for node in constant_only:
@@ -225,13 +225,13 @@ def _negated(graph: Graph, reader: Node, mask: Tensor) -> Tensor:
 
 def attach_biases(graph: Graph) -> None:
     """Add a bias to the product it fuses with: (x W + h U) + b, as recurrent cells have it, is (x W + b) + h U."""
-    readers = graph.consumers()
+    readers = Readers(graph)
     for node in list(graph.nodes):
         if node.kind != "Add" or len(node.inputs) != 2 or not _is_per_channel(node.inputs[1], node.output):
             continue
         total, bias = node.inputs
         inner = total.producer
-        if inner is None or inner.kind != "Add" or len(inner.inputs) != 2 or len(readers[id(total)]) != 1:
+        if inner is None or inner.kind != "Add" or len(inner.inputs) != 2 or readers.only(total) is None:
             continue
         products = [leaf for leaf in inner.inputs if _is_bare_product(leaf, readers) and leaf.shape == total.shape]
         if len(products) != 2:
@@ -243,9 +243,9 @@ def attach_biases(graph: Graph) -> None:
         graph.nodes.insert(graph.nodes.index(node), inner)
 
 
-def _is_bare_product(leaf: Tensor, readers: dict[int, list[Node]]) -> bool:
+def _is_bare_product(leaf: Tensor, readers: Readers) -> bool:
     node = leaf.producer
-    return node is not None and node.kind in LINEAR and node.inputs[-1].is_constant and len(readers[id(leaf)]) == 1
+    return node is not None and node.kind in LINEAR and node.inputs[-1].is_constant and readers.only(leaf) is not None
 
 
 def hoist_projections(graph: Graph) -> None:
@@ -256,11 +256,11 @@ def hoist_projections(graph: Graph) -> None:
     for unstack in [node for node in graph.nodes if node.kind == "Unstack" and node.op.axis == 1]:
         if len(unstack.inputs[0].shape) != 3:
             continue
-        readers = graph.consumers()
+        readers = Readers(graph)
         products: dict[tuple[int, str], list[Node]] = {}
         for leaf in unstack.outputs:
-            for node in readers.get(id(leaf), []):
-                if node.kind == "Matmul" and node.inputs[0] is leaf and node.inputs[1].is_constant:
+            for node in readers.of(leaf):
+                if node and node.kind == "Matmul" and node.inputs[0] is leaf and node.inputs[1].is_constant:
                     products.setdefault((id(node.inputs[1]), node.site), []).append(node)
         for steps in products.values():
             if len(steps) == len(unstack.outputs):
@@ -268,14 +268,13 @@ def hoist_projections(graph: Graph) -> None:
     graph.prune_dead()
 
 
-def _hoist(graph: Graph, unstack: Node, products: list[Node], readers: dict[int, list[Node]]) -> None:
+def _hoist(graph: Graph, unstack: Node, products: list[Node], readers: Readers) -> None:
     """Put one product, with the bias if all steps add the same, before `unstack`. `products`: one a step, in order."""
     source, site = unstack.inputs[0], products[0].site
     operands, ends = [("Matmul", ops.matmul, products[0].inputs[1])], products
-    following = [readers[id(node.output)] for node in products]
-    biases = {id(nodes[0].inputs[1]) for nodes in following if len(nodes) == 1 and _adds_constant(nodes[0])}
-    if len(biases) == 1 and all(len(nodes) == 1 and _adds_constant(nodes[0]) for nodes in following):
-        ends = [nodes[0] for nodes in following]
+    sums = [end for node in products if (end := readers.only(node.output)) is not None and _adds_constant(end)]
+    if len(sums) == len(products) and len({id(end.inputs[1]) for end in sums}) == 1:
+        ends = sums
         operands.append(("Add", ops.add, ends[0].inputs[1]))
     made, value = [], source
     for kind, op, operand in operands:
@@ -305,16 +304,12 @@ def sink_movement(graph: Graph) -> None:
     moved = True
     while moved:
         moved = False
-        readers = graph.consumers()
-        kept = {id(leaf) for leaf in graph.outputs}
+        readers = Readers(graph)
         for node in graph.nodes:
             movers = [
                 leaf.producer
                 for leaf in node.inputs
-                if leaf.producer is not None
-                and leaf.producer.kind in _MOVEMENT
-                and len(readers[id(leaf)]) == 1
-                and id(leaf) not in kept
+                if leaf.producer is not None and leaf.producer.kind in _MOVEMENT and readers.only(leaf) is node
             ]
             if movers and _swap(graph, node, movers):
                 moved = True
@@ -379,13 +374,13 @@ def _before(constant: Tensor, mover: Node) -> Tensor | None:
 
 def fold_transposes(graph: Graph) -> None:
     """Let a product read the last two axes of its second operand the other way round rather than swap them before."""
-    readers = graph.consumers()
+    readers = Readers(graph)
     for node in graph.nodes:
         if node.kind != "Matmul" or len(node.inputs) != 2:
             continue
         left, right = node.inputs
         swap = right.producer
-        if swap is not None and _swaps_last_two(swap) and len(readers[id(right)]) == 1:
+        if swap is not None and _swaps_last_two(swap) and readers.only(right) is node:
             node.kind, node.op = "MatmulTransposed", matmul_transposed
             node.args, node.kwargs = (left, swap.inputs[0]), {}
     graph.prune_dead()
@@ -417,10 +412,10 @@ def merge_movement(graph: Graph) -> None:
 
 def fold_affine(graph: Graph) -> None:
     """Fold per-channel products and sums that follow a linear operation into its kernel and bias (batch norm)."""
+    readers = Readers(graph)
     for node in list(graph.nodes):
         if node.kind not in {"Multiply", "Add", "Subtract"} or len(node.inputs) != 2:
             continue
-        readers = graph.consumers()
         linear, bias = _linear_before(node.inputs[0], readers)
         if linear is None or not _is_per_channel(node.inputs[1], node.output) or len(linear.inputs) != 2:
             continue
@@ -434,17 +429,18 @@ def fold_affine(graph: Graph) -> None:
         else:
             continue  # the sum itself is the bias
         graph.replace(node.output, node.inputs[0])
-        graph.prune_dead()
+        graph.nodes.remove(node)
+        readers = Readers(graph)
 
 
-def _linear_before(tensor: Tensor, readers: dict[int, list[Node]]) -> tuple[Node | None, Node | None]:
+def _linear_before(tensor: Tensor, readers: Readers) -> tuple[Node | None, Node | None]:
     """Return the linear node that `tensor` comes from and the node that adds its bias, if nothing else reads them."""
     node, bias = tensor.producer, None
-    if node is None or len(readers[id(tensor)]) != 1:
+    if node is None or readers.only(tensor) is None:
         return None, None
     if node.kind == "Add" and len(node.inputs) == 2 and _is_per_channel(node.inputs[1], node.output):
         node, bias = node.inputs[0].producer, node
-        if node is None or len(readers[id(node.output)]) != 1:
+        if node is None or readers.only(node.output) is not bias:
             return None, None
     return (node, bias) if node.kind in LINEAR and node.inputs[-1].is_constant else (None, None)
 
