@@ -476,10 +476,18 @@ def _pad(self: _Writer, one: Operator) -> None:
 
 
 def _border(self: _Writer, one: Operator) -> None:
-    """Cross between float and integers, or between two scales: the values go on, `write` rounds them."""
+    """Cross between float and integers, or between two scales: the values go on, `write` rounds them.
+
+    Of two scales in a row ONNX Runtime makes one, and values are rounded once instead of twice; a maximum that changes
+    nothing keeps it from that.
+    """
     source, target = one.inputs[0], one.outputs[0]
     layout = self.layout_of([source])
-    self.write(target, self.read(source, layout), layout)
+    values = self.read(source, layout)
+    if source.scale is not None and target.scale is not None and source.data is None:
+        least = self.constant(f"{target.name}.least", np.float32(np.finfo(np.float32).min))
+        values = self.node("Max", [values, least], f"{target.name}.same")
+    self.write(target, values, layout)
 
 
 def _logical(kind: str, negated: bool = False) -> Callable[[_Writer, Operator], None]:

@@ -1,8 +1,10 @@
 """ONNX exports run in ONNX Runtime: QDQ files hold the same integers as TFLite, float files equal the model."""
 
+import keras
 import numpy as np
 import onnx
 import pytest
+from edgewright.devices.measure import answers
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.export import export_onnx, export_tflite
 from edgewright.quantize import find_quantized, prepare_qat
@@ -68,3 +70,16 @@ def test_precisions_of_tflite_alone_are_refused(precision):
 def test_model_without_quantizers_is_told_the_right_call():
     with pytest.raises(WrongOrder, match="prepare_qat"):
         export_onnx(cnn(), precision="w8a8-qat")
+
+
+def test_values_are_rounded_at_each_of_two_scales_in_a_row(tmp_path):
+    """What leaves the model before its ReLU is read by the ReLU at one scale and made at another."""
+    inputs = keras.Input((8, 8, 3), name="x")
+    keras.utils.set_random_seed(0)
+    x = keras.layers.LayerNormalization(name="norm")(keras.layers.Conv2D(8, 3, name="first")(inputs))
+    model = keras.Model(inputs, [keras.layers.Conv2D(8, 1, name="last")(keras.ops.relu(x)), x])
+    x = np.random.default_rng(0).normal(size=(64, 8, 8, 3)).astype("float32")
+    qat, _ = prepare_qat(model, calibration=x)
+    artifact = export_onnx(qat)
+    given, expected = answers(artifact.save(tmp_path / "net.onnx"), x), np.asarray(qat(x, training=False)[0])
+    assert np.mean(np.abs(given - expected) < 0.5 * artifact.manifest["outputs"][0]["step"]) > 0.999
