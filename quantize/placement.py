@@ -7,6 +7,7 @@ site in an unrolled recurrence share one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -237,25 +238,40 @@ def _convert_precisions(graph: Graph, steps: list[Step]) -> None:
 
 
 def _separate_conflicts(graph: Graph, steps: list[Step]) -> None:
-    """Put a requantization before operators whose several inputs must share a scale but cannot: one is fixed or
-    constant.
+    """Put a requantization before operators whose several inputs must share a scale but cannot: one is prescribed, or
+    a constant, a table of embeddings for one, is read elsewhere too and keeps its own.
     """
-    origin: dict[int, Step | None] = {}
+    way = _way_to(steps)
+    prescribed = {id(out) for step in steps if step.rule and isinstance(step.rule.scale, Fixed) for out in step.outputs}
+    reads = Counter(id(leaf) for leaf in graph.outputs)
     for step in steps:
-        passes_on = step.rule is not None and step.rule.scale == SAME and len(_floats(step.inputs)) == 1
-        for out in step.outputs:
-            origin[id(out)] = origin.get(id(_floats(step.inputs)[0])) if passes_on else step
+        reads.update({id(leaf) for leaf in step.inputs})
     for step in list(steps):
         floats = [leaf for leaf in _floats(step.inputs) if not leaf.is_constant or _has_range(leaf)]
-        if step.rule is None or step.rule.scale != SAME or len(floats) < 2:
+        if step.rule is None or step.rule.scale != SAME or len({id(way(leaf)[-1]) for leaf in floats}) < 2:
             continue
         for leaf in floats:
-            source = origin.get(id(leaf))
-            stubborn = _has_range(leaf) or (
-                source is not None and source.rule is not None and isinstance(source.rule.scale, Fixed)
-            )
-            if stubborn:
+            *_, source = passed = way(leaf)
+            if id(source) in prescribed or (_has_range(source) and any(reads[id(one)] > 1 for one in passed)):
                 steps.insert(steps.index(step), _requantize(leaf, step))
+
+
+def _way_to(steps: list[Step]) -> Callable[[Tensor], list[Tensor]]:
+    """Return what lists a tensor, the one that it is a part of or was moved from, and so on to where that was made."""
+    movers = {
+        id(out): step
+        for step in steps
+        if step.rule and step.rule.scale == SAME and len(_floats(step.inputs)) == 1
+        for out in step.outputs
+    }
+
+    def way(leaf: Tensor) -> list[Tensor]:
+        passed = [leaf]
+        while (mover := movers.get(id(passed[-1]))) is not None:
+            passed.append(_floats(mover.inputs)[0])
+        return passed
+
+    return way
 
 
 REQUANTIZE = Rule(kind="Requantize", litert="QUANTIZE")
@@ -308,7 +324,7 @@ def _sharing(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) -> _Gr
 
 
 def _assign_scales(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) -> dict[int, Scale]:
-    groups = _sharing(steps, carried)
+    groups, way = _sharing(steps, carried), _way_to(steps)
     quantized: dict[int, Tensor] = {}
     fixed: dict[int, Fixed] = {}
     symmetric: set[int] = set()
@@ -336,7 +352,7 @@ def _assign_scales(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) 
     scales = {}
     for tensors in members.values():
         prescribed = next((fixed[id(leaf)] for leaf in tensors if id(leaf) in fixed), None)
-        is_constant = all(leaf.is_constant for leaf in tensors) or any(map(_has_range, tensors))
+        is_constant = all(way(leaf)[-1].is_constant for leaf in tensors)
         source = "fixed" if prescribed else "values" if is_constant else "observed"
         source = "state" if any(id(leaf) in states for leaf in tensors) else source
         centred = any(id(leaf) in symmetric for leaf in tensors)

@@ -55,6 +55,17 @@ def _padded_bidirectional(x):
     return layers.Bidirectional(layers.GRU(4, return_sequences=True))(x)
 
 
+def _beside_features(x):
+    """A small embedding beside features twenty times as large."""
+    return layers.Concatenate()([layers.Embedding(10, 4)(x), 20 * layers.Embedding(10, 4)(x)])
+
+
+def _beside_what_it_becomes(x):
+    """An embedding that is read by a layer and stands beside the layer's result."""
+    x = layers.Embedding(10, 4)(x)
+    return layers.Concatenate()([x, layers.Dense(4)(20 * x)])
+
+
 def _logic_on_tokens(x):
     some = ops.cast(ops.equal(x, 3) | ops.less_equal(x, 1), "float32")
     return some + 0.3 * ops.cast(ops.all(ops.not_equal(x, 7), axis=-1, keepdims=True), "float32")
@@ -180,6 +191,8 @@ CASES = {
     "up_sampling_bilinear": ((4, 4, 3), _layer(layers.UpSampling2D, 2, interpolation="bilinear")),
     "up_sampling1d": (SEQUENCE, _layer(layers.UpSampling1D, 2)),
     "embedding": (TOKENS, _layer(layers.Embedding, 10, 5)),
+    "embedding_beside_features": (TOKENS, _beside_features),
+    "embedding_beside_what_it_becomes": (TOKENS, _beside_what_it_becomes),
     # recurrence
     "simple_rnn": (SEQUENCE, _recurrence(layers.SimpleRNN)),
     "lstm": (SEQUENCE, _recurrence(layers.LSTM)),

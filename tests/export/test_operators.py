@@ -19,6 +19,12 @@ FAULTS = {
     ("elu", "reference"): "LiteRT's reference kernels lack ELU",
 }
 # Kernels without XNNPACK round products twice; in a chain of a dozen operators one step early on moves all that follow.
+# How far the root of the mean squared error of rounding may lie above 8% of the outputs' deviation.
+COARSE = {
+    "softmax_masked": (0.3, "a row of nothing but masked scores is anything"),
+    "bidirectional_padded": (0.15, "its outputs reach 0.02, and a step of every tanh is 1/128"),
+    "logic": (0.15, "what is near to a limit jumps"),
+}
 CHAINS = ("layer_normalization", "stacked_cells", "lstm_padded", "bidirectional_padded", "lstm_masking")
 RUNTIMES = ("xnnpack", "built-in", "reference", "onnxruntime")
 # One process for all files: LiteRT with XNNPACK, with its own kernels, with its reference kernels, and ONNX Runtime.
@@ -65,11 +71,13 @@ for file in sorted(pathlib.Path(sys.argv[1]).glob("*.npy")):
 def outputs(tmp_path_factory):
     """Outputs by case and runtime, beside those of the fake-quantized model and the step of its output."""
     folder = tmp_path_factory.mktemp("operators")
-    expected, manifests = {}, {}
+    expected, manifests, errors = {}, {}, {}
     for name in CASES:
         model, x = build(name)
         qat, _ = prepare_qat(model, config(name), calibration=x)
         expected[name] = np.asarray(qat(x, training=False)), output_step(find_quantized(qat))
+        wanted = np.asarray(model(x, training=False))
+        errors[name] = float(np.sqrt(np.mean((wanted - expected[name][0]) ** 2)) / wanted.std())
         artifact = export_tflite(qat)
         manifests[name] = artifact.manifest
         (folder / f"{name}.tflite").write_bytes(artifact.data)
@@ -80,7 +88,7 @@ def outputs(tmp_path_factory):
     done = subprocess.run([sys.executable, "-c", RUN, folder], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     actual = {(name, runtime): np.load(folder / f"{name}@{runtime}.npy") for name, runtime in pairs()}
-    return expected, actual, manifests
+    return expected, actual, manifests, errors
 
 
 def pairs():
@@ -96,13 +104,19 @@ def each_on_each():
 
 @pytest.mark.parametrize(("name", "runtime"), each_on_each())
 def test_kernels_round_as_training_did(outputs, name, runtime):
-    expected, actual, _ = outputs
+    expected, actual, *_ = outputs
     values, step = expected[name]
     assert np.ptp(values) > 20 * step  # else agreement says nothing
     assert actual[name, runtime].dtype == np.float32, actual[name, runtime]  # else the message of the failure
     assert actual[name, runtime].shape == values.shape
     bar = 0.97 if name in CHAINS and runtime in ("built-in", "reference") else 0.99
     assert share_within_one_step(actual[name, runtime], values, step) >= bar
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_quantized_is_near_to_float(outputs, name):
+    bar, _ = COARSE.get(name, (0.08, ""))
+    assert outputs[3][name] < bar
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -113,6 +127,6 @@ def test_every_operator_is_integer(outputs, name):
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_means_halfway_between_two_steps_go_where_kernels_put_them(outputs, runtime):
-    expected, actual, _ = outputs
+    expected, actual, *_ = outputs
     values, step = expected["average_pool2d_same"]
     assert (np.abs(actual["average_pool2d_same", runtime] - values) < step / 2).mean() > 0.999
