@@ -36,11 +36,14 @@ class Frozen:
 def freeze(model: keras.Model) -> Frozen:
     """Freeze `model` with batch 1 and its weights as constants.
 
-    Recurrent layers are unrolled first: their loops over tensor lists need operators that LiteRT does not carry.
+    Recurrent layers are unrolled first: their loops over tensor lists need operators that LiteRT does not carry. What
+    computes in another precision than float32 is written in it: LiteRT has hardly a kernel for others.
     Raises: BadInput if the Keras backend is not TensorFlow.
     """
-    has_recurrence = any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers())
-    traced = simplify.simplify(graph.trace(model)) if has_recurrence else None
+    rewritten = any(
+        isinstance(layer, keras.layers.RNN) or layer.compute_dtype != "float32" for layer in model._flatten_layers()
+    )
+    traced = simplify.simplify(graph.trace(model)) if rewritten else None
     structure = graph.symbolic_inputs(model)
 
     def forward(*arguments: Any) -> Any:
@@ -48,8 +51,17 @@ def freeze(model: keras.Model) -> Frozen:
             return graph.run(traced, list(arguments))
         return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(arguments)), training=False))
 
-    leaves = keras.tree.flatten(structure)
-    return freeze_function(forward, [(_plain(leaf.name), (1, *leaf.shape[1:]), leaf.dtype) for leaf in leaves])
+    return freeze_function(
+        forward, [(_plain(one["name"]), tuple(one["shape"]), one["dtype"]) for one in inputs_of(model)]
+    )
+
+
+def inputs_of(model: keras.Model) -> list[dict[str, Any]]:
+    """Return name, shape with batch 1 and dtype of each input of a float file."""
+    return [
+        {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": graph.computed_dtype(leaf.dtype)}
+        for leaf in keras.tree.flatten(graph.symbolic_inputs(model))
+    ]
 
 
 def freeze_function(

@@ -7,10 +7,9 @@ from typing import Any
 import keras
 
 from ..errors import BadInput
-from ..quantize.graph import symbolic_inputs
 from ..quantize.qat import QatConfig
 from .artifact import Artifact, make_manifest
-from .convert import convert, freeze
+from .convert import convert, freeze, inputs_of
 from .lower import lower
 from .onnx_writer import write_onnx
 from .tflite import describe, quantized_part
@@ -36,11 +35,7 @@ def export_onnx(
         raise BadInput(f"precision={precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat, ...")
     if layer is None:
         data = convert(freeze(model), "onnx")
-        inputs = [
-            {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype}
-            for leaf in keras.tree.flatten(symbolic_inputs(model))
-        ]
-        facts: dict[str, Any] = {"inputs": inputs, "outputs": [], "layers": []}
+        facts: dict[str, Any] = {"inputs": inputs_of(model), "outputs": [], "layers": []}
     else:
         program = lower(layer, model.name)
         if program.is_stateful:

@@ -150,9 +150,8 @@ def _stored(array: Array, integers: Any) -> np.ndarray:
 
 
 def _value(name: str, array: Array) -> Any:
-    kinds = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "bool": TensorProto.BOOL}
-    # int8 borders keep real values outside: the Q/DQ pair next to them holds the scale
-    kind = kinds.get(array.dtype, TensorProto.FLOAT)
+    # borders with a scale keep real values outside: the Q/DQ pair next to them holds it
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(array.dtype if array.scale is None else "float32"))
     return helper.make_tensor_value_info(name, kind, array.shape)
 
 

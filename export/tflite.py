@@ -10,10 +10,9 @@ from typing import Any
 import keras
 
 from ..errors import BadInput, WrongOrder
-from ..quantize.graph import symbolic_inputs
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
 from .artifact import PRECISIONS, WEIGHTS_ONLY, Artifact, make_manifest
-from .convert import convert, freeze
+from .convert import convert, freeze, inputs_of
 from .lower import Array, Program, lower
 from .tflite_writer import write_tflite
 
@@ -43,12 +42,7 @@ def export_tflite(
         if precision in WEIGHTS_ONLY and importlib.util.find_spec("ai_edge_quantizer") is None:
             raise BadInput(f"precision={precision!r} needs the package ai-edge-quantizer (extra recipes): install it")
         data = convert(freeze(model), "tflite", precision)
-        inputs = [
-            {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": leaf.dtype}
-            for leaf in keras.tree.flatten(symbolic_inputs(model))
-        ]
-        layers: list[dict[str, Any]] = []
-        facts = {"inputs": inputs, "outputs": [], "layers": layers}
+        facts: dict[str, Any] = {"inputs": inputs_of(model), "outputs": [], "layers": []}
     else:
         program = lower(layer, model.name, integer_io=integer_io)
         data = write_tflite(program, f"edgewright {precision}")

@@ -30,8 +30,6 @@ VERSIONS = {
     "MAX_POOL_2D": 2, "MEAN": 2, "MINIMUM": 2, "MUL": 2, "PACK": 2, "PAD": 2, "RELU": 2, "RELU6": 2, "RSQRT": 2,
     "SOFTMAX": 2, "SPLIT": 2, "STRIDED_SLICE": 2, "SUB": 2, "SUM": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2,
 }  # fmt: skip
-_TYPES = {"float32": "FLOAT32", "int4": "INT4", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64",
-          "bool": "BOOL"}  # fmt: skip
 # Which of an operator's inputs goes where, for operators with optional ones between them: here the peepholes and the
 # projection of an LSTM.
 SLOTS = {"UNIDIRECTIONAL_SEQUENCE_LSTM": (*range(9), None, None, None, *range(9, 13), None, None, 13, 14)}
@@ -215,7 +213,7 @@ def _packed(integers: np.ndarray) -> np.ndarray:
 
 
 def _type(array: Array) -> int:
-    return getattr(schema.TensorType, _TYPES[array.dtype])
+    return getattr(schema.TensorType, array.dtype.upper())
 
 
 def _quantization(array: Array) -> Any:

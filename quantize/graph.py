@@ -98,7 +98,10 @@ class Node:
         args, kwargs = tree.map_structure(
             lambda leaf: values(leaf) if isinstance(leaf, Tensor) else leaf, (self.args, self.kwargs)
         )
-        return tree.flatten(self.op(*args, **{**kwargs, **extra}))
+        results = tree.flatten(self.op(*args, **{**kwargs, **extra}))
+        if isinstance(self.op, keras.Layer):  # whose policy may ask for half precision
+            results = [ops.cast(result, out.dtype) for result, out in zip(results, self.outputs, strict=True)]
+        return results
 
 
 @dataclass(eq=False)
@@ -336,6 +339,11 @@ def _producer(tensor: KerasTensor):
     return history.operation._inbound_nodes[history.node_index]
 
 
+def computed_dtype(dtype: str) -> str:
+    """Return what a graph computes in where the model has `dtype`: whatever its policy, real numbers are float32."""
+    return "float32" if keras.backend.is_float_dtype(dtype) else dtype
+
+
 class _Recorder:
     """Turns recorded Keras nodes into nodes of our own, which outlive the model's state."""
 
@@ -353,6 +361,7 @@ class _Recorder:
             return leaf
         if id(leaf) not in self.constants:
             value = np.asarray(leaf)
+            value = value.astype(computed_dtype(str(value.dtype)))
             is_variable = isinstance(leaf, keras.Variable)
             label = leaf.path.replace("/", ".") if is_variable else f"constant_{len(self.constants)}"
             trainable = bool(getattr(leaf, "trainable", False))
@@ -364,10 +373,13 @@ class _Recorder:
         """Convert one Keras node and its outputs."""
         args, kwargs = keras_node.arguments.convert(self.convert)
         outputs = [
-            Tensor(f"{name}:{index}" if index else name, tuple(out.shape), out.dtype)
+            Tensor(f"{name}:{index}" if index else name, tuple(out.shape), computed_dtype(out.dtype))
             for index, out in enumerate(keras_node.outputs)
         ]
-        node = Node(type(keras_node.operation).__name__, keras_node.operation, args, kwargs, outputs, name, site)
+        operation = keras_node.operation
+        if type(operation).__name__ == "Cast":
+            operation = type(operation)(computed_dtype(operation.dtype))
+        node = Node(type(operation).__name__, operation, args, kwargs, outputs, name, site)
         for out, tensor in zip(keras_node.outputs, outputs, strict=True):
             tensor.producer = node
             self.tensors[id(out)] = tensor
@@ -377,10 +389,14 @@ class _Recorder:
 def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
     recorder = _Recorder(opened.resolve)
     for index, leaf in enumerate(inputs):
-        recorder.tensors[id(leaf)] = Tensor(leaf.name or f"input_{index}", tuple(leaf.shape), leaf.dtype)
+        recorder.tensors[id(leaf)] = Tensor(
+            leaf.name or f"input_{index}", tuple(leaf.shape), computed_dtype(leaf.dtype)
+        )
     for leaf, variable in opened.weights.values():
         label, trainable = variable.path.replace("/", "."), bool(variable.trainable)
-        recorder.tensors[id(leaf)] = Tensor(label, tuple(leaf.shape), leaf.dtype, np.asarray(variable), trainable)
+        dtype = computed_dtype(leaf.dtype)
+        value = np.asarray(variable).astype(dtype)
+        recorder.tensors[id(leaf)] = Tensor(label, tuple(leaf.shape), dtype, value, trainable)
     graph_inputs = [recorder.tensors[id(leaf)] for leaf in inputs]
     names: Counter[str] = Counter()
     nodes = []

@@ -236,7 +236,7 @@ class QuantizedGraph(keras.Layer):
         plan: Plan | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})  # also where the model has half precision
         self.source, self.config, self.masked = source, QatConfig.from_dict(config), list(masked)
         self.clustered = dict(clustered or {})
         self.carried = [tuple(pair) for pair in carried]
