@@ -30,7 +30,7 @@ from ..errors import BadInput, EdgewrightError
 from ..progress import say, track
 from .config import TrainConfig
 from .data import Dataset, Split
-from .losses import MultiClassHinge, PerceptronCriterion, SigmoidSquaredError
+from .losses import MultiClassHinge, OfProbabilities, PerceptronCriterion, SigmoidSquaredError
 from .state import Row, RunDir, State, pack, unpack
 from .tasks import Task, check_outputs, targets_of
 
@@ -159,9 +159,12 @@ def minimise(
     batches = Batches(dataset.train, targets(dataset.train), config, game.weights)
     epochs = config.epochs_for(len(batches))
     fitted = Augmented(model, dataset.augmentation(config.seed)) if dataset.augmentation and config.augment else model
+    loss = game.loss or task.loss(config.label_smoothing)
+    if task.labelled and not game.loss and _ends_in_softmax(model, dataset.train):
+        loss = OfProbabilities(loss)
     fitted.compile(
         optimizer=game.optimizer or optimizer(config, epochs * len(batches)),
-        loss=game.loss or task.loss(config.label_smoothing),
+        loss=loss,
         metrics=game.metrics or list(task.metrics),
         jit_compile="auto" if config.jit_compile is None else config.jit_compile,  # pyright: ignore[reportArgumentType]
         steps_per_execution=min(config.steps_per_execution, len(batches)),
@@ -213,6 +216,15 @@ def _make_trackers(model: keras.Model, batches: "Batches") -> None:
     model.compute_loss(x, targets, answers, weight)
     model.compute_metrics(x, targets, answers, weight)
     model.reset_metrics()
+
+
+def _ends_in_softmax(model: keras.Model, split: Split) -> bool:
+    """Tell by its answers to a few samples whether `model` returns probabilities, quantized ones perhaps, or logits."""
+    x = keras.tree.map_structure(lambda array: array[:8], split.x)
+    answers = np.asarray(model(x, training=False), np.float32)
+    slack = min(0.5, 0.01 + answers.shape[-1] / 512)  # each may be rounded to 1/256
+    sums = answers.sum(-1)
+    return bool(np.all((answers >= 0) & (answers <= 1)) and np.all(np.abs(sums - 1) <= slack))
 
 
 def _targets(task: Task, dataset: Dataset, model: keras.Model, name: str) -> Callable[[Split], np.ndarray]:

@@ -28,6 +28,34 @@ class SmoothedCrossentropy(keras.losses.Loss):
         return {"smoothing": self.smoothing, "name": self.name}
 
 
+LEAST_PROBABILITY = 1 / 512  # half a step of an int8 softmax, which rounds what is smaller to zero
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class OfProbabilities(keras.losses.Loss):
+    """A loss of logits for a model that ends in a softmax: probabilities (N, ..., K) are turned back into logits.
+
+    None is taken for less than `LEAST_PROBABILITY`, or a quantized one would say that a class is impossible.
+    """
+
+    def __init__(self, loss: keras.losses.Loss, name: str = "of_probabilities"):
+        super().__init__(name=name)
+        self.loss = loss
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample (N, ...)."""
+        return self.loss.call(y_true, ops.log(y_pred + LEAST_PROBABILITY))
+
+    def get_config(self):
+        """Return the loss of logits beside the name."""
+        return {"loss": keras.saving.serialize_keras_object(self.loss), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        """Rebuild the loss of logits first."""
+        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+
+
 @keras.saving.register_keras_serializable("edgewright")
 class PerceptronCriterion(keras.losses.Loss):
     """How far each misjudged sample lies on the wrong side, of scores (N, 2) with class numbers (N,).

@@ -8,10 +8,17 @@ from edgewright.errors import BadInput
 from edgewright.export import export_tflite
 from edgewright.models import registry
 from edgewright.quantize import prepare_qat
-from edgewright.training import data
+from edgewright.training import data, learners
 from edgewright.training.data import Dataset, Split
-from edgewright.training.losses import MultiClassHinge, PerceptronCriterion, SigmoidSquaredError
+from edgewright.training.losses import (
+    MultiClassHinge,
+    OfProbabilities,
+    PerceptronCriterion,
+    SigmoidSquaredError,
+    SmoothedCrossentropy,
+)
 from edgewright.training.train import TrainConfig, evaluate, train
+from keras import ops
 
 GATES = TrainConfig(epochs=12, batch_size=4, learning_rate=1.0, patience=None, jit_compile=False)
 
@@ -181,3 +188,42 @@ def test_xor_is_learnt_from_random_starts():
         model = registry.build("xor_mlp", seed=seed)
         train(model, dataset, config)
         np.testing.assert_allclose(model.predict(corners, verbose=0), truth, atol=1e-2)
+
+
+def softmax_classifier(activation, classes=10):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(keras.layers.Conv2D(8, 3, activation="relu")(inputs))
+    return keras.Model(inputs, keras.layers.Dense(classes, activation=activation)(x), name="classifier")
+
+
+def test_the_loss_of_probabilities_is_that_of_the_logits_they_come_from():
+    z = np.random.default_rng(0).normal(size=(32, 5)).astype("float32")
+    y = np.arange(32) % 5
+    of_logits = SmoothedCrossentropy(0.1)
+    of_probabilities = OfProbabilities(of_logits)
+    assert float(of_probabilities(y, ops.softmax(z))) == pytest.approx(float(of_logits(y, z)), rel=0.02)
+    never = np.float32([[0, 1, 0]])  # what an int8 softmax can say: -log(1/512), 512/515 being that of the sum
+    loss = OfProbabilities(SmoothedCrossentropy(0.0))(np.array([0]), never)
+    assert float(loss) == pytest.approx(np.log(515))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(of_probabilities))
+    assert float(again(y, ops.softmax(z))) == float(of_probabilities(y, ops.softmax(z)))
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_a_model_that_ends_in_a_softmax_is_trained_on_its_probabilities(quantized):
+    digits, found = data.load("digits"), {}
+    for activation in (None, "softmax"):
+        model = softmax_classifier(activation)
+        if quantized:
+            model, _ = prepare_qat(model, calibration=digits.train.x[:100])
+        found[activation] = train(model, digits, TrainConfig(epochs=2)).history[-1]["val_loss"]
+    assert found["softmax"] == pytest.approx(found[None], rel=0.1)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 300])
+@pytest.mark.parametrize("activation", [None, "relu", "sigmoid", "softmax"])
+def test_softmax_is_told_from_other_ends(activation, classes):
+    digits = data.load("digits")
+    model = softmax_classifier(activation, classes)
+    assert learners._ends_in_softmax(model, digits.train) == (activation == "softmax")
