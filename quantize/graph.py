@@ -41,7 +41,10 @@ _TRACKERS = {"_trainable_variables", "_non_trainable_variables", "_tracker", "_l
 
 @dataclass(eq=False)
 class Tensor:
-    """An edge of the graph. `shape` has None for the batch; `value` is set for weights and constants."""
+    """An edge of the graph. `shape` has None for the batch; `value` is set for weights and constants.
+
+    `regularizer` is what the model adds to its loss for a weight.
+    """
 
     name: str
     shape: tuple[int | None, ...]
@@ -49,6 +52,7 @@ class Tensor:
     value: Any = None  # an array
     trainable: bool = False
     producer: Node | None = field(default=None, repr=False)
+    regularizer: Callable[[Any], Any] | None = None
 
     @property
     def is_constant(self) -> bool:
@@ -396,7 +400,9 @@ def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
         label, trainable = variable.path.replace("/", "."), bool(variable.trainable)
         dtype = computed_dtype(leaf.dtype)
         value = np.asarray(variable).astype(dtype)
-        recorder.tensors[id(leaf)] = Tensor(label, tuple(leaf.shape), dtype, value, trainable)
+        recorder.tensors[id(leaf)] = Tensor(
+            label, tuple(leaf.shape), dtype, value, trainable, regularizer=variable.regularizer
+        )
     graph_inputs = [recorder.tensors[id(leaf)] for leaf in inputs]
     names: Counter[str] = Counter()
     nodes = []

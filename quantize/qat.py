@@ -253,7 +253,7 @@ class QuantizedGraph(keras.Layer):
             if leaf.name in self.clustered:
                 self._new_clusters(leaf)
             elif leaf.shape:
-                self.weight_of[leaf.name] = self._new(leaf.name, leaf.value, leaf.trainable)
+                self.weight_of[leaf.name] = self._new(leaf.name, leaf.value, leaf.trainable, leaf.regularizer)
             if leaf.name in self.masked:
                 self.mask_of[leaf.name] = self._new(f"{leaf.name}.mask", np.float32(leaf.value != 0), False)
         for scale in plan.distinct_scales:
@@ -268,7 +268,7 @@ class QuantizedGraph(keras.Layer):
             self.steps_taken = self._new("steps_taken", np.zeros((), np.int32), False)
         self.built = True
 
-    def _new(self, name: str, value: np.ndarray, trainable: bool) -> Any:
+    def _new(self, name: str, value: np.ndarray, trainable: bool, regularizer: Any = None) -> Any:
         dtype = "float32" if value.dtype.kind == "f" else str(value.dtype)
         return self.add_weight(
             shape=value.shape,
@@ -276,6 +276,7 @@ class QuantizedGraph(keras.Layer):
             trainable=trainable,
             name=re.sub(r"[^\w.-]", ".", name),  # optimizers make scopes of it
             dtype=dtype,
+            regularizer=regularizer,
         )
 
     def _new_clusters(self, leaf: Tensor) -> None:

@@ -419,13 +419,14 @@ def fold_affine(graph: Graph) -> None:
         linear, bias = _linear_before(node.inputs[0], readers)
         if linear is None or not _is_per_channel(node.inputs[1], node.output) or len(linear.inputs) != 2:
             continue
-        factor = node.inputs[1].value
+        operand = node.inputs[1]
         if node.kind == "Multiply":
-            _scale(linear, factor)
+            _scale(linear, operand)
             if bias is not None:
-                _set_constant(bias, 1, bias.inputs[1].value * factor)
+                _fold_into(bias, operand, bias.inputs[1].value * operand.value)
         elif bias is not None:
-            _set_constant(bias, 1, bias.inputs[1].value + (factor if node.kind == "Add" else -factor))
+            sign = 1 if node.kind == "Add" else -1
+            _fold_into(bias, operand, bias.inputs[1].value + sign * operand.value)
         else:
             continue  # the sum itself is the bias
         graph.replace(node.output, node.inputs[0])
@@ -452,15 +453,16 @@ def _is_per_channel(constant: Tensor, output: Tensor) -> bool:
     )
 
 
-def _scale(linear: Node, factor: np.ndarray) -> None:
-    kernel = linear.inputs[1].value
+def _scale(linear: Node, operand: Tensor) -> None:
+    kernel, factor = linear.inputs[1].value, operand.value
     shapes = {"DepthwiseConv": kernel.shape[-2:], "TransposedConv": (kernel.shape[-2], 1)}
     shape = shapes.get(linear.kind, kernel.shape[-1:])
-    _set_constant(linear, 1, kernel * (factor.reshape(shape) if factor.size > 1 else factor))
+    _fold_into(linear, operand, kernel * (factor.reshape(shape) if factor.size > 1 else factor))
 
 
-def _set_constant(node: Node, index: int, value: np.ndarray) -> None:
-    """Give `node` a constant of its own in place of the one it reads at `index`."""
-    old = node.inputs[index]
-    new = Tensor(old.name, value.shape, old.dtype, value.astype(old.dtype), trainable=True)
+def _fold_into(node: Node, operand: Tensor, value: np.ndarray) -> None:
+    """Give `node` a constant of its own, `value`, that holds `operand` besides what it read so far."""
+    old = node.inputs[1]
+    trainable = old.trainable or operand.trainable
+    new = Tensor(old.name, value.shape, old.dtype, value.astype(old.dtype), trainable, regularizer=old.regularizer)
     node.args = tree.map_structure(lambda leaf: new if leaf is old else leaf, node.args)

@@ -216,3 +216,32 @@ def test_clusters_survive_training_and_saving(tmp_path):
     np.testing.assert_array_equal(outputs_of(again, x), outputs_of(qat, x))
     zero = (np.asarray(layer.kernel) == 0).sum()
     assert zero and (np.asarray(quantized.weight(leaf)) == 0).sum() == zero  # the zeros of a pruned cluster stay
+
+
+def frozen_below(regularizer=None):
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = inputs
+    for name in ("first", "second"):
+        x = keras.layers.Conv2D(4, 3, name=name, kernel_regularizer=regularizer)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization(name=f"{name}_norm")(x))
+    base = keras.Model(inputs, x, name="base")
+    base.trainable = regularizer is not None
+    x = keras.layers.GlobalAveragePooling2D()(base(inputs))
+    return keras.Model(inputs, keras.layers.Dense(3, name="head", kernel_regularizer=regularizer)(x))
+
+
+def test_what_is_frozen_stays_frozen(tmp_path):
+    qat, _ = prepare_qat(frozen_below(), calibration=np.random.default_rng(0).normal(size=(32, 8, 8, 3)))
+    qat.save(tmp_path / "qat.keras")
+    for model in (qat, keras.saving.load_model(tmp_path / "qat.keras")):
+        assert [weight.path.rpartition("/")[2] for weight in model.trainable_weights] == ["head.kernel", "head.bias"]
+
+
+def test_regularizers_stay_with_their_kernels(tmp_path):
+    model = frozen_below("l2")
+    qat, _ = prepare_qat(model, calibration=np.random.default_rng(0).normal(size=(32, 8, 8, 3)))
+    qat.save(tmp_path / "qat.keras")
+    for one in (qat, keras.saving.load_model(tmp_path / "qat.keras")):
+        kernels = [np.asarray(weight) for weight in one.trainable_weights if weight.path.endswith("kernel")]
+        assert len(kernels) == 3
+        assert float(sum(one.losses)) == pytest.approx(sum(0.01 * float(np.sum(kernel**2)) for kernel in kernels))
