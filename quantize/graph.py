@@ -110,12 +110,16 @@ class Node:
 
 @dataclass(eq=False)
 class Graph:
-    """Nodes in execution order, between `inputs` and `outputs` (flat lists, in the model's order)."""
+    """Nodes in execution order, between `inputs` and `outputs` (flat lists, in the model's order).
+
+    `losses` names the layers that add to the model's loss when they are called, which no node does.
+    """
 
     name: str
     inputs: list[Tensor]
     outputs: list[Tensor]
     nodes: list[Node]
+    losses: list[str] = field(default_factory=list)
 
     @property
     def constants(self) -> list[Tensor]:
@@ -208,6 +212,7 @@ class _Opened:
         self.weights: dict[int, tuple[KerasTensor, keras.Variable]] = {}
         self.aliases: dict[int, KerasTensor] = {}
         self.places: dict[int, str] = {}
+        self.losses: list[str] = []
         self._calls: Counter[str] = Counter()
         self._stack: list[keras.Layer] = []
         self._kept: list[Any] = []
@@ -222,6 +227,9 @@ class _Opened:
             if isinstance(layer, LEAVES):
                 continue
             self._lift(layer)
+            if layer.activity_regularizer is not None:
+                self.losses.append(layer.name)
+            layer.__dict__["add_loss"] = lambda loss, _layer=layer: self.losses.append(_layer.name)
             layer.__dict__["symbolic_call"] = lambda *args, _layer=layer, **kwargs: self.call(_layer, *args, **kwargs)
         return self
 
@@ -410,7 +418,8 @@ def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
         site = opened.places.get(id(record)) or type(record.operation).__name__.lower()
         names[site] += 1
         nodes.append(recorder.record(record, site if names[site] == 1 else f"{site}@{names[site]}", site))
-    graph = Graph(name, graph_inputs, [recorder.convert(leaf) for leaf in outputs], nodes)
+    losses = list(dict.fromkeys(opened.losses))
+    graph = Graph(name, graph_inputs, [recorder.convert(leaf) for leaf in outputs], nodes, losses)
     _name_constants_once(graph)
     return graph
 

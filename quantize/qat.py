@@ -128,9 +128,13 @@ class QatConfig:
 
 @dataclass(frozen=True)
 class QatReport:
-    """What happened to each operator: rows of `{name, operator, precision, range, reason}`."""
+    """What happened to each operator: rows of `{name, operator, precision, range, reason}`.
+
+    losses: the layers that added to the loss when they were called (`add_loss`, activity regularizers) and do not here.
+    """
 
     rows: tuple[dict[str, Any], ...]
+    losses: tuple[str, ...] = ()
 
     @property
     def float_ops(self) -> tuple[dict[str, Any], ...]:
@@ -143,6 +147,7 @@ class QatReport:
         names = [name for name in PRECISIONS if counts[name]] or ["w8a8"]
         lines = [f"{counts[name]} of {len(real)} operators quantized to {name}" for name in names]
         lines += [f"  float32  {row['name']}: {row['reason']}" for row in self.float_ops]
+        lines += [f"  without what {name} adds to the loss" for name in self.losses]
         return "\n".join(lines)
 
 
@@ -170,7 +175,7 @@ def prepare_qat(
         name=f"{model.name}_int8",
     )
     layer.calibrate(samples)
-    return as_model(layer, model), QatReport(tuple(layer.describe()))
+    return as_model(layer, model), QatReport(tuple(layer.describe()), tuple(plan.graph.losses))
 
 
 def as_model(layer: QuantizedGraph, source: keras.Model) -> keras.Model:

@@ -245,3 +245,26 @@ def test_regularizers_stay_with_their_kernels(tmp_path):
         kernels = [np.asarray(weight) for weight in one.trainable_weights if weight.path.endswith("kernel")]
         assert len(kernels) == 3
         assert float(sum(one.losses)) == pytest.approx(sum(0.01 * float(np.sum(kernel**2)) for kernel in kernels))
+
+
+class SmallActivations(keras.layers.Layer):
+    """Adds the mean square of what passes to the loss."""
+
+    def call(self, x):
+        self.add_loss(keras.ops.mean(keras.ops.square(x)))
+        return x
+
+
+def test_layers_that_add_to_the_loss_are_named_and_go_on_doing_so_in_the_model():
+    keras.saving.register_keras_serializable("tests")(SmallActivations)
+    inputs = keras.Input((6,), name="x")
+    x = keras.layers.Dense(8, name="sparse", activity_regularizer="l1")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3)(SmallActivations(name="small")(x)))
+    x = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
+    model(x)
+    before = [float(loss) for loss in model.losses]
+    _, report = prepare_qat(model, calibration=x)
+    assert report.losses == ("sparse", "small")
+    assert "without what small adds to the loss" in str(report)
+    model(x)
+    assert [float(loss) for loss in model.losses] == before and len(before) == 2
