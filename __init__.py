@@ -22,6 +22,7 @@ _HOME = {
     "evaluate": ".training.train",
     "export_onnx": ".export",
     "export_tflite": ".export",
+    "fix_shapes": ".quantize.shapes",
     "load_data": ".pipeline.stages",
     "load_model": ".pipeline.saved",
     "prepare_prune": ".prune",

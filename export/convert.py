@@ -38,8 +38,9 @@ def freeze(model: keras.Model) -> Frozen:
 
     Recurrent layers are unrolled first: their loops over tensor lists need operators that LiteRT does not carry. What
     computes in another precision than float32 is written in it: LiteRT has hardly a kernel for others.
-    Raises: BadInput if the Keras backend is not TensorFlow.
+    Raises: BadInput for open dimensions, or if the Keras backend is not TensorFlow.
     """
+    inputs = [(_plain(one["name"]), tuple(one["shape"]), one["dtype"]) for one in inputs_of(model)]
     rewritten = any(
         isinstance(layer, keras.layers.RNN) or layer.compute_dtype != "float32" for layer in model._flatten_layers()
     )
@@ -51,16 +52,23 @@ def freeze(model: keras.Model) -> Frozen:
             return graph.run(traced, list(arguments))
         return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(arguments)), training=False))
 
-    return freeze_function(
-        forward, [(_plain(one["name"]), tuple(one["shape"]), one["dtype"]) for one in inputs_of(model)]
-    )
+    return freeze_function(forward, inputs)
 
 
 def inputs_of(model: keras.Model) -> list[dict[str, Any]]:
-    """Return name, shape with batch 1 and dtype of each input of a float file."""
+    """Return name, shape with batch 1 and dtype of each input of a float file.
+
+    Raises: BadInput for an input with open dimensions.
+    """
+    leaves = keras.tree.flatten(graph.symbolic_inputs(model))
+    for leaf in leaves:
+        if None in leaf.shape[1:]:
+            raise BadInput(
+                f"input {leaf.name!r} of model {model.name!r} has open dimensions, {tuple(leaf.shape[1:])}; in a file "
+                "all are fixed: export edgewright.fix_shapes(model, [shape]), with a shape of one sample for each input"
+            )
     return [
-        {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": graph.computed_dtype(leaf.dtype)}
-        for leaf in keras.tree.flatten(graph.symbolic_inputs(model))
+        {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": graph.computed_dtype(leaf.dtype)} for leaf in leaves
     ]
 
 

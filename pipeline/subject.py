@@ -13,6 +13,7 @@ from ..errors import BadInput
 from ..files import sha256
 from ..models import registry
 from ..models.weights import load_weights
+from ..quantize.shapes import fix_shapes
 from ..training import data as datasets
 from ..training.data import Dataset
 from ..training.data.user import resolve
@@ -120,14 +121,20 @@ def _from_function(spec: str, data: str | None, *, seed: int, limit: int | None)
     dataset = _own_data(spec, data, make(), seed=seed, limit=limit)
     identity = sha256(f"{spec} {sha256(Path(inspect.getfile(builder)))}".encode())
     name = spec.partition(":")[2]
-    return Subject(name=name, dataset=dataset, learner="fit", make=make, identity=identity)
+    return Subject(name=name, dataset=dataset, learner="fit", make=lambda: _as_large_as(dataset, make()),
+                   identity=identity)  # fmt: skip
 
 
 def _from_file(path: Path, data: str | None, *, seed: int, limit: int | None) -> Subject:
     model = load_model(path)
     dataset = _own_data(str(path), data, model, seed=seed, limit=limit)
-    return Subject(name=path.stem, dataset=dataset, learner="fit", make=lambda: load_model(path), identity=sha256(path),
-                   trained=True)  # fmt: skip
+    return Subject(name=path.stem, dataset=dataset, learner="fit", trained=True, identity=sha256(path),
+                   make=lambda: _as_large_as(dataset, load_model(path)))  # fmt: skip
+
+
+def _as_large_as(dataset: Dataset, model: keras.Model) -> keras.Model:
+    """Fix what dimensions `model` leaves open to those of the samples."""
+    return fix_shapes(model, [array.shape[1:] for array in keras.tree.flatten(dataset.train.x)])
 
 
 def _own_data(model_name: str, data: str | None, model: keras.Model, *, seed: int, limit: int | None) -> Dataset:

@@ -46,6 +46,7 @@ from .observers import OBSERVERS
 from .operations import NEVER
 from .operators import NOTHING, PRODUCTS, RESCALES, SUMS
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
+from .shapes import fix_shapes
 from .simplify import simplify
 
 RANGES = ("frozen", "moving-average", "learned")
@@ -158,13 +159,14 @@ def prepare_qat(
     untouched.
 
     calibration: samples as the model takes them, (N, ...) float32 or a list of arrays for several inputs; some hundred
-    from the training data. Raises: BadInput for samples that are not finite, or a model that cannot be traced (naming
-    the layer).
+    from the training data. Dimensions that the model leaves open become those of the samples.
+    Raises: BadInput for samples that are not finite, or a model that cannot be traced (naming the layer).
     """
     if find_quantized(model) is not None:
         raise WrongOrder(f"model {model.name!r} is quantization-aware already: train it, then export_tflite(model)")
     config = config or QatConfig()
     samples = [_checked(array, index) for index, array in enumerate(_as_list(calibration))]
+    model = fix_shapes(model, [array.shape[1:] for array in samples])
     plan = make_plan(model, config)
     layer = QuantizedGraph(
         source=keras.saving.serialize_keras_object(model),
