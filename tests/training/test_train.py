@@ -242,7 +242,7 @@ def test_a_diverging_run_stops_with_a_reason():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classes": 4}, "3 outputs, data 'blobs' has 4 classes; build it with classes=4"),
+        ({"classes": 4}, "3 outputs, data 'blobs' has 4 classes; give it one a class"),
         ({"task": "segmentation"}, "no task 'segmentation'"),
         ({"task": "reconstruction", "classes": 0}, r"returns samples of shape \(3,\), data 'blobs' has \(\)"),
     ],
