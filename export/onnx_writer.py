@@ -36,6 +36,7 @@ class _Writer:
         self.initializers: dict[str, Any] = {}
         self.names: dict[tuple[Array, str], str] = {}
         self.taken: dict[str, int] = {}
+        self.inner = {array for one in program.operators for array in one.inputs}
 
     def run(self) -> bytes:
         for array in self.program.inputs:
@@ -477,13 +478,13 @@ def _pad(self: _Writer, one: Operator) -> None:
 def _border(self: _Writer, one: Operator) -> None:
     """Cross between float and integers, or between two scales: the values go on, `write` rounds them.
 
-    Of two scales in a row ONNX Runtime makes one, and values are rounded once instead of twice; a maximum that changes
-    nothing keeps it from that.
+    Of two scales in a row ONNX Runtime makes one, and values are rounded once instead of twice; what lies in float
+    between integers it makes an integer operator. A maximum that changes nothing keeps it from both.
     """
     source, target = one.inputs[0], one.outputs[0]
     layout = self.layout_of([source])
     values = self.read(source, layout)
-    if source.scale is not None and target.scale is not None and source.data is None:
+    if source.scale is not None and source.data is None and target in self.inner:
         least = self.constant(f"{target.name}.least", np.float32(np.finfo(np.float32).min))
         values = self.node("Max", [values, least], f"{target.name}.same")
     self.write(target, values, layout)

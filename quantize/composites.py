@@ -95,13 +95,16 @@ def _up_sampling(layer, x):
 
 
 def _conv(layer, x):
-    if layer.groups == 1 or layer.data_format != "channels_last":
+    if layer.groups == 1:
         return layer.call(x)
     if layer.padding == "causal":
         x = ops.pad(x, layer._compute_causal_padding(x))
     padding = "valid" if layer.padding == "causal" else layer.padding
-    y = GroupedConv(layer.strides, padding, None, layer.dilation_rate)(x, layer.kernel)
+    is_first, rank = layer.data_format == "channels_first", len(x.shape)
+    x = ops.transpose(x, (0, *range(2, rank), 1)) if is_first else x
+    y = GroupedConv(layer.strides, padding, "channels_last", layer.dilation_rate)(x, layer.kernel)
     y = y if layer.bias is None else y + layer.bias
+    y = ops.transpose(y, (0, rank - 1, *range(1, rank - 1))) if is_first else y
     return y if layer.activation is None else layer.activation(y)
 
 

@@ -71,18 +71,35 @@ def _one(value: Any) -> int:
     return value if isinstance(value, int) else value[0]
 
 
+LAST = "channels_last"
+
+
+def _channels_last(decomposition: Decomposition) -> Decomposition:
+    """Do what has its channels first with the channels last, between two transposes; all else is `decomposition`'s."""
+
+    def decomposed(op, x, *kernels):
+        if op.data_format != "channels_first":
+            return decomposition(op, x, *kernels)
+        rank = len(x.shape)
+        turned = type(op).from_config({**op.get_config(), "data_format": LAST})
+        result = turned(ops.transpose(x, (0, *range(2, rank), 1)), *kernels)
+        return ops.transpose(result, (0, rank - 1, *range(1, rank - 1)))
+
+    return decomposed
+
+
+@_channels_last
 def _conv(op, x, kernel):
     """A convolution in one dimension is one in two over an image of height 1."""
-    if len(x.shape) != 3 or op.data_format == "channels_first":
+    if len(x.shape) != 3:
         return NotImplemented
     strides, rate = _one(op.strides), (1, _one(op.dilation_rate))  # of a height of 1 no stride skips anything
-    wide = type(op)((strides, strides), op.padding, None, rate)
+    wide = type(op)((strides, strides), op.padding, LAST, rate)
     return ops.squeeze(wide(ops.expand_dims(x, 1), ops.expand_dims(kernel, 0)), 1)
 
 
+@_channels_last
 def _conv_transpose(op, x, kernel):
-    if op.data_format == "channels_first":
-        return NotImplemented
     if len(x.shape) != 3:
         return TransposedConv(op.strides, op.padding, op.output_padding, op.dilation_rate)(x, kernel)
     extra = None if op.output_padding is None else (0, _one(op.output_padding))
@@ -96,13 +113,14 @@ def _separable_conv(op, x, depthwise, pointwise):
 
 
 def _pool(pool: Callable) -> Decomposition:
+    @_channels_last
     def decomposed(op, x):
-        if len(x.shape) not in (3, 5) or op.data_format == "channels_first":
+        if len(x.shape) not in (3, 5):
             return NotImplemented
         if len(x.shape) == 5:
             return NotImplemented if None in x.shape[1:] else _pool_volume(pool, op, x)
         size, strides = _one(op.pool_size), _one(op.strides or op.pool_size)
-        return ops.squeeze(pool(ops.expand_dims(x, 1), (1, size), (1, strides), op.padding), 1)
+        return ops.squeeze(pool(ops.expand_dims(x, 1), (1, size), (1, strides), op.padding, LAST), 1)
 
     return decomposed
 
@@ -117,9 +135,9 @@ def _pool_volume(pool: Callable, op, x):
     )
     depth, height, width, channels = x.shape[1:]
     x = ops.reshape(x, (-1, depth * height, width, channels))
-    x = pool(x, (1, sizes[2]), (1, strides[2]), op.padding)
+    x = pool(x, (1, sizes[2]), (1, strides[2]), op.padding, LAST)
     width = x.shape[2]
-    x = pool(ops.reshape(x, (-1, depth, height, width * channels)), sizes[:2], strides[:2], op.padding)
+    x = pool(ops.reshape(x, (-1, depth, height, width * channels)), sizes[:2], strides[:2], op.padding, LAST)
     return ops.reshape(x, (-1, *x.shape[1:3], width, channels))
 
 
@@ -130,7 +148,7 @@ def _max(op, x):
     if op.initial is not None or axes not in ([1], [1, 2]) or rank - len(axes) != 2:
         return NotImplemented
     size = [x.shape[axis] for axis in axes]
-    pooled = ops.max_pool(x, tuple(size), tuple(size), "valid")  # strides of None fail on JAX
+    pooled = ops.max_pool(x, tuple(size), tuple(size), "valid", LAST)  # strides of None fail on JAX
     return pooled if op.keepdims else ops.squeeze(pooled, tuple(axes))
 
 

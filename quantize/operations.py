@@ -61,7 +61,7 @@ class TransposedConv(keras.Operation):
     def call(self, x: Any, kernel: Any) -> Any:
         """Shapes: (N, H, W, C), (h, w, D, C) -> (N, H', W', D)."""
         extra, rate = self.output_padding, self.dilation_rate
-        return ops.conv_transpose(x, kernel, self.strides, self.padding, extra, dilation_rate=rate)
+        return ops.conv_transpose(x, kernel, self.strides, self.padding, extra, "channels_last", rate)
 
     def compute_output_spec(self, x: Any, kernel: Any) -> Any:
         """Return the symbolic output."""

@@ -7,6 +7,8 @@ model rebuilt from its configuration simplifies to the same graph.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from keras import ops, tree
 
@@ -31,11 +33,12 @@ def simplify(graph: Graph) -> Graph:
     propagate_zeros(graph)
     fold_weights(graph)
     recognise_masks(graph)
-    sink_movement(graph)
+    merge_movement(graph)
+    while sink_movement(graph):
+        merge_movement(graph)
     attach_biases(graph)
     hoist_projections(graph)
     fold_affine(graph)
-    merge_movement(graph)
     fold_transposes(graph)
     fold_pointwise(graph)
     graph.prune_dead()
@@ -296,12 +299,12 @@ def _adds_constant(node: Node) -> bool:
     return node.kind == "Add" and len(node.inputs) == 2 and node.inputs[1].is_constant
 
 
-def sink_movement(graph: Graph) -> None:
-    """Let elementwise operations come before the reshapes and transposes they follow.
+def sink_movement(graph: Graph) -> bool:
+    """Let elementwise operations come before the reshapes and transposes they follow; tell if any did.
 
     So biases, normalisations and scalar factors meet the product they can be folded into, and reshapes meet reshapes.
     """
-    moved = True
+    swaps, moved = 0, True
     while moved:
         moved = False
         readers = Readers(graph)
@@ -313,7 +316,9 @@ def sink_movement(graph: Graph) -> None:
             ]
             if movers and _swap(graph, node, movers):
                 moved = True
+                swaps += 1
                 break
+    return swaps > 0
 
 
 def _swap(graph: Graph, node: Node, movers: list[Node]) -> bool:
@@ -356,20 +361,31 @@ def _moves_alike(one: Node, other: Node) -> bool:
         tree.map_structure(lambda leaf: None if isinstance(leaf, Tensor) else leaf, n.args[1:]) for n in (one, other)
     ]
     same = one.kind == other.kind and static[0] == static[1] and one.inputs[0].shape == other.inputs[0].shape
-    return same and one.output.shape == other.output.shape and one.kind in _RESHAPES
+    moved = one.kind in _RESHAPES or (_order(one) is not None and _order(one) == _order(other))
+    return same and moved and one.output.shape == other.output.shape
+
+
+def _order(node: Node) -> tuple[int, ...] | None:
+    """Return the axes of a transpose that names them, counted from the first; None for all else."""
+    axes = node.op.axes if node.kind == "Transpose" else None
+    return None if axes is None else tuple(axis % len(axes) for axis in axes)
 
 
 def _before(constant: Tensor, mover: Node) -> Tensor | None:
     """Return `constant` as it reads before the movement, or None where it would not broadcast the same."""
     if constant.value.size == 1:
-        return Tensor(constant.name, (), constant.dtype, constant.value.reshape(()), constant.trainable)
+        return replace(constant, shape=(), value=constant.value.reshape(()))
+    if (order := _order(mover)) is not None:
+        spread = constant.value.reshape((1,) * (len(order) - constant.value.ndim) + constant.shape)
+        value = spread.transpose(np.argsort(order))
+        return replace(constant, shape=value.shape, value=value)
     channels, moved = mover.inputs[0].shape[-1], mover.output.shape
     used = list(constant.shape)
     while used and used[0] == 1:
         used = used[1:]
     if mover.kind not in _RESHAPES or constant.value.size != channels or tuple(used) != tuple(moved[-len(used) :]):
         return None
-    return Tensor(constant.name, (channels,), constant.dtype, constant.value.reshape(-1), constant.trainable)
+    return replace(constant, shape=(channels,), value=constant.value.reshape(-1))
 
 
 def fold_transposes(graph: Graph) -> None:
@@ -395,8 +411,17 @@ def _swaps_last_two(node: Node) -> bool:
 
 
 def merge_movement(graph: Graph) -> None:
-    """Join reshapes in a row, and drop those that change nothing."""
+    """Join reshapes in a row and transposes in a row, and drop those that change nothing."""
     for node in list(graph.nodes):
+        if (order := _order(node)) is not None:
+            source = node.inputs[0]
+            while source.producer is not None and (before := _order(source.producer)) is not None:
+                order = tuple(before[axis] for axis in order)
+                source = source.producer.inputs[0]
+            if order == tuple(range(len(order))):
+                graph.replace(node.output, source)
+            elif source is not node.inputs[0]:
+                node.op, node.args, node.kwargs = type(node.op)(order), (source,), {}
         if node.kind not in _RESHAPES:
             continue
         source = node.inputs[0]
@@ -464,5 +489,5 @@ def _fold_into(node: Node, operand: Tensor, value: np.ndarray) -> None:
     """Give `node` a constant of its own, `value`, that holds `operand` besides what it read so far."""
     old = node.inputs[1]
     trainable = old.trainable or operand.trainable
-    new = Tensor(old.name, value.shape, old.dtype, value.astype(old.dtype), trainable, regularizer=old.regularizer)
+    new = replace(old, shape=value.shape, value=value.astype(old.dtype), trainable=trainable)
     node.args = tree.map_structure(lambda leaf: new if leaf is old else leaf, node.args)

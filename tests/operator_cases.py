@@ -66,6 +66,17 @@ def _beside_what_it_becomes(x):
     return layers.Concatenate()([x, layers.Dense(4)(20 * x)])
 
 
+def channels_first(x):
+    """A residual block, pools and a grouped convolution, all with their channels first."""
+    first = {"data_format": "channels_first"}
+    x = layers.ReLU()(
+        layers.BatchNormalization(axis=1)(layers.Conv2D(6, 3, padding="same", use_bias=False, **first)(x))
+    )
+    y = layers.BatchNormalization(axis=1)(layers.Conv2D(6, 3, padding="same", **first)(x))
+    x = layers.DepthwiseConv2D(3, **first)(layers.MaxPooling2D(2, padding="same", **first)(layers.ReLU()(x + y)))
+    return layers.AveragePooling2D((2, 1), **first)(layers.Conv2D(4, 1, groups=2, **first)(x))
+
+
 def _logic_on_tokens(x):
     some = ops.cast(ops.equal(x, 3) | ops.less_equal(x, 1), "float32")
     return some + 0.3 * ops.cast(ops.all(ops.not_equal(x, 7), axis=-1, keepdims=True), "float32")
@@ -107,6 +118,8 @@ CASES = {
     "conv2d_dilated": (IMAGE, _layer(layers.Conv2D, 6, 3, dilation_rate=2, activation="relu6")),
     "conv2d_dilated_same": (IMAGE, _layer(layers.Conv2D, 6, 3, dilation_rate=2, padding="same")),
     "conv2d_grouped": (IMAGE, _layer(layers.Conv2D, 6, 3, groups=2)),
+    "channels_first": ((3, 12, 8), channels_first),
+    "conv1d_channels_first": ((4, 16), _layer(layers.Conv1D, 6, 3, data_format="channels_first")),
     "conv1d": ((16, 4), _layer(layers.Conv1D, 6, 3)),
     "conv1d_causal": ((16, 4), _layer(layers.Conv1D, 6, 3, padding="causal", dilation_rate=2)),
     "conv1d_strided": ((16, 4), _layer(layers.Conv1D, 6, 3, strides=2, padding="same", activation="relu")),

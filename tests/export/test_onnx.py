@@ -7,7 +7,7 @@ import pytest
 from edgewright.devices.measure import answers
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.export import export_onnx, export_tflite
-from edgewright.quantize import find_quantized, prepare_qat
+from edgewright.quantize import QatConfig, find_quantized, prepare_qat
 from int8_run import MODELS, cnn, lstm, output_step, run, samples, share_within_one_step
 
 
@@ -83,3 +83,19 @@ def test_values_are_rounded_at_each_of_two_scales_in_a_row(tmp_path):
     artifact = export_onnx(qat)
     given, expected = answers(artifact.save(tmp_path / "net.onnx"), x), np.asarray(qat(x, training=False)[0])
     assert np.mean(np.abs(given - expected) < 0.5 * artifact.manifest["outputs"][0]["step"]) > 0.999
+
+
+@pytest.mark.parametrize("kept", ["second", "third"])
+def test_what_stays_in_float_is_computed_in_float(kept, tmp_path):
+    """ONNX Runtime would make an integer operator of it, with a scale of its own for the kernel."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3), name="x")
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="first")(inputs)
+    x = keras.layers.Flatten()(keras.layers.Conv2D(8, 3, activation="relu", name="second")(x))
+    x = keras.layers.Dense(6, activation="relu", name="third")(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="last")(x))
+    x = np.random.default_rng(0).normal(size=(64, 8, 8, 3)).astype("float32")
+    qat, _ = prepare_qat(model, QatConfig(by_name={kept: None}), calibration=x)
+    artifact = export_onnx(qat)
+    given, expected = answers(artifact.save(tmp_path / "net.onnx"), x), np.asarray(qat(x, training=False))
+    assert np.mean(np.abs(given - expected) < 0.5 * artifact.manifest["outputs"][0]["step"]) > 0.99

@@ -7,6 +7,7 @@ from edgewright.quantize import graph as graphs
 from edgewright.quantize.simplify import simplify
 from int8_run import MODELS, cnn, lstm, samples
 from keras import ops
+from operator_cases import channels_first
 
 
 def kinds(graph):
@@ -187,3 +188,26 @@ def test_a_large_but_harmless_constant_is_no_mask():
     assert "Masked" not in kinds(graph)
     graph, _ = scores_of(lambda s, keep: s - 1e9)
     assert "Masked" not in kinds(graph)
+
+
+def test_channels_are_put_last_once_and_back_once():
+    inputs = keras.Input((3, 12, 8), name="x")
+    model = keras.Model(inputs, channels_first(inputs))
+    graph = simplify(graphs.trace(model))
+    assert kinds(graph) == [
+        "Transpose", "Conv", "Add", "ReLU", "Conv", "Add", "Add", "ReLU", "MaxPool", "DepthwiseConv", "Add",
+        "GroupedConv", "Add", "AveragePool", "Transpose",
+    ]  # fmt: skip
+    x = samples(model, 4)
+    np.testing.assert_allclose(outputs_of(graph, x), np.asarray(model(x)), atol=1e-5)
+
+
+def test_transposes_in_a_row_are_one_or_none():
+    inputs = keras.Input((2, 3, 4), name="x")
+    turned = ops.transpose(ops.transpose(inputs, (0, 2, 3, 1)), (0, -1, 1, 2))  # there and back
+    model = keras.Model(inputs, [turned, ops.transpose(ops.transpose(turned, (0, 2, 1, 3)), (0, 3, 1, 2))])
+    graph = simplify(graphs.trace(model))
+    assert [(node.kind, tuple(node.op.axes)) for node in graph.nodes] == [("Transpose", (0, 3, 2, 1))]
+    x = samples(model, 4)
+    for found, wanted in zip(graphs.run(graph, [ops.convert_to_tensor(x)]), model(x), strict=True):
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
