@@ -40,7 +40,8 @@ def median(values: np.ndarray, seed: int = 0) -> Estimate:
     found = stats.bootstrap(
         (values,), np.median, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(seed)
     )
-    return Estimate(float(np.median(values)), *map(float, found.confidence_interval))
+    ends = np.clip(found.confidence_interval, values.min(), values.max())  # interpolation can step over by rounding
+    return Estimate(float(np.median(values)), *map(float, ends))
 
 
 def speedup(baseline: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Estimate:

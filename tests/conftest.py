@@ -4,6 +4,11 @@ import gc
 import sys
 
 import pytest
+from hypothesis import settings
+
+# The same examples at every run, so that what is green stays green; `--hypothesis-profile default` draws new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True, scope="module")

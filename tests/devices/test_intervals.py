@@ -117,3 +117,8 @@ def test_intervals_cover_what_they_should():
         found = intervals.speedup(130 * noise[0], 100 * noise[1], seed)
         held += found.low <= 1.3 <= found.high
     assert held >= 178
+
+
+def test_median_of_three_does_not_leave_their_range():
+    values = np.array([1.0, 1.0, 678221.7451358802])  # whose last interpolates to 678221.7451358803
+    assert intervals.median(values).high == values.max()
