@@ -104,7 +104,8 @@ def register(
     """Register the decorated builder under its own name. The fields are those of `Architecture`.
 
     edge: arguments of the preset that trains in about a minute on two cores. variants: further names for the same
-    builder, each with its `params` and the arguments it fixes in both presets (its own `edge` and `data` if it has).
+    builder, each with its `params` and the arguments it fixes in both presets (its own `edge`, `data` and
+    `learning_rate` if it has).
     The family is the module's `FAMILY`, or else the module's name.
     Raises: ValueError for a name that is taken or arguments the builder does not have.
     """
@@ -138,10 +139,12 @@ def register(
 
 
 def _variant(
-    entry: Architecture, name: str, *, params: int, edge: Any = None, data: Any = None, **fixed: Any
-) -> Architecture:
+    entry: Architecture, name: str, *, params: int, edge: Any = None, data: Any = None,
+    learning_rate: float | None = None, **fixed: Any,
+) -> Architecture:  # fmt: skip
     presets = {"paper": {**entry.presets["paper"], **fixed}, "edge": {**entry.presets["edge"], **fixed, **(edge or {})}}
-    return replace(entry, name=name, params=params, presets=presets, data=data or entry.data, variants=())
+    return replace(entry, name=name, params=params, presets=presets, data=data or entry.data, variants=(),
+                   learning_rate=learning_rate or entry.learning_rate)  # fmt: skip
 
 
 def _enter(entry: Architecture) -> None:

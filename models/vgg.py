@@ -18,7 +18,7 @@ FAMILY = "cnn"
     variants={
         "vgg11": {"params": 132_863_336, "depths": (1, 1, 2, 2, 2)},
         "vgg13": {"params": 133_047_848, "depths": (2, 2, 2, 2, 2)},
-        "vgg19": {"params": 143_667_240, "depths": (2, 2, 4, 4, 4)},
+        "vgg19": {"params": 143_667_240, "depths": (2, 2, 4, 4, 4), "learning_rate": 5e-4},  # more and it never starts
     },
 )
 def vgg16(inputs, classes, depths=(2, 2, 3, 3, 3), width=64, hidden=4096, dropout=0.5):
