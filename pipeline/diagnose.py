@@ -113,7 +113,7 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     wanted = [leaf for step in steps for leaf in step.outputs]
     wanted = [leaf for leaf in [*layer.plan.graph.inputs, *wanted] if layer.plan.scale_of(leaf) is not None]
     wanted = list({id(leaf): leaf for leaf in wanted}.values())
-    measured = _on_device(layer, model.name, wanted, inputs, device)
+    measured = _on_device(layer, model.name, wanted, inputs, device) if wanted else {}
     floats, expected, alone = {}, {}, {}
     layer.execute(inputs, quantize=False, after=_keep(floats))
     layer.execute(inputs, after=_keep(expected))

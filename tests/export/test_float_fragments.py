@@ -192,3 +192,13 @@ def test_augmentation_is_off_outside_of_training_wherever_a_graph_is_run(tmp_pat
     qat, _ = ew.prepare_qat(model, calibration=x)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(qat(x)), keras.ops.convert_to_numpy(qat(x)))
     assert diagnose(qat, x).first_divergence is None
+
+
+@pytest.mark.parametrize("default", ["w8a8", None])
+def test_diagnosis_of_a_model_in_which_nothing_is_quantized(default):
+    inputs = keras.Input((6, 8))
+    x = layers.Permute((2, 1))(layers.Permute((2, 1))(inputs))  # there and back: nothing is left to compute
+    model = keras.Model(inputs, x if default else layers.Dense(3)(x))
+    qat, _ = ew.prepare_qat(model, ew.QatConfig(default=default), calibration=X)
+    found = diagnose(qat, X)
+    assert found.rows == () and found.first_divergence is None
