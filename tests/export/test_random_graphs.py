@@ -157,5 +157,5 @@ def test_every_kernel_rounds_as_in_training(litert, model):
     note(str(found))
     assert found.first_divergence is None, found.first_divergence
     last = found.rows[-1:]  # none where movements cancel and the graph returns its input
-    if last and last[0].device_within_one < 0.99:  # then an earlier kernel was off by a step, which what follows enlarged
+    if last and last[0].device_within_one < 0.99:  # an earlier kernel was off by a step, which what follows enlarged
         assert min(row.kernel_exact for row in found.rows) < 1
