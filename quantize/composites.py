@@ -100,11 +100,10 @@ def _conv(layer, x):
     if layer.padding == "causal":
         x = ops.pad(x, layer._compute_causal_padding(x))
     padding = "valid" if layer.padding == "causal" else layer.padding
-    is_first, rank = layer.data_format == "channels_first", len(x.shape)
-    x = ops.transpose(x, (0, *range(2, rank), 1)) if is_first else x
-    y = GroupedConv(layer.strides, padding, "channels_last", layer.dilation_rate)(x, layer.kernel)
-    y = y if layer.bias is None else y + layer.bias
-    y = ops.transpose(y, (0, rank - 1, *range(1, rank - 1))) if is_first else y
+    y = GroupedConv(layer.strides, padding, layer.data_format, layer.dilation_rate)(x, layer.kernel)
+    if layer.bias is not None:
+        is_first = layer.data_format == "channels_first"
+        y = y + (ops.reshape(layer.bias, (-1, *(1,) * (len(x.shape) - 2))) if is_first else layer.bias)
     return y if layer.activation is None else layer.activation(y)
 
 

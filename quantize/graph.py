@@ -373,7 +373,7 @@ class _Recorder:
             return leaf
         if id(leaf) not in self.constants:
             value = np.asarray(leaf)
-            value = value.astype(computed_dtype(str(value.dtype)))
+            value = value.astype(computed_dtype(str(value.dtype)), copy=False)
             is_variable = isinstance(leaf, keras.Variable)
             label = leaf.path.replace("/", ".") if is_variable else f"constant_{len(self.constants)}"
             trainable = bool(getattr(leaf, "trainable", False))
@@ -407,7 +407,7 @@ def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
     for leaf, variable in opened.weights.values():
         label, trainable = variable.path.replace("/", "."), bool(variable.trainable)
         dtype = computed_dtype(leaf.dtype)
-        value = np.asarray(variable).astype(dtype)
+        value = np.asarray(variable).astype(dtype, copy=False)
         recorder.tensors[id(leaf)] = Tensor(
             label, tuple(leaf.shape), dtype, value, trainable, regularizer=variable.regularizer
         )

@@ -46,7 +46,8 @@ class GroupedConv(keras.Operation):
 
     def compute_output_spec(self, x: Any, kernel: Any) -> Any:
         """Return the output of a convolution over all channels: its shape is the same."""
-        whole = KerasTensor((*kernel.shape[:-2], x.shape[-1], kernel.shape[-1]), dtype=kernel.dtype)
+        channels = x.shape[1 if self.data_format == "channels_first" else -1]
+        whole = KerasTensor((*kernel.shape[:-2], channels, kernel.shape[-1]), dtype=kernel.dtype)
         return ops.conv(x, whole, self.strides, self.padding, self.data_format, self.dilation_rate)
 
 

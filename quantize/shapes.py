@@ -29,13 +29,8 @@ def fix_shapes(model: keras.Model, shapes: Sequence[tuple[int, ...]]) -> keras.M
             raise BadInput(f"samples of shape {tuple(shape)} do not fit input {leaf.name!r} of {model.name!r}: {own}")
     fixed = [keras.Input(shape, dtype=leaf.dtype, name=leaf.name) for leaf, shape in zip(leaves, shapes, strict=True)]
     inputs = tree.pack_sequence_as(asked, fixed)
-    if isinstance(model, keras.Sequential):
-        return _like(model, keras.models.clone_model(model, input_tensors=fixed))
-    if hasattr(model, "operations"):  # functional
-        return _like(model, keras.models.clone_model(model, input_tensors=inputs))
-    return keras.Model(inputs, model(inputs), name=model.name)
-
-
-def _like(model: keras.Model, clone: keras.Model) -> keras.Model:
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):  # subclassed
+        return keras.Model(inputs, model(inputs), name=model.name)
+    clone = keras.models.clone_model(model, input_tensors=inputs)
     clone.set_weights(model.get_weights())
     return clone

@@ -304,21 +304,23 @@ def sink_movement(graph: Graph) -> bool:
 
     So biases, normalisations and scalar factors meet the product they can be folded into, and reshapes meet reshapes.
     """
-    swaps, moved = 0, True
-    while moved:
-        moved = False
-        readers = Readers(graph)
-        for node in graph.nodes:
-            movers = [
-                leaf.producer
-                for leaf in node.inputs
-                if leaf.producer is not None and leaf.producer.kind in _MOVEMENT and readers.only(leaf) is node
-            ]
-            if movers and _swap(graph, node, movers):
-                moved = True
-                swaps += 1
-                break
-    return swaps > 0
+    sank = False
+    while _sink_one(graph):
+        sank = True
+    return sank
+
+
+def _sink_one(graph: Graph) -> bool:
+    readers = Readers(graph)
+    for node in graph.nodes:
+        movers = [
+            leaf.producer
+            for leaf in node.inputs
+            if leaf.producer is not None and leaf.producer.kind in _MOVEMENT and readers.only(leaf) is node
+        ]
+        if movers and _swap(graph, node, movers):
+            return True
+    return False
 
 
 def _swap(graph: Graph, node: Node, movers: list[Node]) -> bool:

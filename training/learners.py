@@ -159,8 +159,10 @@ def minimise(
     batches = Batches(dataset.train, targets(dataset.train), config, game.weights)
     epochs = config.epochs_for(len(batches))
     fitted = Augmented(model, dataset.augmentation(config.seed)) if dataset.augmentation and config.augment else model
+    sample = keras.tree.map_structure(lambda array: array[:8], batches[0])
+    answers = model(sample[0], training=False)
     loss = game.loss or task.loss(config.label_smoothing)
-    if task.labelled and not game.loss and _ends_in_softmax(model, dataset.train):
+    if task.labelled and not game.loss and _are_probabilities(answers):
         loss = OfProbabilities(loss)
     fitted.compile(
         optimizer=game.optimizer or optimizer(config, epochs * len(batches)),
@@ -170,7 +172,7 @@ def minimise(
         steps_per_execution=min(config.steps_per_execution, len(batches)),
     )
     fitted.optimizer.build(model.trainable_variables)
-    _make_trackers(fitted, batches)
+    _make_trackers(fitted, sample, answers)
     keeper = Keeper(fitted, task, config, run, epochs, game.judged)
     if keeper.next_epoch < epochs:
         with track(f"train {name}", epochs * len(batches)) as advance:
@@ -208,20 +210,18 @@ class Augmented(keras.Model):
         return self.network(inputs, training=training)
 
 
-def _make_trackers(model: keras.Model, batches: "Batches") -> None:
+def _make_trackers(model: keras.Model, sample: tuple, answers: Any) -> None:
     """Let Keras make the variables of loss and metrics now: made inside the first step, they have it traced twice."""
-    x, targets, *weights = keras.tree.map_structure(lambda array: array[:1], batches[0])
+    x, targets, *weights = sample
     weight = weights[0] if weights else None
-    answers = model(x, training=False)
     model.compute_loss(x, targets, answers, weight)
     model.compute_metrics(x, targets, answers, weight)
     model.reset_metrics()
 
 
-def _ends_in_softmax(model: keras.Model, split: Split) -> bool:
-    """Tell by its answers to a few samples whether `model` returns probabilities, quantized ones perhaps, or logits."""
-    x = keras.tree.map_structure(lambda array: array[:8], split.x)
-    answers = np.asarray(model(x, training=False), np.float32)
+def _are_probabilities(answers: Any) -> bool:
+    """Tell whether what a model answers to a few samples are probabilities, quantized ones perhaps, or logits."""
+    answers = keras.ops.convert_to_numpy(answers).astype(np.float32)
     slack = min(0.5, 0.01 + answers.shape[-1] / 512)  # each may be rounded to 1/256
     sums = answers.sum(-1)
     return bool(np.all((answers >= 0) & (answers <= 1)) and np.all(np.abs(sums - 1) <= slack))

@@ -78,7 +78,7 @@ def check_outputs(task: Task, dataset: Dataset, output_shape: tuple[int | None, 
         if output_shape[-1] is not None and output_shape[-1] < dataset.classes:
             raise BadInput(
                 f"{network!r} has {output_shape[-1]} outputs, data {dataset.name!r} has {dataset.classes} classes; "
-                f"give it one a class, logits or a softmax of them"
+                "give it one a class, logits or a softmax of them"
             )
         return
     targets = dataset.train.y.shape[1:]
