@@ -195,7 +195,7 @@ def _leaks(node: Node) -> bool:
     return (node.op.threshold, node.op.max_value) == (0, None)
 
 
-_CLIPS = frozenset({"RELU", "RELU6"})
+CLIPS = frozenset({"RELU", "RELU6"})
 _UNIT = Fixed(0.0, 255 / 256)
 _SIGNED = Fixed(-1.0, 127 / 128)
 _COUNTS = Fixed(-128.0, 127.0, wide=(-32768.0, 32767.0))
@@ -203,17 +203,17 @@ _LOGARITHMS = Fixed(-255 / 16, 0.0)
 
 TABLE: tuple[Rule, ...] = (
     # linear
-    Rule(kind="Conv", litert="CONV_2D", kernel=1, fuses=_CLIPS, when=_is_conv2d, options=_conv),
+    Rule(kind="Conv", litert="CONV_2D", kernel=1, fuses=CLIPS, when=_is_conv2d, options=_conv),
     Rule(
         kind="DepthwiseConv",
         litert="DEPTHWISE_CONV_2D",
         kernel=1,
         channels=(-2, -1),
-        fuses=_CLIPS,
+        fuses=CLIPS,
         when=_is_conv2d,
         options=_conv,
     ),
-    Rule(kind="GroupedConv", litert="CONV_2D", kernel=1, fuses=_CLIPS, when=_is_conv2d, options=_conv),
+    Rule(kind="GroupedConv", litert="CONV_2D", kernel=1, fuses=CLIPS, when=_is_conv2d, options=_conv),
     Rule(
         kind="TransposedConv",
         litert="TRANSPOSE_CONV",
@@ -222,14 +222,14 @@ TABLE: tuple[Rule, ...] = (
         when=_is_plain_transpose,
         options=_conv_transpose,
     ),
-    Rule(kind="Matmul", litert="FULLY_CONNECTED", kernel=1, fuses=_CLIPS, when=_has_kernel),
+    Rule(kind="Matmul", litert="FULLY_CONNECTED", kernel=1, fuses=CLIPS, when=_has_kernel),
     # XNNPACK multiplies by int8 values that are no weights only if their zero point is 0.
     Rule(kind="Matmul", litert="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": False}),
     Rule(kind="MatmulTransposed", litert="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": True}),
     # elementwise
-    Rule(kind="Add", litert="ADD", fuses=_CLIPS),
-    Rule(kind="Subtract", litert="SUB", fuses=_CLIPS),
-    Rule(kind="Multiply", litert="MUL", fuses=_CLIPS),
+    Rule(kind="Add", litert="ADD", fuses=CLIPS),
+    Rule(kind="Subtract", litert="SUB", fuses=CLIPS),
+    Rule(kind="Multiply", litert="MUL", fuses=CLIPS),
     Rule(kind="Square", litert="MUL"),
     Rule(kind="Maximum", litert="MAXIMUM", scale=SAME, exact=True),
     Rule(kind="Minimum", litert="MINIMUM", scale=SAME, exact=True),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .graph import Graph, Node, Readers, Tensor
-from .operators import rule_for
+from .operators import CLIPS, rule_for
 
 UNARY = frozenset(
     [
@@ -96,38 +96,59 @@ class Pointwise:
 def fold_pointwise(graph: Graph) -> None:
     """Merge each pointwise function that holds an operation without a kernel of its own into a node of kind "Table"."""
     for seed in list(graph.nodes):
-        if seed not in graph.nodes or rule_for(seed) is not None or not _source(seed):
+        if seed not in graph.nodes or not _is_pointwise(seed) or rule_for(seed) is not None:
             continue
-        source = _source(seed)
-        region = _region(graph, source, seed)
-        name, site, result = region[-1].name, region[-1].site, region[-1].output
-        table = Node("Table", Pointwise(source, result, region), (source,), {}, [result], name, site)
-        graph.nodes[graph.nodes.index(region[-1])] = table
-        result.producer = table
-        graph.nodes = [node for node in graph.nodes if node not in region]
+        regions = ((source, _region(graph, source, seed)) for source in _sources(graph, seed))
+        source, region = next((found for found in regions if found[1]), (None, []))
+        if source is not None:
+            name, site, result = region[-1].name, region[-1].site, region[-1].output
+            table = Node("Table", Pointwise(source, result, region), (source,), {}, [result], name, site)
+            graph.nodes[graph.nodes.index(region[-1])] = table
+            result.producer = table
+            graph.nodes = [node for node in graph.nodes if node not in region]
 
 
-def _source(node: Node) -> Tensor | None:
-    """Return the tensor that `node` is a pointwise function of, if it is one."""
-    data = {
-        id(leaf): leaf for leaf in node.inputs if not (leaf.is_constant and leaf.value.size == 1 and not leaf.trainable)
-    }
-    if node.kind not in UNARY | BINARY or len(data) != 1 or not node.output.dtype.startswith("float"):
-        return None
-    source = next(iter(data.values()))
-    return source if source.shape == node.output.shape and not source.is_constant else None
+def _is_pointwise(node: Node) -> bool:
+    return node.kind in UNARY | BINARY and node.output.dtype.startswith("float")
+
+
+def _data(node: Node) -> list[Tensor]:
+    """Return what `node` reads but for constants of one value."""
+    return [leaf for leaf in node.inputs if not (leaf.is_constant and leaf.value.size == 1 and not leaf.trainable)]
+
+
+def _sources(graph: Graph, seed: Node) -> list[Tensor]:
+    """Return what `seed` may be a pointwise function of, the earliest first: nothing from there on is rounded.
+
+    Of 2 + 1e-4 x, 256 steps from zero show almost nothing. A ReLU ends the way: the kernel before it applies it for
+    nothing, and what it cuts off needs no steps.
+    """
+    way: list[Node] = []
+    wanted = {id(seed)}
+    for node in reversed(graph.nodes):
+        rule = rule_for(node)
+        if id(node) in wanted and _is_pointwise(node) and not (rule and rule.litert in CLIPS):
+            way.append(node)
+            wanted.update(id(leaf.producer) for leaf in _data(node))
+    leaves = {id(leaf): leaf for node in reversed(way) for leaf in _data(node)}.values()
+    return [leaf for leaf in leaves if leaf.dtype.startswith("float") and not leaf.is_constant]
 
 
 def _region(graph: Graph, source: Tensor, seed: Node) -> list[Node]:
-    """Return the largest set of pointwise nodes of `source` around `seed` of which only the last is read elsewhere."""
+    """Return the largest set of pointwise nodes of `source`, with `seed`, of which only the last is read elsewhere.
+
+    It is empty if `seed` is no function of `source` alone, or what lies between is read elsewhere too.
+    """
     inside: dict[int, Node] = {}
     reachable = {id(source)}
     for node in graph.nodes:
-        data = [leaf for leaf in node.inputs if not (leaf.is_constant and leaf.value.size == 1 and not leaf.trainable)]
-        pointwise = node.kind in UNARY | BINARY and data and all(id(leaf) in reachable for leaf in data)
-        if pointwise and node.output.shape == source.shape:
+        data = _data(node)
+        of_source = data and all(id(leaf) in reachable for leaf in data)
+        if of_source and _is_pointwise(node) and node.output.shape == source.shape:
             inside[id(node)] = node
             reachable.add(id(node.output))
+    if id(seed) not in inside:
+        return []
     readers = Readers(graph)
     for last in reversed(list(inside.values())):
         part = _ancestors(last, inside)
@@ -135,7 +156,7 @@ def _region(graph: Graph, source: Tensor, seed: Node) -> list[Node]:
         closed = all(node is last or all(id(one) in members for one in readers.of(node.output)) for node in part)
         if id(seed) in members and closed:
             return part
-    return [seed]
+    return []
 
 
 def _ancestors(last: Node, inside: dict[int, Node]) -> list[Node]:

@@ -211,3 +211,28 @@ def test_transposes_in_a_row_are_one_or_none():
     x = samples(model, 4)
     for found, wanted in zip(graphs.run(graph, [ops.convert_to_tensor(x)]), model(x), strict=True):
         np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
+
+
+def test_a_table_starts_before_what_would_be_rounded_for_it():
+    """Of 2 + 1e-4 x, 8 bits from zero show almost nothing: the table is of x itself, the constants are inside it."""
+    inputs = keras.Input((6,), name="x")
+    x = keras.layers.Dense(6, name="dense")(inputs)
+    model = keras.Model(inputs, ops.exp(ops.log(1e-4 * x * x + 2.0) * -0.75))
+    graph = simplify(graphs.trace(model))
+    assert kinds(graph) == ["Matmul", "Add", "Table"]
+    x = 100 * samples(model, 16)
+    np.testing.assert_allclose(outputs_of(graph, x), np.asarray(model(x)), atol=1e-6)
+
+
+def test_a_table_leaves_a_relu_to_the_kernel_before_it():
+    inputs = keras.Input((6,), name="x")
+    x = keras.layers.Dense(6, activation="relu", name="dense")(inputs)
+    graph = simplify(graphs.trace(keras.Model(inputs, ops.sqrt(x + 0.1))))
+    assert kinds(graph) == ["Matmul", "Add", "ReLU", "Table"]
+
+
+def test_a_table_starts_behind_what_is_read_elsewhere():
+    inputs = keras.Input((6,), name="x")
+    square = ops.square(inputs)
+    graph = simplify(graphs.trace(keras.Model(inputs, [ops.cos(square * 2.0), square])))
+    assert kinds(graph) == ["Square", "Table"]
