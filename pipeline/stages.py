@@ -51,19 +51,19 @@ def train(
 def _retrain(model: keras.Model, dataset: Dataset, config: TrainConfig, learner: str, out: str | Path | None) -> Any:
     task, split = TASKS[dataset.task], dataset.validation
 
-    def judge() -> tuple[float, ...]:
+    def judge() -> dict[str, float]:
         outputs = predict(model, split.x)
         targets = targets_of(task, split, outputs.shape[1:])
         logs = {"val_loss": float(keras.ops.convert_to_numpy(task.loss(config.label_smoothing)(targets, outputs)))}
         if task.labelled:
             logs["val_accuracy"] = float((outputs.argmax(-1) == targets).mean())
-        return task.best(logs)
+        return logs
 
     calibrated = [weight.copy() for weight in model.get_weights()]
     result = fit(model, dataset, config, learner=learner, out=out)
     trained, reached = model.get_weights(), judge()
     model.set_weights(calibrated)
-    if judge() > reached:
+    if task.best_epoch([judge(), reached], len(split)) == 0:
         say(f"{model.name}: no epoch of QAT validated better than calibration alone, which is kept")
         kept = evaluate(model, dataset.test, dataset.task)
         return replace(result, metric=kept.value, outputs=kept.outputs)

@@ -173,7 +173,7 @@ def minimise(
     )
     fitted.optimizer.build(model.trainable_variables)
     _make_trackers(fitted, sample, answers)
-    keeper = Keeper(fitted, task, config, run, epochs, game.judged)
+    keeper = Keeper(fitted, task, config, run, epochs=epochs, samples=len(dataset.validation), judged=game.judged)
     if keeper.next_epoch < epochs:
         with track(f"train {name}", epochs * len(batches)) as advance:
             fitted.fit(
@@ -285,9 +285,19 @@ class Pace(keras.callbacks.Callback):
 class Keeper(keras.callbacks.Callback):
     """Logs epochs, remembers the best weights, saves the run's state, stops early."""
 
-    def __init__(self, model: keras.Model, task: Task, config: TrainConfig, run: RunDir, epochs: int, judged: str = ""):
+    def __init__(
+        self,
+        model: keras.Model,
+        task: Task,
+        config: TrainConfig,
+        run: RunDir,
+        *,
+        epochs: int,
+        samples: int,
+        judged: str,
+    ):
         super().__init__()
-        self._judged = judged
+        self._samples, self._judged = samples, judged
         self._network, self._task, self._config, self._run, self._epochs = model, task, config, run, epochs
         self._moving = {"model": model.variables, "optimizer": model.optimizer.variables}
         self._best: dict[str, np.ndarray] = {}
@@ -330,8 +340,7 @@ class Keeper(keras.callbacks.Callback):
         return name if name.endswith("_loss") else name.replace(self._judged, "", 1) if self._judged else name
 
     def _best_epoch(self) -> int:
-        keys = [self._task.best(row) for row in self.history]
-        return keys.index(max(keys))
+        return self._task.best_epoch(self.history, self._samples)
 
     def _over(self) -> bool:
         """Tell if training may end early: it got no better for `patience` epochs, or is good enough."""

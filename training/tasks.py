@@ -1,7 +1,7 @@
 """The table of tasks: what a network is trained to minimise, what it is judged by, which epoch is the best."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -11,8 +11,6 @@ from ..errors import BadInput
 from .data import Dataset, Split
 from .losses import SmoothedCrossentropy
 
-Key = Callable[[Mapping[str, float]], tuple[float, ...]]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -20,24 +18,30 @@ class Task:
 
     loss: (label smoothing) -> keras loss. metrics: what Keras logs beside the loss.
     metric: the name in metrics.METRICS that judges the model, trained, compressed or on a device.
-    best: an epoch's logs -> sort key, highest is the best epoch. labelled: targets are class numbers.
+    labelled: targets are class numbers.
     """
 
     name: str
     loss: Callable[[float], keras.losses.Loss]
     metrics: tuple[str, ...]
     metric: str
-    best: Key
     labelled: bool = False
 
+    def best_epoch(self, history: Sequence[Mapping[str, float]], samples: int) -> int:
+        """Return the index of the logs of the epoch to keep: that of the least validation loss.
 
-def _least_loss(logs: Mapping[str, float]) -> tuple[float, ...]:
-    return (-logs["val_loss"],)
-
-
-def _most_correct(logs: Mapping[str, float]) -> tuple[float, ...]:
-    """Accuracy first; validation sets are small and it ties often, then the loss decides."""
-    return logs["val_accuracy"], -logs["val_loss"]
+        An epoch whose accuracy lies more than one standard error, on `samples` of validation, below the highest so far
+        does not count: closer ones a thousand samples cannot tell apart, and the highest of them is often luck.
+        Source: the 1 SE rule, Breiman 1984, Classification and regression trees, section 3.4.3.
+        """
+        best, highest = 0, 0.0
+        for index, row in enumerate(history):
+            highest = max(highest, row["val_accuracy"] if self.labelled else 0.0)
+            least = highest - math.sqrt(highest * (1 - highest) / samples)
+            counts = [not self.labelled or one["val_accuracy"] >= least for one in (row, history[best])]
+            if counts == [True, False] or (all(counts) and row["val_loss"] < history[best]["val_loss"]):
+                best = index
+        return best
 
 
 def _error(smoothing: float) -> keras.losses.Loss:
@@ -52,12 +56,11 @@ TASKS = {
             loss=SmoothedCrossentropy,
             metrics=("accuracy",),
             metric="accuracy",
-            best=_most_correct,
             labelled=True,
         ),
-        Task(name="regression", loss=_error, metrics=(), metric="explained_variance", best=_least_loss),
-        Task(name="reconstruction", loss=_error, metrics=(), metric="explained_variance", best=_least_loss),
-        Task(name="anomaly_detection", loss=_error, metrics=(), metric="auc", best=_least_loss),
+        Task(name="regression", loss=_error, metrics=(), metric="explained_variance"),
+        Task(name="reconstruction", loss=_error, metrics=(), metric="explained_variance"),
+        Task(name="anomaly_detection", loss=_error, metrics=(), metric="auc"),
     )
 }
 
