@@ -18,7 +18,7 @@ from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limi
 from ..quantize.graph import Graph, Tensor, run
 from ..quantize.operations import NEVER
 from ..quantize.operators import INTEGERS_ONLY, NOTHING
-from ..quantize.placement import Scale, Step
+from ..quantize.placement import Plan, Scale, Step
 from ..quantize.qat import QuantizedGraph
 from .convert import Frozen, freeze_function
 
@@ -99,6 +99,7 @@ def lower(layer: QuantizedGraph, name: str, *, integer_io: bool = False) -> Prog
 class _Lowering:
     def __init__(self, layer: QuantizedGraph, integer_io: bool):
         self.layer, self.plan, self.integer_io = layer, layer.plan, integer_io
+        self.shapes = _shapes_of_one(self.plan)
         self.arrays: dict[int, Array] = {}
         self.crossed: dict[tuple[int, str], Array] = {}
         self.constants: dict[Any, Array] = {}
@@ -116,7 +117,7 @@ class _Lowering:
         return Program(name, inputs, outputs, self.operators, self.arrays)
 
     def input(self, leaf: Tensor) -> Array:
-        outside = Array(leaf.name, static(leaf), leaf.dtype)
+        outside = Array(leaf.name, self.shapes[id(leaf)], leaf.dtype)
         scale = self.plan.scale_of(leaf)
         if scale is None:
             self.arrays[id(leaf)] = outside
@@ -162,7 +163,9 @@ class _Lowering:
         outputs = []
         for leaf in step.outputs:
             scale = self.plan.scale_of(leaf) if quantized else None
-            outputs.append(self.activation(leaf, scale) if scale else Array(leaf.name, static(leaf), leaf.dtype))
+            outputs.append(
+                self.activation(leaf, scale) if scale else Array(leaf.name, self.shapes[id(leaf)], leaf.dtype)
+            )
             self.arrays[id(leaf)] = outputs[-1]
         options = {**rule.options(step.nodes[0]), "activation": step.activation}
         LOWER.get(rule.litert, _plain)(self, rule.litert, inputs, outputs, options)
@@ -172,21 +175,14 @@ class _Lowering:
     def fragment(self, step: Step) -> None:
         """Write what the table does not know as a frozen graph in float; of constants alone, as a constant."""
         varying = list({id(leaf): leaf for leaf in step.inputs if not leaf.is_constant}.values())
-        outputs = [Array(leaf.name, static(leaf), leaf.dtype) for leaf in step.outputs]
+        outputs = [Array(leaf.name, self.shapes[id(leaf)], leaf.dtype) for leaf in step.outputs]
         one = Operator(step.nodes[0].kind, [self.as_float(leaf) for leaf in varying], outputs)
 
         def compute(*arguments: Any) -> list[Any]:
-            results = run(Graph(step.name, varying, step.outputs, step.nodes), list(arguments), self.layer.weight)
-            for out, result in zip(outputs, results, strict=True):
-                if tuple(result.shape) != out.shape:
-                    raise BadInput(
-                        f"{one.described} returns shape {tuple(result.shape)}, but Keras announces {out.shape} for it: "
-                        "leave it out of the model"
-                    )
-            return results
+            return run(Graph(step.name, varying, step.outputs, step.nodes), list(arguments), self.layer.weight)
 
         if varying:
-            specs = [(f"input_{index}", static(leaf), leaf.dtype) for index, leaf in enumerate(varying)]
+            specs = [(f"input_{index}", self.shapes[id(leaf)], leaf.dtype) for index, leaf in enumerate(varying)]
             one.fragment = freeze_function(compute, specs, f"{one.described}, which stays float,")
             self.operators.append(one)
         else:
@@ -227,7 +223,7 @@ class _Lowering:
 
     def activation(self, leaf: Tensor, scale: Scale) -> Array:
         size, zero_point = self.quantization(scale)
-        return Array(leaf.name, static(leaf), f"int{scale.bits}", np.array([size]), zero_point)
+        return Array(leaf.name, self.shapes[id(leaf)], f"int{scale.bits}", np.array([size]), zero_point)
 
     def quantization(self, scale: Scale) -> tuple[np.float32, int]:
         low, high = (float(limit) for limit in self.layer.range(scale))
@@ -299,9 +295,28 @@ def rounded(values: Any, scale: np.float32, zero_point: int, bits: int = 8) -> n
     return np.clip(np.round(real / scale) + zero_point, lowest, highest).astype(f"int{bits}")
 
 
-def static(leaf: Tensor) -> tuple[int, ...]:
-    """Return the shape of `leaf` with batch 1."""
-    return tuple(1 if size is None else size for size in leaf.shape)
+def _shapes_of_one(plan: Plan) -> dict[int, tuple[int, ...]]:
+    """Return the shape of each activation when the batch holds one sample.
+
+    The first size is not always 1 then: images cut into windows may have all of them there.
+    Raises: BadInput for an operation that does not return what Keras announces.
+    """
+    held = {
+        id(leaf): ops.zeros([1 if size is None else size for size in leaf.shape], leaf.dtype)
+        for leaf in plan.graph.inputs
+    }
+    for node in (node for step in plan.steps for node in step.nodes):
+        values = node.run(lambda leaf: held[id(leaf)] if id(leaf) in held else ops.convert_to_tensor(leaf.value))
+        for leaf, value in zip(node.outputs, values, strict=True):
+            held[id(leaf)] = value
+            known = [real if size is None else size for size, real in zip(leaf.shape, value.shape, strict=False)]
+            if len(leaf.shape) != len(value.shape) or known != list(value.shape):
+                announced = tuple(1 if size is None else size for size in leaf.shape)
+                raise BadInput(
+                    f"operation {leaf.name} ({node.kind}) returns shape {tuple(value.shape)}, but Keras announces "
+                    f"{announced} for it: leave it out of the model"
+                )
+    return {key: tuple(value.shape) for key, value in held.items()}
 
 
 def _depthwise_layout(kernel: np.ndarray) -> np.ndarray:
