@@ -17,9 +17,8 @@ from keras import ops
 
 from ..errors import BadInput
 from .graph import Graph, splice
-from .operations import NEVER, Batched, TransposedConv
-
-Decomposition = Callable[..., Any]
+from .movement import LAST, MOVEMENTS, Decomposition, along, channels_last, known, reshaped
+from .operations import NEVER, TransposedConv
 
 
 def decompose(graph: Graph) -> None:
@@ -71,24 +70,7 @@ def _one(value: Any) -> int:
     return value if isinstance(value, int) else value[0]
 
 
-LAST = "channels_last"
-
-
-def _channels_last(decomposition: Decomposition) -> Decomposition:
-    """Do what has its channels first with the channels last, between two transposes; all else is `decomposition`'s."""
-
-    def decomposed(op, x, *kernels):
-        if op.data_format != "channels_first":
-            return decomposition(op, x, *kernels)
-        rank = len(x.shape)
-        turned = type(op).from_config({**op.get_config(), "data_format": LAST})
-        result = turned(ops.transpose(x, (0, *range(2, rank), 1)), *kernels)
-        return ops.transpose(result, (0, rank - 1, *range(1, rank - 1)))
-
-    return decomposed
-
-
-@_channels_last
+@channels_last
 def _conv(op, x, kernel):
     """A convolution in one dimension is one in two over an image of height 1."""
     if len(x.shape) != 3:
@@ -98,7 +80,7 @@ def _conv(op, x, kernel):
     return ops.squeeze(wide(ops.expand_dims(x, 1), ops.expand_dims(kernel, 0)), 1)
 
 
-@_channels_last
+@channels_last
 def _conv_transpose(op, x, kernel):
     if len(x.shape) != 3:
         return TransposedConv(op.strides, op.padding, op.output_padding, op.dilation_rate)(x, kernel)
@@ -113,7 +95,7 @@ def _separable_conv(op, x, depthwise, pointwise):
 
 
 def _pool(pool: Callable) -> Decomposition:
-    @_channels_last
+    @channels_last
     def decomposed(op, x):
         if len(x.shape) not in (3, 5):
             return NotImplemented
@@ -139,6 +121,20 @@ def _pool_volume(pool: Callable, op, x):
     width = x.shape[2]
     x = pool(ops.reshape(x, (-1, depth, height, width * channels)), sizes[:2], strides[:2], op.padding, LAST)
     return ops.reshape(x, (-1, *x.shape[1:3], width, channels))
+
+
+def _adaptive_pool(pool: Callable) -> Decomposition:
+    """A pool of as many windows as are asked for, where they are equally large."""
+
+    def decomposed(op, x):
+        sides = x.shape[2:] if op.data_format == "channels_first" else x.shape[1:-1]
+        counts = (op.output_size,) * len(sides) if isinstance(op.output_size, int) else tuple(op.output_size)
+        if None in sides or any(side % count for side, count in zip(sides, counts, strict=True)):
+            return NotImplemented
+        size = tuple(side // count for side, count in zip(sides, counts, strict=True))
+        return pool(x, size, size, "valid", op.data_format)
+
+    return decomposed
 
 
 def _max(op, x):
@@ -171,13 +167,55 @@ def _einsum(op, left, right):
     def merged(x, names, apart, *groups):
         """Bring the axes into order, those of each group merged into one."""
         x = _transposed(x, names, [*apart, *(name for group in groups for name in group)])
-        return _reshaped(x, [*(_known(size[name]) for name in apart), *(_product(size, group) for group in groups)])
+        return reshaped(x, [*(known(size[name]) for name in apart), *(_product(size, group) for group in groups)])
 
     left = merged(left, a, batch, rows, summed) if batch else merged(left, a, rows, summed)
     right = merged(right, b, batch, summed, columns)
     product = ops.matmul(left, right)
-    product = _reshaped(product, [_known(size[name]) for name in [*batch, *rows, *columns]])
+    product = reshaped(product, [known(size[name]) for name in [*batch, *rows, *columns]])
     return _transposed(product, [*batch, *rows, *columns], out)
+
+
+def _tensordot(op, left, right):
+    """A sum of products over the last axes of one operand and the first of the other, or over named ones."""
+    count = op.axes if isinstance(op.axes, int) else None
+    pairs = (range(-count, 0), range(count)) if count is not None else op.axes
+    return _contracted(left, right, *([axes] if isinstance(axes, int) else axes for axes in pairs))
+
+
+def _dot(op, left, right):
+    if not left.shape or not right.shape:
+        return left * right
+    return _contracted(left, right, [-1], [max(len(right.shape) - 2, 0)])
+
+
+def _inner(op, left, right):
+    return _contracted(left, right, [-1], [-1]) if left.shape and right.shape else left * right
+
+
+def _contracted(left, right, left_axes, right_axes):
+    names = iter("abcdefghijklmnopqrstuvwxyz")
+    a, b = ([next(names) for _ in operand.shape] for operand in (left, right))
+    for one, other in zip(left_axes, right_axes, strict=True):
+        b[other] = a[one]
+    out = [name for name in a + b if (name in a) != (name in b)]
+    return ops.einsum(f"{''.join(a)},{''.join(b)}->{''.join(out)}", left, right)
+
+
+def _cumsum(op, x):
+    """A product with a triangle of ones, which has an integer kernel."""
+    if op.axis is None or op.axis % len(x.shape) == 0 or not x.dtype.startswith("float"):
+        return NotImplemented
+    size = x.shape[op.axis]
+    if size is None:
+        return NotImplemented
+    ones = np.triu(np.ones((size, size), x.dtype))
+    return ops.swapaxes(ops.matmul(ops.swapaxes(x, op.axis, -1), ones), op.axis, -1)
+
+
+@channels_last
+def _grey(op, x):
+    return ops.matmul(x, np.array([[0.2989], [0.587], [0.114]], x.dtype))  # ITU-R BT.601
 
 
 def _spell_out_ellipsis(a, b, out, left, right):
@@ -188,24 +226,6 @@ def _spell_out_ellipsis(a, b, out, left, right):
     return a.replace("...", letters), b.replace("...", letters), out.replace("...", letters)
 
 
-def _reshape(op, x):
-    """A layer that asks its input for the size of the batch gets None while it is traced."""
-    return ops.reshape(x, tuple(map(_known, op.newshape))) if None in op.newshape else NotImplemented
-
-
-def _broadcast_to(op, x):
-    """A weight that is repeated for each sample: a class token for one."""
-    batch, *shape = op.shape
-    if batch is not None or None in shape:
-        return NotImplemented
-    x = _reshaped(x, (*(1,) * (len(op.shape) - len(x.shape)), *x.shape))
-    return Batched()(x if tuple(x.shape) == (1, *shape) else ops.broadcast_to(x, (1, *shape)))
-
-
-def _known(size: int | None) -> int:
-    return -1 if size is None else size
-
-
 def _product(size: dict, names: list[str]) -> int:
     sizes = [size[name] for name in names]
     return -1 if None in sizes else math.prod(sizes)
@@ -214,10 +234,6 @@ def _product(size: dict, names: list[str]) -> int:
 def _transposed(x, names, order):
     order = [list(names).index(name) for name in order]
     return x if order == sorted(order) else ops.transpose(x, order)
-
-
-def _reshaped(x, shape):
-    return x if list(shape) == [_known(size) for size in x.shape] else ops.reshape(x, tuple(shape))
 
 
 def _attention(op, query, key, value, *, bias=None, mask=None, scale=None, **kwargs):
@@ -254,7 +270,48 @@ def _variance(op, x):
 
 
 def _deviation(op, x):
-    return ops.sqrt(_variance(op, x))
+    return _root(_variance(op, x))
+
+
+def _root(power):
+    """The square root of a sum of squares; at nothing its slope is infinite, which no training survives."""
+    return ops.sqrt(ops.maximum(power, 1e-14))
+
+
+def _average(op, x, weights=None):
+    if weights is None:
+        return ops.mean(x, axis=op.axis)
+    if op.axis is not None and len(weights.shape) == 1:
+        weights = ops.reshape(weights, [-1 if axis == op.axis % len(x.shape) else 1 for axis in range(len(x.shape))])
+    return ops.sum(x * weights, axis=op.axis) / ops.sum(weights, axis=op.axis)
+
+
+def _norm(op, x):
+    """The Euclidean norm, of one axis or a matrix, or the sum or the largest of magnitudes along an axis."""
+    axes = None if op.axis is None else tuple(op.axis)
+    if axes is None:
+        return NotImplemented
+    if op.ord in (None, "fro") or (op.ord == 2 and len(axes) == 1):
+        return _root(ops.sum(ops.square(x), axis=axes, keepdims=op.keepdims))
+    reduce = {1: ops.sum, math.inf: ops.max, -math.inf: ops.min}.get(op.ord)
+    if reduce is None or len(axes) > 1:
+        return NotImplemented
+    return reduce(ops.abs(x), axis=axes, keepdims=op.keepdims)
+
+
+def _log_sum_exp(op, x):
+    if op.axis is None:
+        return NotImplemented
+    largest = ops.max(x, axis=op.axis, keepdims=True)
+    total = ops.log(ops.sum(ops.exp(x - largest), axis=op.axis, keepdims=True)) + largest
+    return total if op.keepdims else ops.squeeze(total, op.axis)
+
+
+def _batch_norm(op, x, mean, variance, offset=None, scale=None):
+    shape = [-1 if axis == op.axis % len(x.shape) else 1 for axis in range(len(x.shape))]
+    factor = ops.rsqrt(variance + op.epsilon) * (1.0 if scale is None else scale)
+    y = (x - ops.reshape(mean, shape)) * ops.reshape(factor, shape)
+    return y if offset is None else y + ops.reshape(offset, shape)
 
 
 def _rms_norm(op, x, scale=None):
@@ -278,7 +335,7 @@ def _normalize(op, x):
     return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=op.axis, keepdims=True), epsilon**2))
 
 
-# ---------------------------------------------------------------- arithmetic and movement
+# ---------------------------------------------------------------- arithmetic
 
 
 def _negative(op, x):
@@ -298,44 +355,32 @@ def _power(op, x, exponent):
     return NotImplemented
 
 
-def _repeat(op, x):
-    if not isinstance(op.repeats, int) or op.axis is None:
-        return NotImplemented
+def _log_add_exp(op, x, y):
+    return ops.maximum(x, y) + ops.log1p(ops.exp(-ops.abs(x - y)))
+
+
+def _difference(op, x):
     axis = op.axis % len(x.shape)
-    copies = ops.concatenate([ops.expand_dims(x, axis + 1)] * op.repeats, axis=axis + 1)
-    shape = [_known(size) for size in x.shape]
-    shape[axis] = -1 if shape[axis] == -1 else shape[axis] * op.repeats
-    return ops.reshape(copies, shape)
-
-
-def _tile(op, x):
-    repeats = [1] * (len(x.shape) - len(op.repeats)) + list(op.repeats)
-    for axis, count in enumerate(repeats):
-        if count > 1:
-            x = ops.concatenate([x] * count, axis=axis)
+    if axis == 0:
+        return NotImplemented
+    for _ in range(op.n):
+        x = along(x, axis, 1, None) - along(x, axis, -1)
     return x
 
 
-def _flip(op, x):
-    rank = len(x.shape)
-    axes = range(rank) if op.axis is None else (op.axis,) if isinstance(op.axis, int) else op.axis
-    backwards = {axis % rank for axis in axes}
-    return x[tuple(slice(None, None, -1) if axis in backwards else slice(None) for axis in range(rank))]
-
-
-def _get_item(op, x, key):
-    """Write an index with an ellipsis or new axes as slices, then a reshape."""
-    parts = list(key) if isinstance(key, tuple) else [key]
-    if not any(part is None or part is Ellipsis for part in parts):
+def _one_hot(op, x):
+    if op.sparse:
         return NotImplemented
-    rest = [slice(None)] * (len(x.shape) - sum(part is not None and part is not Ellipsis for part in parts))
-    where = next((index for index, part in enumerate(parts) if part is Ellipsis), len(parts))
-    parts[where : where + 1] = rest
-    plain = tuple(part for part in parts if part is not None)
-    y = x if all(part == slice(None) for part in plain) else x[plain]
-    for axis, part in enumerate(part for part in parts if not isinstance(part, int)):
-        y = ops.expand_dims(y, axis) if part is None else y
-    return y
+    axis = op.axis % (len(x.shape) + 1)
+    places = np.arange(op.num_classes, dtype=x.dtype).reshape([-1, *[1] * (len(x.shape) - axis)])
+    return ops.cast(ops.equal(ops.expand_dims(x, axis), places), op.dtype or keras.config.floatx())
+
+
+def _select(op, conditions, choices, default=0):
+    """Take the first choice whose condition holds."""
+    for condition, choice in reversed(list(zip(conditions, choices, strict=True))):
+        default = ops.where(condition, choice, default)
+    return default
 
 
 OPERATIONS: dict[str, Decomposition] = {
@@ -351,15 +396,25 @@ OPERATIONS: dict[str, Decomposition] = {
     "SeparableConv": _separable_conv,
     "MaxPool": _pool(ops.max_pool),
     "AveragePool": _pool(ops.average_pool),
-    "Reshape": _reshape,
-    "BroadcastTo": _broadcast_to,
+    "AdaptiveAveragePool": _adaptive_pool(ops.average_pool),
+    "AdaptiveMaxPool": _adaptive_pool(ops.max_pool),
     "Max": _max,
     "Amax": _max,
+    "Amin": lambda op, x: ops.min(x, axis=op.axis, keepdims=op.keepdims),
     "Einsum": _einsum,
+    "Tensordot": _tensordot,
+    "Dot": _dot,
+    "Inner": _inner,
+    "Cumsum": _cumsum,
+    "RGBToGrayscale": _grey,
     "DotProductAttention": _attention,
     "Moments": _moments,
     "Var": _variance,
     "Std": _deviation,
+    "Average": _average,
+    "Norm": _norm,
+    "Logsumexp": _log_sum_exp,
+    "BatchNorm": _batch_norm,
     "RMSNorm": _rms_norm,
     "LayerNorm": _layer_norm,
     "Normalize": _normalize,
@@ -367,10 +422,15 @@ OPERATIONS: dict[str, Decomposition] = {
     "Divide": _divide,
     "TrueDivide": _divide,
     "Power": _power,
-    "Repeat": _repeat,
-    "Tile": _tile,
-    "Flip": _flip,
-    "GetItem": _get_item,
+    "Fmax": lambda op, x, y: ops.maximum(x, y),
+    "Fmin": lambda op, x, y: ops.minimum(x, y),
+    "Hypot": lambda op, x, y: _root(ops.square(x) + ops.square(y)),
+    "Logaddexp": _log_add_exp,
+    "NanToNum": lambda op, x: x,
+    "Diff": _difference,
+    "OneHot": _one_hot,
+    "Select": _select,
+    **MOVEMENTS,
 }
 
 __all__ = ["OPERATIONS", "decompose"]

@@ -15,6 +15,7 @@ from .operators import CLIPS, rule_for
 
 UNARY = frozenset(
     [
+        "Abs",
         "Absolute",
         "Arccos",
         "Arccosh",
@@ -28,12 +29,15 @@ UNARY = frozenset(
         "Clip",
         "Cos",
         "Cosh",
+        "Deg2rad",
         "Elu",
         "Erf",
         "Erfc",
+        "Erfinv",
         "Exp",
         "Exp2",
         "Expm1",
+        "Fabs",
         "Floor",
         "Gelu",
         "HardShrink",
@@ -44,6 +48,8 @@ UNARY = frozenset(
         "Log1p",
         "Log2",
         "LogSigmoid",
+        "Mish",
+        "Rad2deg",
         "ReLU",
         "Reciprocal",
         "Relu",
@@ -54,6 +60,7 @@ UNARY = frozenset(
         "Sigmoid",
         "Sign",
         "Sin",
+        "Sinc",
         "Sinh",
         "SoftShrink",
         "Softplus",
@@ -70,7 +77,10 @@ UNARY = frozenset(
         "Trunc",
     ]
 )
-BINARY = frozenset(["Add", "Divide", "Maximum", "Minimum", "Multiply", "Power", "Subtract", "TrueDivide"])
+BINARY = frozenset(
+    ["Add", "Arctan2", "Divide", "FloorDivide", "Fmod", "Maximum", "Minimum", "Mod", "Multiply", "Power", "Subtract",
+     "TrueDivide"]
+)  # fmt: skip
 
 
 @dataclass(eq=False)

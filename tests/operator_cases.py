@@ -108,6 +108,23 @@ class Patches(layers.Layer):
         return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (batch, height * width // 4, 4 * channels))
 
 
+@keras.saving.register_keras_serializable("tests")
+class Windows(layers.Layer):
+    """Cuts images into windows of 4 x 4 pixels, all of which stand where the samples did."""
+
+    def call(self, x):
+        _, height, width, channels = x.shape
+        x = ops.reshape(x, (-1, height // 4, 4, width // 4, 4, channels))
+        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 16, channels))
+
+
+def _within_windows(x):
+    """Attention inside each window (Liu 2021, Swin Transformer), and the windows side by side."""
+    x = Windows()(x)
+    x = layers.MultiHeadAttention(2, 4)(x, x)
+    return ops.reshape(x, (-1, 4, *x.shape[1:]))
+
+
 ACTIVATIONS = """celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh log_sigmoid log_softmax mish
 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid squareplus tanh tanh_shrink"""
 IMAGE, SEQUENCE, FLAT, TOKENS = (8, 8, 4), (6, 4), (12,), (7,)
@@ -184,6 +201,10 @@ CASES = {
     "min": (SEQUENCE, lambda x: ops.min(x, axis=1)),
     "argmax": (SEQUENCE, lambda x: x * ops.cast(ops.argmax(x, axis=-1, keepdims=True) >= 2, "float32")),
     "argmin": (SEQUENCE, lambda x: x * ops.cast(ops.argmin(x, axis=1) >= 2, "float32")[:, None]),
+    "adaptive_average": (IMAGE, _layer(layers.AdaptiveAveragePooling2D, (4, 2))),
+    "cumsum": (SEQUENCE, lambda x: ops.cumsum(x, axis=1)),
+    "norm": (SEQUENCE, lambda x: ops.norm(x, axis=-1)),
+    "log_sum_exp": (SEQUENCE, lambda x: ops.logsumexp(3 * x, axis=-1)),
     "variance": (SEQUENCE, lambda x: ops.var(x, axis=-1)),
     # movement
     "reshape": (SEQUENCE, _layer(layers.Reshape, (2, 12))),
@@ -196,6 +217,11 @@ CASES = {
     "flip": (SEQUENCE, lambda x: ops.flip(x, axis=1)),
     "pad": (IMAGE, _layer(layers.ZeroPadding2D, ((1, 0), (0, 2)))),
     "crop": (IMAGE, _layer(layers.Cropping2D, 1)),
+    "turned_and_rolled": (IMAGE, lambda x: ops.roll(ops.rot90(ops.moveaxis(x, -1, 1), axes=(2, 3)), (1, -3), (1, 2))),
+    "pixels_and_channels": (IMAGE, lambda x: ops.depth_to_space(x, 2) * ops.depth_to_space(ops.flip(x, 1), 2)),
+    "overlapping_patches": (IMAGE, lambda x: ops.image.extract_patches(x, 3, strides=2, padding="same")),
+    "mirrored": (IMAGE, lambda x: ops.pad(x, ((0, 0), (2, 0), (1, 5), (0, 0)), mode="reflect")),
+    "triangle": (SEQUENCE, lambda x: ops.tril(x) + 2 * ops.triu(ops.flip(x, 2), 1)),
     "repeat": (FLAT, _layer(layers.RepeatVector, 3)),
     "tile": (SEQUENCE, lambda x: ops.tile(x, (1, 2, 1))),
     "class_token": (SEQUENCE, lambda x: layers.Dense(3)(ClassToken()(x))),
@@ -203,6 +229,7 @@ CASES = {
     "up_sampling": ((4, 4, 3), _layer(layers.UpSampling2D, 2)),
     "up_sampling_bilinear": ((4, 4, 3), _layer(layers.UpSampling2D, 2, interpolation="bilinear")),
     "up_sampling1d": (SEQUENCE, _layer(layers.UpSampling1D, 2)),
+    "one_hot": (TOKENS, lambda x: layers.Dense(3)(ops.one_hot(x, 10))),
     "embedding": (TOKENS, _layer(layers.Embedding, 10, 5)),
     "embedding_beside_features": (TOKENS, _beside_features),
     "embedding_beside_what_it_becomes": (TOKENS, _beside_what_it_becomes),
@@ -221,6 +248,7 @@ CASES = {
     "index_with_new_axis": (SEQUENCE, lambda x: x[..., None, 1] * x[:, 0, None, :1]),
     # masks
     "attention_causal": (SEQUENCE, _causal),
+    "attention_in_windows": (IMAGE, _within_windows),
     "attention_padded": (TOKENS, _padded),
     "dot_attention_causal": (SEQUENCE, lambda x: layers.Attention()([x, x], use_causal_mask=True)),
     "lstm_padded": (TOKENS, _padded_recurrence(layers.LSTM)),
