@@ -149,10 +149,9 @@ class _Lowering:
         if not rule.litert:
             self.arrays[id(step.outputs[0])] = self.array(step.inputs[0])
             return
-        if rule.litert == "QUANTIZE" and step.inputs[0].is_constant:
-            self.arrays[id(step.outputs[0])] = self.constant_operand(
-                step.inputs[0], self.plan.scale_of(step.outputs[0])
-            )
+        if rule.litert == "CONSTANT" or (rule.litert == "QUANTIZE" and step.inputs[0].is_constant):
+            (out,) = step.outputs
+            self.arrays[id(out)] = self.constant_operand(self.filled(step), self.plan.scale_of(out))
             return
         quantized = step.rule is not None
         bring = self.array if quantized else self.as_float
@@ -171,6 +170,14 @@ class _Lowering:
         LOWER.get(rule.litert, _plain)(self, rule.litert, inputs, outputs, options)
         if not quantized:
             self.cross(step, outputs)
+
+    def filled(self, step: Step) -> Tensor:
+        """Return the constant that a step gives whatever its input is."""
+        given, out = step.inputs[0], step.outputs[0]
+        if given.is_constant:
+            return given
+        (value,) = step.nodes[0].run(lambda leaf: ops.zeros(self.shapes[id(leaf)], leaf.dtype))
+        return Tensor(out.name, tuple(value.shape), out.dtype, ops.convert_to_numpy(value))
 
     def fragment(self, step: Step) -> None:
         """Write what the table does not know as a frozen graph in float; of constants alone, as a constant."""

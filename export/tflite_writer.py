@@ -159,6 +159,10 @@ class _Writer:
             if arrays.setdefault(index, out) is not out:  # an input as it is, or the same result twice
                 shape = Array(f"{out.name}.shape", (len(out.shape),), "int32", data=np.array(out.shape, np.int32))
                 copies.append(Operator("RESHAPE", [arrays[index], shape], [out], {"shape": out.shape}))
+        for index in set(arrays) - set(graph.inputs):
+            if (stored := model.buffers[graph.tensors[index].buffer].data) is not None:  # the converter computed it
+                kind = np.dtype(arrays[index].dtype)
+                arrays[index].data = np.frombuffer(bytes(stored), kind).reshape(arrays[index].shape)
         ours = {index: self.tensor(array) for index, array in arrays.items()}
         for index, entry in enumerate(graph.tensors):
             if index not in ours:

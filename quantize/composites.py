@@ -122,17 +122,31 @@ def _group_normalization(layer, x):
     return y + layer.beta if layer.center else y
 
 
+def _steps(layer, x):
+    if x.shape[1] is None:
+        raise BadInput(
+            f"layer {layer.name!r} runs over an unknown number of steps: "
+            "give the model a static sequence length to quantize it"
+        )
+    return x.shape[1]
+
+
+def _time_distributed(layer, x, mask=None):
+    """Take each step of each sample for a sample: the layer runs once, whatever it is."""
+    steps = _steps(layer, x)
+    kwargs = {}
+    if mask is not None and len(mask.shape) > 2 and layer.layer._call_has_mask_arg:
+        kwargs["mask"] = ops.reshape(mask, (-1, *mask.shape[2:]))
+    outputs = layer.layer(ops.reshape(x, (-1, *x.shape[2:])), **kwargs)
+    return tree.map_structure(lambda one: ops.reshape(one, (-1, steps, *one.shape[1:])), outputs)
+
+
 def _recurrent(layer, x, initial_state=None, mask=None):
     """Unroll a recurrence over its static number of steps; all steps share their weights and their scales.
 
     A masked step leaves the states as they were and repeats the last output, or gives zero if the layer says so.
     """
-    steps = x.shape[1]
-    if steps is None:
-        raise BadInput(
-            f"layer {layer.name!r} runs over an unknown number of steps: "
-            "give the model a static sequence length to quantize it"
-        )
+    steps = _steps(layer, x)
     cell = layer.cell
     states = list(initial_state or tree.map_structure(_constant, cell.get_initial_state(batch_size=1)))
     frames = ops.unstack(x, steps, axis=1)
@@ -228,7 +242,7 @@ def _mish(x):
 
 
 ACTIVATIONS: dict[Any, Callable] = {keras.activations.hard_silu: _hard_silu, keras.activations.mish: _mish}
-_SEES_MASKS = (_recurrent, _fused_lstm, _bidirectional, _softmax)
+_SEES_MASKS = (_recurrent, _fused_lstm, _bidirectional, _softmax, _time_distributed)
 # How layers are opened, by the name of a form: LSTM layers as one operator each, or all step by step.
 RECURRENCES: dict[str, dict[type, Callable]] = {"unrolled": {}, "fused": {keras.layers.LSTM: _fused_lstm}}
 LAYERS: dict[type, Callable] = {
@@ -247,4 +261,5 @@ LAYERS: dict[type, Callable] = {
     keras.layers.Conv2D: _conv,
     keras.layers.RNN: _recurrent,
     keras.layers.Bidirectional: _bidirectional,
+    keras.layers.TimeDistributed: _time_distributed,
 }

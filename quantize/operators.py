@@ -195,6 +195,21 @@ def _leaks(node: Node) -> bool:
     return (node.op.threshold, node.op.max_value) == (0, None)
 
 
+def _is_filled(node: Node) -> bool:
+    return node.output.dtype.startswith("float") and FILLS[node.kind](node) is not None
+
+
+def _number(node: Node) -> float | None:
+    value = node.args[1] if len(node.args) > 1 else node.kwargs.get("fill_value")
+    return value if isinstance(value, (int, float)) else None
+
+
+# Operations that fill a tensor in the shape of their input, and what with.
+FILLS: dict[str, Callable[[Node], float | None]] = {
+    "ZerosLike": lambda node: 0.0,
+    "OnesLike": lambda node: 1.0,
+    "FullLike": _number,
+}
 CLIPS = frozenset({"RELU", "RELU6"})
 _UNIT = Fixed(0.0, 255 / 256)
 _SIGNED = Fixed(-1.0, 127 / 128)
@@ -342,6 +357,8 @@ TABLE: tuple[Rule, ...] = (
     ),
     # A single sample, repeated along the batch: of a file that is a change of scale at most.
     Rule(kind="Batched", litert="QUANTIZE"),
+    # a constant in the shape of its input
+    *(Rule(kind=kind, litert="CONSTANT", when=_is_filled) for kind in FILLS),
     # nothing at inference
     *(Rule(kind=layer.__name__, litert="", scale=SAME, exact=True) for layer in LEAVES),
 )

@@ -15,7 +15,7 @@ from keras import ops, tree
 from .decompose import decompose
 from .graph import Graph, Node, Readers, Tensor
 from .operations import masked, matmul_transposed
-from .operators import LINEAR
+from .operators import FILLS, LINEAR
 from .pointwise import UNARY, fold_pointwise
 
 _SAME = {"Constant", "ConvertToTensor", "StopGradient", "Copy", "Identity", "Cast"}
@@ -46,17 +46,29 @@ def simplify(graph: Graph) -> Graph:
 
 
 def lift_scalars(graph: Graph) -> None:
-    """Turn the Python numbers among elementwise operands into constants."""
+    """Turn the Python numbers among elementwise operands, and tensors filled with one, into constants."""
     for node in graph.nodes:
         if node.kind in _ELEMENTWISE | _COMPARISONS:
+            keeps_shape = any(leaf.shape == node.output.shape and _fill(leaf) is None for leaf in node.inputs)
 
-            def lift(leaf, node=node):
+            def lift(leaf, node=node, keeps_shape=keeps_shape):
+                if isinstance(leaf, Tensor) and keeps_shape and (filled := _fill(leaf)) is not None:
+                    return _scalar(node, filled, leaf.dtype)
                 if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
-                    dtype = node.inputs[-1].dtype
-                    return Tensor(f"{node.name}.scalar".replace("/", "."), (), dtype, np.array(leaf, dtype))
+                    return _scalar(node, leaf, node.inputs[-1].dtype)
                 return leaf
 
             node.args = tree.map_structure(lift, node.args)
+
+
+def _fill(leaf: Tensor) -> float | None:
+    """Return the number that `leaf` is filled with, if it is."""
+    made = leaf.producer
+    return FILLS[made.kind](made) if made is not None and made.kind in FILLS else None
+
+
+def _scalar(node: Node, value: float, dtype: str) -> Tensor:
+    return Tensor(f"{node.name}.scalar".replace("/", "."), (), dtype, np.array(value, dtype))
 
 
 def drop_identities(graph: Graph) -> None:

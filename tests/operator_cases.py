@@ -32,8 +32,14 @@ def _stacked(x):
     return layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)])(x)
 
 
+def _filled(x):
+    first = x[:, :1]
+    around = [ops.zeros_like(first), ops.ones_like(first), ops.full_like(first, 0.5)]
+    return ops.concatenate([*around, x * ops.full_like(x, 0.3)], axis=1)
+
+
 def _distributed(x):
-    return layers.TimeDistributed(layers.Dense(4))(x)
+    return layers.TimeDistributed(layers.LSTM(4, return_sequences=True))(layers.TimeDistributed(layers.Dense(3))(x))
 
 
 def _causal(x):
@@ -222,6 +228,7 @@ CASES = {
     "overlapping_patches": (IMAGE, lambda x: ops.image.extract_patches(x, 3, strides=2, padding="same")),
     "mirrored": (IMAGE, lambda x: ops.pad(x, ((0, 0), (2, 0), (1, 5), (0, 0)), mode="reflect")),
     "triangle": (SEQUENCE, lambda x: ops.tril(x) + 2 * ops.triu(ops.flip(x, 2), 1)),
+    "filled": (SEQUENCE, _filled),
     "repeat": (FLAT, _layer(layers.RepeatVector, 3)),
     "tile": (SEQUENCE, lambda x: ops.tile(x, (1, 2, 1))),
     "class_token": (SEQUENCE, lambda x: layers.Dense(3)(ClassToken()(x))),
@@ -244,7 +251,7 @@ CASES = {
     "lstm_fused": (SEQUENCE, _recurrence(layers.LSTM)),
     "lstm_fused_twice": (SEQUENCE, _two_in_a_row),
     "bidirectional_fused": (SEQUENCE, _bidirectional),
-    "time_distributed": ((3, 6), _distributed),
+    "time_distributed": ((3, 4, 6), _distributed),
     "index_with_new_axis": (SEQUENCE, lambda x: x[..., None, 1] * x[:, 0, None, :1]),
     # masks
     "attention_causal": (SEQUENCE, _causal),

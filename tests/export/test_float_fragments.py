@@ -59,7 +59,8 @@ def agree(model, folder, x=X):
     lambda x: ops.arctan2(x, ops.flip(x, 1) + 4),
     lambda x: ops.einsum("bij,bkj->bik", x, x),
     lambda x: ops.floor(4 * x),
-], ids=["along", "sort", "top_k", "argmax", "median", "arctan2", "einsum", "floor"])  # fmt: skip
+    lambda x: ops.concatenate([x, ops.cast(ops.full_like(x, 3, dtype="int32"), "float32")], axis=-1),
+], ids=["along", "sort", "top_k", "argmax", "median", "arctan2", "einsum", "floor", "constant"])  # fmt: skip
 def test_what_the_table_does_not_know_stays_float_and_the_files_compute_it(function, tmp_path):
     report, shares = agree(between(function), tmp_path)
     assert min(shares) >= 0.99, (shares, report)

@@ -236,3 +236,10 @@ def test_a_table_starts_behind_what_is_read_elsewhere():
     square = ops.square(inputs)
     graph = simplify(graphs.trace(keras.Model(inputs, [ops.cos(square * 2.0), square])))
     assert kinds(graph) == ["Square", "Table"]
+
+
+def test_what_is_filled_with_one_number_is_that_number_beside_a_tensor_of_its_shape():
+    inputs = keras.Input((6,), name="x")
+    zeros, ones = ops.zeros_like(inputs), ops.ones_like(inputs)
+    graph = simplify(graphs.trace(keras.Model(inputs, [ops.where(inputs > 0, inputs, zeros), zeros + ones])))
+    assert sorted(kinds(graph)) == ["Add", "Greater", "OnesLike", "Where", "ZerosLike"]
