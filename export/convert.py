@@ -8,9 +8,10 @@ lives as long as the host, since starting TensorFlow costs more than most conver
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,8 @@ def freeze_function(
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     def forward(*arguments: Any) -> Any:
-        return [tf.identity(leaf) for leaf in function(*arguments)]
+        with _sign_bits_by_comparison():
+            return [tf.identity(leaf) for leaf in function(*arguments)]
 
     specs = [tf.TensorSpec(shape, dtype, name=name) for name, shape, dtype in inputs]
     concrete = tf.function(forward, autograph=False).get_concrete_function(*specs)
@@ -100,6 +102,18 @@ def freeze_function(
         tuple(leaf.name for leaf in frozen.inputs),
         tuple(leaf.name for leaf in frozen.outputs),
     )
+
+
+@contextlib.contextmanager
+def _sign_bits_by_comparison() -> Iterator[None]:
+    """Let argmax and argmin take -0.0 for 0.0: Keras tells them apart by bitwise operators, which no format has."""
+    from keras.src.backend.tensorflow import numpy as backend
+
+    ours, backend.signbit = backend.signbit, lambda x: x < 0
+    try:
+        yield
+    finally:
+        backend.signbit = ours
 
 
 def _plain(name: str) -> str:

@@ -52,15 +52,16 @@ def _glu(op, x):
 
 
 def _softmax(op, x):
-    """Softmax over the last axis only: LiteRT knows no other."""
+    """Softmax over the last axis only: LiteRT knows no other. Several are made one."""
     rank = len(x.shape)
-    axes = (op.axis,) if isinstance(op.axis, int) else tuple(op.axis)
-    if axes in ((-1,), (rank - 1,)):
+    axes = sorted(axis % rank for axis in ((op.axis,) if isinstance(op.axis, int) else op.axis))
+    if axes == [rank - 1]:
         return NotImplemented
-    if len(axes) > 1:
-        raise BadInput(f"softmax over axes {axes}: reshape so that it runs over one")
-    swapped = ops.swapaxes(x, axes[0] % rank, rank - 1)
-    return ops.swapaxes(ops.softmax(swapped, axis=-1), axes[0] % rank, rank - 1)
+    order = [axis for axis in range(rank) if axis not in axes] + axes
+    moved = ops.transpose(x, order)
+    shape = [known(size) for size in moved.shape]
+    flat = reshaped(moved, [*shape[: -len(axes)], math.prod(shape[-len(axes) :])])
+    return ops.transpose(reshaped(ops.softmax(flat), shape), np.argsort(order).tolist())
 
 
 # ---------------------------------------------------------------- convolutions and pools in one dimension or three
@@ -376,6 +377,10 @@ def _one_hot(op, x):
     return ops.cast(ops.equal(ops.expand_dims(x, axis), places), op.dtype or keras.config.floatx())
 
 
+def _cast(op, x):
+    return ops.not_equal(x, 0) if op.dtype == "bool" != x.dtype else NotImplemented
+
+
 def _select(op, conditions, choices, default=0):
     """Take the first choice whose condition holds."""
     for condition, choice in reversed(list(zip(conditions, choices, strict=True))):
@@ -429,6 +434,7 @@ OPERATIONS: dict[str, Decomposition] = {
     "NanToNum": lambda op, x: x,
     "Diff": _difference,
     "OneHot": _one_hot,
+    "Cast": _cast,
     "Select": _select,
     **MOVEMENTS,
 }

@@ -9,9 +9,10 @@ import threading
 import keras
 import numpy as np
 import pytest
+from edgewright.devices.measure import answers
 from edgewright.errors import EdgewrightError
 from edgewright.export import convert as converters
-from edgewright.export import export_tflite
+from edgewright.export import export_onnx, export_tflite
 
 
 def dense(name="dense"):
@@ -87,3 +88,14 @@ def test_float_export_on_jax_is_refused_with_the_remedy():
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 2
     assert all("TensorFlow backend" in line and "KERAS_BACKEND=tensorflow" in line for line in lines)
+
+
+def test_argmax_and_argmin_are_converted_without_bitwise_operators(tmp_path):
+    inputs = keras.Input((6,), name="x")
+    x = keras.layers.Dense(5, name="dense")(inputs)
+    model = keras.Model(inputs, keras.ops.stack([keras.ops.argmax(x, axis=-1), keras.ops.argmin(x, axis=-1)], axis=-1))
+    samples = np.random.default_rng(0).normal(size=(20, 6)).astype("float32")
+    expected = np.asarray(model(samples))
+    for kind, export in (("tflite", export_tflite), ("onnx", export_onnx)):
+        given = answers(export(model).save(tmp_path / f"net.{kind}"), samples)
+        np.testing.assert_array_equal(given, expected)

@@ -44,6 +44,7 @@ MOVEMENTS = {
     "unfold": (FIRST, lambda x: ops.unfold(x, 3, dilation=1, padding=1, stride=2)),
     "unfold_dilated": (FIRST, lambda x: ops.unfold(x, (2, 3), dilation=2, padding=(0, 1), stride=1)),
     "one_hot": (None, lambda x: ops.one_hot(x, 9)),
+    "cast_to_bool": (None, lambda x: ops.where(ops.cast(x, "bool"), 2 * x, x + 1)),
     "one_hot_before": (None, lambda x: ops.one_hot(x, 9, axis=1)),
     "select": (IMAGE, lambda x: ops.select([x > 1, x < 0], [x, 0.5 * x], 0.25)),
     "amin": (IMAGE, lambda x: ops.amin(x, axis=(1, 2))),
@@ -53,6 +54,9 @@ MOVEMENTS = {
 ARITHMETIC = {
     "adaptive_average": (IMAGE, lambda x: ops.adaptive_average_pool(x, (4, 2))),
     "adaptive_average_first": (FIRST, lambda x: ops.adaptive_average_pool(x, (2, 3), data_format="channels_first")),
+    "softmax_of_time": (IMAGE, lambda x: ops.softmax(x, axis=1)),
+    "softmax_of_two": (IMAGE, lambda x: ops.softmax(x, axis=(1, 2))),
+    "softmax_of_last_two": (IMAGE, lambda x: ops.softmax(x, axis=(2, 3))),
     "tensordot": (IMAGE, lambda x: ops.tensordot(x, WEIGHTS, axes=1)),
     "tensordot_of_axes": (IMAGE, lambda x: ops.tensordot(x, WEIGHTS, axes=((3,), (0,)))),
     "dot": (IMAGE, lambda x: ops.dot(x, WEIGHTS[..., 0])),
