@@ -15,7 +15,7 @@ FAMILY = "cnn"
     params=25_549_352,
     paper="Kolesnikov 2019, Big Transfer (BiT): general visual representation learning, arXiv:1912.11370 (R50x1)",
     data=("cifar10", "digits"),
-    edge={"input_shape": (32, 32, 3), "classes": 10, "width": 8, "groups": 4, "depths": (1, 1), "stem_size": 3,
+    edge={"input_shape": (32, 32, 3), "classes": 10, "width": 16, "groups": 4, "depths": (1, 1), "stem_size": 3,
           "stem_pool": False},
 )  # fmt: skip
 def bit(inputs, classes, depths=(3, 4, 6, 3), width=64, groups=32, *, stem_size=7, stem_pool=True):
