@@ -81,6 +81,14 @@ def markdown(results: Mapping[str, Any]) -> str:
     ]
     header = ("file", metric, "p50 µs", "p99 µs", "kB", "zeros", "int / float ops")
     parts += [table(header, rows), ""]
+    if profiles := [profile_entry(entry, by_kind=True, most=6) for entry in results.get("profiles", [])]:
+        header = ("file, profiled", "operators", "µs", "share", "calls")
+        rows = [
+            (entry["artifact"], bar["operator"], bar["us"], bar["share"], bar["calls"])
+            for entry in profiles
+            for bar in entry["bars"] or [{"operator": entry["reason"], "us": "", "share": "", "calls": ""}]
+        ]
+        parts += [table(header, rows), ""]
     parts += [f"- {_cell(flag['kind'])}: {_cell(flag['text'])}" for flag in results.get("flags", [])]
     parts += [f"- {_cell(note)}" for note in results.get("notes", [])]
     if estimates := [estimate_row(row) for row in results.get("estimates", [])]:

@@ -105,6 +105,7 @@ def test_flags_controls_estimates_rules_and_hot_spots_are_shown():
     summary = report.markdown(document)
     assert "drift: the device became 14% slower" in summary
     assert "estimated, not measured" in summary and "91,118" in summary
+    assert re.search(r"w8a8-qat.tflite +\| CONV_2D +\| 30.0 +\| +75% +\|", summary) and "r does not say" in summary
     assert "MLPerf Tiny, rules met by every file: five windows" in summary
 
 
