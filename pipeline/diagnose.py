@@ -150,9 +150,9 @@ def _on_device(
         flat = measure.answers(path, given, device=device)
     values, start = {}, 0
     for leaf in tensors:
-        shape = tuple(size or 1 for size in leaf.shape[1:])
-        stop = start + int(np.prod(shape))
-        values[id(leaf)] = flat[:, start:stop].reshape(len(flat), *shape)
+        first, *rest = program.arrays[id(leaf)].shape  # the first size is 1, or how many windows a sample was cut into
+        stop = start + first * int(np.prod(rest))
+        values[id(leaf)] = flat[:, start:stop].reshape(len(flat) * first, *rest)
         start = stop
     return values
 

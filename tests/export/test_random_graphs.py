@@ -65,6 +65,18 @@ ACTIVATIONS = ("relu", "relu6", "tanh", "sigmoid", "elu", "gelu", "silu", "hard_
 widths = st.integers(2, 6)
 
 
+def windows(x):
+    """Attention within windows of half an image's size, which stand where the samples did meanwhile."""
+    _, height, width, maps = x.shape
+    if height % 2 or width % 2:
+        return x
+    y = ops.transpose(ops.reshape(x, (-1, 2, height // 2, 2, width // 2, maps)), (0, 1, 3, 2, 4, 5))
+    y = ops.reshape(y, (-1, height * width // 4, maps))
+    y = layers.MultiHeadAttention(2, 2)(y, y)
+    y = ops.transpose(ops.reshape(y, (-1, 2, 2, height // 2, width // 2, maps)), (0, 1, 3, 2, 4, 5))
+    return x + ops.reshape(y, (-1, height, width, maps))
+
+
 @st.composite
 def steps_on_images(draw, x):
     channels = draw(widths)
@@ -82,6 +94,11 @@ def steps_on_images(draw, x):
         "residual": lambda: x + layers.Conv2D(x.shape[-1], 3, padding="same")(x),
         "concat": lambda: ops.concatenate([x, layers.Conv2D(channels, 1)(x)], axis=-1),
         "scale": lambda: x * layers.Dense(x.shape[-1], activation="sigmoid")(ops.mean(x, axis=(1, 2), keepdims=True)),
+        "mirror": lambda: ops.pad(x, ((0, 0), (1, 1), (0, 1), (0, 0)), mode="symmetric") if x.shape[1] < 8 else x,
+        "roll": lambda: ops.roll(x, (1, -1), (1, 2)),
+        "patches": lambda: ops.image.extract_patches(x, 2, strides=stride, padding="same"),
+        "pixels": lambda: ops.depth_to_space(layers.Conv2D(8, 1)(x), 2) if x.shape[1] < 8 else x,
+        "windows": lambda: windows(x),
         "flatten": lambda: layers.Flatten()(x),
         "pool": lambda: layers.GlobalAveragePooling2D()(x),
         "rows": lambda: layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x),
@@ -104,6 +121,11 @@ def steps_on_sequences(draw, x):
         "softmax": lambda: ops.softmax(x),
         "recurrent": lambda: layers.LSTM(width)(x) if x.shape[1] <= 8 else ops.mean(x, axis=1),
         "max": lambda: ops.max(x, axis=1),
+        "cumsum": lambda: ops.cumsum(x, axis=1),
+        "shift": lambda: ops.concatenate([ops.zeros_like(x[:, :1]), x[:, :-1]], axis=1),
+        "length": lambda: x / (1.0 + ops.norm(x, axis=-1, keepdims=True)),
+        "logsumexp": lambda: ops.logsumexp(x, axis=-1),
+        "distributed": lambda: layers.TimeDistributed(layers.Dense(width))(x),
         "flatten": lambda: layers.Flatten()(x),
     }
     return bodies[draw(st.sampled_from(sorted(bodies)))]()
@@ -115,6 +137,7 @@ def steps_on_vectors(draw, x):
         "dense": lambda: layers.Dense(draw(widths) * 2)(x),
         "activation": lambda: layers.Activation(draw(st.sampled_from(ACTIVATIONS)))(x),
         "residual": lambda: x - layers.Dense(x.shape[-1], activation="relu")(x),
+        "table": lambda: ops.log(2.0 + 0.1 * ops.square(x)) * 0.5,
         "product": lambda: ops.maximum(x, 0.5 * layers.Dense(x.shape[-1])(x)),
     }
     return bodies[draw(st.sampled_from(sorted(bodies)))]()
