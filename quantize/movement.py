@@ -187,33 +187,30 @@ def _pad(op, x, constant_values=None):
     return x
 
 
-def _border(near: int | None, far: int | None, extra: int) -> tuple[int, int]:
-    """Return what is added before and behind: two of near, far and their sum `extra` say it."""
-    near = extra - (far or 0) if near is None else near
-    return near, extra - near if far is None else far
+def _borders(op: Any, x: Any, kind: str) -> list[tuple[int, int]]:
+    """Return what is added to height and width at both ends, or cut off: of the two and the new size, two say it."""
+    found = []
+    for ends, target, size in (
+        ("top bottom", op.target_height, x.shape[1]),
+        ("left right", op.target_width, x.shape[2]),
+    ):
+        near, far = (getattr(op, f"{end}_{kind}") for end in ends.split())
+        both = abs((target or 0) - size)
+        near = both - far if near is None else near
+        found.append((near, both - near if far is None else far))
+    return found
 
 
 @channels_last
 def _pad_images(op, x):
-    sides = [
-        (op.top_padding, op.bottom_padding, op.target_height, x.shape[1]),
-        (op.left_padding, op.right_padding, op.target_width, x.shape[2]),
-    ]
-    if len(x.shape) != 4:
-        return NotImplemented
-    widths = [_border(near, far, (target or 0) - size) for near, far, target, size in sides]
-    return ops.pad(x, ((0, 0), *widths, (0, 0)))
+    return ops.pad(x, ((0, 0), *_borders(op, x, "padding"), (0, 0))) if len(x.shape) == 4 else NotImplemented
 
 
 @channels_last
 def _crop_images(op, x):
-    sides = [
-        (op.top_cropping, op.bottom_cropping, op.target_height, x.shape[1]),
-        (op.left_cropping, op.right_cropping, op.target_width, x.shape[2]),
-    ]
     if len(x.shape) != 4:
         return NotImplemented
-    (top, bottom), (left, right) = (_border(near, far, size - (target or 0)) for near, far, target, size in sides)
+    (top, bottom), (left, right) = _borders(op, x, "cropping")
     return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
 
 
