@@ -7,7 +7,8 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -135,6 +136,32 @@ class Workers:
             return EdgewrightError(f"the process {lost}")
         finally:
             self._idle.put(worker)
+
+
+def serve(answer: Callable[[Order], Order]) -> None:
+    """Be the other side of a `Worker`: answer the orders on standard input until it closes.
+
+    It closes when the process that gives the orders is gone, however it ended: then work on an order is broken off too.
+    What `answer` or a library prints goes to standard error.
+    """
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    at_work = threading.Event()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        lines.put("")
+        if at_work.is_set():
+            os._exit(1)
+
+    threading.Thread(target=read, daemon=True).start()
+    while line := lines.get():
+        at_work.set()
+        result = answer(json.loads(line))
+        at_work.clear()
+        print(json.dumps(result), file=answers, flush=True)
 
 
 @contextmanager

@@ -1,23 +1,17 @@
 """The converter process: reads one JSON job a line on standard input, answers one JSON line on standard output."""
 
-import json
-import os
-import sys
 from pathlib import Path
 
+from ..workers import Order, serve
 
-def main() -> None:
-    """Serve jobs until standard input closes. What the converters print goes to standard error."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        job = json.loads(line)
-        try:
-            Path(job["out"]).write_bytes(CONVERTERS[job["kind"]](job))
-            answer = {"ok": True}
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"}
-        print(json.dumps(answer), file=answers, flush=True)
+
+def convert(job: Order) -> Order:
+    """Convert a file, or say why that failed."""
+    try:
+        Path(job["out"]).write_bytes(CONVERTERS[job["kind"]](job))
+        return {"ok": True}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"}
 
 
 # Precisions that AI Edge Quantizer makes of a float file, by its recipe.
@@ -84,4 +78,4 @@ def _read(job: dict):
 CONVERTERS = {"tflite": to_tflite, "onnx": to_onnx}
 
 if __name__ == "__main__":
-    main()
+    serve(convert)

@@ -4,29 +4,29 @@ It ends when its input closes, so it never outlives the matrix. What training pr
 """
 
 import gc
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from .. import workers
+from ..workers import Order
+
 
 def main(threads: int, *, brief: bool) -> None:
     """Serve orders, computing on `threads` cores."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
     import keras
 
     from .matrix import serve
 
-    _settle(threads, brief=brief)
-    for line in sys.stdin:
-        order = json.loads(line)
-        with _logging(Path(order["log"])):
-            answer = serve(order)
-        print(json.dumps(answer), file=answers, flush=True)
-        keras.backend.clear_session()
+    def answer(order: Order) -> Order:
+        keras.backend.clear_session()  # of the order before
         gc.collect()
+        with _logging(Path(order["log"])):
+            return serve(order)
+
+    _settle(threads, brief=brief)
+    workers.serve(answer)
 
 
 def _settle(threads: int, *, brief: bool) -> None:

@@ -1,7 +1,9 @@
 """Processes that take orders: what their death, their silence and their age come to."""
 
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from edgewright.errors import EdgewrightError
@@ -65,3 +67,31 @@ def test_leaving_while_one_is_at_work_ends_it():
         process: subprocess.Popen = worker.process
         start = time.monotonic()
     assert process.poll() is not None and time.monotonic() - start < 4
+
+
+ASKING = """
+from edgewright.workers import Worker
+Worker("serving").ask({"n": 3}, 1000)
+"""
+SERVING = """
+import os, time
+from edgewright.workers import serve
+def answer(order):
+    print("process", os.getpid(), flush=True)  # to standard error: answers go where orders came from
+    time.sleep(1000)
+serve(answer)
+"""
+
+
+def test_a_worker_does_not_outlive_who_asked_it_even_at_work(tmp_path):
+    (tmp_path / "serving.py").write_text(SERVING)
+    asking = subprocess.Popen([sys.executable, "-c", ASKING], stderr=subprocess.PIPE, text=True)
+    number = next(int(line.split()[1]) for line in asking.stderr if line.startswith("process"))
+    asking.kill()
+    asking.wait()
+    asking.stderr.close()
+    for _ in range(100):
+        if not Path(f"/proc/{number}").exists() or "zombie" in Path(f"/proc/{number}/status").read_text():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"process {number} works on")
