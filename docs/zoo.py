@@ -48,7 +48,7 @@ def text(rows: dict[str, dict[str, Any]]) -> str:
     names = [row["name"] for row in registry.describe()]
     machines = {_machine(row["results"]) for row in rows.values()}
     quick = sum(row["quick"] for row in rows.values())
-    how = f"Machine: {'; '.join(sorted(machines))}. {QUICK.format(count=quick) if quick else ''}"
+    how = f"Machine: {'; '.join(sorted(machines))}.{' ' + QUICK.format(count=quick) if quick else ''}"
     batches = {row["results"]["source"].count("data_batch_") for row in rows.values() if row["data"] == "cifar10"}
     if batches - {0, 5}:  # 0: the whole archive
         how += f" Of cifar10's five training batches {max(batches)} was at hand: its rows would do better with all."
