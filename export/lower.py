@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -308,22 +309,30 @@ def _shapes_of_one(plan: Plan) -> dict[int, tuple[int, ...]]:
     The first size is not always 1 then: images cut into windows may have all of them there.
     Raises: BadInput for an operation that does not return what Keras announces.
     """
-    held = {
-        id(leaf): ops.zeros([1 if size is None else size for size in leaf.shape], leaf.dtype)
-        for leaf in plan.graph.inputs
-    }
-    for node in (node for step in plan.steps for node in step.nodes):
-        values = node.run(lambda leaf: held[id(leaf)] if id(leaf) in held else ops.convert_to_tensor(leaf.value))
-        for leaf, value in zip(node.outputs, values, strict=True):
-            held[id(leaf)] = value
-            known = [real if size is None else size for size, real in zip(leaf.shape, value.shape, strict=False)]
-            if len(leaf.shape) != len(value.shape) or known != list(value.shape):
-                announced = tuple(1 if size is None else size for size in leaf.shape)
-                raise BadInput(
-                    f"operation {leaf.name} ({node.kind}) returns shape {tuple(value.shape)}, but Keras announces "
-                    f"{announced} for it: leave it out of the model"
-                )
-    return {key: tuple(value.shape) for key, value in held.items()}
+    inputs, shapes = plan.graph.inputs, {}
+
+    def note(leaf: Tensor, value: Any, kind: str) -> Any:
+        known = tuple(size if real is None else real for size, real in zip(leaf.shape, value.shape, strict=False))
+        announced = tuple(real if size is None else size for size, real in zip(leaf.shape, known, strict=False))
+        if len(leaf.shape) != len(value.shape) or known != announced:
+            raise BadInput(
+                f"operation {leaf.name} ({kind}) returns shape {tuple(value.shape)}, but Keras announces "
+                f"{tuple(1 if size is None else size for size in leaf.shape)} for it: leave it out of the model"
+            )
+        shapes[id(leaf)] = known
+        return value
+
+    def forward(*values: Any) -> list[Any]:
+        held = {id(leaf): note(leaf, value, "input") for leaf, value in zip(inputs, values, strict=True)}
+        for node in (node for step in plan.steps for node in step.nodes):
+            results = node.run(lambda leaf: held[id(leaf)] if id(leaf) in held else ops.convert_to_tensor(leaf.value))
+            for leaf, value in zip(node.outputs, results, strict=True):
+                held[id(leaf)] = note(leaf, value, node.kind)
+        return list(held.values())
+
+    one = [keras.KerasTensor([1 if size is None else size for size in leaf.shape], leaf.dtype) for leaf in inputs]
+    keras.src.backend.compute_output_spec(forward, *one)  # on abstract values: nothing is computed
+    return shapes
 
 
 def _depthwise_layout(kernel: np.ndarray) -> np.ndarray:

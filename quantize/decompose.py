@@ -207,11 +207,13 @@ def _cumsum(op, x):
     """A product with a triangle of ones, which has an integer kernel."""
     if op.axis is None or op.axis % len(x.shape) == 0 or not x.dtype.startswith("float"):
         return NotImplemented
-    size = x.shape[op.axis]
+    axis, last, size = op.axis % len(x.shape), len(x.shape) - 1, x.shape[op.axis]
     if size is None:
         return NotImplemented
     ones = np.triu(np.ones((size, size), x.dtype))
-    return ops.swapaxes(ops.matmul(ops.swapaxes(x, op.axis, -1), ones), op.axis, -1)
+    return (
+        ops.matmul(x, ones) if axis == last else ops.swapaxes(ops.matmul(ops.swapaxes(x, axis, last), ones), axis, last)
+    )
 
 
 @channels_last
