@@ -18,7 +18,7 @@ from ..errors import BadInput
 from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limits, scale_and_zero_point
 from ..quantize.graph import Graph, Tensor, run
 from ..quantize.operations import NEVER
-from ..quantize.operators import INTEGERS_ONLY, NOTHING
+from ..quantize.operators import FILLS, INTEGERS_ONLY, NOTHING
 from ..quantize.placement import Plan, Scale, Step
 from ..quantize.qat import QuantizedGraph
 from .convert import Frozen, freeze_function
@@ -174,11 +174,11 @@ class _Lowering:
 
     def filled(self, step: Step) -> Tensor:
         """Return the constant that a step gives whatever its input is."""
-        given, out = step.inputs[0], step.outputs[0]
-        if given.is_constant:
+        given, out, node = step.inputs[0], step.outputs[0], step.nodes[0]
+        if node.kind not in FILLS:
             return given
-        (value,) = step.nodes[0].run(lambda leaf: ops.zeros(self.shapes[id(leaf)], leaf.dtype))
-        return Tensor(out.name, tuple(value.shape), out.dtype, ops.convert_to_numpy(value))
+        shape = self.shapes[id(out)]
+        return Tensor(out.name, shape, out.dtype, np.full(shape, FILLS[node.kind](node), out.dtype))
 
     def fragment(self, step: Step) -> None:
         """Write what the table does not know as a frozen graph in float; of constants alone, as a constant."""

@@ -19,6 +19,7 @@ from ..errors import BadInput
 from .graph import Graph, splice
 from .movement import LAST, MOVEMENTS, Decomposition, along, channels_last, known, reshaped
 from .operations import NEVER, TransposedConv
+from .operators import axes
 
 
 def decompose(graph: Graph) -> None:
@@ -54,13 +55,13 @@ def _glu(op, x):
 def _softmax(op, x):
     """Softmax over the last axis only: LiteRT knows no other. Several are made one."""
     rank = len(x.shape)
-    axes = sorted(axis % rank for axis in ((op.axis,) if isinstance(op.axis, int) else op.axis))
-    if axes == [rank - 1]:
+    over = axes(op.axis, rank)
+    if over == (rank - 1,):
         return NotImplemented
-    order = [axis for axis in range(rank) if axis not in axes] + axes
+    order = [*(axis for axis in range(rank) if axis not in over), *over]
     moved = ops.transpose(x, order)
     shape = [known(size) for size in moved.shape]
-    flat = reshaped(moved, [*shape[: -len(axes)], math.prod(shape[-len(axes) :])])
+    flat = reshaped(moved, [*shape[: -len(over)], math.prod(shape[-len(over) :])])
     return ops.transpose(reshaped(ops.softmax(flat), shape), np.argsort(order).tolist())
 
 
@@ -141,12 +142,12 @@ def _adaptive_pool(pool: Callable) -> Decomposition:
 def _max(op, x):
     """The largest over all of an image is a max-pool of its size."""
     rank = len(x.shape)
-    axes = sorted(axis % rank for axis in (op.axis if op.axis is not None else range(rank)))
-    if op.initial is not None or axes not in ([1], [1, 2]) or rank - len(axes) != 2:
+    over = axes(op.axis, rank)
+    if op.initial is not None or over not in ((1,), (1, 2)) or rank - len(over) != 2:
         return NotImplemented
-    size = [x.shape[axis] for axis in axes]
+    size = [x.shape[axis] for axis in over]
     pooled = ops.max_pool(x, tuple(size), tuple(size), "valid", LAST)  # strides of None fail on JAX
-    return pooled if op.keepdims else ops.squeeze(pooled, tuple(axes))
+    return pooled if op.keepdims else ops.squeeze(pooled, over)
 
 
 # ---------------------------------------------------------------- products
@@ -181,7 +182,7 @@ def _tensordot(op, left, right):
     """A sum of products over the last axes of one operand and the first of the other, or over named ones."""
     count = op.axes if isinstance(op.axes, int) else None
     pairs = (range(-count, 0), range(count)) if count is not None else op.axes
-    return _contracted(left, right, *([axes] if isinstance(axes, int) else axes for axes in pairs))
+    return _contracted(left, right, *([over] if isinstance(over, int) else over for over in pairs))
 
 
 def _dot(op, left, right):
@@ -281,25 +282,30 @@ def _root(power):
     return ops.sqrt(ops.maximum(power, 1e-14))
 
 
+def _beside(values, axis, x):
+    """Lay out one value for each place along an axis of `x`, so that they broadcast to it."""
+    return ops.reshape(values, [-1 if one == axis % len(x.shape) else 1 for one in range(len(x.shape))])
+
+
 def _average(op, x, weights=None):
     if weights is None:
         return ops.mean(x, axis=op.axis)
     if op.axis is not None and len(weights.shape) == 1:
-        weights = ops.reshape(weights, [-1 if axis == op.axis % len(x.shape) else 1 for axis in range(len(x.shape))])
+        weights = _beside(weights, op.axis, x)
     return ops.sum(x * weights, axis=op.axis) / ops.sum(weights, axis=op.axis)
 
 
 def _norm(op, x):
     """The Euclidean norm, of one axis or a matrix, or the sum or the largest of magnitudes along an axis."""
-    axes = None if op.axis is None else tuple(op.axis)
-    if axes is None:
+    if op.axis is None:
         return NotImplemented
-    if op.ord in (None, "fro") or (op.ord == 2 and len(axes) == 1):
-        return _root(ops.sum(ops.square(x), axis=axes, keepdims=op.keepdims))
+    over = tuple(op.axis)
+    if op.ord in (None, "fro") or (op.ord == 2 and len(over) == 1):
+        return _root(ops.sum(ops.square(x), axis=over, keepdims=op.keepdims))
     reduce = {1: ops.sum, math.inf: ops.max, -math.inf: ops.min}.get(op.ord)
-    if reduce is None or len(axes) > 1:
+    if reduce is None or len(over) > 1:
         return NotImplemented
-    return reduce(ops.abs(x), axis=axes, keepdims=op.keepdims)
+    return reduce(ops.abs(x), axis=over, keepdims=op.keepdims)
 
 
 def _log_sum_exp(op, x):
@@ -311,10 +317,9 @@ def _log_sum_exp(op, x):
 
 
 def _batch_norm(op, x, mean, variance, offset=None, scale=None):
-    shape = [-1 if axis == op.axis % len(x.shape) else 1 for axis in range(len(x.shape))]
     factor = ops.rsqrt(variance + op.epsilon) * (1.0 if scale is None else scale)
-    y = (x - ops.reshape(mean, shape)) * ops.reshape(factor, shape)
-    return y if offset is None else y + ops.reshape(offset, shape)
+    y = (x - _beside(mean, op.axis, x)) * _beside(factor, op.axis, x)
+    return y if offset is None else y + _beside(offset, op.axis, x)
 
 
 def _rms_norm(op, x, scale=None):

@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from .operations import Batched
+from .operators import axes, pair
 
 Decomposition = Callable[..., Any]
 LAST = "channels_last"
@@ -44,22 +45,9 @@ def reshaped(x: Any, shape: Sequence[int]) -> Any:
     return x if list(shape) == [known(size) for size in x.shape] else ops.reshape(x, tuple(shape))
 
 
-def pair(value: Any) -> tuple[int, int]:
-    """Return the height and width that an argument means."""
-    return (value, value) if isinstance(value, int) else tuple(value)
-
-
 def along(x: Any, axis: int, *bounds: int | None) -> Any:
     """Return the slice of `x` between `bounds` of one axis."""
     return x[(*(slice(None),) * axis, slice(*bounds))]
-
-
-def _axes(op: Any, x: Any) -> list[int] | None:
-    """Return the axes that `op` works on; None if the samples are among them."""
-    rank = len(x.shape)
-    axes = range(rank) if op.axis is None else [op.axis] if isinstance(op.axis, int) else op.axis
-    found = [axis % rank for axis in axes]
-    return None if 0 in found else found
 
 
 # ---------------------------------------------------------------- order
@@ -67,7 +55,7 @@ def _axes(op: Any, x: Any) -> list[int] | None:
 
 def _move_axes(op, x):
     rank = len(x.shape)
-    sources, places = ([axis % rank for axis in axes] for axes in (op.source, op.destination))
+    sources, places = ([axis % rank for axis in several] for several in (op.source, op.destination))
     order = [axis for axis in range(rank) if axis not in sources]
     for place, source in sorted(zip(places, sources, strict=True)):
         order.insert(place, source)
@@ -76,8 +64,7 @@ def _move_axes(op, x):
 
 def _flip(op, x):
     rank = len(x.shape)
-    axes = range(rank) if op.axis is None else (op.axis,) if isinstance(op.axis, int) else op.axis
-    backwards = {axis % rank for axis in axes}
+    backwards = axes(op.axis, rank)
     return x[tuple(slice(None, None, -1) if axis in backwards else slice(None) for axis in range(rank))]
 
 
@@ -89,11 +76,11 @@ def _rotate(op, x):
 
 
 def _roll(op, x):
-    axes = _axes(op, x)
-    if axes is None:
+    if 0 in axes(op.axis, len(x.shape)):
         return NotImplemented
-    shifts = [op.shift] * len(axes) if isinstance(op.shift, int) else op.shift
-    for axis, shift in zip(axes, shifts, strict=True):
+    turned = [op.axis] if isinstance(op.axis, int) else op.axis
+    shifts = [op.shift] * len(turned) if isinstance(op.shift, int) else op.shift
+    for axis, shift in zip((one % len(x.shape) for one in turned), shifts, strict=True):
         if start := -shift % x.shape[axis]:
             x = ops.concatenate([along(x, axis, start, None), along(x, axis, start)], axis=axis)
     return x

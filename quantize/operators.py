@@ -74,7 +74,8 @@ def axes(axis: Any, rank: int) -> tuple[int, ...]:
     return tuple(sorted(one % rank for one in chosen))
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def pair(value: Any) -> tuple[int, int]:
+    """Return the height and width that an argument means."""
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
@@ -84,11 +85,11 @@ def _is_conv2d(node: Node) -> bool:
 
 
 def _is_plain_transpose(node: Node) -> bool:
-    return _is_conv2d(node) and _pair(node.op.dilation_rate) == (1, 1)
+    return _is_conv2d(node) and pair(node.op.dilation_rate) == (1, 1)
 
 
 def _conv_transpose(node: Node) -> dict[str, Any]:
-    return {"strides": _pair(node.op.strides), "padding": node.op.padding}
+    return {"strides": pair(node.op.strides), "padding": node.op.padding}
 
 
 def _is_plain_resize(node: Node) -> bool:
@@ -111,12 +112,12 @@ def _channels_last(node: Node) -> bool:
 
 
 def _conv(node: Node) -> dict[str, Any]:
-    return {"strides": _pair(node.op.strides), "padding": node.op.padding, "dilation": _pair(node.op.dilation_rate)}
+    return {"strides": pair(node.op.strides), "padding": node.op.padding, "dilation": pair(node.op.dilation_rate)}
 
 
 def _pool(node: Node) -> dict[str, Any]:
-    size = _pair(node.op.pool_size)
-    return {"pool_size": size, "strides": _pair(node.op.strides or size), "padding": node.op.padding}
+    size = pair(node.op.pool_size)
+    return {"pool_size": size, "strides": pair(node.op.strides or size), "padding": node.op.padding}
 
 
 def _windows_are_whole(node: Node) -> bool:

@@ -136,10 +136,11 @@ def _sources(graph: Graph, seed: Node) -> list[Tensor]:
     way: list[Node] = []
     wanted = {id(seed)}
     for node in reversed(graph.nodes):
-        rule = rule_for(node)
-        if id(node) in wanted and _is_pointwise(node) and not (rule and rule.litert in CLIPS):
-            way.append(node)
-            wanted.update(id(leaf.producer) for leaf in _data(node))
+        if id(node) in wanted and _is_pointwise(node):
+            rule = rule_for(node)
+            if rule is None or rule.litert not in CLIPS:
+                way.append(node)
+                wanted.update(id(leaf.producer) for leaf in _data(node))
     leaves = {id(leaf): leaf for node in reversed(way) for leaf in _data(node)}.values()
     return [leaf for leaf in leaves if leaf.dtype.startswith("float") and not leaf.is_constant]
 
