@@ -31,7 +31,18 @@ that costs it. In a deep untrained net a single step is enlarged from layer to l
 operator is given the inputs that it had in the TFLite file, and the row is ok if the worst of them gives 99% within one
 step ("kernels"). A row is **refused** if one line says so and names the layer or operation. All else is **FAILED**.
 Made by `python benchmarks/foreign_models.py`."""
-HEADER = ("model", "parameters", "traced", "operators", "float operators", "SNR dB", "TFLite", "ONNX", "kernels", "result")
+HEADER = (
+    "model",
+    "parameters",
+    "traced",
+    "operators",
+    "float operators",
+    "SNR dB",
+    "TFLite",
+    "ONNX",
+    "kernels",
+    "result",
+)
 
 
 def main() -> int:

@@ -452,7 +452,9 @@ def hub_sam():
         num_output_channels=16,
         window_size=2,
     )
-    prompts = SAMPromptEncoder(hidden_size=16, image_embedding_size=(4, 4), input_image_size=(64, 64), mask_in_channels=8)
+    prompts = SAMPromptEncoder(
+        hidden_size=16, image_embedding_size=(4, 4), input_image_size=(64, 64), mask_in_channels=8
+    )
     masks = SAMMaskDecoder(
         num_layers=1, hidden_size=16, intermediate_dim=16, num_heads=2, embedding_dim=16, iou_head_depth=2,
         iou_head_hidden_dim=8,
@@ -667,9 +669,9 @@ def hub_efficientnet():
 
 @net("keras-hub")
 def hub_vgg():
-    return hub.VGGBackbone(
-        stackwise_num_repeats=[1, 2], stackwise_num_filters=[8, 16], image_shape=IMAGE
-    ), images(*IMAGE)
+    return hub.VGGBackbone(stackwise_num_repeats=[1, 2], stackwise_num_filters=[8, 16], image_shape=IMAGE), images(
+        *IMAGE
+    )
 
 
 @net("keras-hub")

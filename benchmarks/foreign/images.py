@@ -276,7 +276,8 @@ class WindowAttention(layers.Layer):
         _, size, channels = x.shape
         each = channels // self.heads
         qkv = ops.reshape(self.qkv(x), (-1, size, 3, self.heads, each))
-        q, k, v = ops.transpose(qkv, (2, 0, 3, 1, 4))
+        qkv = ops.transpose(qkv, (2, 0, 3, 1, 4))
+        q, k, v = qkv[0], qkv[1], qkv[2]
         scores = (q * each**-0.5) @ ops.transpose(k, (0, 1, 3, 2))
         bias = ops.reshape(ops.take(self.table, self.places, axis=0), (size, size, -1))
         scores = scores + ops.expand_dims(ops.transpose(bias, (2, 0, 1)), 0)
@@ -284,7 +285,7 @@ class WindowAttention(layers.Layer):
             windows = mask.shape[0]
             scores = ops.reshape(scores, (-1, windows, self.heads, size, size)) + mask[None, :, None]
             scores = ops.reshape(scores, (-1, self.heads, size, size))
-        x = ops.transpose(ops.softmax(scores), (0, 2, 1, 3))
+        x = ops.transpose(ops.softmax(scores) @ v, (0, 2, 1, 3))
         return self.project(ops.reshape(x, (-1, size, channels)))
 
     def get_config(self):

@@ -184,5 +184,3 @@ def tcn_layer_norm():
 @net("keras-tcn")
 def tcn_same():
     return _tcn(padding="same", activation="gelu", dropout_rate=0.1)
-
-
