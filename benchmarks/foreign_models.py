@@ -20,17 +20,17 @@ from foreign import environment
 PAGES = Path(__file__).parent.parent / "docs"
 BAR = 0.95
 LIMIT_S = 600.0
-INTRODUCTION = """Models that others wrote: backbones of keras-hub 0.32 in small sizes, nets of keras.applications, kimm,
-keras-rs and keras-tcn, and nets after the structure of public tutorials. All are untrained, with random biases and batch
-statistics, calibrated on 16 random samples. SNR is that of the fake-quantized model against the float one; "TFLite" and
-"ONNX" are the shares of the file's values within one step of the fake-quantized model's, run on those samples in LiteRT
-and ONNX Runtime (`session.x64quantprecision=1`), the worst output of several.
+INTRODUCTION = """Models that others wrote: backbones of keras-hub 0.32 in small sizes, nets of keras.applications,
+kimm, keras-rs and keras-tcn, and nets after the structure of public tutorials. All are untrained, with random biases
+and batch statistics, calibrated on 16 random samples. SNR is that of the fake-quantized model against the float one;
+"TFLite" and "ONNX" are the shares of the file's values within one step of the fake-quantized model's, run on those
+samples in LiteRT and ONNX Runtime (`session.x64quantprecision=1`), the worst output of several.
 
-A row is **ok** if both files run, both shares are at least 99%, and SNR is at least 20 dB or the report names the operator
-that costs it. In a deep untrained net a single step is enlarged from layer to layer; where the ends agree less, each
-operator is given the inputs that it had in the TFLite file, and the row is ok if the worst of them gives 99% within one
-step ("kernels"). A row is **refused** if one line says so and names the layer or operation. All else is **FAILED**.
-Made by `python benchmarks/foreign_models.py`."""
+A row is **ok** if both files run, both shares are at least 99%, and SNR is at least 20 dB or the report names the
+operator that costs it. In a deep untrained net a single step is enlarged from layer to layer; where the ends of a net
+of 50 operators or more agree less, each operator is given the inputs that it had in the TFLite file, and the row is ok
+if the worst of them gives 99% within one step ("kernels"). A row is **refused** if `prepare_qat` says so in one line
+that names the layer or operation. All else is **FAILED**. Made by `python benchmarks/foreign_models.py`."""
 HEADER = (
     "model",
     "parameters",
@@ -123,8 +123,8 @@ def page(rows):
 
     counts = Counter(row["status"] for row in rows)
     text = [f"# Models that others wrote\n\n{INTRODUCTION}\n"]
-    text.append(", ".join(f"{counts[kind]} {kind} ({counts[kind] / len(rows):.1%})" for kind in ("ok", "refused", "FAILED"))
-                + f", of {len(rows)}.\n")  # fmt: skip
+    shares = [f"{counts[kind]} {kind} ({counts[kind] / len(rows):.1%})" for kind in ("ok", "refused", "FAILED")]
+    text.append(f"{', '.join(shares)}, of {len(rows)}.\n")
     for group in dict.fromkeys(row["group"] for row in rows):
         text.append(f"## {group}\n\n{table(HEADER, [cells(row) for row in rows if row['group'] == group])}\n")
     rest = [row for row in rows if row["status"] != "ok"]

@@ -307,7 +307,7 @@ def _diffusion(embed):
 
 @net(GROUP)
 def ddim_unet():
-    return _diffusion(lambda level: layers.Lambda(sinusoidal, output_shape=(1, 1, 16))(level))
+    return _diffusion(layers.Lambda(sinusoidal, output_shape=(1, 1, 16)))
 
 
 @net(GROUP)

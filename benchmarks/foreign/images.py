@@ -159,10 +159,11 @@ def vit_with_class_token():
 
 
 def _mixer_model(block, blocks=2):
+    """block: () -> layer, asked once for each of `blocks`."""
     inputs = keras.Input((32, 32, 3))
     x = PatchEncoder(16, 16)(Patches(8)(inputs))
     for _ in range(blocks):
-        x = block(x)
+        x = block()(x)
     x = layers.Dropout(0.2)(layers.GlobalAveragePooling1D()(x))
     return keras.Model(inputs, layers.Dense(10)(x)), images(32, 32)
 
@@ -194,13 +195,14 @@ class MixerBlock(layers.Layer):
 
 @net(GROUP)
 def mlp_mixer():
-    return _mixer_model(MixerBlock(16, 16), blocks=1)
+    return _mixer_model(lambda: MixerBlock(16, 16))
 
 
 @net(GROUP)
 def mlp_mixer_shared_block():
     """One block used three times."""
-    return _mixer_model(MixerBlock(16, 16), blocks=3)
+    shared = MixerBlock(16, 16)
+    return _mixer_model(lambda: shared, blocks=3)
 
 
 class GatingBlock(layers.Layer):
@@ -226,7 +228,7 @@ class GatingBlock(layers.Layer):
 
 @net(GROUP)
 def gmlp():
-    return _mixer_model(lambda x: GatingBlock(16, 16)(x))
+    return _mixer_model(lambda: GatingBlock(16, 16))
 
 
 class FourierBlock(layers.Layer):
@@ -250,7 +252,7 @@ class FourierBlock(layers.Layer):
 @net(GROUP)
 def fnet_images():
     """Eight bits of a Fourier transform: to be refused in words."""
-    return _mixer_model(lambda x: FourierBlock(16)(x))
+    return _mixer_model(lambda: FourierBlock(16))
 
 
 class WindowAttention(layers.Layer):
