@@ -59,7 +59,7 @@ def symbolic(function: Any) -> Any:
 
 
 def _without_context(rule: Callable, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-    """Call `rule` with what the layer was called with, by the names of its `call`, but for what the rule is blind to."""
+    """Call `rule` with the arguments by the names that `call` has for them, but for what the rule is blind to."""
     given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
     given = {**given, **given.pop("kwargs", {})}
     first, *others = given.items()

@@ -22,7 +22,7 @@ class Constant(keras.Operation):
 
 
 class Batched(keras.Operation):
-    """Repeats what a single sample has along the batch, whose size is known to who runs the graph. In a file it is 1."""
+    """Repeats what a sample has along the batch, whose size is known to who runs the graph. In a file it is 1."""
 
     def call(self, x: Any, batch: Any = 1) -> Any:
         """Shapes: (k, ...) -> (k batch, ...)."""

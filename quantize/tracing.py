@@ -100,7 +100,11 @@ class _Opened:
     def __enter__(self) -> _Opened:
         for layer in self.model._flatten_layers(include_self=True, recursive=True):
             self._open(layer)
-        self._undo.enter_context(symbolic_python(lambda layer, *a, **k: self.call(layer, *a, **k), self._is_whole))
+
+        def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:  # a method of every layer, not of ours
+            return self.call(layer, *args, **kwargs)
+
+        self._undo.enter_context(symbolic_python(call, self._is_whole))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -153,8 +157,8 @@ class _Opened:
             if str(error) != DRAWS:
                 raise
             raise BadInput(
-                f"layer {place or layer.name!r} ({type(layer).__name__}) {DRAWS}, which in a file would be one constant "
-                "draw: let the model take the noise as an input, or leave the layer out of what is exported"
+                f"layer {place or layer.name!r} ({type(layer).__name__}) {DRAWS}, which in a file would be one "
+                "constant: let the model take the noise as an input, or leave the layer out of what is exported"
             ) from None
         except Exception as error:
             waits = self.size is None and not _is_of_keras(layer)
