@@ -110,7 +110,8 @@ def outputs(model: keras.Model, x: Any) -> list[np.ndarray]:
 
 def one_by_one(model: keras.Model, x: Any) -> list[np.ndarray]:
     """Return the outputs as a file of one sample gives them."""
-    each = [outputs(model, tree.map_structure(lambda a: a[i : i + 1], x)) for i in range(nets.SAMPLES)]
+    samples = [tree.pack_sequence_as(x, [a[i : i + 1] for a in tree.flatten(x)]) for i in range(nets.SAMPLES)]
+    each = [outputs(model, sample) for sample in samples]
     return [np.concatenate(one) for one in zip(*each, strict=True)]
 
 
