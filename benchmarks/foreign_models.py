@@ -83,13 +83,17 @@ def main() -> int:
 def examined(names, jobs):
     """Yield the row of each net as it comes; a process that died or hung is a row as well."""
     from edgewright.errors import EdgewrightError
-    from edgewright.workers import workers
+    from edgewright.workers import Worker, Workers
 
     # Renewed now and then: what Keras, TensorFlow and the runtimes leave behind grows.
-    with workers(min(jobs, len(names)) or 1, "foreign.worker", most_orders=12) as several:
-        for order, answer in several.serve([{"name": name} for name in names], LIMIT_S):
+    several = [Worker("foreign.worker", most_orders=12, quiet=True) for _ in range(min(jobs, len(names)))]
+    try:
+        for order, answer in Workers(several).serve([{"name": name} for name in names], LIMIT_S):
             lost = isinstance(answer, EdgewrightError)
             yield {"name": order["name"], "stage": "?", "status": "FAILED", "error": str(answer)} if lost else answer
+    finally:
+        for worker in several:
+            worker.stop()
 
 
 def keep(path, rows):

@@ -1,7 +1,6 @@
 """One foreign net through tracing, quantization, both exports and both runtimes: a process that takes names."""
 
 import gc
-import os
 import re
 import time
 import traceback
@@ -210,5 +209,4 @@ def _where(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # TensorFlow and LiteRT greet each process
     serve(lambda order: examine(order["name"]))
