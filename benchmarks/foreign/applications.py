@@ -4,10 +4,9 @@ import keras
 
 from .nets import images, net
 
-SIZES = {  # name: two sizes of image, the smallest that the net takes and another that is not a power of two
-    "VGG16": (32, 48), "ResNet50": (32, 64), "ResNet50V2": (32, 64), "InceptionV3": (75, 96), "Xception": (71, 96),
-    "MobileNet": (32, 96), "MobileNetV2": (32, 96), "MobileNetV3Small": (32, 96), "DenseNet121": (32, 64),
-    "EfficientNetB0": (32, 64), "EfficientNetV2B0": (32, 64), "ConvNeXtTiny": (32, 64),
+SIZES = {  # name: two sizes of image, the smallest that the net takes and a larger one
+    "VGG16": (32, 48), "ResNet50V2": (32, 64), "InceptionV3": (75, 96), "Xception": (71, 96), "MobileNet": (32, 96),
+    "MobileNetV2": (32, 96), "MobileNetV3Small": (32, 96), "EfficientNetB0": (32, 64), "ConvNeXtTiny": (32, 64),
 }  # fmt: skip
 OWN_RESCALING = ("MobileNetV3", "EfficientNet", "ConvNeXt")  # these take 0 .. 255
 

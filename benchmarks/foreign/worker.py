@@ -72,7 +72,9 @@ def _through(model: keras.Model, x: Any, row: Row) -> Row:
         row[kind] = round(agreement(fake, found, artifact.manifest["outputs"]), 4)
     row["stage"] = "done"
     if min(row["tflite"], row["onnx"]) < WITHIN_ONE and row["operators"] >= DEEP:
-        row["kernels"] = worst_kernel(qat, x)
+        row["stage"] = "diagnose"
+        row["kernels"] = worst_kernel(qat, given)
+        row["stage"] = "done"
     return row
 
 
@@ -182,11 +184,11 @@ def agreement(fake: list[np.ndarray], found: list[np.ndarray], described: list[R
     return min(shares)
 
 
-def worst_kernel(qat: keras.Model, x: Any) -> float:
+def worst_kernel(qat: keras.Model, given: list[np.ndarray]) -> float:
     """Return the least share of values within one step over all operators, each given the inputs it had in the file."""
     from edgewright.pipeline.diagnose import diagnose
 
-    return round(min((row.kernel_within_one for row in diagnose(qat, x).rows), default=0.0), 4)
+    return round(min((row.kernel_within_one for row in diagnose(qat, given).rows), default=0.0), 4)
 
 
 def decibels(expected: np.ndarray, actual: np.ndarray) -> float:
