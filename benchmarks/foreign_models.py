@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="PATTERN", default="*", help="names or groups, such as 'hub_*' or 'kimm'")
     parser.add_argument("--json", type=Path, default=PAGES / "foreign_models.json", help="where rows are kept")
-    parser.add_argument("--failed", action="store_true", help="only those that failed when last run")
+    parser.add_argument("--failed", action="store_true", help="only those that have not come through yet")
     parser.add_argument("--resume", action="store_true", help="only those without a row")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="list the nets and end")
@@ -65,7 +65,7 @@ def main() -> int:
         for name, net in known.items()
         if (fnmatch.fnmatch(name, given.only) or fnmatch.fnmatch(net.group, given.only))
         and not (given.resume and name in rows)
-        and not (given.failed and rows.get(name, {}).get("status") != "FAILED")
+        and not (given.failed and rows.get(name, {}).get("status") == "ok")
     ]
     if given.list:
         print("\n".join(f"{known[name].group}: {name}" for name in names))
