@@ -27,10 +27,11 @@ and batch statistics, calibrated on 16 random samples. SNR is that of the fake-q
 samples in LiteRT and ONNX Runtime (`session.x64quantprecision=1`), the worst output of several.
 
 A row is **ok** if both files run, both shares are at least 99%, and SNR is at least 20 dB or the report names the
-operator that costs it. In a deep untrained net a single step is enlarged from layer to layer; where the ends of a net
-of 50 operators or more agree less, each operator is given the inputs that it had in the TFLite file, and the row is ok
-if the worst of them gives 99% within one step ("kernels"). A row is **refused** if `prepare_qat` says so in one line
-that names the layer or operation. All else is **FAILED**. Made by `python benchmarks/foreign_models.py`."""
+operator that costs it. In a deep untrained net a single step is enlarged from layer to layer. Where the ends of a net
+of 50 operators or more agree less, the row is ok if each operator, given the inputs that it had in the TFLite file,
+gives 99% within one step (the worst of them under "kernels"), and if the file's own SNR against the float model is at
+most 2 dB below the fake-quantized one's. A row is **refused** if `prepare_qat` says so in one line that names the layer
+or operation. All else is **FAILED**. Made by `python benchmarks/foreign_models.py`."""
 HEADER = (
     "model",
     "parameters",
