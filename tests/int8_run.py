@@ -24,9 +24,8 @@ np.save(sys.argv[3], np.stack(results))
 """
 ONNX = """
 import sys, numpy as np, onnxruntime
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+from edgewright.devices.agent import onnx_options
+session = onnxruntime.InferenceSession(sys.argv[1], onnx_options(onnxruntime), providers=["CPUExecutionProvider"])
 name = session.get_inputs()[0].name
 np.save(sys.argv[3], np.stack([session.run(None, {name: sample[None]})[0][0] for sample in np.load(sys.argv[2])]))
 """

@@ -33,6 +33,7 @@ RUNTIMES = ("xnnpack", "built-in", "reference", "onnxruntime")
 RUN = """
 import sys, pathlib, numpy as np, onnxruntime
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from edgewright.devices.agent import onnx_options
 resolvers = {
     "xnnpack": OpResolverType.AUTO,
     "built-in": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -49,7 +50,7 @@ def litert(path, resolver):
         return runner.get_tensor(target["index"])[0].copy()
     return one
 def ort(path):
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), onnx_options(onnxruntime), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda sample: session.run(None, {name: sample[None]})[0][0]
 for file in sorted(pathlib.Path(sys.argv[1]).glob("*.npy")):
