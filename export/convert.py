@@ -34,18 +34,16 @@ class Frozen:
     outputs: tuple[str, ...]
 
 
-def freeze(model: keras.Model) -> Frozen:
+def freeze(model: keras.Model, rewritten: bool | None = None) -> Frozen:
     """Freeze `model` with batch 1 and its weights as constants.
 
-    Recurrent layers are unrolled first: their loops over tensor lists need operators that LiteRT does not carry. What
+    rewritten: as the operations that an int8 file would have, in float; None for only where that is known to be needed.
+    Recurrent layers are unrolled then: their loops over tensor lists need operators that LiteRT does not carry. What
     computes in another precision than float32 is written in it: LiteRT has hardly a kernel for others.
     Raises: BadInput for open dimensions, or if the Keras backend is not TensorFlow.
     """
     inputs = [(_plain(one["name"]), tuple(one["shape"]), one["dtype"]) for one in inputs_of(model)]
-    rewritten = any(
-        isinstance(layer, keras.layers.RNN) or layer.compute_dtype != "float32" for layer in model._flatten_layers()
-    )
-    traced = simplify.simplify(graph.trace(model)) if rewritten else None
+    traced = simplify.simplify(graph.trace(model)) if needs_rewriting(model) or rewritten else None
     structure = graph.symbolic_inputs(model)
 
     def forward(*arguments: Any) -> Any:
@@ -54,6 +52,13 @@ def freeze(model: keras.Model) -> Frozen:
         return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(arguments)), training=False))
 
     return freeze_function(forward, inputs)
+
+
+def needs_rewriting(model: keras.Model) -> bool:
+    """Tell whether the converters are known to make no file, or a bad one, of the model as it is."""
+    return any(
+        isinstance(layer, keras.layers.RNN) or layer.compute_dtype != "float32" for layer in model._flatten_layers()
+    )
 
 
 def inputs_of(model: keras.Model) -> list[dict[str, Any]]:
@@ -120,8 +125,15 @@ def _plain(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
-def convert(frozen: Frozen, kind: str, precision: str = "float32", what: str = "the model") -> bytes:
-    """Convert to `kind` ("tflite" or "onnx") in the worker. what: its name in errors.
+def convert(
+    frozen: Frozen,
+    kind: str,
+    precision: str = "float32",
+    what: str = "the model",
+    names: tuple[Sequence[str], Sequence[str]] | None = None,
+) -> bytes:
+    """Convert to `kind` ("tflite" or "onnx") in the worker. what: its name in errors. names: of inputs and outputs in
+    the file.
 
     Raises: EdgewrightError with the converter's last words.
     """
@@ -135,6 +147,7 @@ def convert(frozen: Frozen, kind: str, precision: str = "float32", what: str = "
             "outputs": frozen.outputs,
             "kind": kind,
             "precision": precision,
+            "names": names,
         }
         try:
             answer = _converter().ask(job, TIME_LIMIT_S)
