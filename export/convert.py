@@ -19,7 +19,7 @@ from typing import Any
 import keras
 
 from ..errors import BadInput, EdgewrightError
-from ..quantize import graph, simplify
+from ..quantize import graph, simplify, tracing
 from ..workers import Worker
 
 TIME_LIMIT_S = 600
@@ -43,8 +43,8 @@ def freeze(model: keras.Model, rewritten: bool | None = None) -> Frozen:
     Raises: BadInput for open dimensions, or if the Keras backend is not TensorFlow.
     """
     inputs = [(_plain(one["name"]), tuple(one["shape"]), one["dtype"]) for one in inputs_of(model)]
-    traced = simplify.simplify(graph.trace(model)) if needs_rewriting(model) or rewritten else None
-    structure = graph.symbolic_inputs(model)
+    traced = simplify.simplify(tracing.trace(model)) if needs_rewriting(model) or rewritten else None
+    structure = tracing.symbolic_inputs(model)
 
     def forward(*arguments: Any) -> Any:
         if traced is not None:
@@ -66,7 +66,7 @@ def inputs_of(model: keras.Model) -> list[dict[str, Any]]:
 
     Raises: BadInput for an input with open dimensions.
     """
-    leaves = keras.tree.flatten(graph.symbolic_inputs(model))
+    leaves = keras.tree.flatten(tracing.symbolic_inputs(model))
     for leaf in leaves:
         if None in leaf.shape[1:]:
             raise BadInput(

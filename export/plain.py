@@ -8,9 +8,10 @@ import keras
 from keras import ops
 
 from ..errors import EdgewrightError
-from ..quantize.graph import Tensor, trace
+from ..quantize.graph import Tensor
 from ..quantize.placement import place
 from ..quantize.simplify import simplify
+from ..quantize.tracing import trace
 from .convert import convert, freeze, inputs_of
 from .lower import lower
 from .names import input_names

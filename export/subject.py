@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from ..errors import BadInput
-from ..quantize.graph import Graph, computed_dtype, symbolic_inputs
+from ..quantize.graph import Graph, computed_dtype
 from ..quantize.qat import QuantizedGraph
+from ..quantize.tracing import symbolic_inputs
 from .names import output_names
 
 SAMPLES = 8

@@ -4,7 +4,8 @@ import math
 
 import keras
 
-from ..quantize.graph import Node, trace
+from ..quantize.graph import Node
+from ..quantize.tracing import trace
 from ..quantize.operators import LINEAR
 from ..quantize.simplify import simplify
 

@@ -41,13 +41,14 @@ from .fake_quant import (
     to_power_of_two,
     value_range,
 )
-from .graph import Graph, Node, Tensor, symbolic_inputs, trace
+from .graph import Graph, Node, Tensor
 from .observers import OBSERVERS
 from .operations import NEVER
 from .operators import NOTHING, PRODUCTS, RESCALES, SUMS
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
 from .shapes import fix_shapes
 from .simplify import simplify
+from .tracing import symbolic_inputs, trace
 
 RANGES = ("frozen", "moving-average", "learned")
 # Inputs often lie on a grid of their own (sixteenths, 1/255). A range a little wider than theirs keeps them off the

@@ -27,7 +27,9 @@ _MOVEMENT = {*_RESHAPES, "Transpose", "Swapaxes"}
 
 def simplify(graph: Graph) -> Graph:
     """Apply all passes to `graph` in place and return it."""
+    drop_broadcasts(graph)
     decompose(graph)
+    drop_broadcasts(graph)
     lift_scalars(graph)
     drop_identities(graph)
     propagate_zeros(graph)
@@ -43,6 +45,35 @@ def simplify(graph: Graph) -> Graph:
     fold_pointwise(graph)
     graph.prune_dead()
     return graph
+
+
+_BROADCASTS = {"BroadcastTo", "Batched"}
+_BROADCASTING = {
+    *_ELEMENTWISE, *_COMPARISONS, "Divide", "TrueDivide", "LogicalAnd", "LogicalOr", "Masked",
+}  # fmt: skip
+
+
+def drop_broadcasts(graph: Graph) -> None:
+    """Let elementwise operations read what was broadcast to the shape that they broadcast it to themselves."""
+    for node in graph.nodes:
+        for leaf in node.inputs if node.kind in _BROADCASTING else ():
+            made = leaf.producer
+            if made is None or made.kind not in _BROADCASTS or len(node.inputs) < 2:
+                continue
+            plain = made.inputs[0]
+            shapes = [plain.shape if one is leaf else one.shape for one in node.inputs]
+            if _broadcast(shapes) == node.output.shape:
+                node.args, node.kwargs = tree.map_structure(
+                    lambda one, leaf=leaf, plain=plain: plain if one is leaf else one, (node.args, node.kwargs)
+                )
+    graph.prune_dead()
+
+
+def _broadcast(shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+    """Return the shape that tensors of `shapes` have together; an open size is one like any other."""
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    return tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*padded, strict=True))
 
 
 def lift_scalars(graph: Graph) -> None:
