@@ -42,6 +42,7 @@ def export_onnx(
         data, facts = float_file(model, "onnx", precision, calibration)
     else:
         subject = quantized_subject(answering, layer, calibration)
+        subject.answers()  # before any work: what answers NaN has no integers
         program = lower(layer, model.name, outputs=subject.outputs)
         if program.is_stateful:
             raise BadInput("ONNX knows no fused int8 recurrence: use QatConfig(recurrence='unrolled') for it")

@@ -268,9 +268,12 @@ def _batch_matmul(self: _Writer, one: Operator) -> None:
 
 
 def _softmax(self: _Writer, one: Operator) -> None:
-    self.write(
-        one.outputs[0], self.node("Softmax", [self.read(one.inputs[0])], f"{one.outputs[0].name}.softmax", axis=-1)
-    )
+    """Write a softmax. Over one entry it is 1 whatever that is: ONNX Runtime's integer kernel says 0."""
+    out = one.outputs[0]
+    if out.shape[-1] == 1:
+        self.write(out, self.constant(f"{out.name}.ones", np.ones(out.shape, np.float32)))
+    else:
+        self.write(out, self.node("Softmax", [self.read(one.inputs[0])], f"{out.name}.softmax", axis=-1))
 
 
 def _log_softmax(self: _Writer, one: Operator) -> None:

@@ -165,8 +165,9 @@ def _answers(subject: Subject) -> Answers | None:
         bad = bad or broken[0]
     if bad:
         raise BadInput(
-            f"model {subject.model.name!r} answers NaN at output {bad!r} to every sample{_broken_weight(subject.model)}: "
-            "mend what divides by zero or takes the logarithm of it, or give calibration=samples as it was made for"
+            f"model {subject.model.name!r} answers every sample with NaN or infinity at output {bad!r}"
+            f"{_broken_weight(subject.model)}: mend what divides by zero or takes the logarithm of it, or give "
+            "calibration=samples as it was made for"
         )
     return None
 
@@ -177,18 +178,23 @@ def _broken_weight(model: keras.Model) -> str:
 
 
 def _is_broken(values: np.ndarray) -> bool:
-    """Tell whether NaN is in the answer to each sample."""
+    """Tell whether NaN is in the answer to each sample, or nothing in any answer is finite."""
+    if values.dtype.kind != "f" or not values.size:
+        return False
     rows = values.reshape(len(values), -1)
-    return values.dtype.kind == "f" and values.size > 0 and bool(np.isnan(rows).any(axis=1).all())
+    return bool(np.isnan(rows).any(axis=1).all()) or not np.isfinite(rows).any()
 
 
 def _together(model: keras.Model, samples: Arrays) -> Answers:
     """Ask about all samples at once where the model takes any batch."""
-    if all(leaf.shape[0] is None for leaf in keras.tree.flatten(symbolic_inputs(model))):
-        count, answers = len(samples[0]), ask(model, samples)
-        if all(answer.ndim and answer.shape[0] and answer.shape[0] % count == 0 for answer in answers):
-            apart = [answer.reshape(count, answer.shape[0] // count, *answer.shape[1:]) for answer in answers]
-            return Answers(samples, apart, False)
+    count = len(samples[0])
+    try:
+        answers = ask(model, samples)
+    except Exception:  # whatever a model of the user's raises for a batch of another size than its own
+        answers = []
+    if answers and all(answer.ndim and answer.shape[0] and answer.shape[0] % count == 0 for answer in answers):
+        apart = [answer.reshape(count, answer.shape[0] // count, *answer.shape[1:]) for answer in answers]
+        return Answers(samples, apart, False)
     return Answers(samples, _one_by_one(model, samples), True)
 
 

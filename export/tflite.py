@@ -51,6 +51,7 @@ def export_tflite(
         data, facts = float_file(model, "tflite", precision, calibration)
     else:
         subject = quantized_subject(answering, layer, calibration)
+        subject.answers()  # before any work: what answers NaN has no integers
         program = lower(layer, model.name, integer_io=integer_io, outputs=subject.outputs)
         data = write_tflite(program, f"edgewright {precision}")
         facts = describe(program, layer.carried)
