@@ -75,7 +75,7 @@ def check_added(verb: str, added: Mapping[str, Any]) -> None:
     if unknown:
         hint = "; integers at the borders are integer_io" if unknown[0].startswith("inference_") else ""
         raise BadInput(
-            f"{verb}: {unknown[0]!r} is no argument{hint}; entries that may be added to the manifest: {', '.join(ADDED)}"
+            f"{verb}: {unknown[0]!r} is no argument{hint}; the manifest takes as further entries: {', '.join(ADDED)}"
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,16 @@ def freeze_function(
 
     specs = [tf.TensorSpec(shape, dtype, name=name) for name, shape, dtype in inputs]
     concrete = tf.function(forward, autograph=False).get_concrete_function(*specs)
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    try:
+        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    except ValueError as error:
+        if "AssignVariableOp" not in str(error):
+            raise
+        place = re.search(r"node (\S+)/\w*AssignVariableOp", str(error))
+        raise BadInput(
+            f"{what}: {place.group(1) if place else 'a layer'} changes a variable each time it is called, as random "
+            "numbers and counters do, which a file cannot: let what it computes be an input of the model"
+        ) from None
     return Frozen(
         frozen.graph.as_graph_def().SerializeToString(),
         tuple(leaf.name for leaf in frozen.inputs),
@@ -156,8 +166,23 @@ def convert(
                 f"the {kind} converter {lost} on precision {precision}: {_converter().last_words()}"
             ) from None
         if "error" in answer:
-            raise EdgewrightError(f"the {kind} converter refused {what}: {answer['error']}")
+            raise EdgewrightError(f"the {kind} converter refused {what}: {_explained(answer['error'], frozen)}")
         return target.read_bytes()
+
+
+def _explained(words: str, frozen: Frozen) -> str:
+    """Say where the operation is that a converter does not know, and what to do about it."""
+    unknown = re.search(r"'tf\.(\w+)' op is neither|No Op registered for (\w+)", words)
+    if unknown is None:
+        return words
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    graph, kind = GraphDef(), next(filter(None, unknown.groups()))
+    graph.ParseFromString(frozen.graph_def)
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    places = [node.name for node in nodes if node.op == kind]
+    where = f", which {places[0]!r} computes" if places else ""
+    return f"it has no operator {kind}{where}: leave that out of the model, and compute it outside"
 
 
 @functools.cache

@@ -519,8 +519,9 @@ def _reduce_boolean(kind: str) -> Callable[[_Writer, Operator], None]:
 
 
 def _cast(self: _Writer, one: Operator) -> None:
-    name = f"{one.outputs[0].name}.cast"
-    self.write(one.outputs[0], self.node("Cast", [self.read(one.inputs[0])], name, to=TensorProto.FLOAT))
+    out = one.outputs[0]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(out.dtype if out.scale is None else "float32"))
+    self.write(out, self.node("Cast", [self.read(one.inputs[0])], f"{out.name}.cast", to=kind))
 
 
 def _select(self: _Writer, one: Operator) -> None:

@@ -36,8 +36,8 @@ def export_tflite(
     `calibration`, samples as the model takes them; `config` says how), "w8a8-qat" (the default for a model from
     `prepare_qat`); w8a16, w7a8 and w4a8 in place of w8a8 likewise. calibration: also what the file is run on; without
     it, made-up samples. integer_io: integers at the borders instead of float32, True or "int8" as the graph has them,
-    or "uint8". Further keywords go to the manifest (`artifact.ADDED`). Raises: BadInput, WrongOrder naming the call that
-    comes first; EdgewrightError where the file does not load or answers otherwise.
+    or "uint8". Further keywords go to the manifest (`artifact.ADDED`). Raises: BadInput, WrongOrder naming the call
+    that comes first; EdgewrightError where the file does not load or answers otherwise.
     """
     check_added("export_tflite", manifest)
     if integer_io not in INTEGER_IO:
@@ -70,6 +70,7 @@ def quantized_part(
     the model that the file has to answer like.
     """
     layer = find_quantized(model)
+    check_states(model, layer)
     trained = f"{layer.config.default or 'w8a8'}-qat" if layer is not None else ""
     precision = precision or trained or "float32"
     if precision not in PRECISIONS:
@@ -91,6 +92,25 @@ def quantized_part(
         model, _ = prepare_qat(model, replace(config or QatConfig(), default=bits), calibration=calibration)
         layer = find_quantized(model)
     return layer, precision, model
+
+
+def check_states(model: keras.Model, layer: QuantizedGraph | None) -> None:
+    """Refuse a recurrence that goes on where it was left, which no file does.  Raises: BadInput naming the layer."""
+    layers = [each.get_config() for each in model._flatten_layers() if isinstance(each, keras.layers.RNN)]
+    layers += _recurrences(layer.source) if layer is not None else []
+    kept = next((config["name"] for config in layers if config.get("stateful")), None)
+    if kept is not None:
+        raise BadInput(
+            f"layer {kept!r} of model {model.name!r} keeps its state from call to call (stateful=True), a file forgets "
+            "it: build the layer with stateful=False, or export edgewright.streaming(model), whose states go in and out"
+        )
+
+
+def _recurrences(config: Any) -> list[dict[str, Any]]:
+    """Return the configurations within a serialized model that say whether they are stateful."""
+    parts = list(config.values()) if isinstance(config, dict) else config if isinstance(config, (list, tuple)) else []
+    own = [config] if isinstance(config, dict) and "stateful" in config and "name" in config else []
+    return own + [found for part in parts for found in _recurrences(part)]
 
 
 def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:

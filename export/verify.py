@@ -21,8 +21,8 @@ from .subject import Subject
 
 TIME_LIMIT_S = 600
 RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime"}
-# How large the error of a file may be, as a share of the root mean square of what the model answers. It is to find gross
-# errors and never to misfire: kernels round otherwise here and there, and some nets enlarge that.
+# How large the error of a file may be, as a share of the root mean square of what the model answers. It is to find
+# gross errors and never to misfire: kernels round otherwise here and there, and some nets enlarge that.
 TOLERANCES = {
     "float32": 0.01,
     "float16": 0.05,  # eleven bits a weight
