@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..errors import BadInput
 from ..files import sha256, write, write_json
 from ..precision import PRECISIONS as QUANTIZED
 
@@ -21,6 +23,8 @@ PRECISIONS = (
     *WEIGHTS_ONLY,
     *(f"{name}-{how}" for name in QUANTIZED for how in ("ptq", "qat")),
 )
+# What a caller may add to a manifest.
+ADDED = ("task", "preprocessing", "postprocessing", "labels", "classes", "data", "engine", "metrics", "notes")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,16 @@ def make_manifest(data: bytes, model: keras.Model, **known: Any) -> dict[str, An
         },
         **known,
     }
+
+
+def check_added(verb: str, added: Mapping[str, Any]) -> None:
+    """Refuse an entry that is none of a manifest: most often a misspelt argument.  Raises: BadInput."""
+    unknown = sorted(set(added) - set(ADDED))
+    if unknown:
+        hint = "; integers at the borders are integer_io" if unknown[0].startswith("inference_") else ""
+        raise BadInput(
+            f"{verb}: {unknown[0]!r} is no argument{hint}; the manifest takes as further entries: {', '.join(ADDED)}"
+        )
 
 
 def weights_hash(model: keras.Model) -> str:

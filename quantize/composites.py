@@ -171,6 +171,11 @@ def _recurrent(layer, x, initial_state=None, mask=None):
 
     A masked step leaves the states as they were and repeats the last output, or gives zero if the layer says so.
     """
+    if layer.stateful:
+        raise BadInput(
+            f"layer {layer.name!r} is stateful: in a file the states of a stream are inputs and outputs. Build it "
+            "with stateful=False and call streaming(model) for its step"
+        )
     steps = _steps(layer, x)
     cell = layer.cell
     states = list(initial_state or tree.map_structure(_constant, cell.get_initial_state(batch_size=1)))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 16
 SAME_DB = 30.0  # what two computations of one function in float agree to at the very least
+UNEVEN = 32  # times the size of another column, whose values then share eight steps at most
+NEARLY_ZERO = 1e-6  # of what is zero but for rounding, decibels say nothing
 LOST_DB = 10.0  # a column below that is smaller than a step of its tensor's scale
 # Operators that are cheap in float and hopeless in 8 bits where a small part of a large range decides.
 _REPAIRED = frozenset({"ADD", "CONCATENATION", "MUL", "PACK", "RSQRT", "SUB", "TABLE"})
@@ -57,8 +59,10 @@ def check_trace(layer: QuantizedGraph, model: keras.Model, inputs: Any, samples:
                 how = "values that are not finite elsewhere"
             else:
                 finite = np.isfinite(want)
-                agreed = decibels(want[finite], (want - got)[finite])
-                how = "" if agreed >= SAME_DB else f"values only {agreed:.1f} dB from the model's"
+                error = (want - got)[finite]
+                agreed = decibels(want[finite], error)
+                is_same = agreed >= SAME_DB or np.abs(error).max(initial=0.0) < NEARLY_ZERO
+                how = "" if is_same else f"values only {agreed:.1f} dB from the model's"
         if how:
             raise BadInput(
                 f"model {model.name!r}, traced to operations, gives {how} for output {index}: what it computes depends "
@@ -112,8 +116,15 @@ def worst_column(pair: tuple[np.ndarray, np.ndarray]) -> float:
 def too_coarse(
     layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]], least_db: float
 ) -> dict[str, str]:
-    """Return the sites of operations that 8 bits are too coarse for, and why: what to keep in float."""
-    return {**_of_uneven_columns(layer, seen), **_of_lost_signals(layer, seen, least_db)}
+    """Return the sites of operations that 8 bits are too coarse for, and why: what to keep in float.
+
+    What is lost inside counts where the outputs lose it too.
+    """
+    found = _of_uneven_columns(layer, seen)
+    outputs = [seen[id(leaf)] for leaf in layer.plan.graph.outputs if id(leaf) in seen]
+    if any(min(signal_to_noise(pair), worst_column(pair)) < least_db for pair in outputs):
+        found |= _of_lost_signals(layer, seen, least_db)
+    return found
 
 
 def _of_uneven_columns(layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]]) -> dict[str, str]:
@@ -121,7 +132,7 @@ def _of_uneven_columns(layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, 
     plan, found = layer.plan, {}
     uneven: dict[int, tuple[str, float]] = {}
     for leaf in plan.graph.inputs:
-        if id(leaf) in seen and len(leaf.shape) > 1 and (lost := worst_column(seen[id(leaf)])) < LOST_DB:
+        if id(leaf) in seen and _are_uneven(seen[id(leaf)][0]) and (lost := worst_column(seen[id(leaf)])) < LOST_DB:
             uneven[id(leaf)] = leaf.name, lost
     for step in plan.steps:
         source = next((uneven[id(leaf)] for leaf in step.inputs if id(leaf) in uneven), None)
@@ -131,9 +142,20 @@ def _of_uneven_columns(layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, 
             why = f"the columns of input {source[0]!r} differ in size: 8 bits leave {source[1]:.0f} dB of the smallest"
             found.update((node.site, why) for node in step.nodes)
         for out in step.outputs:
-            if id(out) in seen and worst_column(_as_rounded(layer, out, seen[id(out)][0])) < LOST_DB:
+            real = seen[id(out)][0] if id(out) in seen else np.zeros(0)
+            if _are_uneven(real) and worst_column(_as_rounded(layer, out, real)) < LOST_DB:
                 uneven[id(out)] = source
     return found
+
+
+def _are_uneven(values: np.ndarray) -> bool:
+    """Tell whether the columns differ in size, each by most of its values: an outlier in one does not make them so."""
+    if values.ndim < 2 or not values.size:
+        return False
+    rows = values.reshape(-1, values.shape[-1])
+    reach = np.percentile(np.abs(rows - np.median(rows, axis=0)), 90, axis=0)
+    reach = reach[reach > 0]
+    return bool(len(reach)) and float(reach.max() / reach.min()) > UNEVEN
 
 
 def _as_rounded(layer: QuantizedGraph, leaf: Tensor, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -187,8 +187,9 @@ def prepare_qat(
     config = config or QatConfig()
     inputs, samples = gather(model, calibration)
     source = source_of(model)
-    layer = _calibrated(model, config, inputs, samples, source)
+    layer = _planned(model, config, inputs, source)
     check_trace(layer, model, inputs, samples)
+    layer.calibrate(samples)
     seen = measure(layer, samples)
     if config.least_db is not None:
         layer, seen = _with_float_where_8_bits_are_too_coarse(layer, seen, model, inputs, samples)
@@ -200,12 +201,10 @@ def prepare_qat(
     return as_model(layer, model, inputs), report
 
 
-def _calibrated(
-    model: keras.Model, config: QatConfig, inputs: Any, samples: list[np.ndarray], source: Any
-) -> QuantizedGraph:
+def _planned(model: keras.Model, config: QatConfig, inputs: Any, source: Any) -> QuantizedGraph:
     plan = make_plan(model, config, inputs=inputs)
     _refuse_broken_weights(plan.graph)
-    layer = QuantizedGraph(
+    return QuantizedGraph(
         source=source,
         config=asdict(config),
         masked=[leaf.name for leaf in sparse_kernels(plan)],
@@ -214,8 +213,6 @@ def _calibrated(
         plan=plan,
         name=f"{model.name}_int8",
     )
-    layer.calibrate(samples)
-    return layer
 
 
 def _with_float_where_8_bits_are_too_coarse(
@@ -227,7 +224,8 @@ def _with_float_where_8_bits_are_too_coarse(
         kept = {**found, **layer.config.kept}
         if len(kept) == len(layer.config.kept):
             break
-        other = _calibrated(model, replace(layer.config, kept=kept), inputs, samples, layer.source)
+        other = _planned(model, replace(layer.config, kept=kept), inputs, layer.source)
+        other.calibrate(samples)
         theirs = measure(other, samples)
         if _worst(other, theirs) < _worst(layer, seen):
             break
@@ -351,6 +349,8 @@ class QuantizedGraph(keras.Layer):
     Built again from its configuration it traces the source model anew, arrives at the same plan, and loads its
     variables.
     """
+
+    is_quantization_aware = True  # for those who may not import this class
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
     is_whole: tells whether an operation is recorded as a node itself; the nodes of all others are those of its body.
     """
     from keras.src.layers import layer as layers
+    from keras.src.ops import nn
 
     record, create = layers.Node, KerasTensor.__init__
 
@@ -45,6 +46,7 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
             (KerasTensor, "__len__", _length),
             (KerasTensor, "__array_ufunc__", None),  # numpy then leaves the operation to the tensor
             (keras.random.SeedGenerator, "next", _refuse_to_draw),
+            (nn.DotProductAttention, "compute_output_spec", _attended),
         ):
             _set(undo, owner, name, value)
         if keras.config.is_traceback_filtering_enabled():
@@ -84,3 +86,8 @@ def _length(tensor: KerasTensor) -> int:
 
 def _refuse_to_draw(self: Any, ordered: bool = True) -> Any:
     raise BadInput(DRAWS)
+
+
+def _attended(self: Any, query: Any, key: Any, value: Any, **kwargs: Any) -> KerasTensor:
+    """Return as many vectors as there are queries, as long as the values (Keras 3.15 says: as the queries)."""
+    return KerasTensor((*query.shape[:-1], value.shape[-1]), dtype=query.dtype)
