@@ -118,7 +118,7 @@ def summary(rows, total):
     through = counts["ok"] / max(len(rows), 1)
     ok = through >= BAR and not counts["FAILED"] and len(rows) == total
     print(json.dumps({"name": "foreign_models", "value": through, "n": len(rows), "of": total, "bar": f">= {BAR}",
-                      "ok": ok, "counts": counts, "groups": groups}))  # fmt: skip
+                      "ok": ok, "counts": counts, "warned": sum(map(is_weak, rows)), "groups": groups}))  # fmt: skip
     return ok
 
 
@@ -129,7 +129,8 @@ def page(rows):
     counts = Counter(row["status"] for row in rows)
     text = [f"# Models that others wrote\n\n{INTRODUCTION}\n"]
     shares = [f"{counts[kind]} {kind} ({counts[kind] / len(rows):.1%})" for kind in ("ok", "refused", "FAILED")]
-    text.append(f"{', '.join(shares)}, of {len(rows)}.\n")
+    weak = sum(map(is_weak, rows))
+    text.append(f"{', '.join(shares)}, of {len(rows)}; {weak} of the ok below 20 dB, with a warning.\n")
     for group in dict.fromkeys(row["group"] for row in rows):
         text.append(f"## {group}\n\n{table(HEADER, [cells(row) for row in rows if row['group'] == group])}\n")
     rest = [row for row in rows if row["status"] != "ok"]
@@ -139,13 +140,18 @@ def page(rows):
     return "\n".join(text) + "\n"
 
 
+def is_weak(row):
+    """Return whether a net came through with little signal, and the report said so."""
+    return row["status"] == "ok" and row["snr_db"] < 20
+
+
 def cells(row):
     def shown(key, form):
         return form.format(row[key]) if key in row else "–"
 
     return (row["name"], shown("params", "{:,}"), "yes" if "operators" in row else "no", shown("operators", "{}"),
             ", ".join(row.get("float_ops", ())) or "–", shown("snr_db", "{:.1f}"), shown("tflite", "{:.1%}"),
-            shown("onnx", "{:.1%}"), shown("kernels", "{:.1%}"), row["status"])  # fmt: skip
+            shown("onnx", "{:.1%}"), shown("kernels", "{:.1%}"), "ok, warned" if is_weak(row) else row["status"])  # fmt: skip
 
 
 if __name__ == "__main__":
