@@ -114,6 +114,11 @@ def matmul_transposed(left: Any, right: Any) -> Any:
     return ops.matmul(left, ops.swapaxes(right, -1, -2))
 
 
+def broadcast_sum(left: Any, right: Any) -> Any:
+    """Add tensors that broadcast each other: Keras 3.15 on TensorFlow takes one of them for a bias in a batch of 1."""
+    return ops.subtract(left, ops.negative(right))
+
+
 NEVER = -1e9  # a score of what is masked, in float
 
 

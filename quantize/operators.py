@@ -386,17 +386,24 @@ _BY_KIND: dict[str, list[Rule]] = {}
 for _rule in TABLE:
     _BY_KIND.setdefault(_rule.kind, []).append(_rule)
 
-# Operations on complex numbers: neither format has a type for these. The remedy fits each of them.
-NO_FILE_HOLDS = frozenset({
-    "FFT", "FFT2", "IFFT2", "IRFFT", "ISTFT", "RFFT", "STFT", "Real", "Imag", "Conj", "Angle",
-})  # fmt: skip
+# What neither format can express, by the kind of operation or layer, and what to do instead.
+_SPECTRA = "computes on complex numbers", "compute the spectrum in front of the model, and give the model that"
+_WARPS = "samples images at places that are computed", "warp the images in front of the model"
+NO_FILE_HOLDS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ["Angle", "Conj", "FFT", "FFT2", "IFFT2", "IRFFT", "ISTFT", "Imag", "MelSpectrogram layer", "RFFT", "Real",
+         "STFT", "STFTSpectrogram layer"],
+        _SPECTRA,
+    ),
+    **dict.fromkeys(["AffineTransform", "ElasticTransform", "MapCoordinates", "PerspectiveTransform"], _WARPS),
+}  # fmt: skip
 
 
 def refuse_what_no_file_holds(graph: Graph) -> None:
     """Raise BadInput for an operation that neither format can express, naming its place."""
     for node in graph.nodes:
         if node.kind in NO_FILE_HOLDS:
+            what, remedy = NO_FILE_HOLDS[node.kind]
             raise BadInput(
-                f"operation {node.name} ({node.kind}) computes on complex numbers, which neither TFLite nor ONNX files "
-                "hold: compute the spectrum in front of the model, and give the model that"
+                f"operation {node.name} ({node.kind}) {what}, which neither TFLite nor ONNX files hold: {remedy}"
             )

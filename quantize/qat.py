@@ -58,7 +58,7 @@ RANGES = ("frozen", "moving-average", "learned")
 # midpoints between two steps, where the kernels of different runtimes round differently.
 SLACK = 1.001
 HELD_AT_ONCE = 2**30  # bytes of activations that calibration holds
-WEAK_DB = 15.0  # an output that keeps less of its signal is worth a word
+WEAK_DB = 20.0  # an output that keeps less of its signal is worth a word
 ROUNDS = 3  # of keeping operators in float that 8 bits are too coarse for
 FEWEST_PARTS = 17  # of 256 in a ratio of scales, which widens a range by less than an eighth
 

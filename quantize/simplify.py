@@ -16,7 +16,7 @@ from keras import ops, tree
 
 from .decompose import decompose
 from .graph import Graph, Node, Readers, Tensor
-from .operations import masked, matmul_transposed
+from .operations import broadcast_sum, masked, matmul_transposed
 from .operators import FILLS, LINEAR
 from .pointwise import UNARY, fold_pointwise
 from .promotion import promote
@@ -49,7 +49,19 @@ def simplify(graph: Graph) -> Graph:
     fold_pointwise(graph)
     graph.prune_dead()
     name_moved_constants(graph)
+    spell_out_sums(graph)
     return graph
+
+
+def spell_out_sums(graph: Graph) -> None:
+    """Add operands of which none has the shape of the sum otherwise than Keras does (see `broadcast_sum`)."""
+    for node in graph.nodes:
+        if (
+            node.kind == "Add"
+            and all(leaf.shape != node.output.shape for leaf in node.inputs)
+            and len(node.inputs) == 2
+        ):
+            node.op = broadcast_sum
 
 
 _BROADCASTS = {"BroadcastTo", "Batched"}
