@@ -87,7 +87,7 @@ def examined(names, jobs):
     from edgewright.workers import Worker, Workers
 
     # Renewed now and then: what Keras, TensorFlow and the runtimes leave behind grows.
-    several = [Worker("foreign.worker", most_orders=12, quiet=True) for _ in range(min(jobs, len(names)))]
+    several = [Worker("foreign.worker", most_orders=12, quiet=True) for _ in range(max(1, min(jobs, len(names))))]
     try:
         for order, answer in Workers(several).serve([{"name": name} for name in names], LIMIT_S):
             lost = isinstance(answer, EdgewrightError)
@@ -151,7 +151,8 @@ def cells(row):
 
     return (row["name"], shown("params", "{:,}"), "yes" if "operators" in row else "no", shown("operators", "{}"),
             ", ".join(row.get("float_ops", ())) or "–", shown("snr_db", "{:.1f}"), shown("tflite", "{:.1%}"),
-            shown("onnx", "{:.1%}"), shown("kernels", "{:.1%}"), "ok, warned" if is_weak(row) else row["status"])  # fmt: skip
+            shown("onnx", "{:.1%}"), shown("kernels", "{:.1%}"),
+            "ok, warned" if is_weak(row) else row["status"])  # fmt: skip
 
 
 if __name__ == "__main__":

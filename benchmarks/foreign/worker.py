@@ -206,7 +206,8 @@ def decibels(expected: np.ndarray, actual: np.ndarray) -> float:
 
 def _one_line(text: str) -> str:
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in text.splitlines()]
-    return " | ".join(line for line in lines if line)[:WIDEST]
+    text = " | ".join(line for line in lines if line)
+    return re.sub(r"(?<!\w)(/[\w.+-]+)+/", "", text)[:WIDEST]  # folders are this machine's own
 
 
 def _where(error: Exception) -> str:
