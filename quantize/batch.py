@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import tree
 
@@ -106,7 +107,7 @@ def _value(one: Any, other: Any, node: Node) -> Any:
 
 
 def _open_attributes(node: Node, other: Node) -> None:
-    if node.kind.endswith(" layer"):
+    if isinstance(node.op, keras.Layer):
         return
     for name, value in list(vars(node.op).items()):
         if not name.startswith("_") and name != "name":

@@ -183,13 +183,17 @@ def computed_dtype(dtype: str) -> str:
     return "float32" if keras.backend.is_float_dtype(dtype) else dtype
 
 
+_OPERATIONS = frozenset(name.replace("_", "") for name in dir(ops))
+
+
 def kind_of(operation: Any) -> str:
     """Return what the operator table calls `operation`; a layer kept whole is no operation of the same name."""
     name = type(operation).__name__
     if not isinstance(operation, keras.Layer):
         return name
-    leaf = leaf_of(operation)
-    return leaf.__name__ if leaf else f"{name} layer"
+    if leaf := leaf_of(operation):
+        return leaf.__name__
+    return f"{name} layer" if name.lower() in _OPERATIONS else name
 
 
 class Recorder:

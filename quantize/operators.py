@@ -391,8 +391,8 @@ _SPECTRA = "computes on complex numbers", "compute the spectrum in front of the 
 _WARPS = "samples images at places that are computed", "warp the images in front of the model"
 NO_FILE_HOLDS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
-        ["Angle", "Conj", "FFT", "FFT2", "IFFT2", "IRFFT", "ISTFT", "Imag", "MelSpectrogram layer", "RFFT", "Real",
-         "STFT", "STFTSpectrogram layer"],
+        ["Angle", "Conj", "FFT", "FFT2", "IFFT2", "IRFFT", "ISTFT", "Imag", "MelSpectrogram", "RFFT", "Real",
+         "STFT", "STFTSpectrogram"],
         _SPECTRA,
     ),
     **dict.fromkeys(["AffineTransform", "ElasticTransform", "MapCoordinates", "PerspectiveTransform"], _WARPS),

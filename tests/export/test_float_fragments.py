@@ -101,11 +101,11 @@ def test_preprocessing_inside_a_model_is_kept(layer, kinds, tmp_path):
     assert [row["operator"] for row in report.float_ops] == kinds and min(shares) >= 0.99
 
 
-def test_encodings_of_integers_are_kept(tmp_path):
+def test_encodings_of_integers_are_comparisons(tmp_path):
     inputs = keras.Input((1,), dtype="int32")
     model = keras.Model(inputs, layers.Dense(3)(layers.CategoryEncoding(10, output_mode="one_hot")(inputs)))
     report, shares = agree(model, tmp_path, np.arange(10, dtype="int32")[:, None])
-    assert [row["operator"] for row in report.float_ops] == ["CategoryEncoding"] and min(shares) >= 0.99
+    assert report.float_ops == () and min(shares) >= 0.99
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=[leaf.__name__ for leaf in LEAVES])
@@ -130,15 +130,30 @@ def test_a_model_that_returns_its_input_keeps_both_names(tmp_path):
         assert np.abs(given - X[0, :, :4]).max() < 0.02
 
 
-def test_a_layer_that_gives_another_shape_than_it_says_is_refused_by_name():
+def test_a_random_crop_does_nothing_at_inference(tmp_path):
     """RandomCrop crops in training only (Keras 3.15), yet says that it always does."""
     inputs = keras.Input((8, 8, 3))
-    qat, _ = ew.prepare_qat(
-        keras.Model(inputs, layers.RandomCrop(5, 5)(inputs)), calibration=np.ones((2, 8, 8, 3), "float32")
-    )
-    with pytest.raises(
-        BadInput, match=r"RandomCrop.* returns shape \(1, 8, 8, 3\), but Keras announces \(1, 5, 5, 3\)"
-    ):
+    model = keras.Model(inputs, layers.Conv2D(2, 3)(layers.RandomCrop(5, 5)(inputs)))
+    report, shares = agree(model, tmp_path, np.random.default_rng(0).random((8, 8, 8, 3), "float32"))
+    assert report.float_ops == () and min(shares) >= 0.99
+
+
+class Lying(layers.Layer):
+    """Computes with TensorFlow's own functions, so it is kept whole, and announces another shape than it returns."""
+
+    def call(self, x):
+        import tensorflow as tf
+
+        return tf.math.cumsum(x, axis=1)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor((x.shape[0], 5, *x.shape[2:]), x.dtype)
+
+
+def test_a_layer_that_gives_another_shape_than_it_says_is_refused_by_name():
+    inputs = keras.Input((8, 8, 3))
+    qat, _ = ew.prepare_qat(keras.Model(inputs, Lying()(inputs)), calibration=np.ones((2, 8, 8, 3), "float32"))
+    with pytest.raises(BadInput, match=r"Lying.* returns shape \(1, 8, 8, 3\), but Keras announces \(1, 5, 8, 3\)"):
         ew.export_tflite(qat)
 
 
@@ -149,9 +164,8 @@ def test_a_loop_is_refused_by_name():
 
 
 def test_an_operation_that_litert_lacks_is_refused_by_name():
-    qat, _ = ew.prepare_qat(between(lambda x: ops.fft((x, x))[0]), calibration=X)
     with pytest.raises(EdgewrightError, match=r"operation .*\(FFT\)") as caught:
-        ew.export_tflite(qat)
+        ew.prepare_qat(between(lambda x: ops.fft((x, x))[0]), calibration=X)
     assert "\n" not in str(caught.value)
 
 
