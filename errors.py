@@ -1,5 +1,13 @@
 """The errors a user meets, each with the exit code the command line gives it."""
 
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_MOST_NAMES = 30
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
 
 class EdgewrightError(Exception):
     """A stage failed for a reason that we can name."""
@@ -17,3 +25,33 @@ class WrongOrder(EdgewrightError, RuntimeError):
     """A transformation was called before the one it stands on: the message holds the right call."""
 
     exit_code = 2
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return what to say behind an unknown name: its neighbours among `known`, or what there is."""
+    known = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return (
+        f"did you mean {' or '.join(near)}?" if near else f"allowed: {', '.join(known[:_MOST_NAMES]) or 'none'}{more}"
+    )
+
+
+def refuse_unknown(
+    where: str, given: Iterable[str], known: Iterable[str], remedies: Mapping[str, str] | None = None
+) -> None:
+    """Raise BadInput for the first of `given` that is not among `known`, with its remedy or its neighbours.
+
+    where: what was called, as the message begins. remedies: what to say of names that other tools know.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"allowed: {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
+            raise BadInput(f"{where}: unknown key {name!r}; {(remedies or {}).get(name, hint)}")
+
+
+def one_line(text: Any) -> str:
+    """Return `text` as one line without the escape sequences of terminals, for a message that quotes others."""
+    return " ".join(_ESCAPES.sub("", str(text)).split())

@@ -21,6 +21,16 @@ PRECISIONS = (
     *WEIGHTS_ONLY,
     *(f"{name}-{how}" for name in QUANTIZED for how in ("ptq", "qat")),
 )
+# What other exporters call it, and what it is called here.
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("inference_input_type", "inference_output_type"), "give integer_io=True for integers at the borders"
+    ),
+    **dict.fromkeys(("representative_dataset", "samples"), "give calibration=samples"),
+    **dict.fromkeys(("optimizations", "quantize", "dtype"), "give precision='w8a8-ptq' and calibration=samples"),
+    **dict.fromkeys(("path", "out", "filepath", "filename"), "write the file by .save(path) of what is returned"),
+    **dict.fromkeys(("preprocessing", "task", "labels", "metadata"), "further entries go in manifest={...}"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,14 @@ class Artifact:
 
     data: bytes
     manifest: dict[str, Any]
+
+    def __str__(self) -> str:
+        inside = [f"{len(self.data):,} bytes"]
+        if self.manifest.get("float_ops"):
+            inside.append(f"{self.manifest['float_ops']} operators in float")
+        return f"{self.name}{self.suffix}: {self.manifest['precision']}, {', '.join(inside)}"
+
+    __repr__ = __str__
 
     @property
     def name(self) -> str:

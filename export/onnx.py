@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from ..errors import BadInput
+from ..errors import BadInput, refuse_unknown
 from ..quantize.qat import QatConfig
-from .artifact import Artifact, make_manifest
+from .artifact import ELSEWHERE, Artifact, make_manifest
 from .convert import convert, freeze, inputs_of
 from .lower import lower
 from .onnx_writer import write_onnx
@@ -22,14 +24,16 @@ def export_onnx(
     calibration: Any = None,
     config: QatConfig | None = None,
     name: str | None = None,
-    **manifest: Any,
+    manifest: Mapping[str, Any] | None = None,
+    **unknown: Any,
 ) -> Artifact:
     """Export `model` to a .onnx file in memory.
 
     precision: "float32", "w8a8-ptq" (needs `calibration`; `config` says how) or "w8a8-qat" (the default for a model
-    from `prepare_qat`); w8a16 and w4a8 in place of w8a8 likewise, 4-bit kernels stored as bytes. Further keywords go to
-    the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
+    from `prepare_qat`); w8a16 and w4a8 in place of w8a8 likewise, 4-bit kernels stored as bytes. manifest:
+    entries to add to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
     """
+    refuse_unknown("export_onnx", unknown, KEYWORDS, ELSEWHERE)
     layer, precision = quantized_part(model, precision, calibration, config)
     if layer is None and precision != "float32":
         raise BadInput(f"precision={precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat, ...")
@@ -42,5 +46,9 @@ def export_onnx(
             raise BadInput("ONNX knows no fused int8 recurrence: use QatConfig(recurrence='unrolled') for it")
         data = write_onnx(program)
         facts = describe(program, layer.carried)
-    known = {"name": name or f"{model.name}-{precision}", "format": "onnx", "precision": precision, **facts, **manifest}
+    name = name or f"{model.name}-{precision}"
+    known = {"name": name, "format": "onnx", "precision": precision, **facts, **(manifest or {})}
     return Artifact(data, make_manifest(data, model, **known))
+
+
+KEYWORDS = [name for name in inspect.signature(export_onnx).parameters if name not in ("model", "unknown")]

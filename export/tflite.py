@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import keras
 
-from ..errors import BadInput, WrongOrder
+from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
-from .artifact import PRECISIONS, WEIGHTS_ONLY, Artifact, make_manifest
+from .artifact import ELSEWHERE, PRECISIONS, WEIGHTS_ONLY, Artifact, make_manifest
 from .convert import convert, freeze, inputs_of
 from .lower import Array, Program, lower
 from .tflite_writer import write_tflite
@@ -25,7 +26,8 @@ def export_tflite(
     config: QatConfig | None = None,
     integer_io: bool = False,
     name: str | None = None,
-    **manifest: Any,
+    manifest: Mapping[str, Any] | None = None,
+    **unknown: Any,
 ) -> Artifact:
     """Export `model` to a .tflite file in memory.
 
@@ -33,8 +35,9 @@ def export_tflite(
     "w4-weight-only" (dequantized on the device; these three need the package ai-edge-quantizer), "w8a8-ptq" (needs
     `calibration`, samples as the model takes them; `config` says how), "w8a8-qat" (the default for a model from
     `prepare_qat`); w8a16, w7a8 and w4a8 in place of w8a8 likewise. integer_io: integers at the borders instead of
-    float32. Further keywords go to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
+    float32. manifest: entries to add to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
     """
+    refuse_unknown("export_tflite", unknown, KEYWORDS, ELSEWHERE)
     layer, precision = quantized_part(model, precision, calibration, config)
     if layer is None:
         if integer_io:
@@ -48,8 +51,11 @@ def export_tflite(
         data = write_tflite(program, f"edgewright {precision}")
         facts = describe(program, layer.carried)
     name = name or f"{model.name}-{precision}"
-    known = {"name": name, "format": "tflite", "precision": precision, **facts, **manifest}
+    known = {"name": name, "format": "tflite", "precision": precision, **facts, **(manifest or {})}
     return Artifact(data, make_manifest(data, model, **known))
+
+
+KEYWORDS = [name for name in inspect.signature(export_tflite).parameters if name not in ("model", "unknown")]
 
 
 def quantized_part(

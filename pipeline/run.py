@@ -195,8 +195,7 @@ class _Way:
                     precision=precision,
                     calibration=samples if precision == "w8a8-ptq" else None,
                     name=label,
-                    task=self.subject.task,
-                    preprocessing=self.dataset.preprocessing,
+                    manifest={"task": self.subject.task, "preprocessing": self.dataset.preprocessing},
                 )
                 path = artifact.save(self.folder / "artifacts" / f"{label}.{kind}").relative_to(self.folder)
                 files += [str(path), f"{path}.json"]
