@@ -7,6 +7,8 @@ import importlib
 import sys
 from types import ModuleType
 
+from . import backend, errors, registered
+
 _HOME = {
     "Artifact": ".export",
     "BenchConfig": ".devices.measure",
@@ -50,8 +52,13 @@ sys.modules[__name__].__class__ = _Package
 
 def __getattr__(name: str):
     if name not in _HOME:
-        raise AttributeError(f"module 'edgewright' has no attribute {name!r}")
+        hint = errors.nearest(name, _HOME)
+        raise AttributeError(f"module 'edgewright' has no attribute {name!r}; {hint}")
+    backend.check()
     return getattr(importlib.import_module(_HOME[name], __name__), name)
+
+
+registered.register()
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,8 @@
 """Turn typed functions into the verbs of a command line.
 
-A verb is a function whose parameters are `Annotated[type, "help"]`: positional parameters become positional arguments,
-keyword-only ones options. jsonargparse checks types, reads `--config` files and prints them back.
+A verb is a function whose parameters are `Annotated[type, "help", check...]`: positional parameters become positional
+arguments, keyword-only ones options. jsonargparse checks types, reads `--config` files and prints them back; then every
+`check(argument, value)` may refuse a value.
 """
 
 import difflib
@@ -60,8 +61,26 @@ def parse(program: str, description: str, verbs: Sequence[Callable[..., Answer]]
     found = parser.parse_args(list(argv))
     chosen = table[found["verb"]]
     arguments = {name: found[found["verb"]][name] for name in inspect.signature(chosen).parameters}
+    _check(chosen, arguments)
     options = found[found["verb"]]
     return Call(verb=chosen, arguments=arguments, json=options["json"], debug=options["debug"])
+
+
+def _check(verb: Callable[..., Answer], arguments: Mapping[str, Any]) -> None:
+    """Let each argument be checked by what its annotation names for it, before anything is imported for the verb."""
+    hints = typing.get_type_hints(verb, include_extras=True)
+    for name, parameter in inspect.signature(verb).parameters.items():
+        value, shown = arguments[name], _shown(parameter)
+        for check in typing.get_args(hints[name])[2:]:
+            for one in value if isinstance(value, list) else [] if value is None else [value]:
+                check(shown, one)
+
+
+def _shown(parameter: inspect.Parameter) -> str:
+    """Return the argument as a user types or reads it."""
+    if parameter.kind is parameter.KEYWORD_ONLY:
+        return f"--{parameter.name.replace('_', '-')}"
+    return parameter.name.upper()
 
 
 def _parser_of(verb: Callable[..., Answer]) -> Parser:
@@ -83,7 +102,7 @@ def _add(parser: Parser, parameter: inspect.Parameter, hint: Any) -> None:
         optional = {} if required else {"nargs": "?", "default": parameter.default}
         parser.add_argument(parameter.name, help=text, **several, **optional)
         return
-    flag = f"--{parameter.name.replace('_', '-')}"
+    flag = _shown(parameter)
     if kind is bool:
         parser.add_argument(flag, action="store_true", help=text)
     elif list[str] in (kind, *typing.get_args(kind)):

@@ -11,16 +11,7 @@ import keras
 import numpy as np
 
 from ..files import sha256, write, write_json
-from ..precision import PRECISIONS as QUANTIZED
 
-WEIGHTS_ONLY = ("w4", "w8-weight-only", "w4-weight-only")  # by AI Edge Quantizer
-PRECISIONS = (
-    "float32",
-    "float16",
-    "w8",
-    *WEIGHTS_ONLY,
-    *(f"{name}-{how}" for name in QUANTIZED for how in ("ptq", "qat")),
-)
 # What other exporters call it, and what it is called here.
 ELSEWHERE = {
     **dict.fromkeys(

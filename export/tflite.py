@@ -11,8 +11,9 @@ from typing import Any
 import keras
 
 from ..errors import BadInput, WrongOrder, refuse_unknown
+from ..precision import EXPORTS, WEIGHTS_ONLY
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
-from .artifact import ELSEWHERE, PRECISIONS, WEIGHTS_ONLY, Artifact, make_manifest
+from .artifact import ELSEWHERE, Artifact, make_manifest
 from .convert import convert, freeze, inputs_of
 from .lower import Array, Program, lower
 from .tflite_writer import write_tflite
@@ -65,8 +66,8 @@ def quantized_part(
     layer = find_quantized(model)
     trained = f"{layer.config.default or 'w8a8'}-qat" if layer is not None else ""
     precision = precision or trained or "float32"
-    if precision not in PRECISIONS:
-        raise BadInput(f"precision={precision!r} is unknown; allowed: {', '.join(PRECISIONS)}")
+    if precision not in EXPORTS:
+        raise BadInput(f"precision={precision!r} is unknown; allowed: {', '.join(EXPORTS)}")
     bits, _, how = precision.partition("-")
     if how == "qat" and layer is None:
         raise WrongOrder(

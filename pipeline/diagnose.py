@@ -194,8 +194,8 @@ def _cause(snr: float, within: float, clipped: float, used: int) -> str:
     return "rounding, its own and that before it" if snr < LOW_SNR_DB else ""
 
 
-def picture(found: Diagnosis) -> str:
-    """Draw the signal-to-noise ratio from the first step to the last, as SVG: in training, and on the device."""
+def picture(found: Diagnosis, format: str = "svg") -> bytes:
+    """Draw the signal-to-noise ratio from the first step to the last, in training and on the device: svg, png, pdf."""
     import io
 
     from matplotlib.figure import Figure
@@ -212,8 +212,8 @@ def picture(found: Diagnosis) -> str:
     axes.set(xlabel="step, in order of execution", ylabel="signal to noise against float (dB)", title=found.model)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=format, dpi=150)
     return drawn.getvalue()
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import keras
 
-from ..archives import check_zip
-from ..errors import BadInput
+from ..errors import BadInput, one_line
 from ..files import replacing
+from ..inputs import keras_file
 from ..models import registry
 from ..prune import PruneConfig  # noqa: F401  registers the layers that a saved pruning model needs
 from ..quantize import qat  # noqa: F401  registers the layers that a saved quantization-aware model needs
@@ -35,9 +35,7 @@ def load_model(path: str | Path) -> keras.Model:
     code), or a layer class that is not registered.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; give a .keras file")
-    _check_archive(path)
+    keras_file("path", str(path))
     registry.names()  # registers the layers of the zoo
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -45,18 +43,8 @@ def load_model(path: str | Path) -> keras.Model:
         raise BadInput(f"{path}: {_reason(error)}") from error
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse what is not a zip archive, reaches outside itself, or unpacks to far more than it should."""
-    try:
-        names = check_zip(path)
-    except BadInput as error:
-        raise BadInput(f"{error}; a .keras file is what model.save('name.keras') writes") from error
-    if "config.json" not in names:
-        raise BadInput(f"{path}: an archive without config.json is no .keras file; save the model with model.save(...)")
-
-
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if "Lambda" in text or "lambda" in text:
         return "refused: a Lambda layer runs code that comes with the file; write it as a layer class of your own"
     if "Could not locate" in text or "not registered" in text:

@@ -119,8 +119,9 @@ def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings:
 
 
 def export(
-    model: str, out: Path, *, format: str, precision: str | None, data: str | None, streaming: bool = False
+    model: str, out: Path, *, format: str, precision: str | None, data: str | None, streaming: bool = False, **more: Any
 ) -> Answer:
+    """more: of the exporter."""
     network = load_model(model)
     samples = None
     if (precision or "").endswith("-ptq") and find_quantized(network) is None:
@@ -131,7 +132,7 @@ def export(
         samples = calibration(data_for(network, data))
     if streaming:
         network, samples = _as_step(network, precision or "", samples), None
-    artifact = EXPORTERS[format](network, precision=precision, calibration=samples)
+    artifact = EXPORTERS[format](network, precision=precision, calibration=samples, **more)
     path = artifact.save(out)
     text = f"{path}: {artifact.manifest['precision']}, {artifact.manifest['bytes']:,} bytes"
     return Answer(document={"path": str(path), **artifact.manifest}, text=text)
@@ -171,7 +172,7 @@ def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | No
     chosen = tree.map_structure(lambda array: array[:samples], dataset.test.x)
     found = noise.diagnose(network, chosen, device=device)
     if out is not None:
-        write(out, noise.picture(found).encode())
+        write(out, noise.picture(found, out.suffix[1:]))
     return Answer(document=found.to_json(), text=str(found), ok=found.first_divergence is None)
 
 

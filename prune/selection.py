@@ -71,6 +71,5 @@ def _refuse_idle(config: PruneConfig, paths: list[str], classes: set[str]) -> No
             )
     for kind in config.by_type:
         if kind not in classes:
-            raise BadInput(
-                f"PruneConfig: by_type[{kind!r}] is the class of no layer with weights; {nearest(kind, sorted(classes))}"
-            )
+            near = nearest(kind, sorted(classes))
+            raise BadInput(f"PruneConfig: by_type[{kind!r}] is the class of no layer with weights; {near}")
