@@ -31,16 +31,19 @@ Data = Annotated[
     str | None, "name of a data set or pkg.module:function; default: the model's first available one", inputs.data
 ]
 Preset = Annotated[Literal["edge", "paper"], "sizes of a zoo model: small enough for two cores, or as published"]
-Seed = Annotated[int, "seed of weights, shuffling and sampling"]
-Epochs = Annotated[int | None, "upper bound on epochs; default: from the size of the data"]
+Import = Annotated[
+    list[str] | None, "module to import first, as pkg.module: it registers your own layer classes", inputs.module
+]
+Seed = Annotated[int, "seed of weights, shuffling and sampling", inputs.at_least(0)]
+Epochs = Annotated[int | None, "upper bound on epochs; default: from the size of the data", inputs.at_least(1)]
 Weights = Annotated[
     str | None, 'start from a .keras or .weights.h5 file of the same net, or from "imagenet"', inputs.weights
 ]
 Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
-Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)"]
-MaxDrop = Annotated[float, "largest drop of the metric that passes; 0.01 is one point"]
-MinSpeedup = Annotated[float | None, "smallest speed-up over the float file that passes; default: any"]
-Engine = Annotated[Literal["edgewright", "tfmot"], "who does it: ours, or TensorFlow Model Optimization (extra tfmot)"]
+Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)", inputs.share]
+MaxDrop = Annotated[float, "largest drop of the metric that passes; 0.01 is one point", inputs.at_least(0)]
+MinSpeedup = Annotated[float | None, "smallest speed-up over the float file that passes; default: any", inputs.above(0)]
+Engine = Annotated[Literal["edgewright", "tfmot"], "who does it: ours, or TensorFlow Model Optimization"]
 Device = Annotated[str, "where to run (see `edgewright devices`)", inputs.device]
 
 
@@ -73,13 +76,14 @@ def run(
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
     device: Device = "local",
+    import_: Import = None,
 ) -> Answer:
     """Go the whole way: train, prune, QAT, export, bench, compare, report.
 
     Finished steps are kept in the folder of the run: the same command again resumes where it stopped.
     """
-    _check_preset(model, preset)
-    runs, reports = _with_keras("pipeline.run"), _with_keras("devices.report")
+    _check_own(model, data, preset)
+    runs, reports = _with_keras("pipeline.run", import_), _with_keras("devices.report")
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, quick=quick, sparsity=sparsity,
                        seed=seed, epochs=epochs, max_drop=max_drop, min_speedup=min_speedup, device=device)  # fmt: skip
     results, folder = runs.execute(config, None if out is None else Path(out))
@@ -97,12 +101,15 @@ def train(
     quick: Quick = False,
     seed: Seed = 0,
     epochs: Epochs = None,
-    batch_size: Annotated[int | None, "samples per step; default: from the size of the data"] = None,
-    learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage"] = None,
+    batch_size: Annotated[
+        int | None, "samples per step; default: from the size of the data", inputs.at_least(1)
+    ] = None,
+    learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage", inputs.above(0)] = None,
+    import_: Import = None,
 ) -> Answer:
     """Train a model."""
-    _check_preset(model, preset)
-    verbs = _with_keras("pipeline.verbs")
+    _check_own(model, data, preset)
+    verbs = _with_keras("pipeline.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
                        batch_size=batch_size, learning_rate=learning_rate)  # fmt: skip
 
@@ -120,6 +127,7 @@ def prune(
     quick: Quick = False,
     seed: Seed = 0,
     epochs: Epochs = None,
+    import_: Import = None,
 ) -> Answer:
     """Set the smallest weights of a trained model to zero."""
     _check_other(model, out)
@@ -127,7 +135,7 @@ def prune(
         raise BadInput(
             "--data is missing: --epochs and --schedule are of fine-tuning; name a data set, or leave them out"
         )
-    verbs = _with_keras("pipeline.verbs")
+    verbs = _with_keras("pipeline.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
                        epochs=epochs, engine=engine)  # fmt: skip
 
@@ -144,7 +152,9 @@ def qat(
     ranges: Annotated[
         Literal["frozen", "moving-average", "learned"], "what becomes of the ranges in training"
     ] = "frozen",
-    freeze_after: Annotated[int | None, "steps after which moving or learned ranges stay; default: never"] = None,
+    freeze_after: Annotated[
+        int | None, "steps after which moving or learned ranges stay; default: never", inputs.at_least(0)
+    ] = None,
     recurrence: Annotated[
         Literal["unrolled", "fused"] | None,
         "an LSTM step by step (fast; default), or as one operator (small)",
@@ -159,6 +169,7 @@ def qat(
     quick: Quick = False,
     seed: Seed = 0,
     epochs: Epochs = None,
+    import_: Import = None,
 ) -> Answer:
     """Retrain a trained model with quantization in the loop."""
     _check_other(model, out)
@@ -166,7 +177,7 @@ def qat(
         KerasOut("--out", out)
     elif max_drop is not None:
         raise BadInput(f"--max-drop {max_drop}: engine tfmot quantizes every layer alike; leave one of the two out")
-    verbs = _with_keras("pipeline.verbs")
+    verbs = _with_keras("pipeline.verbs", import_)
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
                      freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop, quick=quick,
                      seed=seed, epochs=epochs, engine=engine)  # fmt: skip
@@ -188,12 +199,13 @@ def export(
         Literal["int8", "uint8"] | None, "integers at the borders of a quantized .tflite file; default: float32"
     ] = None,
     streaming: Annotated[bool, "one time step of a recurrent model, its states as inputs and outputs"] = False,
+    import_: Import = None,
 ) -> Answer:
     """Write a model as TFLite or ONNX, or as what a target takes: compiled, as a C array, and whether it fits."""
     if target:
         _refuse_beside("target", format=format, precision=precision, integer_io=integer_io)
         inputs.plain_folder("--out", out)
-        verbs = _with_keras("pipeline.verbs")
+        verbs = _with_keras("pipeline.verbs", import_)
         return verbs.export_for(model, target, Path(out), data=data, streaming=streaming)
     kind = inputs.format_of("--out", out, format)
     inputs.precision("--precision", precision, kind)
@@ -203,7 +215,7 @@ def export(
         )
     if integer_io and precision is not None and not inputs.is_quantized(precision):
         raise BadInput(f"--integer-io {integer_io}: needs a quantized precision such as w8a8-ptq, not {precision}")
-    verbs = _with_keras("pipeline.verbs")
+    verbs = _with_keras("pipeline.verbs", import_)
     more = {"integer_io": integer_io} if integer_io else {}
     return verbs.export(model, Path(out), format=kind, precision=precision, data=data, streaming=streaming, **more)
 
@@ -214,12 +226,13 @@ def check(
     target: Annotated[str, "name of a file in devices/targets; an unknown name lists them", inputs.target],
     preset: Preset = "edge",
     seed: Seed = 0,
-    arena_bytes: Annotated[int | None, "memory for activations, instead of the target's"] = None,
-    flash_bytes: Annotated[int | None, "memory for the file, instead of the target's"] = None,
+    arena_bytes: Annotated[int | None, "memory for activations, instead of the target's", inputs.at_least(1)] = None,
+    flash_bytes: Annotated[int | None, "memory for the file, instead of the target's", inputs.at_least(1)] = None,
+    import_: Import = None,
 ) -> Answer:
     """Say before any training what a target cannot run of a model, why, what would help, and whether it fits."""
     _check_preset(model, preset)
-    verbs = _with_keras("pipeline.verbs")
+    verbs = _with_keras("pipeline.verbs", import_)
     return verbs.check(model, target, preset=preset, seed=seed, arena_limit_bytes=arena_bytes,
                        flash_limit_bytes=flash_bytes)  # fmt: skip
 
@@ -228,17 +241,16 @@ def diagnose(
     model: KerasFile,
     *,
     data: Annotated[str, "data set or pkg.module:function whose test samples go through", inputs.data],
-    samples: Annotated[int, "how many of them"] = 32,
+    samples: Annotated[int, "how many of them", inputs.at_least(1)] = 32,
     device: Device = "local",
     out: Annotated[str | None, "where to write a picture of the noise: .svg, .png or .pdf", inputs.picture_out] = None,
+    import_: Import = None,
 ) -> Answer:
     """Show where quantization costs accuracy: float, fake-quantized and on the device, operator by operator.
 
     A model without quantizers is calibrated on training data first.
     """
-    if samples < 1:
-        raise BadInput(f"--samples {samples}: must be at least 1")
-    verbs = _with_keras("pipeline.verbs")
+    verbs = _with_keras("pipeline.verbs", import_)
     return verbs.diagnose(model, data=data, samples=samples, device=device, out=None if out is None else Path(out))
 
 
@@ -254,14 +266,14 @@ def bench(
     out: Annotated[str | None, "folder for results, raw samples and report", inputs.out_folder] = None,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
-    max_seconds: Annotated[float, "of timing at most"] = 60.0,
+    max_seconds: Annotated[float, "of timing at most", inputs.above(0)] = 60.0,
     profile: Annotated[bool, "also time the operators of each file, where the runtime tells"] = False,
     kernels: Annotated[Literal["xnnpack", "builtin", "reference"], "of .tflite files"] = "xnnpack",
     delegate: Annotated[str | None, "PATH[,key=value...] on the device: run .tflite files in this delegate"] = None,
 ) -> Answer:
     """Compare model files on a device, whoever made them."""
-    verbs = _with_keras("pipeline.verbs")
-    return verbs.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
+    judging = _judging() if data is None or data.endswith(".npz") else _with_keras("pipeline.judging")
+    return judging.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
                        max_drop=max_drop, min_speedup=min_speedup, targets=target or (), max_seconds=max_seconds,
                        profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
 
@@ -273,8 +285,7 @@ def compare(
     min_speedup: MinSpeedup = None,
 ) -> Answer:
     """Judge a finished run again, with other thresholds, or say what became worse from one run to another."""
-    verbs = _with_keras("pipeline.verbs")
-    return verbs.compare(folder, max_drop=max_drop, min_speedup=min_speedup)
+    return _judging().compare(folder, max_drop=max_drop, min_speedup=min_speedup)
 
 
 def report(
@@ -283,8 +294,7 @@ def report(
     out: Annotated[str | None, "where to write the page over several runs", inputs.out_file] = None,
 ) -> Answer:
     """Write the report of a run anew, or one page for many: models x devices x precisions, with a leaderboard."""
-    verbs = _with_keras("pipeline.verbs")
-    return verbs.render(folder, None if out is None else Path(out))
+    return _judging().render(folder, None if out is None else Path(out))
 
 
 def matrix(
@@ -292,7 +302,7 @@ def matrix(
     out: Annotated[str, "folder for matrix.json, matrix.md and the runs", inputs.out_folder],
     model: Annotated[list[str] | None, "only this model", inputs.zoo_model] = None,
     family: Annotated[list[str] | None, "only this family"] = None,
-    jobs: Annotated[int | None, "models trained at once; default: one a core, 8 at most"] = None,
+    jobs: Annotated[int | None, "models trained at once; default: one a core, 8 at most", inputs.at_least(1)] = None,
     quick: Quick = False,
     seed: Seed = 0,
 ) -> Answer:
@@ -310,8 +320,8 @@ def sweep(
     device: Annotated[list[str] | None, "device to run on; default: local", inputs.device] = None,
     data: Annotated[str | None, "data set; default: each model's own", inputs.data] = None,
     quick: Quick = False,
-    executor: Annotated[Literal["local", "ray"], "this machine, or a Ray cluster (extra ray)"] = "local",
-    jobs: Annotated[int, "how many at once"] = 1,
+    executor: Annotated[Literal["local", "ray"], "this machine, or a Ray cluster (pip install ray)"] = "local",
+    jobs: Annotated[int, "how many at once", inputs.at_least(1)] = 1,
 ) -> Answer:
     """Run models x recipes x devices as jobs. Finished ones are kept: the same command again runs the rest."""
     sweeps = _with_keras("pipeline.sweep")
@@ -380,7 +390,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed("interrupted; the same command resumes where it stopped", 130, argv)
     except Exception as error:  # not foreseen: of the user's own functions, or a fault of ours
         where = _place(error)
-        return _failed(f"{where}{type(error).__name__}: {error} (--debug shows the traceback)", 1, argv)
+        message = f"{where}{type(error).__name__}: {error} (--debug shows the traceback)"
+        return _failed(message, BadInput.exit_code if where else 1, argv)
     return 0 if answer.ok else 1
 
 
@@ -415,15 +426,27 @@ def _results_only() -> Iterator[None]:
         os.close(kept)
 
 
-def _with_keras(module: str) -> Any:
+def _with_keras(module: str, own: Sequence[str] | None = None) -> Any:
     """Return a module of ours that needs Keras: whatever can be said without it was said before.
+
+    own: modules of the user's to import first.
 
     Keras is imported with standard error held back: TensorFlow's libraries greet there whatever log level is set.
     """
     if "keras" not in sys.modules:
         backend.check()
         _import_quietly("keras")
+    for name in own or ():
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
+        importlib.import_module(name)
     return importlib.import_module(f".{module}", __package__)
+
+
+def _judging() -> Any:
+    from .pipeline import judging
+
+    return judging
 
 
 def _import_quietly(name: str) -> None:
@@ -437,6 +460,13 @@ def _import_quietly(name: str) -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _check_own(model: str, data: str | None, preset: str) -> None:
+    """Check what only models of the zoo have: data of their own, and presets."""
+    if data is None and not inputs.is_zoo(model):
+        raise BadInput(f"--data is missing: {model} is not of the zoo; name a data set or give pkg.module:function")
+    _check_preset(model, preset)
 
 
 def _check_preset(model: str, preset: str) -> None:

@@ -6,8 +6,10 @@ A check takes the argument as the user types it and its value, and raises BadInp
 import difflib
 import importlib.machinery
 import importlib.util
+import math
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from .archives import check_zip
@@ -19,7 +21,6 @@ FILES_OF_DEVICES = (".tflite", ".onnx")
 PICTURES = (".svg", ".png", ".pdf")
 _OURS = {".lock", "steps", "results.json", "matrix.json"}  # what marks a folder as one of ours
 _PREFIX, _VARIABLES = "EDGEWRIGHT_", ("DATA", "CACHE")
-_SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def check_environment() -> None:
@@ -32,15 +33,40 @@ def check_environment() -> None:
         raise BadInput(f"{_PREFIX}DATA={given['DATA']!r} is not a folder; name one that exists, or unset it")
 
 
+def at_least(least: int) -> Callable[[str, float], None]:
+    """Return a check of a number's lower bound."""
+
+    def check(argument: str, value: float) -> None:
+        if not least <= value < math.inf:
+            raise BadInput(f"{argument} {value}: must be at least {least}")
+
+    return check
+
+
+def above(bound: int) -> Callable[[str, float], None]:
+    """Return a check of a bound that a number lies above."""
+
+    def check(argument: str, value: float) -> None:
+        if not bound < value < math.inf:
+            raise BadInput(f"{argument} {value}: must be above {bound}")
+
+    return check
+
+
+def share(argument: str, value: float) -> None:
+    """Check a share of weights."""
+    if not 0 <= value < 1:
+        raise BadInput(f"{argument} {value}: must lie between 0 and 1 (0.5 zeroes half of the weights)")
+
+
 def model(argument: str, value: str) -> None:
     """Check a zoo name, pkg.module:function or .keras file."""
-    if ":" in value and not Path(value).exists():
+    path = Path(value)
+    if ":" in value and not path.exists():
         function(argument, value)
-    elif Path(value).suffix or "/" in value or Path(value).exists():
-        if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", value) and _has_module(value):
-            raise BadInput(
-                f"{argument} {value!r}: a module; say which function of it builds the model, as {value}:build"
-            )
+    elif path.suffix == ".py" or path.with_suffix(".py").is_file():
+        raise BadInput(f"{argument} {value!r}: name the function that builds the model, as {_spec(value)}:build")
+    elif path.suffix or "/" in value or path.exists():
         keras_file(argument, value)
     else:
         index.check_name(value)
@@ -122,12 +148,19 @@ def data(argument: str, value: str) -> None:
 
 def function(argument: str, value: str) -> None:
     """Check the form of pkg.module:function, and that its package is there. Nothing of it is imported."""
-    if not _SPEC.fullmatch(value):
-        raise BadInput(f"{argument} {value!r}: write pkg.module:function, with one colon and no path or .py")
-    module, _, _ = value.partition(":")
-    if not _has_module(module):
-        top = module.partition(".")[0]
-        raise BadInput(f"{value!r}: no module {top!r}; it is looked for in {Path.cwd()} and in the environment")
+    name, _, builder = value.partition(":")
+    if not builder.isidentifier() or name.endswith(".py"):
+        raise BadInput(f"{argument} {value!r}: write pkg.module:function, such as {_spec(name)}:{builder or 'build'}")
+    module(argument, name)
+
+
+def module(argument: str, value: str) -> None:
+    """Check the name of a module, and that its package is there. Nothing of it is imported."""
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", value) or value.endswith(".py"):
+        raise BadInput(f"{argument} {value!r}: write a module as {_spec(value)}, without a path or .py")
+    top = value.partition(".")[0]
+    if not _has_module(top):
+        raise BadInput(f"{argument} {value!r}: no module {top!r}, neither in {Path.cwd()} nor in the environment")
 
 
 def device(argument: str, value: str) -> None:
@@ -178,9 +211,10 @@ def out_folder(argument: str, value: str) -> None:
 
 def folder(argument: str, value: str) -> None:
     """Check that a folder is there."""
-    if not Path(value).is_dir():
-        what = "is a file" if Path(value).exists() else "is not there"
-        raise BadInput(f"{value}: {what} and holds no results.json; give the folder of a run")
+    places = (Path(value) / "results.json", Path(value) / "bench" / "results.json")
+    if not any(place.is_file() for place in places):
+        what = "holds" if Path(value).is_dir() else "is a file and holds" if Path(value).exists() else "is not there:"
+        raise BadInput(f"{value}: {what} no results.json; give the folder of a run")
 
 
 def plain_folder(argument: str, value: str) -> None:
@@ -234,9 +268,13 @@ def _writable(argument: str, path: Path, parent: Path) -> None:
         raise BadInput(f"{argument} {path}: {there} is not writable; give a place that can be written")
 
 
-def _has_module(name: str) -> bool:
-    """Tell whether the package or module at the top of `name` can be found, here or in the environment."""
-    top = name.partition(".")[0]
+def _spec(path: str) -> str:
+    """Return the path of a Python file as the name of a module."""
+    return ".".join(Path(path).with_suffix("").parts[-2:] if path.endswith(".py") else [path or "my_nets"]).strip("./")
+
+
+def _has_module(top: str) -> bool:
+    """Tell whether the package or module `top` can be found, here or in the environment."""
     if importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd())]) is not None:
         return True
     try:

@@ -44,7 +44,9 @@ def export_tflite(
         if integer_io:
             raise BadInput(f"integer_io=True needs a quantized precision such as w8a8-ptq, not {precision!r}")
         if precision in WEIGHTS_ONLY and importlib.util.find_spec("ai_edge_quantizer") is None:
-            raise BadInput(f"precision={precision!r} needs the package ai-edge-quantizer (extra recipes): install it")
+            raise BadInput(
+                f"precision={precision!r} needs the package ai-edge-quantizer; pip install ai-edge-quantizer"
+            )
         data = convert(freeze(model), "tflite", precision)
         facts: dict[str, Any] = {"inputs": inputs_of(model), "outputs": [], "layers": []}
     else:

@@ -24,7 +24,7 @@ from ..quantize import prepare_qat
 from ..training.data import calibration
 from ..training.tasks import TASKS
 from ..training.train import TrainConfig, evaluate
-from .saved import load_model, save_model
+from .saved import check_savable, load_model, save_model
 from .stages import compare, prune, train, train_config
 from .steps import Steps, occupying
 from .subject import Subject, digest_of, find
@@ -135,6 +135,7 @@ class _Way:
 
         def work(scratch: Path) -> Mapping[str, Any]:
             model = self.subject.make()
+            check_savable(model, self.config.model)
             if self.subject.trained:
                 found = evaluate(model, self.dataset.test, self.subject.task)
                 return self.kept(model, "float", found.value, [])

@@ -1,6 +1,7 @@
 """Keras models on disk: written whole or not at all, read without running code that came with the file."""
 
 import os
+import re
 from pathlib import Path
 
 import keras
@@ -43,10 +44,24 @@ def load_model(path: str | Path) -> keras.Model:
         raise BadInput(f"{path}: {_reason(error)}") from error
 
 
+def check_savable(model: keras.Model, name: str) -> None:
+    """Raise BadInput if `model`, once saved, could not be loaded: its classes are built anew from their configuration.
+
+    name: what the user calls the model.
+    """
+    try:
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model), safe_mode=True)
+    except Exception as error:  # layers of the user's raise whatever they like
+        raise BadInput(f"{name}: could not be loaded once it is saved: {_reason(error)}") from error
+
+
 def _reason(error: Exception) -> str:
     text = one_line(error)
     if "Lambda" in text or "lambda" in text:
         return "refused: a Lambda layer runs code that comes with the file; write it as a layer class of your own"
-    if "Could not locate" in text or "not registered" in text:
-        return f"{text[:160]}: give the model as pkg.module:function, so that your own layer classes are imported"
+    if unknown := re.search(r"Could not locate (?:class|function) '(\w+)'", text):
+        return (
+            f"class {unknown[1]!r} is not registered: decorate it with @keras.saving.register_keras_serializable() and "
+            "import its module before the file is read (on the command line: --import pkg.module)"
+        )
     return f"cannot be read ({type(error).__name__}: {text[:200]})"
