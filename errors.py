@@ -31,6 +31,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return what to say behind an unknown name: its neighbours among `known`, or what there is."""
     known = list(dict.fromkeys(known))
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    alike = [difflib.SequenceMatcher(a=name, b=one).ratio() for one in near]
+    near = [one for one, ratio in zip(near, alike, strict=True) if ratio > alike[0] - 0.15]  # best first
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     return (
         f"did you mean {' or '.join(near)}?" if near else f"allowed: {', '.join(known[:_MOST_NAMES]) or 'none'}{more}"
