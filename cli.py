@@ -404,10 +404,11 @@ def _failed(message: str, exit_code: int, argv: Sequence[str]) -> int:
 
 def _place(error: BaseException) -> str:
     """Return file and line of the innermost frame that is the user's, if one is."""
-    ours, installed = Path(__file__).parent, {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+    elsewhere = (Path(__file__).parent, sysconfig.get_path("stdlib"))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.is_file() and not any(path.is_relative_to(one) for one in (ours, *installed)):
+        installed = "site-packages" in path.parts or any(path.is_relative_to(one) for one in elsewhere)
+        if path.is_file() and not installed:
             return f"{path.name}:{frame.lineno}: "
     return ""
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_WRAPPED = re.compile(r"Exception encountered when calling (?:layer )?(.*?)\.?\s*\n+")
+_WITH_ARGUMENTS = re.compile(r"\n+Arguments received by .*", re.DOTALL)
 _MOST_NAMES = 30
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -55,5 +57,8 @@ def refuse_unknown(
 
 
 def one_line(text: Any) -> str:
-    """Return `text` as one line without the escape sequences of terminals, for a message that quotes others."""
-    return " ".join(_ESCAPES.sub("", str(text)).split())
+    """Return a message as one line: without escape sequences of terminals, and without what Keras puts around the
+    errors of layers (that there was one, and the arguments), of which the layer is kept.
+    """
+    plain = _WITH_ARGUMENTS.sub("", _ESCAPES.sub("", str(text)))
+    return " ".join(_WRAPPED.sub(r"\1: ", plain).split())

@@ -56,12 +56,21 @@ def check_savable(model: keras.Model, name: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    text = one_line(error)
+    text, root = one_line(error), one_line(_root(error))
     if "Lambda" in text or "lambda" in text:
         return "refused: a Lambda layer runs code that comes with the file; write it as a layer class of your own"
-    if unknown := re.search(r"Could not locate (?:class|function) '(\w+)'", text):
+    if unknown := re.search(r"Could not locate (?:class|function) '(\w+)'", root):
         return (
             f"class {unknown[1]!r} is not registered: decorate it with @keras.saving.register_keras_serializable() and "
             "import its module before the file is read (on the command line: --import pkg.module)"
         )
-    return f"cannot be read ({type(error).__name__}: {text[:200]})"
+    if missing := re.search(r"(\w+)\.__init__\(\) .*argument.*", root):
+        return f"{missing[0][:160]}: give {missing[1]} a get_config that returns what its __init__ takes"
+    return f"cannot be read ({type(error).__name__}: {root[:200]})"
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the first of the errors that led to `error`: Keras wraps them on its way out of nested layers."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return error
