@@ -19,7 +19,7 @@ from typing import Any
 import keras
 
 from ..errors import BadInput, EdgewrightError
-from ..quantize import graph, simplify
+from ..quantize import graph, simplify, tracing
 from ..workers import Worker
 
 TIME_LIMIT_S = 600
@@ -45,8 +45,8 @@ def freeze(model: keras.Model) -> Frozen:
     rewritten = any(
         isinstance(layer, keras.layers.RNN) or layer.compute_dtype != "float32" for layer in model._flatten_layers()
     )
-    traced = simplify.simplify(graph.trace(model)) if rewritten else None
-    structure = graph.symbolic_inputs(model)
+    traced = simplify.simplify(tracing.trace(model)) if rewritten else None
+    structure = tracing.symbolic_inputs(model)
 
     def forward(*arguments: Any) -> Any:
         if traced is not None:
@@ -61,7 +61,7 @@ def inputs_of(model: keras.Model) -> list[dict[str, Any]]:
 
     Raises: BadInput for an input with open dimensions.
     """
-    leaves = keras.tree.flatten(graph.symbolic_inputs(model))
+    leaves = keras.tree.flatten(tracing.symbolic_inputs(model))
     for leaf in leaves:
         if None in leaf.shape[1:]:
             raise BadInput(

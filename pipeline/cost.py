@@ -4,9 +4,10 @@ import math
 
 import keras
 
-from ..quantize.graph import Node, trace
+from ..quantize.graph import Node
 from ..quantize.operators import LINEAR
 from ..quantize.simplify import simplify
+from ..quantize.tracing import trace
 
 
 def multiply_adds(model: keras.Model) -> int:

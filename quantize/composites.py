@@ -7,6 +7,7 @@ tensors. `training` and `mask` arguments are not passed on: the traced graph is 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -19,13 +20,36 @@ from keras import ops, tree
 from ..errors import BadInput
 from .operations import NEVER, Constant, FusedLSTM, GroupedConv
 
+# Random in training, nothing at inference; Keras versions differ in what they have of them.
+LEAVES: tuple[type[keras.Layer], ...] = tuple(
+    getattr(keras.layers, name) for name in (
+        "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D",
+        "SpatialDropout3D",
+        "AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter",
+        "RandomContrast", "RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
+        "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation",
+        "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom",
+    ) if hasattr(keras.layers, name)
+)  # fmt: skip
+
+
+def leaf_of(layer: Any) -> type | None:
+    """Return which of `LEAVES` `layer` is: it does nothing at inference. A subclass with a `call` of its own may."""
+    return next((leaf for leaf in LEAVES if isinstance(layer, leaf) and _has_keras_call(layer)), None)
+
+
+def _has_keras_call(layer: keras.Layer) -> bool:
+    """Tell whether the `call` of `layer` is Keras' own."""
+    owner = next(kind for kind in type(layer).__mro__ if "call" in vars(kind))
+    return owner.__module__.startswith("keras.")
+
 
 def layer_rule(layer: keras.Layer, rules: Mapping[type, Callable] = MappingProxyType({})) -> Callable | None:
     """Return the rule that opens `layer`, one of `rules` before others, or None if its own `call` does."""
     for kind in type(layer).__mro__:
         rule = rules.get(kind) or LAYERS.get(kind)
         if rule is not None:
-            return partial(_without_context, rule, layer)
+            return partial(_without_context, rule, layer) if _has_keras_call(layer) else None
     return None
 
 
@@ -34,12 +58,13 @@ def symbolic(function: Any) -> Any:
     return ACTIVATIONS.get(function, function) if callable(function) else function
 
 
-def _without_context(
-    rule: Callable, layer: keras.Layer, *args: Any, training: Any = None, mask: Any = None, **kwargs: Any
-) -> Any:
-    if rule in _SEES_MASKS:
-        kwargs["mask"] = mask
-    return rule(layer, *args, **kwargs)
+def _without_context(rule: Callable, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+    """Call `rule` with the arguments by the names that `call` has for them, but for what the rule is blind to."""
+    given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+    given = {**given, **given.pop("kwargs", {})}
+    first, *others = given.items()
+    blind = {"training"} if rule in _SEES_MASKS else {"training", "mask"}
+    return rule(layer, first[1], **{name: value for name, value in others if name not in blind})
 
 
 def _identity(layer, x):
@@ -248,6 +273,7 @@ RECURRENCES: dict[str, dict[type, Callable]] = {"unrolled": {}, "fused": {keras.
 LAYERS: dict[type, Callable] = {
     keras.layers.InputLayer: _identity,
     keras.layers.ActivityRegularization: _identity,
+    keras.layers.RandomCrop: _identity,  # at inference; Keras 3.15 announces the cropped shape all the same
     keras.layers.Reshape: _reshape,
     keras.layers.Flatten: _reshape,
     keras.layers.BatchNormalization: _batch_normalization,

@@ -1,42 +1,19 @@
-"""A Keras model as a graph of `keras.ops` operations, with its weights lifted to inputs.
-
-`trace` calls the model on symbolic tensors with every layer opened: a layer's `call` runs in place of the layer, so
-what is recorded are convolutions, products and sums rather than layers. While it runs, each variable stands in as a
-symbolic tensor; otherwise what a layer computes from its variables alone would be evaluated once and become a stale
-constant. Random layers stay whole (`LEAVES`), as do those of Keras without weights that are not written in operations
-(image preprocessing, encodings); some have a rule of their own (`composites.LAYERS`).
-"""
+"""A graph of `keras.ops` operations with its weights lifted to inputs, and what records Keras' own into one."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 from keras import KerasTensor, ops, tree
 
-from ..errors import BadInput
-from . import composites
+from .composites import leaf_of
 from .operations import Batched
-
-# Random in training, nothing at inference; Keras versions differ in what they have of them.
-LEAVES: tuple[type[keras.Layer], ...] = tuple(
-    getattr(keras.layers, name) for name in (
-        "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D",
-        "SpatialDropout3D",
-        "AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter",
-        "RandomContrast", "RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
-        "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation",
-        "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom",
-    ) if hasattr(keras.layers, name)
-)  # fmt: skip
-_TRACKERS = {"_trainable_variables", "_non_trainable_variables", "_tracker", "_layers", "_losses", "_metrics"}
 
 
 @dataclass(eq=False)
@@ -87,6 +64,11 @@ class Node:
     @property
     def output(self) -> Tensor:
         return self.outputs[0]
+
+    @property
+    def kinds(self) -> list[str]:
+        """Its kind, and those of the operations that were merged into it."""
+        return [self.kind, *(one.kind for one in getattr(self.op, "nodes", ()))]
 
     def run(
         self, values: Callable[[Tensor], Any], *, training: bool | None = False, batch: Any = 1, **extra: Any
@@ -171,165 +153,10 @@ class Readers:
         return found[0] if len(found) == 1 else None
 
 
-def trace(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType({})) -> Graph:
-    """Trace `model` to operations. The model is left as it was.
-
-    rules: by type of layer, how to open it otherwise than usual.
-    Raises: BadInput if the model has no symbolic inputs or a layer needs values while it is traced, naming the layer.
-    """
-    arguments = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype, name=x.name), symbolic_inputs(model))
-    with _Opened(model, rules) as opened:
-        outputs = tree.flatten(opened.call(model, arguments))
-        return _collect(model.name, tree.flatten(arguments), outputs, opened)
-
-
-def symbolic_inputs(model: keras.Model) -> Any:
-    """Return the symbolic inputs of `model` as it takes them: a tensor, or a list or dict of several.
-
-    Raises: BadInput if they are not known: a subclassed model that was never called on a symbolic tensor.
-    """
-    try:
-        found = model.inputs if isinstance(model, keras.Sequential) else model.input
-    except (AttributeError, ValueError):
-        found = None
-    if isinstance(found, list) and len(found) == 1:
-        found = found[0]
-    if found is None or not tree.flatten(found):
-        raise BadInput(
-            f"model {model.name!r} has no known input shape: "
-            "call it once on a keras.Input, or build it as a functional model"
-        )
-    return found
-
-
-class _Opened:
-    """The model's layers with symbolic variables and their bodies in place of themselves, for as long as the context
-    lasts.
-    """
-
-    def __init__(self, model: keras.Model, rules: Mapping[type, Callable]):
-        self.model, self.rules = model, rules
-        self.weights: dict[int, tuple[KerasTensor, keras.Variable]] = {}
-        self.aliases: dict[int, KerasTensor] = {}
-        self.places: dict[int, str] = {}
-        self.losses: list[str] = []
-        self._calls: Counter[str] = Counter()
-        self._stack: list[keras.Layer] = []
-        self._kept: list[Any] = []
-        self._undo = ExitStack()
-
-    def __enter__(self) -> _Opened:
-        layers = {id(layer): layer for layer in self.model._flatten_layers(include_self=True, recursive=True)}
-        for layer in layers.values():
-            self._undo.callback(
-                _restore, layer, dict(layer.__dict__), len(layer._inbound_nodes), len(layer._outbound_nodes)
-            )
-            if isinstance(layer, LEAVES):
-                continue
-            self._lift(layer)
-            if layer.activity_regularizer is not None:
-                self.losses.append(layer.name)
-            layer.__dict__["add_loss"] = lambda loss, _layer=layer: self.losses.append(_layer.name)
-            layer.__dict__["symbolic_call"] = lambda *args, _layer=layer, **kwargs: self.call(_layer, *args, **kwargs)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._undo.close()
-
-    def _lift(self, layer: keras.Layer) -> None:
-        def stand_in(value: Any) -> Any:
-            if not isinstance(value, keras.Variable):
-                return value
-            if id(value) not in self.weights:
-                self.weights[id(value)] = KerasTensor(value.shape, dtype=value.dtype, name=value.path), value
-            return self.weights[id(value)][0]
-
-        for key, value in list(layer.__dict__.items()):
-            if key not in _TRACKERS:
-                replaced = composites.symbolic(_replace_variables(value, stand_in))
-                if replaced is not value:
-                    layer.__dict__[key] = replaced
-
-    def call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        """Run the layer's body (or its composite rule) on symbolic tensors; returns fresh tensors that alias the
-        result.
-        """
-        body = composites.layer_rule(layer, self.rules) or layer.call
-        self._stack.append(layer)
-        place = "/".join(opened.name for opened in self._stack[1:])
-        try:
-            inner = body(*args, **kwargs)
-        except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
-            if isinstance(error, BadInput):
-                raise
-            if type(layer).__module__.startswith("keras.") and not layer.weights:
-                return _fresh(layer.compute_output_spec(*args, **kwargs))  # Keras records the layer as one operation
-            raise BadInput(
-                f"layer {layer.name!r} ({type(layer).__name__}) cannot be traced to operations: "
-                f"{str(error).strip().splitlines()[0]}. "
-                "Write its call with keras.ops on tensors of known shape, without Python control flow on values."
-            ) from error
-        finally:
-            self._stack.pop()
-        self._calls[place] += 1
-        self._tag(tree.flatten(inner), tree.flatten((args, kwargs)), place)
-        return tree.map_structure(self._alias, inner)
-
-    def _alias(self, inner: KerasTensor) -> KerasTensor:
-        outer = KerasTensor(inner.shape, dtype=inner.dtype)
-        self.aliases[id(outer)] = inner
-        self._kept.append(outer)  # ids stay unique only while the object lives
-        return outer
-
-    def resolve(self, tensor: KerasTensor) -> KerasTensor:
-        while id(tensor) in self.aliases:
-            tensor = self.aliases[id(tensor)]
-        return tensor
-
-    def _tag(self, outputs: list, inputs: list, place: str) -> None:
-        """Give the nodes between `inputs` and `outputs` that no inner layer has claimed the place
-        `layer/operation_index`.
-        """
-        calls = self._calls[place]
-        is_step = any(isinstance(layer, keras.layers.RNN) for layer in self._stack)
-        prefix = place if calls == 1 or is_step else f"{place}#{calls}"
-        stop = {id(self.resolve(leaf)) for leaf in inputs if isinstance(leaf, KerasTensor)}
-        fresh = [node for node in _nodes_before(outputs, self.resolve, stop) if id(node) not in self.places]
-        counts: Counter[str] = Counter()
-        for node in fresh:
-            kind = type(node.operation).__name__.lower()
-            counts[kind] += 1
-            number = f"_{counts[kind]}" if counts[kind] > 1 else ""
-            self.places[id(node)] = f"{prefix}/{kind}{number}" if prefix else f"{kind}{number}"
-            self._kept.append(node)
-
-
-def _fresh(spec: Any) -> Any:
-    return tree.map_structure(lambda leaf: KerasTensor(leaf.shape, dtype=leaf.dtype), spec)
-
-
-def _replace_variables(value: Any, stand_in: Callable) -> Any:
-    """Return `value`, or a plain copy with each variable replaced if it is or directly holds one."""
-    if isinstance(value, keras.Variable):
-        return stand_in(value)
-    if isinstance(value, (list, tuple)) and any(isinstance(item, keras.Variable) for item in value):
-        return type(value)(map(stand_in, value)) if isinstance(value, tuple) else list(map(stand_in, value))
-    if isinstance(value, dict) and any(isinstance(item, keras.Variable) for item in value.values()):
-        return {key: stand_in(item) for key, item in value.items()}
-    return value
-
-
-def _restore(layer: keras.Layer, attributes: dict, inbound: int, outbound: int) -> None:
-    layer.__dict__.clear()
-    layer.__dict__.update(attributes)
-    del layer._inbound_nodes[inbound:]
-    del layer._outbound_nodes[outbound:]
-
-
-def _nodes_before(outputs: list, resolve: Callable, stop: set[int]) -> list:
+def nodes_before(outputs: list, stop: set[int]) -> list:
     """Return the Keras nodes that lead to `outputs`, in execution order, not going past the tensors in `stop`."""
     order, seen = [], set()
-    stack = [(resolve(leaf), False) for leaf in reversed(outputs) if isinstance(leaf, KerasTensor)]
+    stack = [(leaf, False) for leaf in reversed(outputs) if isinstance(leaf, KerasTensor)]
     while stack:
         tensor, done = stack.pop()
         node = _producer(tensor)
@@ -340,7 +167,7 @@ def _nodes_before(outputs: list, resolve: Callable, stop: set[int]) -> list:
             continue
         seen.add(id(node))
         stack.append((tensor, True))
-        stack.extend((resolve(leaf), False) for leaf in reversed(node.arguments.keras_tensors))
+        stack.extend((leaf, False) for leaf in reversed(node.arguments.keras_tensors))
     return order
 
 
@@ -356,11 +183,19 @@ def computed_dtype(dtype: str) -> str:
     return "float32" if keras.backend.is_float_dtype(dtype) else dtype
 
 
-class _Recorder:
+def kind_of(operation: Any) -> str:
+    """Return what the operator table calls `operation`; a layer kept whole is no operation of the same name."""
+    name = type(operation).__name__
+    if not isinstance(operation, keras.Layer):
+        return name
+    leaf = leaf_of(operation)
+    return leaf.__name__ if leaf else f"{name} layer"
+
+
+class Recorder:
     """Turns recorded Keras nodes into nodes of our own, which outlive the model's state."""
 
-    def __init__(self, resolve: Callable[[KerasTensor], KerasTensor] = lambda tensor: tensor):
-        self.resolve = resolve
+    def __init__(self):
         self.tensors: dict[int, Tensor] = {}
         self.constants: dict[int, Tensor] = {}
         self._kept: list[Any] = []
@@ -368,7 +203,7 @@ class _Recorder:
     def convert(self, leaf: Any) -> Any:
         """Return the `Tensor` of a symbolic tensor or an array; anything else is a static argument."""
         if isinstance(leaf, KerasTensor):
-            return self.tensors[id(self.resolve(leaf))]
+            return self.tensors[id(leaf)]
         if not isinstance(leaf, keras.Variable) and not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
             return leaf
         if id(leaf) not in self.constants:
@@ -391,37 +226,11 @@ class _Recorder:
         operation = keras_node.operation
         if type(operation).__name__ == "Cast":
             operation = type(operation)(computed_dtype(operation.dtype))
-        node = Node(type(operation).__name__, operation, args, kwargs, outputs, name, site)
+        node = Node(kind_of(operation), operation, args, kwargs, outputs, name, site)
         for out, tensor in zip(keras_node.outputs, outputs, strict=True):
             tensor.producer = node
             self.tensors[id(out)] = tensor
         return node
-
-
-def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
-    recorder = _Recorder(opened.resolve)
-    for index, leaf in enumerate(inputs):
-        recorder.tensors[id(leaf)] = Tensor(
-            leaf.name or f"input_{index}", tuple(leaf.shape), computed_dtype(leaf.dtype)
-        )
-    for leaf, variable in opened.weights.values():
-        label, trainable = variable.path.replace("/", "."), bool(variable.trainable)
-        dtype = computed_dtype(leaf.dtype)
-        value = np.asarray(variable).astype(dtype, copy=False)
-        recorder.tensors[id(leaf)] = Tensor(
-            label, tuple(leaf.shape), dtype, value, trainable, regularizer=variable.regularizer
-        )
-    graph_inputs = [recorder.tensors[id(leaf)] for leaf in inputs]
-    names: Counter[str] = Counter()
-    nodes = []
-    for record in _nodes_before(outputs, opened.resolve, {id(leaf) for leaf in inputs}):
-        site = opened.places.get(id(record)) or type(record.operation).__name__.lower()
-        names[site] += 1
-        nodes.append(recorder.record(record, site if names[site] == 1 else f"{site}@{names[site]}", site))
-    losses = list(dict.fromkeys(opened.losses))
-    graph = Graph(name, graph_inputs, [recorder.convert(leaf) for leaf in outputs], nodes, losses)
-    _name_constants_once(graph)
-    return graph
 
 
 def splice(graph: Graph, node: Node, function: Callable) -> list[Node]:
@@ -430,7 +239,7 @@ def splice(graph: Graph, node: Node, function: Callable) -> list[Node]:
     Nothing happens where `function` returns NotImplemented. Sites derive from the node's, so that steps of an unrolled
     recurrence go on sharing them.
     """
-    recorder = _Recorder()
+    recorder = Recorder()
     stand_ins: dict[int, KerasTensor] = {}
 
     def stand_in(leaf: Any) -> Any:
@@ -448,7 +257,7 @@ def splice(graph: Graph, node: Node, function: Callable) -> list[Node]:
     outputs = tree.flatten(result)
     counts: Counter[str] = Counter()
     made = []
-    for record in _nodes_before(outputs, recorder.resolve, {id(leaf) for leaf in stand_ins.values()}):
+    for record in nodes_before(outputs, {id(leaf) for leaf in stand_ins.values()}):
         kind = type(record.operation).__name__.lower()
         counts[kind] += 1
         number = f"_{counts[kind]}" if counts[kind] > 1 else ""
@@ -462,7 +271,7 @@ def splice(graph: Graph, node: Node, function: Callable) -> list[Node]:
     return made
 
 
-def _name_constants_once(graph: Graph) -> None:
+def name_constants_once(graph: Graph) -> None:
     seen: Counter[str] = Counter()
     for tensor in graph.constants:
         seen[tensor.name] += 1

@@ -108,6 +108,8 @@ def _parts(axis_of: Callable[[Any], int]) -> Decomposition:
 
 
 def _repeat(op, x):
+    if op.repeats is None and op.axis == 0 and x.shape[0] == 1:
+        return Batched()(x)
     if not isinstance(op.repeats, int) or op.axis is None:
         return NotImplemented
     axis = op.axis % len(x.shape)
@@ -119,19 +121,35 @@ def _repeat(op, x):
 
 def _tile(op, x):
     repeats = [1] * (len(x.shape) - len(op.repeats)) + list(op.repeats)
+    x = reshaped(x, [1] * (len(repeats) - len(x.shape)) + [known(size) for size in x.shape])
     for axis, count in enumerate(repeats):
-        if count > 1:
+        if count is None and (axis or x.shape[0] is None):
+            return NotImplemented
+        if count is not None and count > 1:
             x = ops.concatenate([x] * count, axis=axis)
-    return x
+    return Batched()(x) if repeats[0] is None else x
 
 
 def _broadcast_to(op, x):
-    """A weight that is repeated for each sample: a class token for one."""
+    """A weight that is repeated for each sample: a class token for one. What has samples already is copied."""
     batch, *shape = op.shape
     if batch is not None or None in shape:
         return NotImplemented
-    x = reshaped(x, (*(1,) * (len(op.shape) - len(x.shape)), *x.shape))
-    return Batched()(x if tuple(x.shape) == (1, *shape) else ops.broadcast_to(x, (1, *shape)))
+    x = reshaped(x, (*(1,) * (len(op.shape) - len(x.shape)), *map(known, x.shape)))
+    if x.shape[0] is not None:
+        return Batched()(x if tuple(x.shape) == (1, *shape) else ops.broadcast_to(x, (1, *shape)))
+    for axis, (size, wanted) in enumerate(zip(x.shape[1:], shape, strict=True), 1):
+        if size != wanted:
+            x = ops.concatenate([x] * wanted, axis=axis)
+    return x
+
+
+def _slice(op, x, start):
+    """A slice of static size from a static place."""
+    if not isinstance(start, (list, tuple)) or not all(isinstance(place, int) for place in start):
+        return NotImplemented
+    ends = zip(start, op.shape, strict=True)
+    return x[tuple(slice(None) if size is None else slice(place, place + size) for place, size in ends)]
 
 
 def _reshape(op, x):
@@ -293,6 +311,7 @@ MOVEMENTS: dict[str, Decomposition] = {
     "Repeat": _repeat,
     "Tile": _tile,
     "BroadcastTo": _broadcast_to,
+    "Slice": _slice,
     "Reshape": _reshape,
     "GetItem": _get_item,
     "Pad": _pad,

@@ -56,7 +56,7 @@ def check_used(by_name: Iterable[str], by_type: Iterable[str], nodes: Sequence[N
                 f"QatConfig: by_name[{pattern!r}] names no operation; {_gone(gone) or nearest(pattern, sorted(paths))}"
             )
     classes = classes_in(model)
-    types = {kind for node in nodes for kind in (node.kind, *classes(node))}
+    types = {kind for node in nodes for kind in (*node.kinds, *classes(node))}
     for kind in by_type:
         if kind not in types and kind not in _TABLED:
             gone = [name for name, of in layers.items() if of == kind]

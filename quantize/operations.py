@@ -22,10 +22,12 @@ class Constant(keras.Operation):
 
 
 class Batched(keras.Operation):
-    """Repeats a single sample along the batch, whose size is known to who runs the graph. In a file it is 1."""
+    """Repeats what a sample has along the batch, whose size is known to who runs the graph. In a file it is 1."""
 
     def call(self, x: Any, batch: Any = 1) -> Any:
-        """Shapes: (1, ...) -> (batch, ...)."""
+        """Shapes: (k, ...) -> (k batch, ...)."""
+        if x.shape[0] != 1:
+            return ops.tile(x, (batch, *(1,) * (len(x.shape) - 1)))
         return ops.broadcast_to(x, (batch, *x.shape[1:]))
 
     def compute_output_spec(self, x: Any) -> Any:

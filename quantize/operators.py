@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .graph import LEAVES, Node
+from ..errors import BadInput
+from .composites import LEAVES
+from .graph import Graph, Node
 
 LINEAR = frozenset({"Conv", "GroupedConv", "DepthwiseConv", "TransposedConv", "Matmul"})
 
@@ -377,3 +379,18 @@ NARROW = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _BY_KIND: dict[str, list[Rule]] = {}
 for _rule in TABLE:
     _BY_KIND.setdefault(_rule.kind, []).append(_rule)
+
+# Operations on complex numbers: neither format has a type for these. The remedy fits each of them.
+NO_FILE_HOLDS = frozenset({
+    "FFT", "FFT2", "IFFT2", "IRFFT", "ISTFT", "RFFT", "STFT", "Real", "Imag", "Conj", "Angle",
+})  # fmt: skip
+
+
+def refuse_what_no_file_holds(graph: Graph) -> None:
+    """Raise BadInput for an operation that neither format can express, naming its place."""
+    for node in graph.nodes:
+        if node.kind in NO_FILE_HOLDS:
+            raise BadInput(
+                f"operation {node.name} ({node.kind}) computes on complex numbers, which neither TFLite nor ONNX files "
+                "hold: compute the spectrum in front of the model, and give the model that"
+            )

@@ -8,7 +8,7 @@ import keras
 from keras import tree
 
 from ..errors import BadInput
-from .graph import symbolic_inputs
+from .tracing import symbolic_inputs
 
 
 def fix_shapes(model: keras.Model, shapes: Sequence[tuple[int, ...]]) -> keras.Model:

@@ -19,7 +19,8 @@ from keras import ops, tree
 
 from ..errors import BadInput
 from .placement import Plan, Scale
-from .qat import QuantizedGraph, as_model, find_quantized, make_plan
+from .qat import QuantizedGraph, as_model, find_quantized, make_plan, source_of
+from .tracing import symbolic_inputs
 
 TOLERANCE = 1e-4  # between the steps and the sequence, relative to the largest output
 
@@ -43,7 +44,7 @@ def streaming(model: keras.Model) -> keras.Model:
     source = keras.saving.deserialize_keras_object(layer.source)
     step, states = _step_of(source)
     _check(source, step)
-    return as_model(_quantized(layer, step, states), step)
+    return as_model(_quantized(layer, step, states), step, symbolic_inputs(step))
 
 
 def _step_of(model: keras.Model) -> tuple[keras.Model, int]:
@@ -138,7 +139,7 @@ def _quantized(trained: QuantizedGraph, step: keras.Model, states: int) -> Quant
     theirs = _by_use(trained.plan)
     names = {name: theirs.get(use) for use, name in _by_use(plan).items()}  # of constants, ours to theirs
     layer = QuantizedGraph(
-        source=keras.saving.serialize_keras_object(step),
+        source=source_of(step),
         config=asdict(trained.config),
         masked=[ours for ours, name in names.items() if name in trained.masked],
         clustered={ours: trained.clustered[name] for ours, name in names.items() if name in trained.clustered},

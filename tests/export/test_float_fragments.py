@@ -15,7 +15,7 @@ from edgewright.devices.check import check_file
 from edgewright.devices.measure import ModelFile, answers
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline.diagnose import diagnose
-from edgewright.quantize.graph import LEAVES
+from edgewright.quantize.composites import LEAVES
 from keras import layers, ops
 
 X = np.random.default_rng(0).normal(size=(40, 6, 8)).astype("float32")

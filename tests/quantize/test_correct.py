@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from edgewright.quantize import QatConfig, graph, prepare_qat
+from edgewright.quantize import QatConfig, graph, prepare_qat, tracing
 from edgewright.quantize.correct import bias_shift, equalize
 from edgewright.quantize.simplify import simplify
 from keras import layers
@@ -34,14 +34,14 @@ def test_equalised_pair_by_hand():
     model = keras.Model(inputs, second(first(inputs)))
     first.set_weights([np.array([[8.0]]), np.array([6.0])])
     second.set_weights([np.array([[2.0]]), np.array([1.0])])
-    found = simplify(graph.trace(model))
+    found = simplify(tracing.trace(model))
     assert equalize(found, rounds=1) == 1
     assert [float(leaf.value.reshape(())) for leaf in found.constants] == [4.0, 3.0, 4.0, 1.0]
 
 
 def test_equalising_changes_no_output_and_levels_the_channels():
     model = lopsided()
-    found = simplify(graph.trace(model))
+    found = simplify(tracing.trace(model))
     assert equalize(found) == 2
     x = np.random.default_rng(0).normal(size=(4, 6, 6, 3)).astype("f4")
     result = graph.run(found, [keras.ops.convert_to_tensor(x)])[0]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from edgewright.quantize import graph as graphs
+from edgewright.quantize import tracing
 from edgewright.quantize.operators import rule_for
 from edgewright.quantize.simplify import simplify
 from keras import ops
@@ -96,7 +97,7 @@ def given(shape):
 def decomposed(shape, function):
     """Return what `function` gives in Keras, and what its simplified graph gives, all of whose nodes have a rule."""
     inputs = keras.Input((5,), dtype="int32") if shape is None else keras.Input(shape)
-    graph = simplify(graphs.trace(keras.Model(inputs, function(inputs))))
+    graph = simplify(tracing.trace(keras.Model(inputs, function(inputs))))
     assert not [node.kind for node in graph.nodes if rule_for(node) is None]
     x = keras.ops.convert_to_tensor(given(shape), "int32" if shape is None else "float32")
     return np.asarray(function(x)), np.asarray(graphs.run(graph, [x])[0])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.quantize import graph as graphs
+from edgewright.quantize import tracing
 from edgewright.quantize.simplify import simplify
 from int8_run import MODELS, attention, cnn, lstm, samples
 
@@ -23,7 +24,7 @@ def test_graph_computes_what_the_model_computes(name, simplified):
     model = MODELS[name]()
     x = samples(model, 16)
     expected = np.asarray(model(x, training=False))
-    graph = graphs.trace(model)
+    graph = tracing.trace(model)
     actual = outputs_of(simplify(graph) if simplified else graph, x)
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE[name], rtol=0)
@@ -36,7 +37,7 @@ def test_graph_without_normalisation_is_bit_identical():
     x = keras.layers.Flatten(name="flatten")(x)
     model = keras.Model(inputs, keras.layers.Dense(3, name="logits")(x))
     data = samples(model, 16)
-    np.testing.assert_array_equal(outputs_of(graphs.trace(model), data), np.asarray(model(data, training=False)))
+    np.testing.assert_array_equal(outputs_of(tracing.trace(model), data), np.asarray(model(data, training=False)))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -53,7 +54,7 @@ def test_gradients_with_respect_to_weights_are_the_models(name):
             model.trainable_variables, tape.gradient(loss, [v.value for v in model.trainable_variables]), strict=True
         )
     }
-    graph = graphs.trace(model)
+    graph = tracing.trace(model)
     lifted = {leaf.name: tf.Variable(leaf.value) for leaf in graph.constants if leaf.trainable}
     assert set(lifted) == set(expected)
     with tf.GradientTape() as tape:
@@ -84,7 +85,7 @@ def test_model_is_untouched_after_a_trace(name):
     x = samples(model, 4)
     expected, weights = np.asarray(model(x, training=False)), model.get_weights()
     before = state_of(model)
-    graphs.trace(model)
+    tracing.trace(model)
     assert state_of(model) == before
     np.testing.assert_array_equal(np.asarray(model(x, training=False)), expected)
     for old, new in zip(weights, model.get_weights(), strict=True):
@@ -98,7 +99,7 @@ def test_nested_models_are_opened():
     )
     inputs = keras.Input((4,), name="x")
     model = keras.Model(inputs, keras.layers.Dense(2, name="logits")(inner(inputs)), name="outer")
-    graph = simplify(graphs.trace(model))
+    graph = simplify(tracing.trace(model))
     assert [node.kind for node in graph.nodes] == ["Matmul", "Add", "Tanh", "Matmul", "Add"]
     assert graph.nodes[0].site == "inner/inner_dense/matmul"
     x = samples(model, 4)
@@ -109,7 +110,7 @@ def test_shared_layer_is_traced_once_per_call_with_the_same_weights():
     inputs = keras.Input((4,), name="x")
     shared = keras.layers.Dense(4, name="shared")
     model = keras.Model(inputs, shared(shared(inputs)), name="twice")
-    graph = graphs.trace(model)
+    graph = tracing.trace(model)
     products = [node for node in graph.nodes if node.kind == "Matmul"]
     assert [node.site for node in products] == ["shared/matmul", "shared#2/matmul"]
     assert products[0].inputs[1] is products[1].inputs[1]
@@ -118,7 +119,7 @@ def test_shared_layer_is_traced_once_per_call_with_the_same_weights():
 
 
 def test_steps_of_a_recurrence_share_their_site():
-    graph = graphs.trace(lstm())
+    graph = tracing.trace(lstm())
     sites = [node.site for node in graph.nodes if node.kind == "Tanh"]
     assert len(sites) == 2 * 6  # the candidate and the output of each of six steps
     assert len(set(sites)) == 2
@@ -155,25 +156,25 @@ def test_python_control_flow_on_values_is_refused_by_name(kind):
     model = wrapping(kind(name="chooser"))
     before = state_of(model)
     with pytest.raises(BadInput, match="chooser"):
-        graphs.trace(model)
+        tracing.trace(model)
     assert state_of(model) == before  # also after a refusal
 
 
 def test_model_without_input_shape_is_refused():
     with pytest.raises(BadInput, match="input shape"):
-        graphs.trace(keras.Sequential([keras.layers.Dense(2)], name="shapeless"))
+        tracing.trace(keras.Sequential([keras.layers.Dense(2)], name="shapeless"))
 
 
 def test_unknown_number_of_steps_is_refused():
     inputs = keras.Input((None, 3), name="x")
     with pytest.raises(BadInput, match="unknown number of steps"):
-        graphs.trace(keras.Model(inputs, keras.layers.GRU(2, name="gru")(inputs)))
+        tracing.trace(keras.Model(inputs, keras.layers.GRU(2, name="gru")(inputs)))
 
 
 def test_two_traces_of_a_model_are_alike():
     for build in (cnn, attention):
         model = build()
-        first, second = graphs.trace(model), graphs.trace(model)
+        first, second = tracing.trace(model), tracing.trace(model)
         assert [node.name for node in first.nodes] == [node.name for node in second.nodes]
         assert [leaf.name for leaf in first.constants] == [leaf.name for leaf in second.constants]
 
@@ -189,11 +190,11 @@ def test_sequential_and_subclassed_models_are_traced():
 
     own = Own()
     with pytest.raises(BadInput, match=r"'own' has no known input shape: .*keras\.Input"):
-        graphs.trace(own)
+        tracing.trace(own)
     own(keras.Input((4,)))
     sequential = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="inner"), keras.layers.ReLU()])
     for model, kinds in ((own, ["Matmul", "Add", "Tanh"]), (sequential, ["Matmul", "Add", "ReLU"])):
-        graph = simplify(graphs.trace(model))
+        graph = simplify(tracing.trace(model))
         assert [node.kind for node in graph.nodes] == kinds
         x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
         np.testing.assert_array_equal(graphs.run(graph, [x])[0], model(x))

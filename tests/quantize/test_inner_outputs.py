@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from edgewright.quantize import graph as graphs
+from edgewright.quantize import tracing
 from edgewright.quantize.decompose import decompose
 from edgewright.quantize.simplify import simplify
 from int8_run import MODELS
@@ -48,7 +49,7 @@ def test_inner_tensors_that_are_outputs_stay_what_they_are(name):
     values = [
         ops.convert_to_tensor(random.normal(1, 1, (2, *leaf.shape[1:])), dtype=leaf.dtype) for leaf in model.inputs
     ]
-    graph = graphs.trace(model)
+    graph = tracing.trace(model)
     decompose(graph)  # Keras cannot run some operations as traced
     tensors = [leaf for node in graph.nodes for leaf in node.outputs]
     graph.outputs = [leaf for leaf in tensors if random.random() < 0.4 or leaf is tensors[-1]]

@@ -1,0 +1,86 @@
+"""Keras while a model is traced: the few places where its symbolic tensors and layers behave otherwise than real ones.
+
+A layer's `call` is written for tensors with values. For as long as `symbolic_python` lasts, symbolic tensors take numpy
+arrays on their left, can be iterated and never count as sparse; layers are called through a function of ours; what
+would draw random numbers is refused, since a draw of today would become a constant of the model. All of Keras that is
+not public and that tracing needs is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import keras
+from keras import KerasTensor, ops
+
+from ..errors import BadInput
+
+DRAWS = "draws random numbers at inference"
+
+
+@contextmanager
+def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -> Iterator[None]:
+    """Let every layer be called as `call(layer, *args, **kwargs)` on symbolic tensors, and tensors do as real ones do.
+
+    is_whole: tells whether an operation is recorded as a node itself; the nodes of all others are those of its body.
+    """
+    from keras.src.layers import layer as layers
+
+    record, create = layers.Node, KerasTensor.__init__
+
+    def node(operation: Any, **arguments: Any) -> Any:
+        return record(operation=operation, **arguments) if is_whole(operation) else None
+
+    def dense(self: KerasTensor, shape: Any, dtype: str = "float32", **kwargs: Any) -> None:
+        create(self, shape, dtype, **{**kwargs, "sparse": False, "ragged": False})
+
+    with ExitStack() as undo:
+        for owner, name, value in (
+            (layers, "Node", node),
+            (keras.Layer, "symbolic_call", call),
+            (KerasTensor, "__init__", dense),
+            (KerasTensor, "__iter__", _iterate),
+            (KerasTensor, "__len__", _length),
+            (KerasTensor, "__array_ufunc__", None),  # numpy then leaves the operation to the tensor
+            (keras.random.SeedGenerator, "next", _refuse_to_draw),
+        ):
+            _set(undo, owner, name, value)
+        if keras.config.is_traceback_filtering_enabled():
+            keras.config.disable_traceback_filtering()
+            undo.callback(keras.config.enable_traceback_filtering)
+        yield
+
+
+def spec_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return what `function` makes of symbolic tensors as the backend runs it without values.
+
+    Raises: whatever the backend does if `function` asks for a value.
+    """
+    from keras.src import backend
+
+    return backend.compute_output_spec(function, *args, **kwargs)
+
+
+_MISSING = object()
+
+
+def _set(undo: ExitStack, owner: Any, name: str, value: Any) -> None:
+    before = vars(owner).get(name, _MISSING)
+    setattr(owner, name, value)
+    undo.callback(*((delattr, owner, name) if before is _MISSING else (setattr, owner, name, before)))
+
+
+def _iterate(tensor: KerasTensor) -> Iterator[Any]:
+    return iter(ops.unstack(tensor, _length(tensor), axis=0))
+
+
+def _length(tensor: KerasTensor) -> int:
+    if not tensor.shape or tensor.shape[0] is None:
+        raise TypeError(f"a tensor of shape {tuple(tensor.shape)} has no length to iterate over")
+    return tensor.shape[0]
+
+
+def _refuse_to_draw(self: Any, ordered: bool = True) -> Any:
+    raise BadInput(DRAWS)
