@@ -46,14 +46,17 @@ def refuse_unknown(
 ) -> None:
     """Raise BadInput for the first of `given` that is not among `known`, with its remedy or its neighbours.
 
-    where: what was called, as the message begins. remedies: what to say of names that other tools know.
+    where: what was called, as the message begins. remedies: of a function's arguments, what to say of names that other
+    tools know.
     """
     known = list(known)
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"allowed: {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
-            raise BadInput(f"{where}: unknown key {name!r}; {(remedies or {}).get(name, hint)}")
+            if remedies is None:
+                raise BadInput(f"{where}: unknown key {name!r}; {hint}")
+            raise BadInput(f"{where}: {name!r} is no argument; {remedies.get(name, hint)}")
 
 
 def one_line(text: Any) -> str:

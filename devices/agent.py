@@ -44,6 +44,7 @@ PROFILED = 300  # most inferences of a profile
 PROFILE_S = 1.0  # and for how long they may take, but for the first ten
 SETTLE = 20  # most untimed inferences at the start of a block: the model before it has taken the caches
 MOST_IN_BLOCK = 500  # inferences
+VNNI = {"avx512_vnni", "avx_vnni"}  # x86 instructions that add products of bytes in 32 bits
 LOAD_BLOCKS = 3.0  # loading anew for each block may take this many times as long as the blocks
 
 
@@ -377,9 +378,7 @@ class OnnxRuntime:
 
     def __init__(self, module, spec):
         self._module, self._path = module, spec["path"]
-        options = module.SessionOptions()
-        options.intra_op_num_threads = spec["threads"]
-        options.inter_op_num_threads = 1
+        options = onnx_options(module, spec["threads"])
         options.log_severity_level = 3
         options.enable_profiling = bool(spec.get("profile"))
         options.profile_file_prefix = os.path.join(os.path.dirname(spec["path"]), "profile")
@@ -456,6 +455,19 @@ class OnnxRuntime:
         if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in graph.initializer):
             raise Rejected("the file keeps weights outside itself; save it as one file")
         return {"layers": OnnxGraph(onnx, graph).layers(), "stateful": False, "partitions": None}
+
+
+def onnx_options(module, threads=1):
+    """Return the options of a session that computes integers exactly on this processor.
+
+    Without VNNI, ONNX Runtime adds products of unsigned and signed bytes in 16 bits, which overflow; told to be
+    precise, it makes the weights unsigned, which costs some speed.
+    """
+    options = module.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    if lacks_vnni():
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
 
 
 ONNX_DTYPES = {"float": "float32", "double": "float64"}
@@ -712,13 +724,12 @@ def enough(medians, elapsed_s, job, random):
 
 def probe(job, say):
     """Say what this device has: memory, instructions that matter to int8, runtimes, and how its clock is governed."""
-    label = "flags" if platform.machine() in ("x86_64", "i686") else "Features"  # an emulator shows its host's file
-    flags = re.search(label + r"\s*:\s*(.+)", _read("/proc/cpuinfo") or "")
+    flags = cpu_flags()
     memory = re.search(r"MemTotal:\s*(\d+) kB", _read("/proc/meminfo") or "")
     say(
         "probe",
         runtimes={name: _version(distribution) for name, (_, distribution, _) in RUNTIMES.items()},
-        features=[flag for flag in FEATURES if flags and flag in flags.group(1).split()],
+        features=[flag for flag in FEATURES if flag in flags],
         memory_bytes=1024 * int(memory.group(1)) if memory else None,
         allowed_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         **telemetry(None),
@@ -1051,7 +1062,7 @@ def environment(job):
         packages[distribution] = _version(distribution) or "absent"
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpu": _cpu_name(),
+        "cpu": _cpu_name() + (" (no VNNI)" if lacks_vnni() else ""),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": packages,
@@ -1066,6 +1077,22 @@ def _cpu_name():
         if found:
             return found.group(1).strip()
     return platform.processor() or platform.machine()
+
+
+def cpu_flags():
+    """Return the instructions that the processor announces. Of an emulated one the file shows the host's: none."""
+    label = "flags" if is_x86() else "Features"
+    found = re.search(label + r"\s*:\s*(.+)", _read("/proc/cpuinfo") or "")
+    return set(found.group(1).split()) if found and "EDGEWRIGHT_CPU" not in os.environ else set()
+
+
+def is_x86():
+    return platform.machine() in ("x86_64", "AMD64", "i686")
+
+
+def lacks_vnni():
+    """Tell whether this is an x86 processor that is not known to have VNNI."""
+    return is_x86() and not VNNI & cpu_flags()
 
 
 def telemetry(cores):

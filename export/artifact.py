@@ -15,7 +15,8 @@ from ..files import sha256, write, write_json
 # What other exporters call it, and what it is called here.
 ELSEWHERE = {
     **dict.fromkeys(
-        ("inference_input_type", "inference_output_type"), "give integer_io=True for integers at the borders"
+        ("inference_input_type", "inference_output_type"),
+        "integers at the borders are integer_io='int8' or 'uint8', of export_tflite",
     ),
     **dict.fromkeys(("representative_dataset", "samples"), "give calibration=samples"),
     **dict.fromkeys(("optimizations", "quantize", "dtype"), "give precision='w8a8-ptq' and calibration=samples"),

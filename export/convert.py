@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,18 +35,16 @@ class Frozen:
     outputs: tuple[str, ...]
 
 
-def freeze(model: keras.Model) -> Frozen:
+def freeze(model: keras.Model, rewritten: bool | None = None) -> Frozen:
     """Freeze `model` with batch 1 and its weights as constants.
 
-    Recurrent layers are unrolled first: their loops over tensor lists need operators that LiteRT does not carry. What
+    rewritten: as the operations that an int8 file would have, in float; None for only where that is known to be needed.
+    Recurrent layers are unrolled then: their loops over tensor lists need operators that LiteRT does not carry. What
     computes in another precision than float32 is written in it: LiteRT has hardly a kernel for others.
     Raises: BadInput for open dimensions, or if the Keras backend is not TensorFlow.
     """
     inputs = [(_plain(one["name"]), tuple(one["shape"]), one["dtype"]) for one in inputs_of(model)]
-    rewritten = any(
-        isinstance(layer, keras.layers.RNN) or layer.compute_dtype != "float32" for layer in model._flatten_layers()
-    )
-    traced = simplify.simplify(tracing.trace(model)) if rewritten else None
+    traced = simplify.simplify(tracing.trace(model)) if needs_rewriting(model) or rewritten else None
     structure = tracing.symbolic_inputs(model)
 
     def forward(*arguments: Any) -> Any:
@@ -54,6 +53,13 @@ def freeze(model: keras.Model) -> Frozen:
         return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(arguments)), training=False))
 
     return freeze_function(forward, inputs)
+
+
+def needs_rewriting(model: keras.Model) -> bool:
+    """Tell whether the converters are known to make no file, or a bad one, of the model as it is."""
+    return any(
+        isinstance(layer, keras.layers.RNN) or layer.compute_dtype != "float32" for layer in model._flatten_layers()
+    )
 
 
 def inputs_of(model: keras.Model) -> list[dict[str, Any]]:
@@ -96,7 +102,16 @@ def freeze_function(
 
     specs = [tf.TensorSpec(shape, dtype, name=name) for name, shape, dtype in inputs]
     concrete = tf.function(forward, autograph=False).get_concrete_function(*specs)
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    try:
+        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    except ValueError as error:
+        if "AssignVariableOp" not in str(error):
+            raise
+        place = re.search(r"node (\S+)/\w*AssignVariableOp", str(error))
+        raise BadInput(
+            f"{what}: {place.group(1) if place else 'a layer'} changes a variable each time it is called, as random "
+            "numbers and counters do, which a file cannot: let what it computes be an input of the model"
+        ) from None
     return Frozen(
         frozen.graph.as_graph_def().SerializeToString(),
         tuple(leaf.name for leaf in frozen.inputs),
@@ -120,8 +135,15 @@ def _plain(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
-def convert(frozen: Frozen, kind: str, precision: str = "float32", what: str = "the model") -> bytes:
-    """Convert to `kind` ("tflite" or "onnx") in the worker. what: its name in errors.
+def convert(
+    frozen: Frozen,
+    kind: str,
+    precision: str = "float32",
+    what: str = "the model",
+    names: tuple[Sequence[str], Sequence[str]] | None = None,
+) -> bytes:
+    """Convert to `kind` ("tflite" or "onnx") in the worker. what: its name in errors. names: of inputs and outputs in
+    the file.
 
     Raises: EdgewrightError with the converter's last words.
     """
@@ -135,6 +157,7 @@ def convert(frozen: Frozen, kind: str, precision: str = "float32", what: str = "
             "outputs": frozen.outputs,
             "kind": kind,
             "precision": precision,
+            "names": names,
         }
         try:
             answer = _converter().ask(job, TIME_LIMIT_S)
@@ -143,8 +166,23 @@ def convert(frozen: Frozen, kind: str, precision: str = "float32", what: str = "
                 f"the {kind} converter {lost} on precision {precision}: {_converter().last_words()}"
             ) from None
         if "error" in answer:
-            raise EdgewrightError(f"the {kind} converter refused {what}: {answer['error']}")
+            raise EdgewrightError(f"the {kind} converter refused {what}: {_explained(answer['error'], frozen)}")
         return target.read_bytes()
+
+
+def _explained(words: str, frozen: Frozen) -> str:
+    """Say where the operation is that a converter does not know, and what to do about it."""
+    unknown = re.search(r"'tf\.(\w+)' op is neither|No Op registered for (\w+)", words)
+    if unknown is None:
+        return words
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    graph, kind = GraphDef(), next(filter(None, unknown.groups()))
+    graph.ParseFromString(frozen.graph_def)
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    places = [node.name for node in nodes if node.op == kind]
+    where = f", which {places[0]!r} computes" if places else ""
+    return f"it has no operator {kind}{where}: leave that out of the model, and compute it outside"
 
 
 @functools.cache

@@ -6,9 +6,9 @@ calibrated or inferred again and the integers are the ones that training saw.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -20,7 +20,6 @@ from ..quantize.graph import Graph, Tensor, run
 from ..quantize.operations import NEVER
 from ..quantize.operators import FILLS, INTEGERS_ONLY, NOTHING
 from ..quantize.placement import Plan, Scale, Step
-from ..quantize.qat import QuantizedGraph
 from .convert import Frozen, freeze_function
 
 
@@ -59,14 +58,14 @@ class Operator:
 
     @property
     def is_float(self) -> bool:
-        """Tell whether it computes in float; QUANTIZE and DEQUANTIZE only cross the border."""
+        """Tell whether it computes in float; QUANTIZE and DEQUANTIZE at a border only cross it."""
         return bool(self.fragment) or (not self.is_border and any(one.dtype == "float32" for one in self.inputs))
 
     @property
     def is_border(self) -> bool:
-        """Tell whether it does nothing but cross between float and integers."""
+        """Tell whether it does nothing but cross between what is outside, float or unsigned, and integers."""
         kinds = {self.inputs[0].dtype, self.outputs[0].dtype}
-        return self.name in ("QUANTIZE", "DEQUANTIZE") and "float32" in kinds
+        return self.name in ("QUANTIZE", "DEQUANTIZE") and bool({"float32", "uint8"} & kinds)
 
 
 @dataclass(eq=False)
@@ -89,17 +88,34 @@ class Program:
         return [one for one in self.operators if one.is_float]
 
 
-def lower(layer: QuantizedGraph, name: str, *, integer_io: bool = False) -> Program:
-    """Lower the quantized graph with batch 1. `integer_io` leaves the borders to the caller: int8 in, int8 out.
+INTEGER_IO = (False, True, "int8", "uint8")  # what the borders of a file may be; True is "int8"
 
+
+class Planned(Protocol):
+    """A planned graph with its weights, as `QuantizedGraph` is one."""
+
+    plan: Plan
+
+    def weight(self, leaf: Tensor) -> Any: ...
+
+    def range(self, scale: Scale) -> tuple[Any, Any]: ...
+
+
+def lower(
+    layer: Planned, name: str, *, integer_io: bool | str = False, outputs: Sequence[str] | None = None
+) -> Program:
+    """Lower the quantized graph with batch 1. outputs: what to call them.
+
+    integer_io: integers at the borders, int8 (or as wide as the graph has them) or "uint8", which takes a change of
+    scale at each border.
     Raises: BadInput for an operation that the operator table does not cover, if the backend is not TensorFlow.
     """
-    return _Lowering(layer, integer_io).run(name)
+    return _Lowering(layer, integer_io, outputs).run(name)
 
 
 class _Lowering:
-    def __init__(self, layer: QuantizedGraph, integer_io: bool):
-        self.layer, self.plan, self.integer_io = layer, layer.plan, integer_io
+    def __init__(self, layer: Planned, integer_io: bool | str, names: Sequence[str] | None = None):
+        self.layer, self.plan, self.integer_io, self.names = layer, layer.plan, integer_io, names
         self.shapes = _shapes_of_one(self.plan)
         self.arrays: dict[int, Array] = {}
         self.crossed: dict[tuple[int, str], Array] = {}
@@ -114,6 +130,7 @@ class _Lowering:
         for step in self.plan.steps:
             self.step(step)
         outputs = [self.array(leaf) if self.integer_io else self.as_float(leaf) for leaf in graph.outputs]
+        outputs = [self.unsigned(array) for array in outputs]
         outputs = [self.output(array, index) for index, array in enumerate(outputs)]
         return Program(name, inputs, outputs, self.operators, self.arrays)
 
@@ -125,11 +142,25 @@ class _Lowering:
             return outside
         inside = self.activation(leaf, scale)
         self.arrays[id(leaf)] = inside
-        if self.integer_io:
+        if self.integer_io and not self.is_unsigned(inside):
             inside.name = leaf.name
             return inside
+        if self.integer_io:
+            outside = as_unsigned(inside, leaf.name)
         inside.name = f"{leaf.name}_{inside.dtype}"
         self.emit("QUANTIZE", [outside], [inside])
+        return outside
+
+    def is_unsigned(self, array: Array) -> bool:
+        """Tell whether `array` is of unsigned bytes outside."""
+        return self.integer_io == "uint8" and array.dtype == "int8"
+
+    def unsigned(self, array: Array) -> Array:
+        """Return what the file gives away for `array`."""
+        if not self.is_unsigned(array):
+            return array
+        outside = as_unsigned(array, f"{array.name}_uint8")
+        self.emit("QUANTIZE", [array], [outside])
         return outside
 
     def output(self, array: Array, index: int) -> Array:
@@ -139,7 +170,7 @@ class _Lowering:
             self.emit("RESHAPE", [array, _integers(self, array.shape)], [copy], shape=array.shape)
             array = copy
         self.returned.add(id(array))
-        array.name = f"output_{index}"
+        array.name = self.names[index] if self.names else f"output_{index}"
         return array
 
     def step(self, step: Step) -> None:
@@ -285,6 +316,11 @@ class _Lowering:
         if key not in self.constants:
             self.constants[key] = accumulator(f"{step.name}.bias", bias, data, weights)
         return [weights, self.constants[key]]
+
+
+def as_unsigned(array: Array, name: str) -> Array:
+    """Return an array of the same real values in unsigned bytes."""
+    return Array(name, array.shape, "uint8", array.scale, array.zero_point + 128)
 
 
 def accumulator(name: str, bias: np.ndarray, data: Array, weights: Array) -> Array:

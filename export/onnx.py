@@ -11,10 +11,12 @@ import keras
 from ..errors import BadInput, refuse_unknown
 from ..quantize.qat import QatConfig
 from .artifact import ELSEWHERE, Artifact, make_manifest
-from .convert import convert, freeze, inputs_of
 from .lower import lower
 from .onnx_writer import write_onnx
+from .plain import float_file
+from .subject import quantized_subject
 from .tflite import describe, quantized_part
+from .verify import steps_of, verify
 
 
 def export_onnx(
@@ -27,25 +29,29 @@ def export_onnx(
     manifest: Mapping[str, Any] | None = None,
     **unknown: Any,
 ) -> Artifact:
-    """Export `model` to a .onnx file in memory.
+    """Export `model` to a .onnx file in memory, which was run beside the model and answers as it does.
 
     precision: "float32", "w8a8-ptq" (needs `calibration`; `config` says how) or "w8a8-qat" (the default for a model
-    from `prepare_qat`); w8a16 and w4a8 in place of w8a8 likewise, 4-bit kernels stored as bytes. manifest:
-    entries to add to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
+    from `prepare_qat`); w8a16 and w4a8 in place of w8a8 likewise, 4-bit kernels stored as bytes. calibration: also
+    what the file is run on; without it, made-up samples. manifest: entries to add to the manifest.
+    Raises: BadInput, WrongOrder naming the call that comes first; EdgewrightError where the file does not load or
+    answers otherwise.
     """
     refuse_unknown("export_onnx", unknown, KEYWORDS, ELSEWHERE)
-    layer, precision = quantized_part(model, precision, calibration, config)
+    layer, precision, answering = quantized_part(model, precision, calibration, config)
     if layer is None and precision != "float32":
         raise BadInput(f"precision={precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat, ...")
     if layer is None:
-        data = convert(freeze(model), "onnx")
-        facts: dict[str, Any] = {"inputs": inputs_of(model), "outputs": [], "layers": []}
+        data, facts = float_file(model, "onnx", precision, calibration)
     else:
-        program = lower(layer, model.name)
+        subject = quantized_subject(answering, layer, calibration)
+        subject.answers()  # before any work: what answers NaN has no integers
+        program = lower(layer, model.name, outputs=subject.outputs)
         if program.is_stateful:
             raise BadInput("ONNX knows no fused int8 recurrence: use QatConfig(recurrence='unrolled') for it")
         data = write_onnx(program)
         facts = describe(program, layer.carried)
+        facts |= verify(data, "onnx", precision, subject, steps_of(facts))
     name = name or f"{model.name}-{precision}"
     known = {"name": name, "format": "onnx", "precision": precision, **facts, **(manifest or {})}
     return Artifact(data, make_manifest(data, model, **known))

@@ -268,9 +268,12 @@ def _batch_matmul(self: _Writer, one: Operator) -> None:
 
 
 def _softmax(self: _Writer, one: Operator) -> None:
-    self.write(
-        one.outputs[0], self.node("Softmax", [self.read(one.inputs[0])], f"{one.outputs[0].name}.softmax", axis=-1)
-    )
+    """Write a softmax. Over one entry it is 1 whatever that is: ONNX Runtime's integer kernel says 0."""
+    out = one.outputs[0]
+    if out.shape[-1] == 1:
+        self.write(out, self.constant(f"{out.name}.ones", np.ones(out.shape, np.float32)))
+    else:
+        self.write(out, self.node("Softmax", [self.read(one.inputs[0])], f"{out.name}.softmax", axis=-1))
 
 
 def _log_softmax(self: _Writer, one: Operator) -> None:
@@ -516,8 +519,9 @@ def _reduce_boolean(kind: str) -> Callable[[_Writer, Operator], None]:
 
 
 def _cast(self: _Writer, one: Operator) -> None:
-    name = f"{one.outputs[0].name}.cast"
-    self.write(one.outputs[0], self.node("Cast", [self.read(one.inputs[0])], name, to=TensorProto.FLOAT))
+    out = one.outputs[0]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(out.dtype if out.scale is None else "float32"))
+    self.write(out, self.node("Cast", [self.read(one.inputs[0])], f"{out.name}.cast", to=kind))
 
 
 def _select(self: _Writer, one: Operator) -> None:

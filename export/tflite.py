@@ -14,9 +14,11 @@ from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..precision import EXPORTS, WEIGHTS_ONLY
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
 from .artifact import ELSEWHERE, Artifact, make_manifest
-from .convert import convert, freeze, inputs_of
-from .lower import Array, Program, lower
+from .lower import INTEGER_IO, Array, Program, lower
+from .plain import float_file
+from .subject import quantized_subject
 from .tflite_writer import write_tflite
+from .verify import steps_of, verify
 
 
 def export_tflite(
@@ -25,34 +27,42 @@ def export_tflite(
     precision: str | None = None,
     calibration: Any = None,
     config: QatConfig | None = None,
-    integer_io: bool = False,
+    integer_io: bool | str = False,
     name: str | None = None,
     manifest: Mapping[str, Any] | None = None,
     **unknown: Any,
 ) -> Artifact:
-    """Export `model` to a .tflite file in memory.
+    """Export `model` to a .tflite file in memory, which was run beside the model and answers as it does.
 
     precision: "float32", "float16", "w8" (8-bit weights, dynamic range), "w4" likewise, "w8-weight-only" and
     "w4-weight-only" (dequantized on the device; these three need the package ai-edge-quantizer), "w8a8-ptq" (needs
     `calibration`, samples as the model takes them; `config` says how), "w8a8-qat" (the default for a model from
-    `prepare_qat`); w8a16, w7a8 and w4a8 in place of w8a8 likewise. integer_io: integers at the borders instead of
-    float32. manifest: entries to add to the manifest. Raises: BadInput, WrongOrder naming the call that comes first.
+    `prepare_qat`); w8a16, w7a8 and w4a8 in place of w8a8 likewise. calibration: also what the file is run on; without
+    it, made-up samples. integer_io: integers at the borders instead of float32, True or "int8" as the graph has them,
+    or "uint8". manifest: entries to add to the manifest. Raises: BadInput, WrongOrder naming the call that comes first;
+    EdgewrightError where the file does not load or answers otherwise.
     """
     refuse_unknown("export_tflite", unknown, KEYWORDS, ELSEWHERE)
-    layer, precision = quantized_part(model, precision, calibration, config)
+    if integer_io not in INTEGER_IO:
+        raise BadInput(f"integer_io={integer_io!r} is unknown; allowed: {', '.join(map(repr, INTEGER_IO))}")
+    layer, precision, answering = quantized_part(model, precision, calibration, config)
     if layer is None:
         if integer_io:
-            raise BadInput(f"integer_io=True needs a quantized precision such as w8a8-ptq, not {precision!r}")
+            raise BadInput(f"integer_io={integer_io!r} needs a quantized precision such as w8a8-ptq, not {precision!r}")
         if precision in WEIGHTS_ONLY and importlib.util.find_spec("ai_edge_quantizer") is None:
             raise BadInput(
                 f"precision={precision!r} needs the package ai-edge-quantizer; pip install ai-edge-quantizer"
             )
-        data = convert(freeze(model), "tflite", precision)
-        facts: dict[str, Any] = {"inputs": inputs_of(model), "outputs": [], "layers": []}
+        data, facts = float_file(model, "tflite", precision, calibration)
     else:
-        program = lower(layer, model.name, integer_io=integer_io)
+        subject = quantized_subject(answering, layer, calibration)
+        subject.answers()  # before any work: what answers NaN has no integers
+        program = lower(layer, model.name, integer_io=integer_io, outputs=subject.outputs)
         data = write_tflite(program, f"edgewright {precision}")
         facts = describe(program, layer.carried)
+        facts |= verify(data, "tflite", precision, subject, steps_of(facts))
+        if integer_io:
+            facts["integer_io"] = "int8" if integer_io is True else integer_io
     name = name or f"{model.name}-{precision}"
     known = {"name": name, "format": "tflite", "precision": precision, **facts, **(manifest or {})}
     return Artifact(data, make_manifest(data, model, **known))
@@ -63,9 +73,12 @@ KEYWORDS = [name for name in inspect.signature(export_tflite).parameters if name
 
 def quantized_part(
     model: keras.Model, precision: str | None, calibration: Any, config: QatConfig | None = None
-) -> tuple[QuantizedGraph | None, str]:
-    """Return the quantized graph to lower (None for float precisions) and the precision, checked against the model."""
+) -> tuple[QuantizedGraph | None, str, keras.Model]:
+    """Return the quantized graph to lower (None for float precisions), the precision, checked against the model, and
+    the model that the file has to answer like.
+    """
     layer = find_quantized(model)
+    check_states(model, layer)
     trained = f"{layer.config.default or 'w8a8'}-qat" if layer is not None else ""
     precision = precision or trained or "float32"
     if precision not in EXPORTS:
@@ -84,9 +97,28 @@ def quantized_part(
     if how == "ptq" and layer is None:
         if calibration is None:
             raise BadInput(f"precision={precision!r} needs calibration=samples: some hundred from the training data")
-        prepared, _ = prepare_qat(model, replace(config or QatConfig(), default=bits), calibration=calibration)
-        layer = find_quantized(prepared)
-    return layer, precision
+        model, _ = prepare_qat(model, replace(config or QatConfig(), default=bits), calibration=calibration)
+        layer = find_quantized(model)
+    return layer, precision, model
+
+
+def check_states(model: keras.Model, layer: QuantizedGraph | None) -> None:
+    """Refuse a recurrence that goes on where it was left, which no file does.  Raises: BadInput naming the layer."""
+    layers = [each.get_config() for each in model._flatten_layers() if isinstance(each, keras.layers.RNN)]
+    layers += _recurrences(layer.source) if layer is not None else []
+    kept = next((config["name"] for config in layers if config.get("stateful")), None)
+    if kept is not None:
+        raise BadInput(
+            f"layer {kept!r} of model {model.name!r} keeps its state from call to call (stateful=True), a file forgets "
+            "it: build the layer with stateful=False, or export edgewright.streaming(model), whose states go in and out"
+        )
+
+
+def _recurrences(config: Any) -> list[dict[str, Any]]:
+    """Return the configurations within a serialized model that say whether they are stateful."""
+    parts = list(config.values()) if isinstance(config, dict) else config if isinstance(config, (list, tuple)) else []
+    own = [config] if isinstance(config, dict) and "stateful" in config and "name" in config else []
+    return own + [found for part in parts for found in _recurrences(part)]
 
 
 def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:

@@ -59,9 +59,12 @@ def write_tflite(program: Program, description: str = "") -> bytes:
 
 
 def _spelled_out(one: Operator) -> list[Operator]:
-    """Write a table look-up as LiteRT has it: the int8 value, shifted to 0..255, indexes a gather."""
-    if one.name != "TABLE":
-        return [one]
+    """Return the operators that LiteRT has for `one`."""
+    return SPELLED_OUT[one.name](one) if one.name in SPELLED_OUT else [one]
+
+
+def _table(one: Operator) -> list[Operator]:
+    """Write a table look-up: the int8 value, shifted to 0..255, indexes a gather."""
     source, entries = one.inputs
     wide, index = (Array(f"{one.outputs[0].name}.{part}", source.shape, "int32") for part in ("wide", "index"))
     shift = Array("table_shift", (), "int32", data=np.array(128, np.int32))
@@ -70,6 +73,27 @@ def _spelled_out(one: Operator) -> list[Operator]:
         Operator("ADD", [wide, shift], [index]),
         Operator("GATHER", [entries, index], one.outputs, {"axis": 0}),
     ]
+
+
+def _leaky_relu(one: Operator) -> list[Operator]:
+    """Write it in int8 as the larger, of a slope above 1 the smaller, of two products.
+
+    The kernel of that name multiplies by 256ths, a step off on up to 7% of values; that of products rounds once. On
+    XNNPACK the three take 0.4 ns a value, the one 0.2 ns, a table 4 ns.
+    """
+    (source,), (target,), slope = one.inputs, one.outputs, one.options["alpha"]
+    if source.dtype != "int8":
+        return [one]
+    products, operators = [], []
+    for name, factor in (("whole", 1.0), ("leak", slope)):
+        scale = np.array([abs(factor) / 127], np.float32)
+        number = Array(f"{target.name}.{name}", (1,), "int8", scale, data=np.array([np.sign(factor) * 127], np.int8))
+        products.append(Array(f"{target.name}.by_{name}", target.shape, "int8", target.scale, target.zero_point))
+        operators.append(Operator("MUL", [source, number], [products[-1]]))
+    return [*operators, Operator("MAXIMUM" if slope <= 1 else "MINIMUM", products, [target])]
+
+
+SPELLED_OUT = {"TABLE": _table, "LEAKY_RELU": _leaky_relu}
 
 
 def _signature(program: Program, subgraph: Any) -> Any:

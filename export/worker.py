@@ -1,6 +1,7 @@
 """The converter process: reads one JSON job a line on standard input, answers one JSON line on standard output."""
 
 from pathlib import Path
+from typing import Any
 
 from ..workers import Order, serve
 
@@ -8,7 +9,8 @@ from ..workers import Order, serve
 def convert(job: Order) -> Order:
     """Convert a file, or say why that failed."""
     try:
-        Path(job["out"]).write_bytes(CONVERTERS[job["kind"]](job))
+        data = CONVERTERS[job["kind"]](job)
+        Path(job["out"]).write_bytes(NAMERS[job["kind"]](data, *job["names"]) if job["names"] else data)
         return {"ok": True}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"}
@@ -60,8 +62,10 @@ def to_onnx(job: dict) -> bytes:
     import onnx
     import tf2onnx
 
+    graph_def = _read(job)
+    _spell_out(graph_def)
     model, _ = tf2onnx.convert.from_graph_def(
-        _read(job), input_names=list(job["inputs"]), output_names=list(job["outputs"]), opset=18
+        graph_def, input_names=list(job["inputs"]), output_names=list(job["outputs"]), opset=18
     )
     onnx.checker.check_model(model)
     return model.SerializeToString()
@@ -75,6 +79,77 @@ def _read(job: dict):
     return graph_def
 
 
+def _spell_out(graph_def: Any) -> None:
+    """Write exp(x) - 1 as it is read: tf2onnx does not know it as one operation."""
+    for node in [node for node in graph_def.node if node.op == "Expm1"]:
+        one, power = graph_def.node.add(), graph_def.node.add()
+        one.name, one.op = f"{node.name}/one", "Const"
+        one.attr["dtype"].CopyFrom(node.attr["T"])
+        one.attr["value"].tensor.dtype = node.attr["T"].type
+        one.attr["value"].tensor.float_val.append(1.0)
+        one.attr["value"].tensor.tensor_shape.SetInParent()
+        power.CopyFrom(node)
+        power.name, power.op = f"{node.name}/power", "Exp"
+        node.op = "Sub"
+        del node.input[:]
+        node.input.extend([power.name, one.name])
+
+
+def name_tflite(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
+    """Give the ends of a .tflite file, and of its signature, these names in their order."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    graph = model.subgraphs[0]
+    for ends, names in ((graph.outputs, outputs), (graph.inputs, inputs)):  # an input that is returned stays an input
+        for index, name in zip(ends, names, strict=True):
+            graph.tensors[index].name = name
+    for signature in model.signatureDefs or []:
+        for ends, names, entries in (
+            (graph.inputs, inputs, signature.inputs),
+            (graph.outputs, outputs, signature.outputs),
+        ):
+            name_of = dict(zip((int(index) for index in ends), names, strict=True))
+            for entry in entries or []:
+                entry.name = name_of.get(int(entry.tensorIndex), entry.name)
+    builder = flatbuffers.Builder(len(data) + 1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def name_onnx(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
+    """Give the ends of an .onnx file these names in their order; what had one of them inside gets another."""
+    import onnx
+
+    model = onnx.load_from_string(data)
+    ends = [*model.graph.input, *model.graph.output]
+    new = dict(zip((end.name for end in ends), [*inputs, *outputs], strict=True))
+    wanted, taken = set(new.values()), _values(model.graph)
+    for name in (wanted & taken) - set(new):
+        new[name] = next(f"{name}_{i}" for i in range(len(taken) + 2) if f"{name}_{i}" not in taken | wanted)
+    _rename(model.graph, new)
+    return model.SerializeToString(deterministic=True)
+
+
+def _values(graph: Any) -> set[str]:
+    """Return the names of all values of an ONNX graph."""
+    found = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
+    return found | {name for node in graph.node for name in node.output}
+
+
+def _rename(graph: Any, new: dict[str, str]) -> None:
+    for value in [*graph.input, *graph.output, *graph.value_info, *graph.initializer]:
+        value.name = new.get(value.name, value.name)
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new.get(name, name) for name in names]
+        for attribute in node.attribute:
+            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                _rename(inner, new)
+
+
+NAMERS = {"tflite": name_tflite, "onnx": name_onnx}
 CONVERTERS = {"tflite": to_tflite, "onnx": to_onnx}
 
 if __name__ == "__main__":

@@ -198,6 +198,12 @@ def _leaks(node: Node) -> bool:
     return (node.op.threshold, node.op.max_value) == (0, None)
 
 
+def _is_of_integers(node: Node) -> bool:
+    """Tell whether a cast has truths as its input, or integers on both sides."""
+    given, made = node.inputs[0].dtype, node.output.dtype
+    return given == "bool" or ("int" in given and "int" in made)
+
+
 def _is_filled(node: Node) -> bool:
     return node.output.dtype.startswith("float") and FILLS[node.kind](node) is not None
 
@@ -346,7 +352,7 @@ TABLE: tuple[Rule, ...] = (
     ),
     Rule(kind="Any", litert="REDUCE_ANY", options=_reduce),
     Rule(kind="All", litert="REDUCE_ALL", options=_reduce),
-    Rule(kind="Cast", litert="CAST", scale=_COUNTS, exact=True, when=lambda node: node.inputs[0].dtype == "bool"),
+    Rule(kind="Cast", litert="CAST", scale=_COUNTS, exact=True, when=_is_of_integers),
     Rule(kind="Where", litert="SELECT_V2", scale=SAME, exact=True),
     # What is masked gets the lowest step. After a softmax that is nothing if it lies ln(256 * 12) below the largest.
     Rule(kind="Masked", litert="SELECT_V2", scale=SAME, headroom=8.0),

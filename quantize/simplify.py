@@ -19,6 +19,7 @@ from .graph import Graph, Node, Readers, Tensor
 from .operations import masked, matmul_transposed
 from .operators import FILLS, LINEAR
 from .pointwise import UNARY, fold_pointwise
+from .promotion import promote
 
 _SAME = {"Constant", "ConvertToTensor", "StopGradient", "Copy", "Identity", "Cast"}
 _ELEMENTWISE = {"Add", "Subtract", "Multiply", "Maximum", "Minimum"}
@@ -29,6 +30,7 @@ _MOVEMENT = {*_RESHAPES, "Transpose", "Swapaxes"}
 
 def simplify(graph: Graph) -> Graph:
     """Apply all passes to `graph` in place and return it."""
+    promote(graph)
     drop_broadcasts(graph)
     decompose(graph)
     drop_broadcasts(graph)

@@ -24,9 +24,8 @@ np.save(sys.argv[3], np.stack(results))
 """
 ONNX = """
 import sys, numpy as np, onnxruntime
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+from edgewright.devices.agent import onnx_options
+session = onnxruntime.InferenceSession(sys.argv[1], onnx_options(onnxruntime), providers=["CPUExecutionProvider"])
 name = session.get_inputs()[0].name
 np.save(sys.argv[3], np.stack([session.run(None, {name: sample[None]})[0][0] for sample in np.load(sys.argv[2])]))
 """
@@ -48,6 +47,18 @@ def run(artifact, x):
         )
         assert done.returncode == 0, done.stderr[-2000:]
         return np.load(target)
+
+
+def by_keras(function, *inputs):
+    """Return what Keras computes; channels-first convolutions by XLA where TensorFlow has no kernel for them."""
+    try:
+        return function(*inputs)
+    except Exception as error:
+        if "only supports the NHWC" not in str(error):
+            raise
+        import tensorflow
+
+        return tensorflow.function(function, jit_compile=True, autograph=False)(*inputs)
 
 
 def output_step(layer):

@@ -7,10 +7,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import edgewright
 import pytest
 
-ROOT = Path(edgewright.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import edgewright
 import pytest
 from edgewright.devices.measure import BenchConfig
 
-ROOT = Path(edgewright.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [
     sys.executable,
     "-m",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from edgewright.export import export_onnx, export_tflite
 from edgewright.quantize import find_quantized, prepare_qat
-from int8_run import output_step, share_within_one_step
+from int8_run import by_keras, output_step, share_within_one_step
 from operator_cases import CASES, build, config
 
 SUM = "LiteRT's reference SUM adds in int8: 5.1 comes out as -0.1"
@@ -33,6 +33,7 @@ RUNTIMES = ("xnnpack", "built-in", "reference", "onnxruntime")
 RUN = """
 import sys, pathlib, numpy as np, onnxruntime
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from edgewright.devices.agent import onnx_options
 resolvers = {
     "xnnpack": OpResolverType.AUTO,
     "built-in": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -49,7 +50,7 @@ def litert(path, resolver):
         return runner.get_tensor(target["index"])[0].copy()
     return one
 def ort(path):
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), onnx_options(onnxruntime), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda sample: session.run(None, {name: sample[None]})[0][0]
 for file in sorted(pathlib.Path(sys.argv[1]).glob("*.npy")):
@@ -78,7 +79,7 @@ def outputs(tmp_path_factory):
         model, x = build(name)
         qat, _ = prepare_qat(model, config(name), calibration=x)
         expected[name] = np.asarray(qat(x, training=False)), output_step(find_quantized(qat))
-        wanted = np.asarray(model(x, training=False))
+        wanted = np.asarray(by_keras(lambda x, model=model: model(x, training=False), x))
         errors[name] = float(np.sqrt(np.mean((wanted - expected[name][0]) ** 2)) / wanted.std())
         artifact = export_tflite(qat)
         manifests[name] = artifact.manifest

@@ -7,6 +7,7 @@ from edgewright.quantize import graph as graphs
 from edgewright.quantize import tracing
 from edgewright.quantize.operators import rule_for
 from edgewright.quantize.simplify import simplify
+from int8_run import by_keras
 from keras import ops
 
 IMAGE = (8, 6, 4)
@@ -100,7 +101,7 @@ def decomposed(shape, function):
     graph = simplify(tracing.trace(keras.Model(inputs, function(inputs))))
     assert not [node.kind for node in graph.nodes if rule_for(node) is None]
     x = keras.ops.convert_to_tensor(given(shape), "int32" if shape is None else "float32")
-    return np.asarray(function(x)), np.asarray(graphs.run(graph, [x])[0])
+    return np.asarray(by_keras(function, x)), np.asarray(graphs.run(graph, [x])[0])
 
 
 @pytest.mark.parametrize("name", MOVEMENTS)

@@ -96,7 +96,7 @@ def test_pruning_refuses_the_class_of_no_layer(kind):
     [
         ("export_tflite", {"inference_input_type": "uint8"}, "integer_io"),
         ("export_tflite", {"callibration": X}, "did you mean calibration"),
-        ("export_onnx", {"integer_io": True}, "unknown key 'integer_io'; allowed: precision, calibration"),
+        ("export_onnx", {"integer_io": True}, "'integer_io' is no argument; allowed: precision, calibration"),
         ("export_onnx", {"preprocessing": "none"}, "manifest="),
     ],
 )

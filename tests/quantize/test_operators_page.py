@@ -3,11 +3,10 @@
 import importlib.util
 from pathlib import Path
 
-import edgewright
 import pytest
 from edgewright.quantize.operators import TABLE
 
-ROOT = Path(edgewright.__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from edgewright.devices.agent import onnx_options
 from edgewright.errors import BadInput
 from edgewright.export import export_onnx, export_tflite
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat
@@ -135,7 +136,7 @@ def _by_litert(data, sequences):
 
 
 def _by_onnxruntime(data, sequences):
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(data, onnx_options(onnxruntime), providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
     shapes = [one.shape for one in session.get_inputs()[1:]]
     return _loop(lambda arrays: session.run(None, dict(zip(names, arrays, strict=True))), shapes, sequences)
