@@ -46,10 +46,10 @@ def _enter(keras: Any) -> None:
 
 def _stand_in(module: str, name: str) -> type:
     def from_config(cls: type, config: dict[str, Any], **more: Any) -> Any:
-        real = getattr(importlib.import_module(f".{module}", __package__), name)
+        real = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
         return real.from_config(config, **more)
 
-    return type(name, (), {"from_config": classmethod(from_config), "__module__": f"{__package__}.{module}"})
+    return type(name, (), {"from_config": classmethod(from_config), "__module__": f"{PACKAGE}.{module}"})
 
 
 class _WhenKerasComes(importlib.abc.MetaPathFinder):
