@@ -284,9 +284,10 @@ def _has_module(top: str) -> bool:
 
 
 def _beside(path: Path, *suffixes: str) -> str:
-    """Name the files beside a missing one that may be meant."""
+    """Name the file beside a missing one that may be meant."""
     try:
-        there = sorted(str(one) for one in path.parent.iterdir() if one.suffix in suffixes)
+        there = [str(one) for one in path.parent.iterdir() if one.suffix in suffixes]
     except OSError:
         return ""
-    return nearest(str(path), there) if there else ""
+    near = difflib.get_close_matches(str(path), there, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else ""
