@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Metric:
     def columns(self) -> list[slice]:
         """The columns of the scores that belong to each of `each`."""
         ends = np.cumsum([0, *(head.width for head in self.each)])
-        return [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
+        return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +225,7 @@ def right(unit: str, truth: np.ndarray, said: np.ndarray) -> Iterator[tuple[int,
 def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
     """Return what accuracy alone does not tell, by scikit-learn: plain values for JSON; empty for other metrics.
 
-    Of classes 0 and on, or labels: precision, recall, f1, specificity, npv (negative predictive value) and support each;
+    Of each class from 0 on, or label: precision, recall, f1, specificity, npv (negative predictive value), support;
     macro and micro means of the first three; confusion (rows true) up to 100 classes; roc_auc, of several classes the
     mean of one against the rest, None where only one occurs. outputs: as the metric takes them.
     """
