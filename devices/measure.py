@@ -456,7 +456,7 @@ class _Bench:
     def _ends_in_probabilities(self, name: str, base: str, head: str, places: Mapping[str, Mapping[str, int]]) -> bool:
         """Tell by the file's last operation, or else by what the baseline answers: one value alone does not tell."""
         for file in (name, base):
-            told = _ending(self._run.layers[file], self._outputs[file], places[file].get(head, 0))
+            told = ends_in_sigmoid(self._run.layers[file], self._outputs[file], places[file].get(head, 0))
             if told is not None:
                 return told
         return metrics.are_probabilities(self._run.answers[base][places[base].get(head, 0)])
@@ -617,13 +617,14 @@ def _fitting(metric: str, heads: Mapping[str, np.ndarray], answers: Mapping[str,
     return metric
 
 
-def _ending(layers: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], place: int) -> bool | None:
-    """Tell if an output comes from a sigmoid, None where the layers do not tell."""
+def ends_in_sigmoid(
+    layers: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], place: int, *, alone: bool | None = None
+) -> bool | None:
+    """Tell if an output comes from a sigmoid, None where the layers do not tell. alone: it is the file's only one."""
     plain = [each for each in layers if each["op"].upper() not in (*_CONVERSIONS, *_PASSED)]
-    if len(outputs) == 1 and plain:
-        return plain[-1]["op"].upper() in SIGMOIDS
     named = [each for each in plain if place < len(outputs) and each.get("name") == outputs[place]["name"]]
-    return named[0]["op"].upper() in SIGMOIDS if named else None
+    last = named[:1] or (plain[-1:] if (len(outputs) == 1 if alone is None else alone) else [])
+    return last[0]["op"].upper() in SIGMOIDS if last else None
 
 
 def _scores(metric: metrics.Metric, outputs: list[np.ndarray], targets: list[np.ndarray]) -> np.ndarray:

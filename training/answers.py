@@ -32,6 +32,33 @@ def outputs_of(model: keras.Model) -> tuple[Output, ...]:
     )
 
 
+def built(model: keras.Model, samples: Any) -> keras.Model:
+    """Return `model` with inputs and outputs that can be asked for, built from the shapes of `samples`.
+
+    A Sequential without an Input is built in place; of a subclassed model a functional one is returned that holds it as
+    its only layer and shares its weights.  Raises: BadInput with what the model says to such samples.
+    """
+    if getattr(model, "inputs", None):
+        return model
+    try:
+        inputs = _symbols(samples)
+        answers = model(inputs)
+    except Exception as error:  # whatever a model of somebody's own raises
+        shapes = keras.tree.map_structure(lambda array: array.shape[1:], samples)
+        words = " ".join(str(error).split())[:200]
+        raise BadInput(f"model {model.name!r} cannot be called on samples of shape {shapes}: {words}") from error
+    return model if getattr(model, "inputs", None) else keras.Model(inputs, answers, name=model.name)
+
+
+def _symbols(samples: Any) -> Any:
+    """Return one keras.Input for each array of `samples`; unnamed ones are a list, as they were given."""
+    if not isinstance(samples, Mapping):
+        return keras.Input(samples.shape[1:], dtype=samples.dtype)
+    named = {name: keras.Input(one.shape[1:], dtype=one.dtype, name=name) for name, one in samples.items()}
+    unnamed = all(name == f"input_{place}" for place, name in enumerate(named))
+    return list(named.values()) if unnamed else named
+
+
 def places_of(heads: Sequence[str], outputs: Sequence[Output], model: str) -> dict[str, int]:
     """Return which output answers each head: by name, or where names were lost, in the same order.
 

@@ -180,15 +180,12 @@ def minimise(
     fitted = Augmented(model, dataset.augmentation(config.seed)) if dataset.augmentation and config.augment else model
     sample = keras.tree.map_structure(lambda array: array[:8], batches[0])
     answers = model(sample[0], training=False)
-    loss = game.loss or task.loss(config.label_smoothing)
-    threshold = 0.0
-    if not game.loss and task.ending and _end_in_probabilities(task, output and output.ending, answers):
-        loss, threshold = OfProbabilities(loss, independent=task.ending == "sigmoid"), 0.5
+    loss, threshold = loss_of(task, output and output.ending, answers, config)
     logs = game.metrics or task.logs(threshold)
     validation_weights = weigh(dataset.validation)
     fitted.compile(
         optimizer=game.optimizer or optimizer(config, epochs * len(batches)),
-        loss=loss,
+        loss=game.loss or loss,
         loss_weights=game.loss_weights,
         # By classes weighted alike, or the epoch that is chosen would be one that forgets the rare ones.
         **{"metrics" if validation_weights is None else "weighted_metrics": logs},
@@ -261,7 +258,15 @@ def _make_trackers(model: keras.Model, sample: tuple, answers: Any) -> None:
     model.reset_metrics()
 
 
-def _end_in_probabilities(task: Task, ending: str | None, answers: Any) -> bool:
+def loss_of(task: Task, ending: str | None, answers: Any, config: TrainConfig) -> tuple[keras.losses.Loss, float]:
+    """Return the task's loss for a model's answers, logits or probabilities, and the threshold that says yes."""
+    loss = task.loss(config.label_smoothing)
+    if task.ending and end_in_probabilities(task, ending, answers):
+        return OfProbabilities(loss, independent=task.ending == "sigmoid"), 0.5
+    return loss, 0.0
+
+
+def end_in_probabilities(task: Task, ending: str | None, answers: Any) -> bool:
     """Tell whether a model answers probabilities, or logits.
 
     A sigmoid is known by the last operation, since one value tells nothing; where that is unknown, and of a softmax, a
@@ -294,9 +299,7 @@ def _of_heads(
     for head, own in task.heads.items():
         output = outputs[places[head]]
         check_outputs(own, dataset, output.shape, name, head)
-        loss[head], threshold = own.loss(config.label_smoothing), 0.0
-        if own.ending and _end_in_probabilities(own, output.ending, answers[head]):
-            loss[head], threshold = OfProbabilities(loss[head], independent=own.ending == "sigmoid"), 0.5
+        loss[head], threshold = loss_of(own, output.ending, answers[head], config)
         logs[head] = own.logs(threshold)
     shapes = {head: outputs[place].shape for head, place in places.items()}
     heads = task.heads

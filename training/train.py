@@ -12,7 +12,7 @@ import numpy as np
 from .. import metrics
 from ..errors import BadInput
 from . import learners, tasks
-from .answers import outputs_of, places_of
+from .answers import built, outputs_of, places_of
 from .config import TrainConfig
 from .data import Dataset, Input, Split, load
 from .state import Row, RunDir, fingerprint
@@ -78,8 +78,9 @@ def train(
     config = config or TrainConfig()
     start = time.monotonic()
     networks = dict(model) if isinstance(model, Mapping) else {model.name: model}
-    first = next(iter(networks.values()))
-    dataset = data_for(first, data, task=task, limit=limit, seed=config.seed)
+    name, first = next(iter(networks.items()))
+    networks[name], dataset = prepared(first, data, task=task, limit=limit, seed=config.seed)
+    first = networks[name]
     row = tasks.of(dataset)
     _seed(config)
     run = RunDir(out, _identity(networks, dataset, learner, config))
@@ -106,7 +107,7 @@ def evaluate(model: keras.Model, split: Split, task: str, batch_size: int = 256)
     row = tasks.get(task)
     metric = metrics.get(row.metric)
     answers = predict_all(model, split.x, batch_size)
-    outputs = outputs_of(model)
+    outputs = outputs_of(built(model, split.x))
     targets = split.y if isinstance(split.y, Mapping) else {"": split.y}
     places = {"": 0} if list(targets) == [""] else places_of(list(targets), outputs, model.name)
     if task == "anomaly_detection" and split.y[0].size != answers[0][0].size + 1:
@@ -167,7 +168,14 @@ def data_for(
 
     Lists and columns feed its inputs in order and by name; its outputs tell how targets are meant.
     """
-    return load(data, **takes(model), task=task, limit=limit, test_limit=test_limit, seed=seed)
+    return prepared(model, data, task=task, limit=limit, test_limit=test_limit, seed=seed)[1]
+
+
+def prepared(model: keras.Model, data: Any, **asked: Any) -> tuple[keras.Model, Dataset]:
+    """Return the model, built from the samples where it has no inputs yet (see `built`), and the data as it takes it."""
+    if not getattr(model, "inputs", None):
+        model = built(model, load(data, task=asked.get("task")).train.x)
+    return model, load(data, **takes(model), **asked)
 
 
 def takes(model: keras.Model) -> dict[str, Any]:
@@ -175,9 +183,7 @@ def takes(model: keras.Model) -> dict[str, Any]:
 
     Open dimensions leave the shape to the data set.
     """
-    inputs = getattr(model, "inputs", None)
-    if not inputs:
-        raise BadInput(f"model {model.name!r} has no inputs yet; build it, or call it once, before training")
+    inputs = model.inputs
     known: dict[str, Any] = {
         "inputs": tuple(
             Input(name=one.name, shape=tuple(one.shape[1:]), dtype=keras.backend.standardize_dtype(one.dtype))

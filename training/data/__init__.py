@@ -29,6 +29,7 @@ def load(
     inputs: Sequence[Input] | None = None,
     outputs: Sequence[Output] | None = None,
     whole: bool = False,
+    name: str = "data",
 ) -> Dataset:
     """Load a data set, presented as the model takes it, checked.
 
@@ -37,19 +38,22 @@ def load(
     out is the set's own. vocabulary: token ids the model knows; a text set keeps its most frequent words.
     limit: at most so many training samples (and a quarter of it for validation), class shares kept, a pure function of
     seed; test_limit: the same for test samples, whole by default. inputs, outputs: of the model, in its order: what
-    lists and columns feed, and how targets are read. whole: one (x, y) is all test data, for those who only judge.
+    lists and columns feed, and how targets are read. whole: one (x, y) is all test data, for those who only judge. name: of data in memory.
     Raises: BadInput if the set is unknown or cannot be had, cannot be shown so, or holds samples that `check` refuses.
     """
     wanted = Wanted(task=task, dtype=dtype, inputs=inputs, outputs=outputs, whole=whole)
     if isinstance(data, Dataset):
         dataset = data
     elif not isinstance(data, str):
-        dataset = from_values(data, wanted)
+        dataset = from_values(data, wanted, name)
     elif ":" in data:
         dataset = from_function(data, wanted)
     else:
         entry = sets.source(data)
-        dataset = entry.load(sets.asked(entry, input_shape=input_shape, dtype=dtype, task=task, vocabulary=vocabulary))
+        served = "classification" if task == "binary_classification" else task  # of two classes; see `adapted`
+        dataset = entry.load(
+            sets.asked(entry, input_shape=input_shape, dtype=dtype, task=served, vocabulary=vocabulary)
+        )
     dataset = adapted(dataset, outputs)
     if task is not None and dataset.task not in (task, *_ALSO.get(task, ())):
         raise BadInput(f"data {dataset.name!r} is for task {dataset.task!r}, asked is {task!r}; give data of that task")
@@ -62,6 +66,7 @@ def load(
             classes=dataset.classes,
             vocabulary=dataset.vocabulary,
             heads=dataset.heads,
+            inputs={one.name: one.shape for one in inputs} if inputs and len(inputs) > 1 else None,
         )
     return limited(dataset, limit, test_limit, seed)
 

@@ -92,20 +92,23 @@ def check(
     classes: int = 0,
     vocabulary: int = 0,
     heads: Mapping[str, Head] | None = None,
+    inputs: Mapping[str, tuple[int | None, ...]] | None = None,
 ) -> None:
     """Refuse a split that would ruin training or calibration; `what` names it in the message.
 
-    heads: of targets of several outputs.
+    heads: of targets of several outputs. inputs: shapes of a model's several inputs by name, None where open.
 
     Raises: BadInput naming sample and feature for NaN, infinity, values beyond 1e6, labels outside [0, classes) and
     token ids outside [0, vocabulary); also for an empty split, other dtypes than float32 and int32, another shape.
     """
-    inputs = split.x if isinstance(split.x, Mapping) else {"": split.x}
-    for name, x in inputs.items():
+    for name, x in (split.x if isinstance(split.x, Mapping) else {"": split.x}).items():
         where = f"{what}, input {name!r}" if name else what
         _check_array(x, where)
-        if len(x) != len(split.y):
-            raise BadInput(f"{where}: {len(x)} samples but {len(split.y)} targets; give one target a sample")
+        if len(x) != len(split):
+            raise BadInput(f"{where}: {len(x)} samples but {len(split)} targets; give one target a sample")
+        wanted = (inputs or {}).get(name)
+        if wanted is not None and not _fits(x.shape[1:], wanted):
+            raise BadInput(f"{where}: samples have shape {x.shape[1:]}, the model takes {wanted}")
         if vocabulary and x.dtype == np.int32:
             _check_range(x, vocabulary, where, "token id")
     if input_shape is not None and shape_of(split.x) != input_shape:
@@ -120,6 +123,10 @@ def check(
             _check_labels(targets, heads[name].classes if heads and name in heads else classes, where)
         else:
             _check_array(targets, f"{where}, targets")
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(free in (None, size) for size, free in zip(shape, wanted, strict=True))
 
 
 def _check_array(x: Array, where: str) -> None:
