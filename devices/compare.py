@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from .. import metrics
 from ..errors import BadInput
 from . import flags, intervals, parts
@@ -17,6 +19,7 @@ from .parts import Part
 from .results import Run
 
 PARTS_OF_DROP = 5  # how many times the metric's drop a part may lose
+ENOUGH = 30  # samples from which answers by chance are told from others
 MOST_PARTS = 20  # of a verdict that are listed, the worst first
 
 
@@ -61,8 +64,8 @@ class Verdict:
 
     speedup: ratio of medians, speedup_p90: of 90th percentiles, each baseline over file.
     metric_delta: of several outputs that of the one which lost most, and heads has each: {head, metric, metric_delta,
-    metric_delta_ci95}. parts: {part, figure, baseline, value, delta, ci95, n} of the worst classes, labels or values, the
-    intervals holding for all together (Bonferroni).
+    metric_delta_ci95}. parts: {part, figure, baseline, value, delta, ci95, n} of the worst classes, labels or
+    values, the intervals holding for all together (Bonferroni).
     """
 
     artifact: str
@@ -144,7 +147,7 @@ def _judge(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:
     findings = [finding for head in heads for finding in _judge_head(head, thresholds)] or [
         (None, "no metric was measured")
     ]
-    findings += _judge_untold(run, name, thresholds)
+    findings += [*_judge_untold(run, name, thresholds), *_judge_baseline(run, base, thresholds)]
     lowest = min(heads, key=lambda head: head.delta.value, default=None)
     findings += _judge_speed(speed, distrust, len(run.raw.seconds), thresholds)
     return Verdict(
@@ -293,6 +296,34 @@ def _judge_untold(run: Run, name: str, thresholds: Thresholds) -> Iterator[Findi
         yield "inconclusive", f"{words}: give targets for it"
     else:
         yield None, words
+
+
+def _judge_baseline(run: Run, base: str, thresholds: Thresholds) -> Iterator[Finding]:
+    """Say where a baseline answers by chance: what was lost of nothing says nothing. It saw other data in training."""
+    if thresholds.max_drop is None or not run.metric or base not in run.raw.said:
+        return
+    for own, truth, said in zip(metrics.get(run.metric).each, run.raw.truth, run.raw.said[base], strict=True):
+        if own.parts is None or own.parts.unit != "class" or truth is None or said is None:
+            continue
+        found = [hits for _, hits in metrics.right(own.parts.unit, truth, said)]
+        if len(found) > 1 and _by_chance(found):
+            share = sum(hits.mean() for hits in found) / len(found)
+            yield (
+                "inconclusive",
+                (
+                    f"the baseline finds {share:.1%} of a class, by chance it would be {1 / len(found):.1%}: was it "
+                    f"trained on "
+                    "other data, or on values of another scale?"
+                ),
+            )
+
+
+def _by_chance(found: list[np.ndarray]) -> bool:
+    """Tell if the mean recall lies within two standard errors of what guessing reaches, from at least 30 samples."""
+    chance = 1 / len(found)
+    error = sum(chance * (1 - chance) / len(hits) for hits in found) ** 0.5 / len(found)
+    mean = sum(float(hits.mean()) for hits in found) / len(found)
+    return sum(map(len, found)) >= ENOUGH and mean < chance + 2 * error
 
 
 def _points(value: float) -> str:

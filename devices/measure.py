@@ -27,6 +27,8 @@ from .transport import DeviceLost, Event, Outcome, Session, Transport, connect, 
 
 KERNELS = ("xnnpack", "builtin", "reference")
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
+OUTSIDE = 0.01  # share of values beyond the calibrated range that is said
+HARDLY = 1 / 16  # share of the calibrated range below which samples are of another scale
 SIGMOIDS = ("LOGISTIC", "SIGMOID")
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "QUANTIZELINEAR", "DEQUANTIZELINEAR")
 _PASSED = ("IDENTITY", "RESHAPE", "CAST", "SQUEEZE", "FLATTEN")  # operators that change no value
@@ -313,6 +315,7 @@ class _Bench:
             if self._inspect(file) and self._config.answers:
                 self._answer(file.name, sent)
         self._refuse_without_runtime()
+        self._run.notes += [note for file in files for note in out_of_range(file, inputs)]
         if self._run.metric:
             self._judge({head: targets[:limit] for head, targets in heads.items()})
         if self._config.latency:
@@ -336,7 +339,8 @@ class _Bench:
         found = self._run.measured.values()
         if found and all(one["status"] == "incomplete" and " has no " in one["reason"] for one in found):
             raise EdgewrightError(
-                f"{self._run.device}: {next(iter(found))['reason']}; install it there (`edgewright devices setup NAME`), or "
+                f"{self._run.device}: {next(iter(found))['reason']}; install it there (`edgewright devices setup "
+                f"NAME`), or "
                 "choose another device"
             )
 
@@ -447,7 +451,8 @@ class _Bench:
         names = self._names(name)
         if len(heads) > 1 and len(heads) > len(names):
             raise BadInput(
-                f"targets for {', '.join(heads)}, but {name} has {len(names)} outputs: {', '.join(names)}; give one each"
+                f"targets for {', '.join(heads)}, but {name} has {len(names)} outputs: {', '.join(names)}; give one "
+                f"each"
             )
         if len(set(names)) == len(names) and all(head in names for head in heads):
             return {head: names.index(head) for head in heads}
@@ -615,6 +620,25 @@ def _fitting(metric: str, heads: Mapping[str, np.ndarray], answers: Mapping[str,
     if ones and all(ones) and targets.size == len(targets) and np.isin(targets, (0, 1)).all():
         return "binary_accuracy"
     return metric
+
+
+def out_of_range(file: ModelFile, inputs: Inputs) -> Iterator[str]:
+    """Yield a warning for each input whose samples leave the range that the file was calibrated on, or hardly use it."""
+    entries = file.manifest.get("inputs") or []
+    arrays = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
+    for entry in entries:
+        values = next(iter(arrays.values())) if len(entries) == len(arrays) == 1 else arrays.get(entry["name"])
+        if values is None or "range" not in entry or values.dtype.kind not in "fiu":
+            continue
+        low, high = entry["range"]
+        step = (high - low) / 255
+        outside = float(((values < low - step) | (values > high + step)).mean())
+        least, most = float(values.min()), float(values.max())
+        what = f"{file.name}: input {entry['name']!r} was calibrated on {low:.4g} to {high:.4g}"
+        if outside > OUTSIDE:
+            yield f"{what}; {outside:.1%} of the samples' values, {least:.4g} to {most:.4g}, lie outside and are cut off"
+        elif most - least < HARDLY * (high - low):
+            yield f"{what}; the samples' values are {least:.4g} to {most:.4g}, a small part of it: is their scale another?"
 
 
 def ends_in_sigmoid(

@@ -23,7 +23,8 @@ def bench_npz(
 ) -> Run:  # fmt: skip
     """Measure `files` on the arrays of `npz`: inputs by name (one input: any name), and targets as y.
 
-    Of several outputs y_NAME each. What the targets are (classes, yes or no, values) is read from them and the baseline.
+    Of several outputs y_NAME each. What the targets are (classes, yes or no, values) is read from them and the
+    baseline.
     """
     inputs, targets, _ = read_npz(npz)
     known = {"device": device, "config": config, "model": _name(files[-1]), "data": npz.name}

@@ -60,6 +60,18 @@ def to_measure(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def facts(dataset: Dataset) -> dict[str, Any]:
+    """Return what a manifest says of the data: task, preprocessing, and what the classes of each output are called."""
+    found: dict[str, Any] = {"task": dataset.task, "preprocessing": dataset.preprocessing}
+    if dataset.labels:
+        found["labels"] = list(dataset.labels)
+    if dataset.heads:
+        found["heads"] = {
+            name: {"task": head.task, "labels": list(head.labels)} for name, head in dataset.heads.items()
+        }
+    return found
+
+
 def _refuse_bent(data: str, dataset: Dataset, inputs: Sequence[Input], file: ModelFile) -> None:
     native = sets.source(data).native.input_shape
     shape = [size for size in inputs[0].shape if size is not None]
@@ -67,7 +79,8 @@ def _refuse_bent(data: str, dataset: Dataset, inputs: Sequence[Input], file: Mod
         return
     if file.manifest.get("preprocessing") != dataset.preprocessing:
         raise BadInput(
-            f"--data {data}: its samples have shape {native}, {file.name} takes {tuple(shape)}, and nothing says that it was "
+            f"--data {data}: its samples have shape {native}, {file.name} takes {tuple(shape)}, and nothing says that "
+            f"it was "
             f"trained on them in that shape; give the data it was trained on, as pkg.module:function or .npz"
         )
 
@@ -102,4 +115,4 @@ def _ending(layers: Sequence[dict[str, Any]], tensor: dict[str, Any], outputs: i
     return None if told is None else "sigmoid" if told else "linear"
 
 
-__all__ = ["ends", "presented", "to_measure"]
+__all__ = ["ends", "facts", "presented", "to_measure"]

@@ -17,13 +17,13 @@ from ..devices import measure, report
 from ..devices.compare import Thresholds
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..errors import BadInput, EdgewrightError
-from ..export import EXPORTERS, Artifact
+from ..export import EXPORTERS
 from ..files import replacing, sha256, write, write_json
 from ..prune import PruneConfig
 from ..quantize import prepare_qat
-from ..training.data import Dataset, calibration
+from ..training.data import calibration
 from ..training.train import TrainConfig, evaluate, predict_all
-from .judged import to_measure
+from .judged import facts, to_measure
 from .saved import load_model, save_model
 from .stages import compare, prune, train, train_config
 from .steps import Steps, occupying
@@ -194,10 +194,8 @@ class _Way:
                     precision=precision,
                     calibration=samples if precision == "w8a8-ptq" else None,
                     name=label,
-                    task=self.subject.task,
-                    preprocessing=self.dataset.preprocessing,
                 )
-                artifact = told(artifact, self.dataset)
+                artifact = replace(artifact, manifest={**artifact.manifest, **facts(self.dataset)})
                 path = artifact.save(self.folder / "artifacts" / f"{label}.{kind}").relative_to(self.folder)
                 files += [str(path), f"{path}.json"]
             return {"files": files}
@@ -347,19 +345,11 @@ def refuse_other(model: keras.Model, path: Path, samples: Any) -> None:
             off = float(np.abs(kept.astype(np.float64) - read).max())
             path.unlink()
             raise EdgewrightError(
-                f"{path.name}: read back, output {place} differs from the model's by up to {off:.3g}: something of it is not "
-                "saved. A layer of yours that keeps state outside its weights must write it in get_config or save_own_variables"
+                f"{path.name}: read back, output {place} differs from the model's by up to {off:.3g}: something of it "
+                f"is not "
+                "saved. A layer of yours that keeps state outside its weights must write it in get_config or "
+                "save_own_variables"
             )
-
-
-def told(artifact: Artifact, dataset: Dataset) -> Artifact:
-    """Return `artifact` with what its outputs mean in the manifest: names of classes, and of several outputs the tasks."""
-    known: dict[str, Any] = {"labels": list(dataset.labels)} if dataset.labels else {}
-    if dataset.heads:
-        known["heads"] = {
-            name: {"task": head.task, "labels": list(head.labels)} for name, head in dataset.heads.items()
-        }
-    return Artifact(artifact.data, {**artifact.manifest, **known}) if known else artifact
 
 
 def _history(scratch: Path) -> list[dict[str, float]]:

@@ -216,8 +216,8 @@ def bench(
 ) -> Run:  # fmt: skip
     """Measure artifacts or model files against `baseline` on `device`.
 
-    data: a Dataset, the name of one, pkg.module:function, or arrays, frames and so on as (x, y), all of which is judged;
-    read as the baseline's inputs and outputs say. Without it, no accuracy: random inputs.
+    data: a Dataset, the name of one, pkg.module:function, or arrays, frames and so on as (x, y), all of which is
+    judged; read as the baseline's inputs and outputs say. Without it, no accuracy: random inputs.
     Raises: BadInput for data that does not fit, or where the device's runtime opens no file.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:

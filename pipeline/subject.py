@@ -151,7 +151,8 @@ def _own_data(model_name: str, data: str | None, model: keras.Model, *, seed: in
     if not dataset.heads and len(model.outputs) > 1:
         names = ", ".join(output.name for output in outputs_of(model))
         raise BadInput(
-            f"--data {data}: targets for one output, but {model_name} has {len(model.outputs)}: {names}; give a dict by name"
+            f"--data {data}: targets for one output, but {model_name} has {len(model.outputs)}: {names}; give a dict "
+            f"by name"
         )
     width = model.outputs[0].shape[-1]
     if dataset.classes and not dataset.heads and width != dataset.classes and tasks.get(dataset.task).labelled:

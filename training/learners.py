@@ -141,7 +141,8 @@ class Game:
     """What `minimise` shall do otherwise than the task says; what is None stays the task's.
 
     loss, metrics: as `Model.compile` takes them. optimizer: instead of the configured one. targets: split -> targets.
-    weights: of the training targets, one each. loss_weights: of several losses. judged: how Keras begins the names of the metrics that choose the epoch.
+    weights: of the training targets, one each. loss_weights: of several losses. judged: how Keras begins the names
+    of the metrics that choose the epoch.
     """
 
     loss: Any = None
@@ -168,7 +169,8 @@ def minimise(
         output, *others = outputs_of(model)
         if others:
             raise BadInput(
-                f"{name!r} has {1 + len(others)} outputs, data {dataset.name!r} has targets for one; give them as a dict by "
+                f"{name!r} has {1 + len(others)} outputs, data {dataset.name!r} has targets for one; give them as a "
+                f"dict by "
                 f"output: {', '.join(one.name for one in (output, *others))}"
             )
         check_outputs(task, dataset, tuple(model.output_shape[1:]), name)

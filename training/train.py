@@ -1,7 +1,7 @@
 """Train a Keras model in place, so that a run can be killed at any moment and goes on to the same bits."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ..errors import BadInput
 from . import learners, tasks
 from .answers import built, outputs_of, places_of
 from .config import TrainConfig
-from .data import Dataset, Input, Split, load
+from .data import Dataset, Input, Output, Split, load
 from .state import Row, RunDir, fingerprint
 
 UNCOMPILED, UNCOMPILED_BATCH = 1000, 128  # samples that are run without compiling, and how many at once
@@ -104,12 +104,15 @@ def evaluate(model: keras.Model, split: Split, task: str, batch_size: int = 256)
     Raises: BadInput if an anomaly detector is judged on a split without labels (training and validation hold normal
     samples only).
     """
-    row = tasks.get(task)
-    metric = metrics.get(row.metric)
     answers = predict_all(model, split.x, batch_size)
-    outputs = outputs_of(built(model, split.x))
+    return judge(answers, split, task, outputs_of(built(model, split.x)), model.name)
+
+
+def judge(answers: Sequence[np.ndarray], split: Split, task: str, outputs: Sequence[Output], name: str) -> Evaluation:
+    """Judge what the model `name` answers at each of its `outputs` to the samples of `split`, see `evaluate`."""
+    metric = metrics.get(tasks.get(task).metric)
     targets = split.y if isinstance(split.y, Mapping) else {"": split.y}
-    places = {"": 0} if list(targets) == [""] else places_of(list(targets), outputs, model.name)
+    places = {"": 0} if list(targets) == [""] else places_of(list(targets), outputs, name)
     if task == "anomaly_detection" and split.y[0].size != answers[0][0].size + 1:
         raise BadInput(
             "this split has no anomaly labels behind its samples; judge an anomaly detector on the test split"

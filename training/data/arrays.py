@@ -6,6 +6,7 @@ Frames and data sets are told by what they offer: pandas is no dependency, Tenso
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,7 +194,8 @@ def _columns(frame: Any, what: str, dtype: str | None, inputs: Sequence[Input] |
     missing = [one.name for one in inputs if one.name not in there]
     if missing:
         raise BadInput(
-            f"{what}: the frame has no column {', '.join(missing)}; the model's inputs are {_names(inputs)}, its columns "
+            f"{what}: the frame has no column {', '.join(missing)}; the model's inputs are {_names(inputs)}, its "
+            f"columns "
             f"{', '.join(there[:20])}. Name the columns so, or give a dict of frames by input"
         )
     spare = [name for name in there if name not in {one.name for one in inputs}]
@@ -226,7 +228,8 @@ def _check_column(series: Any, what: str, name: Any) -> None:
         )
         if wrong is not None:
             raise BadInput(
-                f"{what}: column {name!r} holds {values[wrong]!r} in row {wrong}; numbers are wanted: encode texts, fill gaps"
+                f"{what}: column {name!r} holds {values[wrong]!r} in row {wrong}; numbers are wanted: encode texts, "
+                f"fill gaps"
             )
     elif values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
@@ -240,10 +243,8 @@ def _numbers(x: Any, what: str, dtype: str | None) -> np.ndarray:
     except ValueError as error:
         raise BadInput(f"{what}: samples are not all of one shape ({error}); give arrays of one shape") from error
     if x.dtype.kind == "O":
-        try:
+        with suppress(TypeError, ValueError):  # said below
             x = x.astype(np.float64)
-        except (TypeError, ValueError):
-            pass  # said below
     if x.dtype.kind not in "fiub":
         raise BadInput(f"{what}: samples have dtype {x.dtype}; numbers are wanted")
     integers = dtype is not None and np.dtype(dtype).kind in "iu"
