@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..precision import EXPORTS, WEIGHTS_ONLY
@@ -125,8 +126,9 @@ def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[
     """Return what the manifest says of a lowered program. carried: outputs to give back as inputs, see `streaming`."""
     operators = [one for one in program.operators if not one.is_border]
     borders = {id(one.outputs[0]): one.inputs[0] for one in program.operators if one.name == "DEQUANTIZE"}
+    entered = {id(one.inputs[0]): one.outputs[0] for one in program.operators if one.name == "QUANTIZE"}
     return {
-        "inputs": [_entry(array) for array in program.inputs],
+        "inputs": [{**_entry(array), **_range(entered.get(id(array), array))} for array in program.inputs],
         "outputs": [
             {**_entry(array), "step": float(inside.scale[0])} if inside.scale is not None else _entry(array)
             for array in program.outputs
@@ -147,6 +149,14 @@ def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[
             for one in operators
         ],
     }
+
+
+def _range(array: Array) -> dict[str, Any]:
+    """Return the least and the largest value that an input can hold, which calibration found."""
+    if array.scale is None:
+        return {}
+    limits, scale = np.iinfo(array.dtype), float(array.scale[0])
+    return {"range": [(limits.min - array.zero_point) * scale, (limits.max - array.zero_point) * scale]}
 
 
 def _entry(array: Array) -> dict[str, Any]:

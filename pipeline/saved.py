@@ -1,17 +1,22 @@
 """Keras models on disk: written whole or not at all, read without running code that came with the file."""
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from ..errors import BadInput, one_line
-from ..files import replacing
+from ..files import replacing, sha256, write_json
 from ..inputs import keras_file
 from ..models import registry
 from ..prune import PruneConfig  # noqa: F401  registers the layers that a saved pruning model needs
 from ..quantize import qat  # noqa: F401  registers the layers that a saved quantization-aware model needs
+
+_NOTED = ("task", "preprocessing", "labels", "heads")
 
 
 def save_model(model: keras.Model, path: str | Path) -> Path:
@@ -27,6 +32,24 @@ def save_model(model: keras.Model, path: str | Path) -> Path:
         finally:
             named.unlink(missing_ok=True)
     return path
+
+
+def note(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write beside a .keras file what it was trained on: path + ".json", which holds for this content alone."""
+    write_json(path.with_name(f"{path.name}.json"), {"sha256": sha256(path), **facts})
+
+
+def noted(path: str | Path) -> dict[str, Any]:
+    """Return what `note` wrote beside this very file; empty for a model of unknown make."""
+    path = Path(path)
+    beside = path.with_name(f"{path.name}.json")
+    try:
+        facts = json.loads(beside.read_text()) if beside.is_file() else {}
+    except ValueError:
+        return {}
+    if not isinstance(facts, dict) or facts.get("sha256") != sha256(path):
+        return {}
+    return {name: facts[name] for name in _NOTED if name in facts}
 
 
 def load_model(path: str | Path) -> keras.Model:

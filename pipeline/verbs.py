@@ -1,11 +1,11 @@
 """The stages as verbs of the command line: files in, files out, one answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from keras import tree
 
 from ..arguments import Answer
@@ -19,17 +19,20 @@ from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..quantize.streaming import streaming as one_step
 from ..training.data import Dataset, calibration
 from ..training.tasks import TASKS
-from ..training.train import TrainConfig, data_for, evaluate
+from ..training.train import Evaluation, TrainConfig, data_for, evaluate
 from ..training.train import train as fit
 from . import check as preflight
 from . import deliver, stages
 from . import diagnose as noise
+from .benches import bench, compare, inspect, judged, render
 from .budget import QUICK_TRAINING_SAMPLES
-from .judging import bench, compare, inspect, judged, render
+from .judged import facts
 from .mixed import mixed_precision
-from .saved import check_savable, load_model, save_model
+from .saved import check_savable, load_model, note, noted, save_model
 from .stages import train_config
 from .subject import find
+
+RARE = 0.2  # of an even share of the samples, below which a class is called rare
 
 
 def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, quick: bool, seed: int,
@@ -48,7 +51,7 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
         learning_rate=learning_rate,
     )
     result = fit(network, subject.dataset, settings, learner=subject.learner, out=_logs(out))
-    return _written(network, out, subject.dataset.name, result.metric_name, result.metric)
+    return _written(network, out, subject.dataset, result.judged)
 
 
 def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
@@ -60,6 +63,8 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     if data is None:
         sparse, found = prune_once(network, config)
         save_model(sparse, out)
+        if known := noted(model):
+            note(out, known)
         return Answer(document={"model": str(out), "rows": list(found.rows)}, text=f"{found}\n{out}")
     dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
     settings = train_config("prune", dataset, quick=quick, epochs=epochs, seed=seed)
@@ -68,7 +73,7 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     else:
         sparse, found = stages.prune(network, config, data=dataset, training=settings, out=_logs(out))
     judged = evaluate(sparse, dataset.test, dataset.task)
-    return _written(sparse, out, dataset.name, judged.metric_name, judged.value, rows=list(found.rows), text=str(found))
+    return _written(sparse, out, dataset, judged, rows=list(found.rows), text=str(found))
 
 
 def qat(model: str, out: Path, data: str, *, precision: str, observer: str, ranges: str, freeze_after: int | None,
@@ -90,9 +95,7 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
         config = chosen.config
     quantized, found = prepare_qat(network, config, calibration=calibration(dataset))
     result = stages.train(quantized, dataset, settings, out=_logs(out))
-    return _written(
-        quantized, out, dataset.name, result.metric_name, result.metric, rows=list(found.rows), text=str(found)
-    )
+    return _written(quantized, out, dataset, result.judged, rows=list(found.rows), text=str(found))
 
 
 def _check_for_tfmot(out: Path, config: QatConfig) -> None:
@@ -129,6 +132,7 @@ def export(
     if streaming:
         network, samples = _as_step(network, precision or "", samples), None
     artifact = EXPORTERS[format](network, precision=precision, calibration=samples, **more)
+    artifact = replace(artifact, manifest={**artifact.manifest, **noted(model)})
     path = artifact.save(out)
     text = f"{path}: {artifact.manifest['precision']}, {artifact.manifest['bytes']:,} bytes"
     return Answer(document={"path": str(path), **artifact.manifest}, text=text)
@@ -163,10 +167,13 @@ def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | No
         raise BadInput(f"--samples {samples}: must be at least 1")
     network = load_model(model)
     dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES)
-    if find_quantized(network) is None:
+    original = network if find_quantized(network) is None else None
+    if original is not None:
         network, _ = prepare_qat(network, calibration=calibration(dataset))
     chosen = tree.map_structure(lambda array: array[:samples], dataset.test.x)
     found = noise.diagnose(network, chosen, device=device)
+    points, notes = noise.points_of(network, dataset, original=original, device=device)
+    found = replace(found, points=points, notes=notes)
     if out is not None:
         write(out, noise.picture(found, out.suffix[1:]))
     return Answer(document=found.to_json(), text=str(found), ok=found.first_divergence is None)
@@ -177,12 +184,28 @@ def _logs(out: Path) -> Path:
 
 
 def _written(
-    model: keras.Model, out: Path, data: str, metric: str, value: float, text: str = "", **more: Any
+    model: keras.Model, out: Path, dataset: Dataset, judged: Evaluation | None, text: str = "", **more: Any
 ) -> Answer:
+    assert judged is not None
     save_model(model, out)
-    line = f"{out}: {metric} {value:.4f} on the test set of {data}"
-    document = {"model": str(out), "data": data, "metric": metric, "value": float(np.float64(value)), **more}
-    return Answer(document=document, text=f"{text}\n{line}".strip())
+    note(out, facts(dataset))
+    line = f"{out}: {judged.metric_name.replace('_', ' ')} {judged.value:.4f} on the test set of {dataset.name}"
+    rare = [_rare(head, found, dataset) for head, found in judged.figures.items() if found]
+    document = {"model": str(out), "data": dataset.name, "metric": judged.metric_name, "value": float(judged.value)}
+    document |= {"figures": judged.figures} if rare else {}
+    return Answer(document={**document, **more}, text="\n".join(filter(None, [text, line, *rare])))
+
+
+def _rare(head: str, found: Mapping[str, Any], dataset: Dataset) -> str:
+    """Say where accuracy hides a class: below a tenth of the even share, it counts for next to nothing there."""
+    support, names = found["support"], dataset.named_labels.get(head) or ()
+    there = [number for number, count in enumerate(support) if count]
+    number = min(there, key=lambda one: support[one])
+    if support[number] * len(there) > RARE * sum(support):
+        return ""
+    name = names[number] if number < len(names) else number
+    recall, precision = found["recall"][number], found["precision"][number]
+    return f"class {name} is rare ({support[number]:,} of {sum(support):,}): recall {recall:.4f}, precision {precision:.4f}"
 
 
 __all__ = ["bench", "compare", "export", "inspect", "judged", "prune", "qat", "render", "train"]

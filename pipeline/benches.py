@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,20 @@ def bench(files: Sequence[str], *, baseline: str, data: str | None, device: str,
     config = BenchConfig(**measuring)
     paths = [Path(file) for file in dict.fromkeys([*files, baseline])]
     described = [ModelFile.read(path) for path in paths]
+    known = {"baseline": Path(baseline).name, "device": device, "config": config}
     if data is None:
-        run = foreign.bench_random(described, baseline=Path(baseline).name, device=device, config=config)
+        run = foreign.bench_random(described, **known)
     elif data.endswith(".npz"):
-        run = foreign.bench_npz(described, baseline=Path(baseline).name, npz=Path(data), device=device, config=config)
+        run = foreign.bench_npz(described, npz=Path(data), **known)
     else:
         from .stages import bench as bench_on_data  # the one way that needs Keras: data is shown as its model takes it
 
         run = bench_on_data(paths, baseline=Path(baseline), data=data, device=device, config=config)
     run.estimates = compiling.estimates({file.name: file.path for file in described}, found)
     judged_metric = max_drop if run.metric else None
-    return judged(run, Thresholds(max_drop=judged_metric, min_speedup=min_speedup), out)
+    answer = judged(run, Thresholds(max_drop=judged_metric, min_speedup=min_speedup), out)
+    measured = all(one["status"] != "incomplete" for one in run.measured.values())
+    return answer if measured else replace(answer, ok=False)  # what the device could not do is no success
 
 
 def compare(folders: Sequence[str], *, max_drop: float, min_speedup: float | None) -> Answer:
@@ -45,8 +49,25 @@ def compare(folders: Sequence[str], *, max_drop: float, min_speedup: float | Non
         return judged(runs[0], thresholds, None)
     if len(runs) != 2:
         raise BadInput(f"FOLDER: {len(runs)} were given; give one run, or an earlier and a later one")
+    other = _two_models(folders, runs)
     found = regressions(runs[0], runs[1], thresholds)
-    return Answer(document={"schema": 1, "changes": found.to_json()}, text=str(found), ok=not found.regressed)
+    document = {"schema": 1, "models": [run.model for run in runs], "changes": found.to_json()}
+    return Answer(document=document, text="\n\n".join(filter(None, [other, str(found)])), ok=not found.regressed)
+
+
+def _two_models(folders: Sequence[str], runs: Sequence[Run]) -> str:
+    """Say that two runs are of two models, which is no regression of either; refuse where they share no file."""
+    first, second = runs
+    shared = first.measured.keys() & second.measured.keys()
+    words = (
+        f"{folders[0]} is a run of {first.model or 'unnamed files'}, {folders[1]} of {second.model or 'unnamed files'}"
+    )
+    if not shared:
+        raise BadInput(
+            f"{words}: no file is in both; compare two runs of one model, or show both on one page: edgewright report "
+            f"{folders[0]} {folders[1]} --out page.html"
+        )
+    return f"{words}: two models are compared, not one with itself" if first.model != second.model else ""
 
 
 def render(folders: Sequence[str], out: Path | None) -> Answer:
