@@ -272,7 +272,7 @@ def bench(
     delegate: Annotated[str | None, "PATH[,key=value...] on the device: run .tflite files in this delegate"] = None,
 ) -> Answer:
     """Compare model files on a device, whoever made them."""
-    benches = _benches() if data is None or data.endswith(".npz") else _with_keras("pipeline.benches")
+    benches = _with_keras("pipeline.benches")
     return benches.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
                        max_drop=max_drop, min_speedup=min_speedup, targets=target or (), max_seconds=max_seconds,
                        profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
@@ -285,7 +285,9 @@ def compare(
     min_speedup: MinSpeedup = None,
 ) -> Answer:
     """Judge a finished run again, with other thresholds, or say what became worse from one run to another."""
-    return _benches().compare(folder, max_drop=max_drop, min_speedup=min_speedup)
+    from .pipeline import benches
+
+    return benches.compare(folder, max_drop=max_drop, min_speedup=min_speedup)
 
 
 def report(
@@ -294,7 +296,9 @@ def report(
     out: Annotated[str | None, "where to write the page over several runs", inputs.out_file] = None,
 ) -> Answer:
     """Write the report of a run anew, or one page for many: models x devices x precisions, with a leaderboard."""
-    return _benches().render(folder, None if out is None else Path(out))
+    from .pipeline import benches
+
+    return benches.render(folder, None if out is None else Path(out))
 
 
 def matrix(
@@ -442,12 +446,6 @@ def _with_keras(module: str, own: Sequence[str] | None = None) -> Any:
             sys.path.insert(0, here)
         importlib.import_module(name)
     return importlib.import_module(f".{module}", __package__)
-
-
-def _benches() -> Any:
-    from .pipeline import benches
-
-    return benches
 
 
 def _import_quietly(name: str) -> None:

@@ -1,4 +1,4 @@
-"""The verbs that take files for devices or finished runs: measured, compared, reported. They need no Keras."""
+"""The verbs that take files for devices or finished runs. Comparing and reporting runs needs no Keras."""
 
 import json
 from collections.abc import Sequence
@@ -15,12 +15,13 @@ from ..devices.measure import BenchConfig, ModelFile, Run
 from ..devices.regress import regressions
 from ..errors import BadInput
 from ..files import write
-from . import foreign
 
 
 def bench(files: Sequence[str], *, baseline: str, data: str | None, device: str, out: Path | None, max_drop: float,
           min_speedup: float | None, targets: Sequence[str] = (), **measuring: Any) -> Answer:  # fmt: skip
     """measuring: of BenchConfig."""
+    from . import foreign, stages  # which know the tasks, whose losses are Keras'
+
     found = [target.load(name) for name in targets]  # unknown names before any work
     config = BenchConfig(**measuring)
     paths = [Path(file) for file in dict.fromkeys([*files, baseline])]
@@ -31,9 +32,7 @@ def bench(files: Sequence[str], *, baseline: str, data: str | None, device: str,
     elif data.endswith(".npz"):
         run = foreign.bench_npz(described, npz=Path(data), **known)
     else:
-        from .stages import bench as bench_on_data  # the one way that needs Keras: data is shown as its model takes it
-
-        run = bench_on_data(paths, baseline=Path(baseline), data=data, device=device, config=config)
+        run = stages.bench(paths, baseline=Path(baseline), data=data, device=device, config=config)
     run.estimates = compiling.estimates({file.name: file.path for file in described}, found)
     judged_metric = max_drop if run.metric else None
     answer = judged(run, Thresholds(max_drop=judged_metric, min_speedup=min_speedup), out)

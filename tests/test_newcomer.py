@@ -221,11 +221,22 @@ def test_another_backend_is_refused_in_python_too():
     assert done.stdout.startswith("Keras' backend is 'torch'; allowed: tensorflow, jax"), done.stderr
 
 
-@pytest.mark.parametrize("verb", ["models", "--version", "devices", "compare nowhere", "report nowhere"])
-def test_verbs_that_need_no_keras_import_none(verb):
-    script = f"import sys; from edgewright.cli import main\ntry: main({verb.split()!r})\nexcept SystemExit: pass\n"
-    done = python("-c", script + "print(sorted({'keras', 'tensorflow', 'jax'} & set(sys.modules)))")
-    assert done.stdout.splitlines()[-1] == "[]"
+@pytest.mark.parametrize("verb", ["models", "--version", "devices", "compare run", "report run"])
+def test_verbs_that_need_no_keras_import_none(verb, a_run):
+    script = (
+        f"import sys; from edgewright.cli import main\ntry: print(main({verb.split()!r}))\nexcept SystemExit: pass\n"
+    )
+    done = python("-c", script + "print(sorted({'keras', 'tensorflow', 'jax'} & set(sys.modules)))", cwd=a_run)
+    assert done.stdout.splitlines()[-1] == "[]" and not done.stderr, done.stderr
+
+
+@pytest.fixture(scope="module")
+def a_run(desk, tmp_path_factory):
+    """Return a folder that holds the folder of a finished run."""
+    folder = tmp_path_factory.mktemp("runs")
+    config = ew.BenchConfig(max_seconds=1, min_rounds=10, attempts=1, precision=None, max_rounds=10)
+    ew.bench([desk / "net.tflite"], baseline=desk / "net.tflite", config=config).save(folder / "run")
+    return folder
 
 
 def python(*arguments, cwd=None, **environment):
