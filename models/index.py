@@ -65,5 +65,5 @@ def _constants(module: ast.Module) -> Iterator[tuple[str, Any]]:
 def _items(node: ast.AST | None) -> Iterator[tuple[str, ast.AST]]:
     """Yield what a dict of constant keys holds, unread."""
     if isinstance(node, ast.Dict):
-        yield from ((key.value, value) for key, value in zip(node.keys, node.values, strict=True)
+        yield from ((str(key.value), value) for key, value in zip(node.keys, node.values, strict=True)
                     if isinstance(key, ast.Constant))  # fmt: skip
