@@ -2,36 +2,89 @@
 
 Keeping the scores per sample is what makes paired intervals possible: the same resampled indices are reduced for the
 float model and for the compressed one. Every metric is higher-is-better and lies on a scale where 0.01 is one point.
+A model with several outputs is judged by one metric each, their names joined by "+": `get` composes them.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
+
+MANY_CLASSES = 100  # beyond it a confusion matrix is no longer read
+MANY_VALUES = 32  # beyond it a regression's target is a picture or a signal, whose values are not judged one by one
+FAITHFUL = 0.9  # an output without targets that agrees less with the baseline's is not passed,
+RUINED = 0.5  # and below this it fails
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """How a task's outputs become a number.
 
-    scores: (outputs (N, ...), targets (N, ...)) -> (N, k) float64, one row a sample.
-    reduce: (n, k) scores -> float, for any resample of the rows.
+    scores: (outputs (N, ...), targets (N, ...)) -> (N, width) float64, one row a sample.
+    reduce: (n, width) scores -> float, for any resample of the rows.
     agreement: (outputs_a, outputs_b) -> float in [0, 1], how far two models say the same.
+    centred: outputs are taken less the threshold that decides: 0.5 of a probability, 0 of a logit (see `centred`).
+    parts: what the number is a mean over and may hide; None where there is nothing to tell apart.
+    heads: the metrics of several outputs; outputs and targets are then sequences.
     """
 
     name: str
-    scores: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    scores: Callable[[Any, Any], np.ndarray]
     reduce: Callable[[np.ndarray], float]
-    agreement: Callable[[np.ndarray, np.ndarray], float]
+    agreement: Callable[[Any, Any], float]
+    width: int = 1
+    centred: bool = False
+    parts: Parts | None = None
+    heads: tuple[Metric, ...] = ()
+
+    @property
+    def each(self) -> tuple[Metric, ...]:
+        """The metrics of the outputs, one or several."""
+        return self.heads or (self,)
+
+    @property
+    def columns(self) -> list[slice]:
+        """The columns of the scores that belong to each of `each`."""
+        ends = np.cumsum([0, *(head.width for head in self.each)])
+        return [slice(int(a), int(b)) for a, b in pairwise(ends)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts of a metric: classes, labels or values.
+
+    figure: what a part is judged by. said: outputs -> what the model says (N, ...), small enough to keep; targets hold
+    the truth in the same form. unit: what a part is called.
+    """
+
+    figure: str
+    unit: str
+    said: Callable[[np.ndarray], np.ndarray]
 
 
 def _correct(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    if outputs.ndim < 2 or outputs.shape[-1] < 2:
+        raise ValueError("the largest of one value judges nothing; binary_accuracy takes one output")
     return (outputs.argmax(-1) == targets).reshape(len(targets), -1).mean(-1, keepdims=True).astype(np.float64)
 
 
 def _same_class(a: np.ndarray, b: np.ndarray) -> float:
     return float((a.argmax(-1) == b.argmax(-1)).mean())
+
+
+def _right_side(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Score yes-or-no answers: yes above the threshold, which is 0 here. Shapes: (N, ...) and as many targets."""
+    said = (outputs > 0).reshape(len(outputs), -1)
+    return (said == (targets.reshape(said.shape) > 0.5)).mean(-1, keepdims=True).astype(np.float64)
+
+
+def _same_side(a: np.ndarray, b: np.ndarray) -> float:
+    return float(((a > 0) == (b > 0)).mean())
 
 
 def _residuals(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -68,11 +121,158 @@ def _auc(scores: np.ndarray) -> float:
     return float((ranks[anomalous].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
+def _mean(scores: np.ndarray) -> float:
+    return float(scores.mean())
+
+
+def _class(outputs: np.ndarray) -> np.ndarray:
+    return outputs.argmax(-1).astype(np.int32)
+
+
+def _side(outputs: np.ndarray) -> np.ndarray:
+    return (outputs > 0).reshape(len(outputs), -1)[:, 0].astype(np.int32)
+
+
+def _sides(outputs: np.ndarray) -> np.ndarray:
+    return (outputs > 0).reshape(len(outputs), -1).astype(np.int8)
+
+
+def _values(outputs: np.ndarray) -> np.ndarray:
+    return outputs.reshape(len(outputs), -1).astype(np.float32)
+
+
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric(name="accuracy", scores=_correct, reduce=lambda scores: float(scores.mean()), agreement=_same_class),
-        Metric(name="explained_variance", scores=_residuals, reduce=_explained, agreement=_explained_by),
-        Metric(name="auc", scores=_anomaly, reduce=_auc, agreement=_explained_by),
+        Metric(name="accuracy", scores=_correct, reduce=_mean, agreement=_same_class,
+               parts=Parts(figure="recall", unit="class", said=_class)),
+        Metric(name="binary_accuracy", scores=_right_side, reduce=_mean, agreement=_same_side, centred=True,
+               parts=Parts(figure="recall", unit="class", said=_side)),
+        Metric(name="label_accuracy", scores=_right_side, reduce=_mean, agreement=_same_side, centred=True,
+               parts=Parts(figure="recall", unit="label", said=_sides)),
+        Metric(name="explained_variance", scores=_residuals, reduce=_explained, agreement=_explained_by, width=2,
+               parts=Parts(figure="explained variance", unit="value", said=_values)),
+        Metric(name="auc", scores=_anomaly, reduce=_auc, agreement=_explained_by, width=2),
     )
-}
+}  # fmt: skip
+
+
+def get(name: str) -> Metric:
+    """Return the metric `name`, or that of several outputs, "a+b": the mean of theirs.  Raises: KeyError."""
+    if name in METRICS:
+        return METRICS[name]
+    heads = tuple(METRICS[each] for each in name.split("+"))
+    columns = Metric(name="", scores=_correct, reduce=_mean, agreement=_same_class, heads=heads).columns
+
+    def scores(outputs: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate([m.scores(o, t) for m, o, t in zip(heads, outputs, targets, strict=True)], axis=1)
+
+    def reduce(rows: np.ndarray) -> float:
+        return float(np.mean([m.reduce(rows[:, own]) for m, own in zip(heads, columns, strict=True)]))
+
+    def agreement(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:
+        return min(m.agreement(x, y) for m, x, y in zip(heads, a, b, strict=True))
+
+    width = sum(head.width for head in heads)
+    return Metric(name=name, scores=scores, reduce=reduce, agreement=agreement, width=width, heads=heads)
+
+
+def known(name: str) -> bool:
+    """Tell if `get` has this metric."""
+    return all(each in METRICS for each in name.split("+"))
+
+
+def centred(metric: Metric, outputs: np.ndarray, probabilities: bool) -> np.ndarray:
+    """Return outputs as the metric takes them: of yes-or-no answers less the threshold that Keras decides by too."""
+    return outputs - np.float32(0.5) if metric.centred and probabilities else outputs
+
+
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Tell if values may all be probabilities; what a model ends in tells it better, where that is known."""
+    return bool(np.all((outputs >= 0) & (outputs <= 1)))
+
+
+def fidelity(reference: np.ndarray, outputs: np.ndarray) -> float:
+    """Return how far outputs without targets are the baseline's, in [0, 1]: by value, or by their largest entry."""
+    same = _same_class(reference, outputs) if reference.ndim > 1 and reference.shape[-1] > 1 else 0.0
+    return max(same, _explained_by(reference, outputs), float(np.array_equal(reference, outputs)))
+
+
+def truth_of(metric: Metric, targets: np.ndarray) -> np.ndarray | None:
+    """Return targets in the form of `Parts.said`, or None where the metric has no parts to judge."""
+    if metric.parts is None:
+        return None
+    if metric.parts.unit == "value":
+        flat = targets.reshape(len(targets), -1)
+        return flat.astype(np.float32) if 1 < flat.shape[1] <= MANY_VALUES else None
+    if metric.parts.unit == "label":
+        return targets.reshape(len(targets), -1).astype(np.int8)
+    return targets.astype(np.int32).reshape(len(targets)) if metric.centred else targets.astype(np.int32)
+
+
+def right(unit: str, truth: np.ndarray, said: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each class that occurs, or each label that is ever set, and where it does, whether it was said: (n,)."""
+    if unit == "label":
+        for label in range(truth.shape[1]):
+            occurs = truth[:, label] == 1
+            if occurs.any():
+                yield label, said[occurs, label] == 1
+        return
+    for kind in np.unique(truth):
+        yield int(kind), said[truth == kind] == kind
+
+
+def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    """Return what accuracy alone does not tell, by scikit-learn: plain values for JSON; empty for other metrics.
+
+    Of each class from 0 on, or label: precision, recall, f1, specificity, npv (negative predictive value), support;
+    macro and micro means of the first three; confusion (rows true) up to 100 classes; roc_auc, of several classes the
+    mean of one against the rest, None where only one occurs. outputs: as the metric takes them.
+    """
+    truth = truth_of(metric, targets)
+    if truth is None or metric.parts is None or metric.parts.unit == "value":
+        return {}
+    from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, precision_recall_fscore_support
+
+    said = metric.parts.said(outputs)
+    known: dict[str, Any] = {"labels": None} if metric.parts.unit == "label" else {}
+    if not known:
+        truth, said = truth.ravel(), said.ravel()
+        count = 2 if metric.centred else max(outputs.shape[-1], int(truth.max()) + 1)
+        known = {"labels": list(range(count))}
+    each = precision_recall_fscore_support(truth, said, zero_division=0, **known)
+    tables = multilabel_confusion_matrix(truth, said, **known)  # (K, 2, 2): [[tn, fp], [fn, tp]]
+    tn, fp, fn = tables[:, 0, 0], tables[:, 0, 1], tables[:, 1, 0]
+    found: dict[str, Any] = {
+        **{name: [float(one) for one in values]
+           for name, values in zip(("precision", "recall", "f1"), each, strict=False)},
+        "specificity": (tn / np.maximum(tn + fp, 1)).tolist(),
+        "npv": (tn / np.maximum(tn + fn, 1)).tolist(),
+        "support": [int(one) for one in each[3]],
+    }  # fmt: skip
+    for mean in ("macro", "micro"):
+        means = precision_recall_fscore_support(truth, said, zero_division=0, average=mean, **known)
+        found[mean] = dict(zip(("precision", "recall", "f1"), map(float, means[:3]), strict=True))
+    if metric.parts.unit == "class" and len(known["labels"]) <= MANY_CLASSES:
+        found["confusion"] = confusion_matrix(truth, said, **known).tolist()
+    found["roc_auc"] = _roc_auc(metric, outputs, targets)
+    return found
+
+
+def _roc_auc(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> float | None:
+    from scipy.special import softmax
+    from sklearn.metrics import roc_auc_score
+
+    if metric.centred:
+        scores = outputs.reshape(len(outputs), -1)
+        truth = targets.reshape(scores.shape) > 0.5
+    elif outputs.ndim == 2 and outputs.shape[-1] <= MANY_CLASSES:
+        shares = np.allclose(outputs.sum(-1), 1, atol=0.5) and are_probabilities(outputs)
+        scores = outputs if shares else softmax(outputs, -1)
+        truth = targets[:, None] == np.arange(outputs.shape[-1])
+        if outputs.shape[-1] == 2:
+            scores, truth = scores[:, 1:], truth[:, 1:]
+    else:
+        return None
+    both = truth.any(0) & ~truth.all(0)
+    return float(roc_auc_score(truth[:, both], scores[:, both])) if both.any() else None

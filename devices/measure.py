@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from .. import files as whole
+from .. import metrics
 from ..errors import BadInput, EdgewrightError
-from ..metrics import METRICS
 from ..progress import say
 from .compare import Thresholds, doubts
 from .results import MEASURED, Run
@@ -27,8 +27,13 @@ from .transport import DeviceLost, Event, Outcome, Session, Transport, connect, 
 
 KERNELS = ("xnnpack", "builtin", "reference")
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
+OUTSIDE = 0.01  # share of values beyond the calibrated range that is said
+HARDLY = 1 / 16  # share of the calibrated range below which samples are of another scale
+SIGMOIDS = ("LOGISTIC", "SIGMOID")
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "QUANTIZELINEAR", "DEQUANTIZELINEAR")
+_PASSED = ("IDENTITY", "RESHAPE", "CAST", "SQUEEZE", "FLATTEN")  # operators that change no value
 Inputs = np.ndarray | Mapping[str, np.ndarray]
+Targets = np.ndarray | Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +140,9 @@ def bench(
     *,
     baseline: ModelFile | str | Path | Mapping[str, str],
     inputs: Inputs,
-    targets: np.ndarray | None = None,
+    targets: Targets | None = None,
     metric: str | None = None,
+    labels: Mapping[str, Sequence[str]] | None = None,
     device: str | Transport = "local",
     config: BenchConfig = BenchConfig(),
     model: str = "",
@@ -145,23 +151,27 @@ def bench(
     """Measure `files` and their baselines on `device`.
 
     baseline: one file for all, the name of one of `files`, or file name -> baseline's name among `files`.
-    inputs: (N, ...) samples, or input name -> samples; targets: (N, ...) as `metric` (a name in `metrics`) wants them.
+    inputs: (N, ...) samples, or input name -> samples; targets: (N, ...) as `metric` (a name in `metrics`) wants them,
+    or of several outputs a dict by name, in the order of the file's, with the metrics joined by "+". An output without
+    targets is compared with the baseline's. labels: output ("" for one) -> names of its classes.
     A file that the runtime rejects, or that crashes or hangs it, is part of the result, not an error.
     Where the way to the device breaks, what was not finished is "incomplete" in the result.
     Raises: BadInput for arguments that do not fit together; DeviceLost if the device cannot be reached to begin with.
     """
     measured_files, baselines = _roles(files, baseline)
-    _check(inputs, targets, metric)
+    heads = targets if isinstance(targets, Mapping) else {} if targets is None else {"": targets}
+    _check(inputs, heads, metric)
     transport = connect(device)
     _check_kernels(config, transport, measured_files)
     run = Run(
         model=model, data=data, device=transport.name, emulated=transport.emulated, metric=metric, baselines=baselines,
         artifacts=[], measured={}, config=asdict(config),
+        labels={head: list((labels or {}).get(head, ())) for head in heads},
     )  # fmt: skip
     with transport.session() as session, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         steps = _Bench(run, transport, session, Path(scratch), config)
         try:
-            steps.measure(measured_files, inputs, targets)
+            steps.measure(measured_files, inputs, heads)
         except DeviceLost as error:
             steps.give_up(measured_files, str(error))
         steps.note_failures()
@@ -295,15 +305,19 @@ class _Bench:
         self._run, self._transport, self._session, self._scratch = run, transport, session, scratch
         self._config, self._orders = config, _Orders(transport, session, config)
         self._models: dict[str, dict[str, Any]] = {}  # file -> how a job refers to it
+        self._outputs: dict[str, list[dict[str, Any]]] = {}  # file -> its output tensors, as the runtime tells
 
-    def measure(self, files: Sequence[ModelFile], inputs: Inputs, targets: np.ndarray | None) -> None:
+    def measure(self, files: Sequence[ModelFile], inputs: Inputs, heads: Mapping[str, np.ndarray]) -> None:
         limit = self._config.samples
         sent = _send(self._session, self._scratch, inputs, limit)
         self._models = {file.name: self._orders.model(file, i) for i, file in enumerate(files)}
         for file in files:
             if self._inspect(file) and self._config.answers:
-                self._answer(file.name, sent, None if targets is None else targets[:limit])
-        self._agree()
+                self._answer(file.name, sent)
+        self._refuse_without_runtime()
+        self._run.notes += [note for file in files for note in out_of_range(file, inputs)]
+        if self._run.metric:
+            self._judge({head: targets[:limit] for head, targets in heads.items()})
         if self._config.latency:
             self._time(sent)
         if self._config.profile:
@@ -319,6 +333,16 @@ class _Bench:
             elif found["status"] == "ok" and self._config.answers and file.name not in self._run.outputs:
                 found.update(status=outcome.status, reason=reason)
         self._blame(outcome, [])
+
+    def _refuse_without_runtime(self) -> None:
+        """Where the device can open none of the files, there is nothing to judge: that is no result."""
+        found = self._run.measured.values()
+        if found and all(one["status"] == "incomplete" and " has no " in one["reason"] for one in found):
+            raise EdgewrightError(
+                f"{self._run.device}: {next(iter(found))['reason']}; install it there (`edgewright devices setup "
+                f"NAME`), or "
+                "choose another device"
+            )
 
     def note_failures(self) -> None:
         for name, found in self._run.measured.items():
@@ -340,6 +364,7 @@ class _Bench:
         run = self._run
         _note_environment(run, outcome)
         run.layers[file.name] = found["layers"]
+        self._outputs[file.name] = list(found.get("outputs") or [])
         run.artifacts.append(
             {
                 "name": file.name,
@@ -363,36 +388,125 @@ class _Bench:
             "runtime": model["runtime"],
         }  # fmt: skip
 
-    def _answer(self, name: str, sent: dict[str, str], targets: np.ndarray | None) -> None:
-        """Run all samples through one file, for outputs, metric, memory and load time."""
-        answers = f"outputs-{list(self._models).index(name)}.npy"
-        job = self._orders.job("accuracy", [self._models[name]], inputs=sent, outputs=self._session.path(answers))
-        outcome = run_job(self._session, job, _progress(f"running {name}"))
+    def _answer(self, name: str, sent: dict[str, str]) -> None:
+        """Run all samples through one file, for every output, memory and load time."""
         found = self._run.measured[name]
-        found.update(status=outcome.status, reason=outcome.reason)
-        if not outcome.ok:
-            return
-        self._session.get(answers, self._scratch / answers)
-        outputs = np.load(self._scratch / answers, allow_pickle=False)
-        broken = int(np.sum(~np.isfinite(outputs.reshape(len(outputs), -1)).all(1)))
-        if broken:
-            found.update(status="rejected", reason=f"{broken} of {len(outputs)} outputs hold NaN or infinity")
-            return
-        reported = outcome.one("accuracy")
-        found.update({key: reported[key] for key in ("load_us", "first_us", "peak_ram_bytes", "n")})
-        self._run.outputs[name] = outputs
-        if targets is not None and self._run.metric:
-            scores = _scores(self._run.metric, outputs, targets)
-            self._run.raw.scores[name] = scores
-            found["value"] = METRICS[self._run.metric].reduce(scores)
+        answers = []
+        for place in range(max(1, len(self._outputs[name]))):
+            outcome, outputs = self._answer_of(name, sent, place)
+            found.update(status=outcome.status, reason=outcome.reason)
+            if outputs is None:
+                return
+            broken = int(np.sum(~np.isfinite(outputs.reshape(len(outputs), -1)).all(1)))
+            if broken:
+                which = f" of output {self._names(name)[place]!r}" if place else ""
+                found.update(
+                    status="rejected", reason=f"{broken} of {len(outputs)} outputs{which} hold NaN or infinity"
+                )
+                return
+            if place == 0:
+                reported = outcome.one("accuracy")
+                found.update({key: reported[key] for key in ("load_us", "first_us", "peak_ram_bytes", "n")})
+            answers.append(outputs)
+        self._run.outputs[name], self._run.answers[name] = answers[0], answers
 
-    def _agree(self) -> None:
-        """Say how far each file answers as its baseline does."""
-        outputs = self._run.outputs
-        for name, base in self._run.baselines.items():
-            if self._run.metric and name in outputs and base in outputs:
-                agreement = METRICS[self._run.metric].agreement(outputs[base], outputs[name])
-                self._run.measured[name]["agreement"] = agreement
+    def _answer_of(self, name: str, sent: dict[str, str], place: int) -> tuple[Outcome, np.ndarray | None]:
+        """Run all samples through one file for its output number `place`."""
+        answers = f"outputs-{list(self._models).index(name)}-{place}.npy"
+        job = self._orders.job(
+            "accuracy", [self._models[name]], inputs=sent, output=place, outputs=self._session.path(answers)
+        )
+        outcome = run_job(self._session, job, _progress(f"running {name}"))
+        if not outcome.ok:
+            return outcome, None
+        self._session.get(answers, self._scratch / answers)
+        return outcome, np.load(self._scratch / answers, allow_pickle=False)
+
+    def _names(self, name: str) -> list[str]:
+        """Return what the outputs of a file are called, without what converters add."""
+        return [re.sub(r"^serving_default_|:\d+$", "", each["name"]) for each in self._outputs[name]] or [""]
+
+    def _judge(self, heads: Mapping[str, np.ndarray]) -> None:
+        """Score what every file answers, and say how far it answers as its baseline does."""
+        run = self._run
+        run.metric = _fitting(str(run.metric), heads, run.answers)
+        metric = metrics.get(run.metric)
+        places = {name: self._places(name, heads) for name in run.answers}
+        given: dict[str, list[np.ndarray]] = {}
+        for name in run.answers:
+            base = run.baselines[name] if run.baselines[name] in run.answers else name
+            given[name] = [
+                metrics.centred(own, run.answers[name][place], self._ends_in_probabilities(name, base, head, places))
+                for own, (head, place) in zip(metric.each, places[name].items(), strict=True)
+            ]
+            run.measured[name]["metric"] = run.metric
+            if heads:
+                self._score(name, metric, given[name], heads)
+        for name in given:
+            if run.baselines[name] in given:
+                self._agree(name, metric, given, places)
+
+    def _places(self, name: str, heads: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """Return which output of a file answers each head: by name, or where those were lost, in the same order."""
+        names = self._names(name)
+        if len(heads) > 1 and len(heads) > len(names):
+            raise BadInput(
+                f"targets for {', '.join(heads)}, but {name} has {len(names)} outputs: {', '.join(names)}; give one "
+                f"each"
+            )
+        if len(set(names)) == len(names) and all(head in names for head in heads):
+            return {head: names.index(head) for head in heads}
+        return {head: place for place, head in enumerate(heads or [""])}
+
+    def _ends_in_probabilities(self, name: str, base: str, head: str, places: Mapping[str, Mapping[str, int]]) -> bool:
+        """Tell by the file's last operation, or else by what the baseline answers: one value alone does not tell."""
+        for file in (name, base):
+            told = ends_in_sigmoid(self._run.layers[file], self._outputs[file], places[file].get(head, 0))
+            if told is not None:
+                return told
+        return metrics.are_probabilities(self._run.answers[base][places[base].get(head, 0)])
+
+    def _score(
+        self, name: str, metric: metrics.Metric, given: list[np.ndarray], heads: Mapping[str, np.ndarray]
+    ) -> None:
+        run, truths = self._run, list(heads.values())
+        scores = _scores(metric, given, truths)
+        run.raw.scores[name] = scores
+        found = run.measured[name]
+        found["value"] = metric.reduce(scores)
+        run.raw.truth = [metrics.truth_of(own, truth) for own, truth in zip(metric.each, truths, strict=True)]
+        run.raw.said[name] = [
+            own.parts.said(outputs) if own.parts and truth is not None else None
+            for own, outputs, truth in zip(metric.each, given, run.raw.truth, strict=True)
+        ]
+        figures = {
+            head: metrics.figures(own, outputs, truth)
+            for own, outputs, (head, truth) in zip(metric.each, given, heads.items(), strict=True)
+        }
+        if any(figures.values()):
+            found["figures"] = figures
+        if metric.heads:
+            found["heads"] = [
+                {"head": head, "metric": own.name, "value": own.reduce(scores[:, columns])}
+                for head, own, columns in zip(heads, metric.each, metric.columns, strict=True)
+            ]
+
+    def _agree(
+        self, name: str, metric: metrics.Metric, given: Mapping[str, list[np.ndarray]],
+        places: Mapping[str, Mapping[str, int]],
+    ) -> None:  # fmt: skip
+        run, base = self._run, self._run.baselines[name]
+        each = [own.agreement(a, b) for own, a, b in zip(metric.each, given[base], given[name], strict=True)]
+        for row, agreement in zip(run.measured[name].get("heads", ()), each, strict=False):
+            row["agreement"] = agreement
+        ours, theirs = ([p for p in range(len(run.answers[f])) if p not in places[f].values()] for f in (name, base))
+        untold = {}
+        for place, other in zip(ours, theirs, strict=False):
+            a, b = run.answers[base][other], run.answers[name][place]
+            untold[self._names(name)[place]] = metrics.fidelity(a, b) if a.shape == b.shape else 0.0
+        if untold:
+            run.measured[name]["untold"] = untold
+        run.measured[name]["agreement"] = min([*each, *untold.values()])
 
     def _time(self, sent: dict[str, str]) -> None:
         """Time all files that run; once more where the control or a slower device makes the times doubtful."""
@@ -472,14 +586,17 @@ def _check_names(names: Sequence[str]) -> None:
         raise BadInput(f"files: the names {twice} appear twice; give each file a name of its own")
 
 
-def _check(inputs: Inputs, targets: np.ndarray | None, metric: str | None) -> None:
-    if metric is not None and metric not in METRICS:
-        raise BadInput(f"metric={metric!r} is not known; allowed: {', '.join(METRICS)}")
+def _check(inputs: Inputs, heads: Mapping[str, np.ndarray], metric: str | None) -> None:
+    if metric is not None and not metrics.known(metric):
+        raise BadInput(f"metric={metric!r} is not known; allowed: {', '.join(metrics.METRICS)}")
+    if metric is not None and len(metric.split("+")) != max(1, len(heads)):
+        raise BadInput(f"metric={metric!r} for {len(heads)} outputs; give one metric an output, joined by +")
     lengths = {len(array) for array in (inputs.values() if isinstance(inputs, Mapping) else [inputs])}
     if len(lengths) != 1 or min(lengths) < 2:
         raise BadInput(f"inputs hold {sorted(lengths)} samples; give each input the same number, at least 2")
-    if targets is not None and len(targets) not in lengths:
-        raise BadInput(f"targets holds {len(targets)} samples, inputs {lengths.pop()}; they must be as many")
+    for targets in heads.values():
+        if len(targets) not in lengths:
+            raise BadInput(f"targets holds {len(targets)} samples, inputs {lengths.pop()}; they must be as many")
 
 
 def _check_kernels(config: BenchConfig, transport: Transport, files: Sequence[ModelFile]) -> None:
@@ -494,12 +611,53 @@ def _check_kernels(config: BenchConfig, transport: Transport, files: Sequence[Mo
             raise BadInput(f"{name}={chosen!r}: {transport.name} offers no choice; leave it out")
 
 
-def _scores(metric: str, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _fitting(metric: str, heads: Mapping[str, np.ndarray], answers: Mapping[str, Sequence[np.ndarray]]) -> str:
+    """Return the metric for these outputs: whether one value says yes is no matter of the largest of several."""
+    if metric != "accuracy" or len(heads) != 1:
+        return metric
+    (targets,) = heads.values()
+    ones = [outputs[0].size == len(outputs[0]) for outputs in answers.values()]
+    if ones and all(ones) and targets.size == len(targets) and np.isin(targets, (0, 1)).all():
+        return "binary_accuracy"
+    return metric
+
+
+def out_of_range(file: ModelFile, inputs: Inputs) -> Iterator[str]:
+    """Yield a warning for each input whose samples leave the range that the file was calibrated on, or hardly use it."""
+    entries = file.manifest.get("inputs") or []
+    arrays = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
+    for entry in entries:
+        values = next(iter(arrays.values())) if len(entries) == len(arrays) == 1 else arrays.get(entry["name"])
+        if values is None or "range" not in entry or values.dtype.kind not in "fiu":
+            continue
+        low, high = entry["range"]
+        step = (high - low) / 255
+        outside = float(((values < low - step) | (values > high + step)).mean())
+        least, most = float(values.min()), float(values.max())
+        what = f"{file.name}: input {entry['name']!r} was calibrated on {low:.4g} to {high:.4g}"
+        if outside > OUTSIDE:
+            yield f"{what}; {outside:.1%} of the samples' values, {least:.4g} to {most:.4g}, lie outside and are cut off"
+        elif most - least < HARDLY * (high - low):
+            yield f"{what}; the samples' values are {least:.4g} to {most:.4g}, a small part of it: is their scale another?"
+
+
+def ends_in_sigmoid(
+    layers: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], place: int, *, alone: bool | None = None
+) -> bool | None:
+    """Tell if an output comes from a sigmoid, None where the layers do not tell. alone: it is the file's only one."""
+    plain = [each for each in layers if each["op"].upper() not in (*_CONVERSIONS, *_PASSED)]
+    named = [each for each in plain if place < len(outputs) and each.get("name") == outputs[place]["name"]]
+    last = named[:1] or (plain[-1:] if (len(outputs) == 1 if alone is None else alone) else [])
+    return last[0]["op"].upper() in SIGMOIDS if last else None
+
+
+def _scores(metric: metrics.Metric, outputs: list[np.ndarray], targets: list[np.ndarray]) -> np.ndarray:
     try:
-        return METRICS[metric].scores(outputs, targets)
+        return metric.scores(outputs, targets) if metric.heads else metric.scores(outputs[0], targets[0])
     except ValueError as error:
+        shapes = [", ".join(str(each.shape) for each in some) for some in (outputs, targets)]
         raise BadInput(
-            f"metric={metric!r} cannot judge outputs of shape {outputs.shape} by targets of shape {targets.shape}"
+            f"metric={metric.name!r} cannot judge outputs of shape {shapes[0]} by targets of shape {shapes[1]}"
         ) from error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..metrics import METRICS
+from .. import metrics
 from . import intervals
 from .compare import Thresholds, doubts, speed_estimate, speed_word
 from .intervals import Estimate
@@ -82,7 +82,7 @@ def _metric(name: str, earlier: Run, later: Run) -> list[Change]:
     known = partial(Change, artifact=name, quantity=earlier.metric)
     if earlier.data != later.data or earlier.metric != later.metric or len(before) != len(after):
         return [known(change="unclear", reason="other data: the runs cannot be paired")]
-    delta = intervals.metric_delta(METRICS[earlier.metric], before, after)
+    delta = intervals.metric_delta(metrics.get(earlier.metric), before, after)
     word = REGRESSED if delta.high < 0 else "improved" if delta.low > 0 else "same" if delta.value == 0 else "unclear"
     return [known(change=word, value=delta.value, ci95=delta.ci95)]
 
@@ -129,7 +129,7 @@ def number(one: Change) -> str:
     if one.value is None:
         return "–"
     interval: Sequence[float] = one.ci95 or []
-    if one.quantity in METRICS:
+    if metrics.known(one.quantity):
         ends = f" [{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""
         return f"{100 * one.value:+.2f} points{ends}"
     ends = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""

@@ -32,6 +32,7 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
         verdicts=[_verdict_row(verdict) for verdict in results["verdicts"]],
         measurements=list(measurement_rows(results)),
         charts=_charts(results, samples),
+        classes=list(class_rows(results)),
         layers=list(_layers(results)),
         controls=[
             {
@@ -71,16 +72,21 @@ def markdown(results: Mapping[str, Any]) -> str:
     if results["verdicts"]:
         rows = [
             (row["artifact"], row["verdict"], f"{row['speedup']} {row['speedup_ci95']}".strip(),
-             f"{row['delta']} {row['delta_ci95']}".strip(), row["agreement"])
+             f"{row['delta']} {row['delta_ci95']}".strip(), row["agreement"], row["why"])
             for row in map(_verdict_row, results["verdicts"])
         ]  # fmt: skip
-        parts += [table(("file", "verdict", "speed-up [95%]", f"{metric}, points [95%]", "agreement"), rows), ""]
+        header = ("file", "verdict", "speed-up [95%]", f"{metric}, points [95%]", "agreement", "why")
+        parts += [table(header, rows), ""]
     rows = [
         (row["artifact"], row["value"], row["p50"], row["p99"], row["size"], row["sparsity"], row["operators"])
         for row in measurement_rows(results)
     ]
     header = ("file", metric, "p50 µs", "p99 µs", "kB", "zeros", "int / float ops")
     parts += [table(header, rows), ""]
+    if rows := list(class_rows(results)):
+        header = ("file, by class", "macro F1", "lowest recall", "of", "ROC AUC")
+        cells = [[row[key] for key in ("artifact", "f1", "recall", "part", "auc")] for row in rows]
+        parts += [table(header, cells), ""]
     if profiles := [profile_entry(entry, by_kind=True, most=6) for entry in results.get("profiles", [])]:
         header = ("file, profiled", "operators", "µs", "share", "calls")
         rows = [
@@ -129,6 +135,7 @@ def _relabelled(
     results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]
 ) -> tuple[dict[str, Any], dict[str, Sequence[float]]]:
     """Return results and samples with file names as a reader wants them: without the model's name before each."""
+    results = _unranked(results)
     prefix = f"{results['model']}-"
     names = [artifact["name"] for artifact in results["artifacts"]]
     if not names or not all(name.startswith(prefix) for name in names):
@@ -148,6 +155,14 @@ def _relabelled(
         "layers": {name.removeprefix(prefix): layers for name, layers in results.get("layers", {}).items()},
     }
     return relabelled, {name.removeprefix(prefix): values for name, values in samples.items()}
+
+
+def _unranked(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Take speed-ups of emulated processors out: theirs never stand in the column of real ones."""
+    emulated = {found["artifact"] for found in results["measurements"] if found.get("emulated")}
+    none = dict.fromkeys(("speedup", "speedup_ci95", "speedup_p90", "speedup_p90_ci95"))
+    verdicts = [{**row, **none} if row["artifact"] in emulated else row for row in results["verdicts"]]
+    return {**results, "verdicts": verdicts}
 
 
 def _charts(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]) -> list[tuple[str, str, str]]:
@@ -233,6 +248,7 @@ def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
         "verdict": verdict["verdict"],
         "kind": verdict["verdict"] if verdict["verdict"] in _KINDS else "inconclusive",
         "reason": _remark(verdict),
+        "why": verdict.get("reason") or _remark(verdict),
         "speedup": _number(verdict.get("speedup"), ".2f", "×"),
         "speedup_ci95": _range(verdict.get("speedup_ci95"), ".2f"),
         "tail": _number(verdict.get("speedup_p90"), ".2f", "×"),
@@ -252,6 +268,36 @@ def _remark(verdict: Mapping[str, Any]) -> str:
     return "slower than its baseline" if verdict.get("speed") == "slower" else ""
 
 
+def class_rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what accuracy does not tell of each file, and output that has classes: by class as well, with the confusion.
+
+    The lowest recall is that of a class which occurs: where a rare one is lost, it is seen here.
+    """
+    labels = results.get("labels") or {}
+    for measured in results["measurements"]:
+        for head, found in (measured.get("figures") or {}).items():
+            if not found:
+                continue
+            names = labels.get(head) or [str(number) for number in range(len(found["recall"]))]
+            occurring = [number for number, count in enumerate(found["support"]) if count]
+            lowest = min(occurring, key=lambda number: found["recall"][number])
+            yield {
+                "artifact": f"{measured['artifact']}, {head}" if head else measured["artifact"],
+                "f1": f"{found['macro']['f1']:.4f}",
+                "recall": f"{found['recall'][lowest]:.4f}",
+                "part": f"{names[lowest]} ({found['support'][lowest]:,})",
+                "auc": _number(found.get("roc_auc"), ".4f"),
+                "rows": [
+                    {"name": names[number], "support": f"{found['support'][number]:,}",
+                     **{key: f"{found[key][number]:.4f}" for key in ("precision", "recall", "f1", "specificity", "npv")},
+                     "said": found.get("confusion", [[]] * len(found["recall"]))[number]}
+                    for number in range(len(found["recall"]))
+                ],
+                "names": names,
+                "confused": "confusion" in found,
+            }  # fmt: skip
+
+
 def measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     measured = {measurement["artifact"]: measurement for measurement in results["measurements"]}
     for artifact in results["artifacts"]:
@@ -264,7 +310,7 @@ def measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             "runtime": str(found.get("runtime") or NOTHING),
             "value": _number(found.get("value"), ".4f"),
             "value_ci95": _range(found.get("value_ci95"), ".4f"),
-            "p50": _number(latency.get("p50"), ",.1f"),
+            "p50": _number(latency.get("p50"), ",.1f", " (emulated)" if found.get("emulated") else ""),
             "p50_ci95": _range(found.get("latency_us_ci95"), ",.1f"),
             "p90": _number(latency.get("p90"), ",.1f"),
             "p99": _number(latency.get("p99"), ",.1f"),

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from .. import files as whole
+from .. import metrics
 from ..errors import BadInput
-from ..metrics import METRICS
 from . import flags, intervals
 from .rules import rules
 
 MEASURED = ("status", "reason", "runtime", "load_us", "first_us", "peak_ram_bytes", "metric", "value", "n",
             "agreement")  # fmt: skip
+TOLD = ("figures", "heads", "untold")  # measured beside it, where there is something to tell
 _SAVED = ("model", "data", "baselines", "artifacts", "layers", "environment", "notes", "config", "estimates",
-          "profiles")  # fmt: skip
+          "profiles", "labels")  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -26,12 +27,16 @@ class Raw:
 
     latency: file -> one array of microseconds a block, in the order of rounds; control: the same for the second copy of
     each baseline; seconds: when each round ended; scores: file -> (n, k) scores per sample (see `metrics`).
+    truth: for each judged output the targets, said: file -> what it says there, as `metrics.Parts` has them; None where
+    the metric has no parts.
     """
 
     latency: dict[str, list[np.ndarray]] = field(default_factory=dict)
     control: dict[str, list[np.ndarray]] = field(default_factory=dict)
     seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))
     scores: dict[str, np.ndarray] = field(default_factory=dict)
+    truth: list[np.ndarray | None] = field(default_factory=list)
+    said: dict[str, list[np.ndarray | None]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write an .npz without pickle; file names are values in it, never keys."""
@@ -43,6 +48,12 @@ class Raw:
                 arrays[f"{kind}_{i}_sizes"] = np.array([len(block) for block in blocks])
         arrays["score_names"] = np.array(list(self.scores), dtype=np.str_)
         arrays.update({f"scores_{i}": scores for i, scores in enumerate(self.scores.values())})
+        for head, truth in enumerate(self.truth):
+            kept = {"truth": truth} | {
+                f"said_{list(self.scores).index(name)}": each[head] for name, each in self.said.items()
+            }
+            arrays.update({f"{key}_of_{head}": value for key, value in kept.items() if value is not None})
+        arrays["truths"] = np.array(len(self.truth))
         with whole.replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
@@ -55,6 +66,12 @@ class Raw:
                     ends = np.cumsum(arrays[f"{kind}_{i}_sizes"])[:-1]
                     getattr(raw, kind)[str(name)] = np.split(arrays[f"{kind}_{i}"], ends)
             raw.scores = {str(name): arrays[f"scores_{i}"] for i, name in enumerate(arrays["score_names"])}
+            heads = range(int(arrays["truths"]) if "truths" in arrays else 0)
+            kept = {key: arrays[key] for key in arrays.files if "_of_" in key}
+            raw.truth = [kept.get(f"truth_of_{head}") for head in heads]
+            raw.said = {
+                name: [kept.get(f"said_{i}_of_{head}") for head in heads] for i, name in enumerate(raw.scores) if heads
+            }
         return raw
 
 
@@ -62,9 +79,13 @@ class Raw:
 class Run:
     """One benchmark on one device. Statistics and verdicts are functions of it (see `compare`).
 
-    measured: file -> {status, reason, runtime, load_us, first_us, peak_ram_bytes, metric, value, n, agreement};
+    measured: file -> {status, reason, runtime, load_us, first_us, peak_ram_bytes, metric, value, n, agreement}, and
+    where there is something to tell figures {output: see metrics.figures}, heads [{head, metric, value, agreement}] of
+    several outputs, untold {output without targets: how far it is the baseline's};
+    metric: of several outputs "a+b"; labels: the judged outputs, and the names of their classes where they had any;
     estimates: what compilers expect (see `compile`), never ranked with measurements; profiles: see `measure.profile`;
-    baselines: file -> the file it is judged against; outputs: file -> (N, ...) float outputs, in memory only.
+    baselines: file -> the file it is judged against; outputs: file -> (N, ...) float outputs, answers: of every output
+    of the file, both in memory only.
     """
 
     model: str = ""
@@ -81,8 +102,10 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)
     estimates: list[dict[str, Any]] = field(default_factory=list)
     profiles: list[dict[str, Any]] = field(default_factory=list)
+    labels: dict[str, list[str]] = field(default_factory=dict)
     raw: Raw = field(default_factory=Raw)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
+    answers: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     def samples(self) -> dict[str, np.ndarray]:
         """Return every latency sample in microseconds by file."""
@@ -104,6 +127,7 @@ class Run:
             "config": self.config,
             "estimates": self.estimates,
             "profiles": self.profiles,
+            "labels": self.labels,
             "controls": flags.controls(self),
             "flags": flags.flags(self),
             "rules": rules(self),
@@ -127,7 +151,9 @@ class Run:
             device=measurements[0]["device"],
             emulated=measurements[0]["emulated"],
             metric=next((each["metric"] for each in measurements if each["metric"]), None),
-            measured={each["artifact"]: {key: each[key] for key in MEASURED} for each in measurements},
+            measured={
+                each["artifact"]: {key: each[key] for key in (*MEASURED, *TOLD) if key in each} for each in measurements
+            },
             raw=Raw.load(Path(folder) / "raw.npz"),
             **{name: document[name] for name in _SAVED if name in document},
         )
@@ -138,7 +164,7 @@ class Run:
         found["latency_us"] = None if blocks is None else summary(np.concatenate(blocks))
         found["latency_us_ci95"] = blocks and intervals.median(intervals.block_medians(blocks)).ci95
         if self.metric and scores is not None:
-            found["value_ci95"] = intervals.metric_value(METRICS[self.metric], scores).ci95
+            found["value_ci95"] = intervals.metric_value(metrics.get(self.metric), scores).ci95
         return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..errors import BadInput
 from ..files import sha256, write, write_json
-from ..precision import PRECISIONS as QUANTIZED
 
-WEIGHTS_ONLY = ("w4", "w8-weight-only", "w4-weight-only")  # by AI Edge Quantizer
-PRECISIONS = (
-    "float32",
-    "float16",
-    "w8",
-    *WEIGHTS_ONLY,
-    *(f"{name}-{how}" for name in QUANTIZED for how in ("ptq", "qat")),
-)
-# What a caller may add to a manifest.
-ADDED = ("task", "preprocessing", "postprocessing", "labels", "classes", "data", "engine", "metrics", "notes")
+# What other exporters call it, and what it is called here.
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("inference_input_type", "inference_output_type"),
+        "integers at the borders are integer_io='int8' or 'uint8', of export_tflite",
+    ),
+    **dict.fromkeys(("representative_dataset", "samples"), "give calibration=samples"),
+    **dict.fromkeys(("optimizations", "quantize", "dtype"), "give precision='w8a8-ptq' and calibration=samples"),
+    **dict.fromkeys(("path", "out", "filepath", "filename"), "write the file by .save(path) of what is returned"),
+    **dict.fromkeys(("preprocessing", "task", "labels", "metadata"), "further entries go in manifest={...}"),
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,14 @@ class Artifact:
 
     data: bytes
     manifest: dict[str, Any]
+
+    def __str__(self) -> str:
+        inside = [f"{len(self.data):,} bytes"]
+        if self.manifest.get("float_ops"):
+            inside.append(f"{self.manifest['float_ops']} operators in float")
+        return f"{self.name}{self.suffix}: {self.manifest['precision']}, {', '.join(inside)}"
+
+    __repr__ = __str__
 
     @property
     def name(self) -> str:
@@ -67,16 +73,6 @@ def make_manifest(data: bytes, model: keras.Model, **known: Any) -> dict[str, An
         },
         **known,
     }
-
-
-def check_added(verb: str, added: Mapping[str, Any]) -> None:
-    """Refuse an entry that is none of a manifest: most often a misspelt argument.  Raises: BadInput."""
-    unknown = sorted(set(added) - set(ADDED))
-    if unknown:
-        hint = "; integers at the borders are integer_io" if unknown[0].startswith("inference_") else ""
-        raise BadInput(
-            f"{verb}: {unknown[0]!r} is no argument{hint}; the manifest takes as further entries: {', '.join(ADDED)}"
-        )
 
 
 def weights_hash(model: keras.Model) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from ..errors import BadInput
+from ..errors import BadInput, refuse_unknown
 from ..quantize.qat import QatConfig
-from .artifact import Artifact, check_added, make_manifest
+from .artifact import ELSEWHERE, Artifact, make_manifest
 from .lower import lower
 from .onnx_writer import write_onnx
 from .plain import float_file
@@ -24,17 +26,18 @@ def export_onnx(
     calibration: Any = None,
     config: QatConfig | None = None,
     name: str | None = None,
-    **manifest: Any,
+    manifest: Mapping[str, Any] | None = None,
+    **unknown: Any,
 ) -> Artifact:
     """Export `model` to a .onnx file in memory, which was run beside the model and answers as it does.
 
     precision: "float32", "w8a8-ptq" (needs `calibration`; `config` says how) or "w8a8-qat" (the default for a model
     from `prepare_qat`); w8a16 and w4a8 in place of w8a8 likewise, 4-bit kernels stored as bytes. calibration: also
-    what the file is run on; without it, made-up samples. Further keywords go to the manifest (`artifact.ADDED`).
+    what the file is run on; without it, made-up samples. manifest: entries to add to the manifest.
     Raises: BadInput, WrongOrder naming the call that comes first; EdgewrightError where the file does not load or
     answers otherwise.
     """
-    check_added("export_onnx", manifest)
+    refuse_unknown("export_onnx", unknown, KEYWORDS, ELSEWHERE)
     layer, precision, answering = quantized_part(model, precision, calibration, config)
     if layer is None and precision != "float32":
         raise BadInput(f"precision={precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat, ...")
@@ -49,5 +52,9 @@ def export_onnx(
         data = write_onnx(program)
         facts = describe(program, layer.carried)
         facts |= verify(data, "onnx", precision, subject, steps_of(facts))
-    known = {"name": name or f"{model.name}-{precision}", "format": "onnx", "precision": precision, **facts, **manifest}
+    name = name or f"{model.name}-{precision}"
+    known = {"name": name, "format": "onnx", "precision": precision, **facts, **(manifest or {})}
     return Artifact(data, make_manifest(data, model, **known))
+
+
+KEYWORDS = [name for name in inspect.signature(export_onnx).parameters if name not in ("model", "unknown")]

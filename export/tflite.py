@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
-from ..errors import BadInput, WrongOrder
+from ..errors import BadInput, WrongOrder, refuse_unknown
+from ..precision import EXPORTS, WEIGHTS_ONLY
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
-from .artifact import PRECISIONS, WEIGHTS_ONLY, Artifact, check_added, make_manifest
+from .artifact import ELSEWHERE, Artifact, make_manifest
 from .lower import INTEGER_IO, Array, Program, lower
 from .plain import float_file
 from .subject import quantized_subject
@@ -27,7 +30,8 @@ def export_tflite(
     config: QatConfig | None = None,
     integer_io: bool | str = False,
     name: str | None = None,
-    **manifest: Any,
+    manifest: Mapping[str, Any] | None = None,
+    **unknown: Any,
 ) -> Artifact:
     """Export `model` to a .tflite file in memory, which was run beside the model and answers as it does.
 
@@ -36,10 +40,10 @@ def export_tflite(
     `calibration`, samples as the model takes them; `config` says how), "w8a8-qat" (the default for a model from
     `prepare_qat`); w8a16, w7a8 and w4a8 in place of w8a8 likewise. calibration: also what the file is run on; without
     it, made-up samples. integer_io: integers at the borders instead of float32, True or "int8" as the graph has them,
-    or "uint8". Further keywords go to the manifest (`artifact.ADDED`). Raises: BadInput, WrongOrder naming the call
-    that comes first; EdgewrightError where the file does not load or answers otherwise.
+    or "uint8". manifest: entries to add to the manifest. Raises: BadInput, WrongOrder naming the call that comes first;
+    EdgewrightError where the file does not load or answers otherwise.
     """
-    check_added("export_tflite", manifest)
+    refuse_unknown("export_tflite", unknown, KEYWORDS, ELSEWHERE)
     if integer_io not in INTEGER_IO:
         raise BadInput(f"integer_io={integer_io!r} is unknown; allowed: {', '.join(map(repr, INTEGER_IO))}")
     layer, precision, answering = quantized_part(model, precision, calibration, config)
@@ -47,7 +51,9 @@ def export_tflite(
         if integer_io:
             raise BadInput(f"integer_io={integer_io!r} needs a quantized precision such as w8a8-ptq, not {precision!r}")
         if precision in WEIGHTS_ONLY and importlib.util.find_spec("ai_edge_quantizer") is None:
-            raise BadInput(f"precision={precision!r} needs the package ai-edge-quantizer (extra recipes): install it")
+            raise BadInput(
+                f"precision={precision!r} needs the package ai-edge-quantizer; pip install ai-edge-quantizer"
+            )
         data, facts = float_file(model, "tflite", precision, calibration)
     else:
         subject = quantized_subject(answering, layer, calibration)
@@ -59,8 +65,11 @@ def export_tflite(
         if integer_io:
             facts["integer_io"] = "int8" if integer_io is True else integer_io
     name = name or f"{model.name}-{precision}"
-    known = {"name": name, "format": "tflite", "precision": precision, **facts, **manifest}
+    known = {"name": name, "format": "tflite", "precision": precision, **facts, **(manifest or {})}
     return Artifact(data, make_manifest(data, model, **known))
+
+
+KEYWORDS = [name for name in inspect.signature(export_tflite).parameters if name not in ("model", "unknown")]
 
 
 def quantized_part(
@@ -73,8 +82,8 @@ def quantized_part(
     check_states(model, layer)
     trained = f"{layer.config.default or 'w8a8'}-qat" if layer is not None else ""
     precision = precision or trained or "float32"
-    if precision not in PRECISIONS:
-        raise BadInput(f"precision={precision!r} is unknown; allowed: {', '.join(PRECISIONS)}")
+    if precision not in EXPORTS:
+        raise BadInput(f"precision={precision!r} is unknown; allowed: {', '.join(EXPORTS)}")
     bits, _, how = precision.partition("-")
     if how == "qat" and layer is None:
         raise WrongOrder(
@@ -117,8 +126,9 @@ def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[
     """Return what the manifest says of a lowered program. carried: outputs to give back as inputs, see `streaming`."""
     operators = [one for one in program.operators if not one.is_border]
     borders = {id(one.outputs[0]): one.inputs[0] for one in program.operators if one.name == "DEQUANTIZE"}
+    entered = {id(one.inputs[0]): one.outputs[0] for one in program.operators if one.name == "QUANTIZE"}
     return {
-        "inputs": [_entry(array) for array in program.inputs],
+        "inputs": [{**_entry(array), **_range(entered.get(id(array), array))} for array in program.inputs],
         "outputs": [
             {**_entry(array), "step": float(inside.scale[0])} if inside.scale is not None else _entry(array)
             for array in program.outputs
@@ -139,6 +149,14 @@ def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[
             for one in operators
         ],
     }
+
+
+def _range(array: Array) -> dict[str, Any]:
+    """Return the least and the largest value that an input can hold, which calibration found."""
+    if array.scale is None:
+        return {}
+    limits, scale = np.iinfo(array.dtype), float(array.scale[0])
+    return {"range": [(limits.min - array.zero_point) * scale, (limits.max - array.zero_point) * scale]}
 
 
 def _entry(array: Array) -> dict[str, Any]:

@@ -8,7 +8,7 @@ it had on the device: what is left is the rounding of that one kernel.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ import numpy as np
 from keras import tree
 
 from ..devices import measure
+from ..devices.measure import BenchConfig
 from ..devices.report import table
-from ..errors import BadInput
+from ..errors import BadInput, EdgewrightError
+from ..export import export_tflite
 from ..export.lower import lower
 from ..export.probe import probed
 from ..export.tflite_writer import write_tflite
@@ -29,7 +31,13 @@ from ..quantize.fake_quant import steps
 from ..quantize.graph import Tensor
 from ..quantize.placement import Step
 from ..quantize.qat import QuantizedGraph
+from ..training import tasks
+from ..training.answers import outputs_of
+from ..training.data import Dataset, Split
+from ..training.train import evaluate, judge, predict_all
+from .judged import to_measure
 
+JUDGED = 1000  # test samples that the metric is told on
 LOW_SNR_DB = 20.0
 CLIPPED = 0.001
 COARSE_STEPS = 32
@@ -59,12 +67,15 @@ class Diagnosis:
 
     snr_db: fake-quantized against float. device_*: device against fake-quantized, both from the model's inputs on.
     kernel_*: the same with the inputs that the step had on the device. clipped: share of float values outside the
-    range. steps_used: distinct integers among 256.
+    range. steps_used: distinct integers among 256. points: the task's metric from float to device, see `points_of`.
+    notes: what the samples say against the calibration.
     """
 
     model: str
     samples: int
     rows: tuple[Row, ...]
+    points: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def worst(self) -> tuple[Row, ...]:
@@ -80,7 +91,8 @@ class Diagnosis:
         """Return the document that `edgewright diagnose --json` prints."""
         first = self.first_divergence
         rows = [vars(row) for row in self.rows]
-        return {"model": self.model, "samples": self.samples, "first_divergence": first and first.name, "rows": rows}
+        known = {"model": self.model, "samples": self.samples, "first_divergence": first and first.name, "rows": rows}
+        return known | {"points": list(self.points), "notes": list(self.notes)}
 
     def __str__(self) -> str:
         cells = [
@@ -96,7 +108,21 @@ class Diagnosis:
             else f"the first kernel that rounds otherwise is {first.operator} at {first.name}: "
             f"{first.kernel_within_one:.2%} of its outputs within one step"
         )
-        return f"{table(header, cells)}\n\n{self.model}, {self.samples} samples: {verdict}"
+        parts = [table(header, cells), "", f"{self.model}, {self.samples} samples: {verdict}"]
+        if self.points:
+            first = self.points[0]
+            steps = [
+                (row["stage"], f"{row['value']:.4f}", f"{100 * row['change']:+.2f}", row["lowest"])
+                for row in self.points
+            ]
+            header = (
+                f"where the points go, {first['n']:,} samples",
+                first["metric"].replace("_", " "),
+                "points",
+                "lowest recall",
+            )
+            parts += ["", table(header, steps)]
+        return "\n".join([*parts, *(f"- {note}" for note in self.notes)])
 
 
 def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diagnosis:
@@ -109,7 +135,7 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     if layer is None:
         raise BadInput(f"model {model.name!r} has no quantizers: call prepare_qat(model, calibration=samples) first")
     steps = [step for step in layer.plan.steps if step.rule is not None and step.rule.litert]
-    inputs = tree.flatten(samples)
+    inputs = in_order(model, samples)
     wanted = [leaf for step in steps for leaf in step.outputs]
     wanted = [leaf for leaf in [*layer.plan.graph.inputs, *wanted] if layer.plan.scale_of(leaf) is not None]
     wanted = list({id(leaf): leaf for leaf in wanted}.values())
@@ -125,6 +151,70 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     layer.execute(inputs, after=put_device_values)
     rows = [_row(layer, step, floats, expected, measured, alone) for step in steps]
     return Diagnosis(model.name, len(inputs[0]), tuple(rows))
+
+
+def points_of(
+    model: keras.Model, dataset: Dataset, *, original: keras.Model | None = None, device: str = "local"
+) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+    """Return the task's metric stage by stage, and what the samples say against the calibration.
+
+    Stages: `original` in float (or where it is not known the quantized model without its quantizers),
+    fake-quantized, its int8 TFLite file on this machine, and on `device` if that is another. Each row: stage,
+    metric, value, change against the stage before, lowest (recall of the class that is found least, where there are
+    classes), n.
+    """
+    layer, task = find_quantized(model), tasks.of(dataset)
+    assert layer is not None
+    split = dataset.test.take(np.arange(min(JUDGED, len(dataset.test))))
+    plain = evaluate(original, split, dataset.task) if original else _without_quantizers(model, layer, split, dataset)
+    found = [("float", plain.value, plain.figures)]
+    judged = evaluate(model, split, dataset.task)
+    found.append(("fake-quantized", judged.value, judged.figures))
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        path = export_tflite(model, name="int8").save(Path(folder) / "int8.tflite")
+        known = {**to_measure(dataset), "inputs": split.x, "targets": split.y}
+        for place in dict.fromkeys(("local", device)):
+            run = measure.bench([path], baseline=path, **known, device=place, config=BenchConfig(latency=False))
+            row = run.measured[path.name]
+            if row["status"] != "ok":
+                raise EdgewrightError(f"the file on {place}: {row['status']}: {row['reason']}")
+            found.append((f"file, {place}", row["value"], row.get("figures", {})))
+            notes += [note for note in run.notes if note not in notes]
+    rows, before = [], found[0][1]
+    for stage, value, figures in found:
+        rows.append({"stage": stage, "metric": task.metric, "value": value, "change": value - before,
+                     "lowest": _lowest(figures, dataset), "n": len(split)})  # fmt: skip
+        before = value
+    return tuple(rows), tuple(notes)
+
+
+def _without_quantizers(model: keras.Model, layer: QuantizedGraph, split: Split, dataset: Dataset) -> Any:
+    """Judge what the graph computes in float, with the weights that were trained."""
+
+    class Plain(keras.Model):
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return layer.execute(tree.flatten(inputs), quantize=False)
+
+    given = in_order(model, split.x)
+    answers = predict_all(Plain(name=model.name), given[0] if len(given) == 1 else given)
+    return judge(answers, split, dataset.task, outputs_of(model), model.name)
+
+
+def _lowest(figures: Any, dataset: Dataset) -> str:
+    """Return the lowest recall of a class that occurs, of the first output that has any, with its name."""
+    for head, found in figures.items():
+        if not found:
+            continue
+        number = min((k for k, count in enumerate(found["support"]) if count), key=lambda k: found["recall"][k])
+        names = dataset.named_labels.get(head) or ()
+        return f"{found['recall'][number]:.4f} of {names[number] if number < len(names) else number}"
+    return ""
+
+
+def in_order(model: keras.Model, x: Any) -> list[Any]:
+    """Return samples as one array an input, in the model's order: a dict's own says nothing."""
+    return [x[leaf.name] for leaf in model.inputs] if isinstance(x, Mapping) else tree.flatten(x)
 
 
 def _keep(kept: dict[int, np.ndarray]) -> Any:
@@ -194,8 +284,8 @@ def _cause(snr: float, within: float, clipped: float, used: int) -> str:
     return "rounding, its own and that before it" if snr < LOW_SNR_DB else ""
 
 
-def picture(found: Diagnosis) -> str:
-    """Draw the signal-to-noise ratio from the first step to the last, as SVG: in training, and on the device."""
+def picture(found: Diagnosis, format: str = "svg") -> bytes:
+    """Draw the signal-to-noise ratio from the first step to the last, in training and on the device: svg, png, pdf."""
     import io
 
     from matplotlib.figure import Figure
@@ -212,8 +302,8 @@ def picture(found: Diagnosis) -> str:
     axes.set(xlabel="step, in order of execution", ylabel="signal to noise against float (dB)", title=found.model)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=format, dpi=150)
     return drawn.getvalue()
 
 
@@ -229,4 +319,4 @@ def _decibels(value: float) -> str:
     return f"{value:.1f}" if np.isfinite(value) else "exact" if value > 0 else "–"
 
 
-__all__ = ["Diagnosis", "Row", "diagnose", "picture"]
+__all__ = ["Diagnosis", "Row", "diagnose", "picture", "points_of"]

@@ -41,7 +41,9 @@ def ray(jobs: Sequence[Job], store: Path, at_once: int) -> Iterator[Done]:
     try:
         cluster = importlib.import_module("ray")
     except ImportError as error:
-        raise EdgewrightError("--executor ray: Ray is not installed; pip install 'edgewright[ray]'") from error
+        raise EdgewrightError(
+            "--executor ray: Ray is not installed; pip install ray (the extra edgewright[ray] is that alone)"
+        ) from error
     wanted = {_resource(job.device) for job in jobs}
     address = os.environ.get("RAY_ADDRESS")
     own = {} if address else {"num_cpus": at_once, "resources": dict.fromkeys(wanted, 1)}

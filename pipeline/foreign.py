@@ -11,21 +11,30 @@ from ..archives import MOST_BYTES, check_zip
 from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..errors import BadInput
+from .judged import presented, to_measure
 
 TARGETS = ("y", "targets", "labels")  # how an .npz may call what is to be answered
+OF_OUTPUT = "y_"  # and before the name of an output, where there are several
 RANDOM_SAMPLES = 64
 
 
 def bench_npz(
     files: Sequence[ModelFile], *, baseline: str, npz: Path, device: str, config: BenchConfig
 ) -> Run:  # fmt: skip
-    """Measure `files` on the arrays of `npz`: inputs by name (one input: any name), and targets as y."""
-    inputs, targets, metric = read_npz(npz)
-    run = measure.bench(files, baseline=baseline, inputs=inputs, targets=targets, metric=metric, device=device,
-                        config=config, model=_name(files[-1]), data=npz.name)  # fmt: skip
+    """Measure `files` on the arrays of `npz`: inputs by name (one input: any name), and targets as y.
+
+    Of several outputs y_NAME each. What the targets are (classes, yes or no, values) is read from them and the
+    baseline.
+    """
+    inputs, targets, _ = read_npz(npz)
+    known = {"device": device, "config": config, "model": _name(files[-1]), "data": npz.name}
     if targets is None:
+        run = measure.bench(files, baseline=baseline, inputs=inputs, **known)
         run.notes.append(f"{npz.name} holds none of {', '.join(TARGETS)}: no accuracy was measured")
-    return run
+        return run
+    order = sorted(files, key=lambda file: file.name != baseline)  # the baseline says how targets are meant
+    dataset = presented((inputs.get("", inputs), targets), order, device, name=npz.name)
+    return measure.bench(files, baseline=baseline, **known, **to_measure(dataset))
 
 
 def bench_random(files: Sequence[ModelFile], *, baseline: str, device: str, config: BenchConfig) -> Run:
@@ -40,8 +49,10 @@ def bench_random(files: Sequence[ModelFile], *, baseline: str, device: str, conf
     return run
 
 
-def read_npz(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None, str | None]:
-    """Return inputs, targets and the metric that fits them: accuracy for whole numbers, explained variance for others.
+def read_npz(path: Path) -> tuple[dict[str, np.ndarray], Any, str | None]:
+    """Return inputs, targets (of several outputs a dict by name) and the metric that fits them.
+
+    That is accuracy for whole numbers, explained variance for others.
 
     Raises: BadInput for what is no .npz, holds pickles, differs in lengths, or has NaN and infinity, naming the array.
     """
@@ -52,7 +63,10 @@ def read_npz(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None, str 
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(f"--data {path}: not an .npz of plain arrays ({error})") from error
-    targets = next((arrays.pop(name) for name in TARGETS if name in arrays), None)
+    targets: Any = next((arrays.pop(name) for name in TARGETS if name in arrays), None)
+    if targets is None:
+        named = [name for name in arrays if name.startswith(OF_OUTPUT)]
+        targets = {name.removeprefix(OF_OUTPUT): arrays.pop(name) for name in named} or None
     if not arrays:
         raise BadInput(f"--data {path}: holds no inputs; give one array a model input, and targets as 'y'")
     for name, array in arrays.items():
@@ -66,7 +80,8 @@ def read_npz(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None, str 
     inputs = {"": next(iter(arrays.values()))} if len(arrays) == 1 else arrays
     if targets is None:
         return inputs, None, None
-    return inputs, targets, "accuracy" if targets.dtype.kind in "iu" else "explained_variance"
+    each = targets.values() if isinstance(targets, dict) else [targets]
+    return inputs, targets, "+".join("accuracy" if one.dtype.kind in "iu" else "explained_variance" for one in each)
 
 
 def random_inputs(models: Sequence[Sequence[Mapping[str, Any]]], seed: int = 0) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from ..devices.report import table
 from ..errors import BadInput, EdgewrightError
 from ..progress import track
 from ..quantize import QatConfig, find_quantized, prepare_qat
-from ..training.data import Dataset, Split, calibration
+from ..training.data import Dataset, calibration
 from ..training.train import evaluate
 from .diagnose import decibels
 
@@ -55,9 +55,9 @@ def mixed_precision(model: keras.Model, dataset: Dataset, max_drop: float, confi
     """
     config = config or QatConfig()
     samples = calibration(dataset)
-    probe = samples[:PROBE_SAMPLES]
+    probe = keras.tree.map_structure(lambda array: array[:PROBE_SAMPLES], samples)
     judge = _judge(dataset)
-    reference = np.asarray(model(probe, training=False))
+    reference = _answers(model, probe)
     whole, _ = prepare_qat(model, config, calibration=samples)
     found = {"float32": judge(model), "w8a8": judge(whole)}
     rows = _sensitivity(model, config, samples, probe, reference, _layers(whole))
@@ -85,8 +85,12 @@ def _judge(dataset: Dataset) -> Any:
         raise BadInput(
             "max_drop is judged on validation data, which holds no anomalies: name the layers to keep in float"
         )
-    part = Split(x=dataset.validation.x[:JUDGE_SAMPLES], y=dataset.validation.y[:JUDGE_SAMPLES])
+    part = dataset.validation.take(np.arange(min(JUDGE_SAMPLES, len(dataset.validation))))
     return lambda model: evaluate(model, part, dataset.task).value
+
+
+def _answers(model: keras.Model, samples: Any) -> list[np.ndarray]:
+    return [np.asarray(output) for output in keras.tree.flatten(model(samples, training=False))]
 
 
 def _layers(quantized: keras.Model) -> list[str]:
@@ -102,15 +106,20 @@ def _raised(config: QatConfig, layers: Sequence[str], precision: str) -> QatConf
 
 
 def _sensitivity(
-    model: keras.Model, config: QatConfig, samples: Any, probe: Any, reference: np.ndarray, layers: Sequence[str]
+    model: keras.Model,
+    config: QatConfig,
+    samples: Any,
+    probe: Any,
+    reference: Sequence[np.ndarray],
+    layers: Sequence[str],
 ) -> list[dict[str, Any]]:
     rows = []
     with track("sensitivity", len(layers)) as advance:
         for layer in layers:
             alone = replace(config, default=None, by_name={layer: "w8a8"}, by_type={})
             quantized, _ = prepare_qat(model, alone, calibration=samples)
-            error = np.asarray(quantized(probe, training=False)) - reference
-            rows.append({"layer": layer, "snr_db": decibels(reference, error)})
+            pairs = zip(reference, _answers(quantized, probe), strict=True)
+            rows.append({"layer": layer, "snr_db": min(decibels(wanted, got - wanted) for wanted, got in pairs)})
             advance(1)
     return sorted(rows, key=lambda row: row["snr_db"])
 

@@ -1,16 +1,22 @@
 """Keras models on disk: written whole or not at all, read without running code that came with the file."""
 
+import json
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from ..archives import check_zip
-from ..errors import BadInput
-from ..files import replacing
+from ..errors import BadInput, one_line
+from ..files import replacing, sha256, write_json
+from ..inputs import keras_file
 from ..models import registry
 from ..prune import PruneConfig  # noqa: F401  registers the layers that a saved pruning model needs
 from ..quantize import qat  # noqa: F401  registers the layers that a saved quantization-aware model needs
+
+_NOTED = ("task", "preprocessing", "labels", "heads")
 
 
 def save_model(model: keras.Model, path: str | Path) -> Path:
@@ -28,6 +34,24 @@ def save_model(model: keras.Model, path: str | Path) -> Path:
     return path
 
 
+def note(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write beside a .keras file what it was trained on: path + ".json", which holds for this content alone."""
+    write_json(path.with_name(f"{path.name}.json"), {"sha256": sha256(path), **facts})
+
+
+def noted(path: str | Path) -> dict[str, Any]:
+    """Return what `note` wrote beside this very file; empty for a model of unknown make."""
+    path = Path(path)
+    beside = path.with_name(f"{path.name}.json")
+    try:
+        facts = json.loads(beside.read_text()) if beside.is_file() else {}
+    except ValueError:
+        return {}
+    if not isinstance(facts, dict) or facts.get("sha256") != sha256(path):
+        return {}
+    return {name: facts[name] for name in _NOTED if name in facts}
+
+
 def load_model(path: str | Path) -> keras.Model:
     """Read a .keras file in safe mode: built-in layers, Edgewright's, and those that the caller registered before.
 
@@ -35,9 +59,7 @@ def load_model(path: str | Path) -> keras.Model:
     code), or a layer class that is not registered.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; give a .keras file")
-    _check_archive(path)
+    keras_file("path", str(path))
     registry.names()  # registers the layers of the zoo
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -45,20 +67,33 @@ def load_model(path: str | Path) -> keras.Model:
         raise BadInput(f"{path}: {_reason(error)}") from error
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse what is not a zip archive, reaches outside itself, or unpacks to far more than it should."""
+def check_savable(model: keras.Model, name: str) -> None:
+    """Raise BadInput if `model`, once saved, could not be loaded: its classes are built anew from their configuration.
+
+    name: what the user calls the model.
+    """
     try:
-        names = check_zip(path)
-    except BadInput as error:
-        raise BadInput(f"{error}; a .keras file is what model.save('name.keras') writes") from error
-    if "config.json" not in names:
-        raise BadInput(f"{path}: an archive without config.json is no .keras file; save the model with model.save(...)")
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model), safe_mode=True)
+    except Exception as error:  # layers of the user's raise whatever they like
+        raise BadInput(f"{name}: could not be loaded once it is saved: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text, root = one_line(error), one_line(_root(error))
     if "Lambda" in text or "lambda" in text:
         return "refused: a Lambda layer runs code that comes with the file; write it as a layer class of your own"
-    if "Could not locate" in text or "not registered" in text:
-        return f"{text[:160]}: give the model as pkg.module:function, so that your own layer classes are imported"
-    return f"cannot be read ({type(error).__name__}: {text[:200]})"
+    if unknown := re.search(r"Could not locate (?:class|function) '(\w+)'", root):
+        return (
+            f"class {unknown[1]!r} is not registered: decorate it with @keras.saving.register_keras_serializable() and "
+            "import its module before the file is read (on the command line: --import pkg.module)"
+        )
+    if missing := re.search(r"(\w+)\.__init__\(\) .*argument.*", root):
+        return f"{missing[0][:160]}: give {missing[1]} a get_config that returns what its __init__ takes"
+    return f"cannot be read ({type(error).__name__}: {root[:200]})"
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the first of the errors that led to `error`: Keras wraps them on its way out of nested layers."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return error

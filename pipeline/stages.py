@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from .. import metrics
 from ..devices import measure
 from ..devices.compare import Thresholds, Verdict
 from ..devices.compare import compare as judge
@@ -16,29 +17,34 @@ from ..devices.measure import BenchConfig, ModelFile, Run
 from ..errors import BadInput
 from ..export import Artifact
 from ..export.artifact import make_manifest
-from ..metrics import METRICS
 from ..progress import say
 from ..prune import PruneConfig, prepare_prune, strip_prune
 from ..prune import prune as prune_once
 from ..quantize import find_quantized, tfmot
 from ..training import data as datasets
+from ..training import tasks
+from ..training.answers import outputs_of, places_of
 from ..training.data import Dataset, Split
-from ..training.tasks import TASKS, targets_of
-from ..training.train import TrainConfig, TrainResult, data_for, evaluate, predict
+from ..training.learners import loss_of
+from ..training.tasks import TASKS, sample_weights, shaped, targets_of
+from ..training.train import TrainConfig, TrainResult, data_for, evaluate, predict_all
 from ..training.train import train as fit
 from .budget import budget
+from .judged import presented, to_measure
 
 load_data = datasets.load
 
 
 def train(
-    model: keras.Model, data: str | Dataset, config: TrainConfig | None = None, *, learner: str = "fit",
+    model: keras.Model, data: Any, config: TrainConfig | None = None, *, learner: str = "fit",
     out: str | Path | None = None,
 ) -> TrainResult:  # fmt: skip
     """Train `model` in place and restore its best epoch.
 
     A quantization-aware model never ends below calibration alone, as validation data judges it: where no epoch was
     better, it is the calibrated model again, and that is said.
+    data: a name, pkg.module:function, a Dataset, or arrays, lists, dicts, frames, PyDatasets or tf.data.Datasets as
+    (x, y), of which a fifth is held out to test and a tenth to validate, or as ((x, y), (x_test, y_test)).
     config: by default what `edgewright train`, or `edgewright qat`, uses for this size of data.  out: folder of logs
     and checkpoints; with it an interrupted training resumes exactly.
     """
@@ -49,15 +55,10 @@ def train(
 
 
 def _retrain(model: keras.Model, dataset: Dataset, config: TrainConfig, learner: str, out: str | Path | None) -> Any:
-    task, split = TASKS[dataset.task], dataset.validation
+    task, split = tasks.of(dataset), dataset.validation
 
     def judge() -> dict[str, float]:
-        outputs = predict(model, split.x)
-        targets = targets_of(task, split, outputs.shape[1:])
-        logs = {"val_loss": float(keras.ops.convert_to_numpy(task.loss(config.label_smoothing)(targets, outputs)))}
-        if task.labelled:
-            logs["val_accuracy"] = float((outputs.argmax(-1) == targets).mean())
-        return logs
+        return _validation(model, task, dataset, config)
 
     calibrated = [weight.copy() for weight in model.get_weights()]
     result = fit(model, dataset, config, learner=learner, out=out)
@@ -66,9 +67,33 @@ def _retrain(model: keras.Model, dataset: Dataset, config: TrainConfig, learner:
     if task.best_epoch([judge(), reached], len(split)) == 0:
         say(f"{model.name}: no epoch of QAT validated better than calibration alone, which is kept")
         kept = evaluate(model, dataset.test, dataset.task)
-        return replace(result, metric=kept.value, outputs=kept.outputs)
+        return replace(result, metric=kept.value, outputs=kept.outputs, judged=kept)
     model.set_weights(trained)
     return result
+
+
+def _validation(model: keras.Model, task: tasks.Task, dataset: Dataset, config: TrainConfig) -> dict[str, float]:
+    """Return what an epoch's logs would say of the model as it is: loss and accuracy on validation data.
+
+    Of several outputs the losses are summed by weight.
+    """
+    split = dataset.validation
+    answers, outputs = predict_all(model, split.x), outputs_of(model)
+    places = places_of(list(task.heads), outputs, model.name) if task.heads else {"": 0}
+    total = accuracy = 0.0
+    for head, place in places.items():
+        own = task.heads[head] if task.heads else task
+        truth, values = split.y[head] if head else split.y, answers[place]
+        loss, threshold = loss_of(own, outputs[place].ending, values, config)
+        classes = dataset.heads[head].classes if head else dataset.classes
+        weight = sample_weights(dataset, truth, config.class_weights, head) if classes else None
+        found = loss(shaped(own, truth, values.shape[1:]), values, sample_weight=weight)
+        total += (dataset.heads[head].weight if head else 1.0) * float(keras.ops.convert_to_numpy(found))
+        if task.scored:
+            metric = metrics.get(own.metric)
+            scores = metric.scores(metrics.centred(metric, values, threshold > 0), truth)
+            accuracy = float(np.average(scores[:, 0], weights=weight))
+    return {"val_loss": total} | ({"val_accuracy": accuracy} if task.scored else {})
 
 
 def prune(
@@ -115,7 +140,7 @@ def quantize_with_tfmot(
     model: keras.Model, dataset: Dataset, training: TrainConfig
 ) -> tuple[Artifact, tfmot.TfmotReport, float]:
     """Return the int8 TFLite file of TFMOT's QAT on `dataset`, a report, and the metric of its fake-quantized model."""
-    metric = METRICS[TASKS[dataset.task].metric]
+    metric = metrics.get(TASKS[dataset.task].metric)
     quantized, found = tfmot.qat(
         model,
         *_for_tfmot(model, dataset.train, dataset.task),
@@ -186,29 +211,33 @@ def scheduled(config: PruneConfig, training: TrainConfig, dataset: Dataset) -> P
 
 
 def bench(
-    artifacts: Sequence[Artifact | str | Path], *, baseline: Artifact | str | Path, data: str | Dataset | None = None,
+    artifacts: Sequence[Artifact | str | Path], *, baseline: Artifact | str | Path, data: Any = None,
     device: str = "local", config: BenchConfig | None = None,
 ) -> Run:  # fmt: skip
     """Measure artifacts or model files against `baseline` on `device`.
 
-    data: a Dataset, or the name of one, presented as the first file's manifest says; without it, no accuracy: random
-    inputs.
+    data: a Dataset, the name of one, pkg.module:function, or arrays, frames and so on as (x, y), all of which is
+    judged; read as the baseline's inputs and outputs say. Without it, no accuracy: random inputs.
+    Raises: BadInput for data that does not fit, or where the device's runtime opens no file.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         paths = [_on_disk(one, Path(folder)) for one in [*artifacts, baseline]]
         files = [ModelFile.read(path) for path in dict.fromkeys(paths)]
-        against = ModelFile.read(paths[-1]).name
-        dataset = data if isinstance(data, Dataset) or data is None else _presented(data, files[-1])
-        if dataset is None:
+        first = ModelFile.read(paths[-1])
+        if data is None:
             return measure.bench(
-                files, baseline=against, inputs=random_inputs(files[-1]), device=device, config=config or BenchConfig()
+                files,
+                baseline=first.name,
+                inputs=random_inputs(files[-1]),
+                device=device,
+                config=config or BenchConfig(),
             )
+        order = [first, *(file for file in files if file.name != first.name)]
+        dataset = presented(data, order, device)
         return measure.bench(
             files,
-            baseline=against,
-            inputs=dataset.test.x,
-            targets=dataset.test.y,
-            metric=TASKS[dataset.task].metric,
+            baseline=first.name,
+            **to_measure(dataset),
             device=device,
             config=config or BenchConfig(),
             model=files[-1].manifest.get("name", files[-1].name),
@@ -228,13 +257,6 @@ def random_inputs(file: ModelFile, count: int = 64) -> dict[str, np.ndarray]:
         is_float = str(entry["dtype"]).startswith(("float", "int8", "uint8"))
         inputs[entry["name"]] = random.normal(size=shape).astype(np.float32) if is_float else np.zeros(shape, np.int32)
     return inputs
-
-
-def _presented(data: str, file: ModelFile) -> Dataset:
-    inputs = file.manifest.get("inputs") or measure.inspect(file).one("model")["inputs"]
-    shape = tuple(inputs[0]["shape"][1:])
-    dtype = inputs[0]["dtype"] if "int32" in str(inputs[0]["dtype"]) else "float32"
-    return datasets.load(data, input_shape=shape, dtype=dtype, task=file.manifest.get("task"))
 
 
 def _on_disk(one: Artifact | str | Path, folder: Path) -> Path:

@@ -15,8 +15,11 @@ from ..models import registry
 from ..models.weights import load_weights
 from ..quantize.shapes import fix_shapes
 from ..training import data as datasets
+from ..training import tasks
+from ..training.answers import built, outputs_of
 from ..training.data import Dataset
 from ..training.data.user import resolve
+from ..training.train import prepared, takes
 from .budget import QUICK_TRAINING_SAMPLES
 from .saved import load_model
 
@@ -84,7 +87,8 @@ def _find(model: str, data: str | None, *, preset: str, seed: int, quick: bool) 
 
 def digest_of(split: Any) -> str:
     """Return the SHA-256 of a split's samples and targets."""
-    arrays = {"y": split.y, **(split.x if isinstance(split.x, Mapping) else {"x": split.x})}
+    arrays = {f"y {name}": one for name, one in split.y.items()} if isinstance(split.y, Mapping) else {"y": split.y}
+    arrays |= split.x if isinstance(split.x, Mapping) else {"x": split.x}
     parts = [
         f"{name} {array.dtype} {array.shape} {sha256(np.ascontiguousarray(array).tobytes())}"
         for name, array in sorted(arrays.items())
@@ -134,6 +138,7 @@ def _from_file(path: Path, data: str | None, *, seed: int, limit: int | None) ->
 
 def _as_large_as(dataset: Dataset, model: keras.Model) -> keras.Model:
     """Fix what dimensions `model` leaves open to those of the samples."""
+    model = built(model, dataset.train.x)
     return fix_shapes(model, [array.shape[1:] for array in keras.tree.flatten(dataset.train.x)])
 
 
@@ -142,24 +147,26 @@ def _own_data(model_name: str, data: str | None, model: keras.Model, *, seed: in
         raise BadInput(
             f"--data is missing: {model_name} is not of the zoo; name a data set or give pkg.module:function"
         )
-    dataset = datasets.load(data, **_asked(model), limit=limit, seed=seed)
+    model, dataset = prepared(model, data, limit=limit, seed=seed)
+    if not dataset.heads and len(model.outputs) > 1:
+        names = ", ".join(output.name for output in outputs_of(model))
+        raise BadInput(
+            f"--data {data}: targets for one output, but {model_name} has {len(model.outputs)}: {names}; give a dict "
+            f"by name"
+        )
     width = model.outputs[0].shape[-1]
-    if dataset.classes and width != dataset.classes:
+    if dataset.classes and not dataset.heads and width != dataset.classes and tasks.get(dataset.task).labelled:
         raise BadInput(f"--data {data}: {dataset.classes} classes, but {model_name} has {width} outputs")
     return dataset
 
 
 def _asked(model: keras.Model) -> dict[str, Any]:
-    """Return how `model` wants its samples presented; several inputs are left to the data."""
-    if len(model.inputs) != 1:
-        return {}
-    shape = tuple(model.inputs[0].shape[1:])
-    vocabulary = next((layer.input_dim for layer in model.layers if isinstance(layer, keras.layers.Embedding)), None)
-    return {
-        "input_shape": None if None in shape else shape,
-        "dtype": str(model.inputs[0].dtype),
-        "vocabulary": vocabulary if np.issubdtype(np.dtype(model.inputs[0].dtype), np.integer) else None,
-    }
+    """Return how a net of the zoo wants its samples; it is built anew for as many classes as the data has."""
+    known = takes(model)
+    embedded = next((layer.input_dim for layer in model.layers if isinstance(layer, keras.layers.Embedding)), None)
+    if known.get("dtype") == "int32":
+        known["vocabulary"] = embedded
+    return {**known, "outputs": tuple(replace(output, shape=(None,)) for output in known["outputs"])}
 
 
 def _single(name: str, built: Any) -> keras.Model:

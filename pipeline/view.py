@@ -18,7 +18,7 @@ def command(path: Path, port: int | None = None) -> Sequence[str]:
     if path.suffix not in SUFFIXES:
         raise BadInput(f"{path}: suffix {path.suffix!r}; allowed: {', '.join(SUFFIXES)}")
     if importlib.util.find_spec("netron") is None:
-        raise EdgewrightError("Netron is not installed; pip install 'edgewright[view]'")
+        raise EdgewrightError("Netron is not installed; pip install netron (the extra edgewright[view] is that alone)")
     script = "import sys, netron; netron.main()"
     more = [] if port is None else ["--port", str(port)]
     return [sys.executable, "-c", script, "--browse", *more, str(path.resolve())]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from fnmatch import fnmatch
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, refuse_unknown
 
 SCHEDULES = ("polynomial", "constant")
 
@@ -47,10 +47,7 @@ class PruneConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PruneConfig:
         """Build from a mapping, as read from YAML. Raises: BadInput naming an unknown key."""
-        known = [one.name for one in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise BadInput(f"PruneConfig: unknown key {unknown[0]!r}; allowed: {', '.join(known)}")
+        refuse_unknown("PruneConfig", values, [one.name for one in fields(cls)])
         return cls(**values)
 
     def asked_for(self, path: str, kind: str) -> tuple[float | None, str | None]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 
 import keras
 
-from ..errors import BadInput
+from ..errors import BadInput, nearest
 from .config import PruneConfig, PruneReport, matches
 
 # What the default sparsity leaves alone; asked for by name or type it is pruned all the same.
@@ -28,7 +27,7 @@ SPARED: dict[type, str] = {
 def select(model: keras.Model, config: PruneConfig) -> tuple[PruneReport, list[tuple[keras.Variable, float]]]:
     """Return a report of all trainable weights, and those to prune with their final sparsity, in the model's order.
 
-    Raises: BadInput for an entry of `by_name` that names no weight.
+    Raises: BadInput for an entry of `by_name` or `by_type` that means no weight.
     """
     rows, chosen = [], []
     for layer, weight in _weights(model):
@@ -36,7 +35,7 @@ def select(model: keras.Model, config: PruneConfig) -> tuple[PruneReport, list[t
         rows.append({"name": weight.path, "shape": tuple(weight.shape), "sparsity": sparsity, "reason": reason})
         if sparsity is not None:
             chosen.append((weight, sparsity))
-    _refuse_idle(config, [row["name"] for row in rows])
+    _refuse_idle(config, [row["name"] for row in rows], {type(layer).__name__ for layer, _ in _weights(model)})
     return PruneReport(tuple(rows)), chosen
 
 
@@ -63,9 +62,14 @@ def _decide(layer: keras.Layer, weight: keras.Variable, config: PruneConfig) -> 
     return sparsity, ""
 
 
-def _refuse_idle(config: PruneConfig, paths: list[str]) -> None:
+def _refuse_idle(config: PruneConfig, paths: list[str], classes: set[str]) -> None:
     for pattern in config.by_name:
         if not any(matches(path, pattern) for path in paths):
             layers = sorted({path.rpartition("/")[0] for path in paths})
-            near = ", ".join(difflib.get_close_matches(pattern, layers, n=3, cutoff=0.4) or layers)
-            raise BadInput(f"PruneConfig: by_name[{pattern!r}] names no weight of the model; did you mean {near}?")
+            raise BadInput(
+                f"PruneConfig: by_name[{pattern!r}] names no weight of the model; {nearest(pattern, layers)}"
+            )
+    for kind in config.by_type:
+        if kind not in classes:
+            near = nearest(kind, sorted(classes))
+            raise BadInput(f"PruneConfig: by_type[{kind!r}] is the class of no layer with weights; {near}")

@@ -17,7 +17,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from fnmatch import fnmatch
 from types import MappingProxyType
 from typing import Any
 
@@ -25,9 +24,10 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from ..errors import BadInput, WrongOrder
+from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..precision import PRECISIONS
 from ..progress import say, track
+from . import naming
 from .composites import RECURRENCES
 from .correct import bias_shift, equalize
 from .fake_quant import (
@@ -65,7 +65,8 @@ FEWEST_PARTS = 17  # of 256 in a ratio of scales, which widens a range by less t
 
 @dataclass(frozen=True, kw_only=True)
 class QatConfig:
-    """How to quantize. Precedence: `by_name` (layer path, shell wildcards), then `by_type` (operation), then `default`.
+    """How to quantize. Precedence: `by_name` (layer path, shell wildcards), then `by_type` (operation such as "Matmul",
+    else class of a layer such as "Dense"), then `default`. `prepare_qat` refuses names and types that mean nothing.
 
     Values: "w8a8"; "w8a16", 16-bit activations, for what is sensitive; "w4a8", 4-bit kernels where LiteRT has them
     (8-bit elsewhere); "w7a8", kernels of reduced range for ONNX Runtime on processors without VNNI; None leaves the
@@ -120,27 +121,30 @@ class QatConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> QatConfig:
         """Build from a mapping, as read from YAML. Raises: BadInput naming an unknown key."""
-        unknown = set(values) - {known.name for known in fields(cls)}
-        if unknown:
-            raise BadInput(
-                f"QatConfig: unknown key {sorted(unknown)[0]!r}; "
-                f"allowed: {', '.join(known.name for known in fields(cls))}"
-            )
+        refuse_unknown("QatConfig", values, [known.name for known in fields(cls)])
         return cls(**values)
 
-    def choose(self, node: Node) -> Choice:
-        """Return the precision of `node`, or None and why it stays in float."""
-        place = re.sub(r"#\d+", "", node.site)  # a layer has one name, however often it is used
-        for pattern, precision in self.by_name.items():
-            if any(fnmatch(site, end) for site in (node.site, place) for end in (pattern, f"{pattern}/*")):
-                return precision, "" if precision else f"QatConfig.by_name[{pattern!r}] is None"
-        for kind in node.kinds:
-            if kind in self.by_type:
-                precision = self.by_type[kind]
-                return precision, "" if precision else f"QatConfig.by_type[{kind!r}] is None"
-        if node.site in self.kept:
-            return None, self.kept[node.site]
-        return self.default, "" if self.default else "QatConfig.default is None"
+    def chooser(self, model: keras.Model) -> Callable[[Node], Choice]:
+        """Return what gives the precision of a node of `model`, or None and why it stays in float."""
+        classes = naming.classes_in(model)
+
+        def choose(node: Node) -> Choice:
+            for pattern, precision in self.by_name.items():
+                if naming.names(pattern, node):
+                    return precision, "" if precision else f"QatConfig.by_name[{pattern!r}] is None"
+            for kind in (*node.kinds, *classes(node)) if self.by_type else ():
+                if kind in self.by_type:
+                    precision = self.by_type[kind]
+                    return precision, "" if precision else f"QatConfig.by_type[{kind!r}] is None"
+            if node.site in self.kept:
+                return None, self.kept[node.site]
+            return self.default, "" if self.default else "QatConfig.default is None"
+
+        return choose
+
+    def check_used(self, nodes: Sequence[Node], model: keras.Model) -> None:
+        """Raise BadInput for names and types that mean none of `nodes`, the operations of `model`."""
+        naming.check_used(self.by_name, self.by_type, nodes, model)
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,7 @@ def prepare_qat(
 
 def _planned(model: keras.Model, config: QatConfig, inputs: Any, source: Any) -> QuantizedGraph:
     plan = make_plan(model, config, inputs=inputs)
+    config.check_used(plan.graph.nodes, model)
     _refuse_broken_weights(plan.graph)
     return QuantizedGraph(
         source=source,
@@ -339,7 +344,7 @@ def make_plan(
     refuse_what_no_file_holds(graph)
     if config.equalize:
         equalize(graph)
-    return place(graph, config.choose, carried)
+    return place(graph, config.chooser(model), carried)
 
 
 @keras.saving.register_keras_serializable("edgewright")

@@ -212,7 +212,9 @@ def missing_packages() -> list[str]:
 
 def _require_packages() -> None:
     if missing := missing_packages():
-        raise BadInput(f"engine tfmot needs {' and '.join(missing)}: pip install 'edgewright[tfmot]'")
+        raise BadInput(
+            f"engine tfmot needs {' and '.join(missing)}: pip install tensorflow-model-optimization tf-keras"
+        )
 
 
 def _as_list(samples: Any) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from edgewright.cli import main
 
 
 def edgewright(*arguments, cwd=None):
@@ -61,3 +62,75 @@ def test_hostile_keras_file_is_refused(tmp_path):
     (tmp_path / "bad.keras").write_bytes(b"PK\x03\x04 nothing")
     done = edgewright("export", str(tmp_path / "bad.keras"), "--out", str(tmp_path / "x.tflite"))
     assert done.returncode == 2 and not (tmp_path / "x.tflite").exists()
+
+
+OWN = """
+import keras
+
+@keras.saving.register_keras_serializable("own_layers")
+class Doubled(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Return a folder with a quantization-aware model whose layer class lives in a module beside it."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_layers.py").write_text(OWN)
+    script = """
+import edgewright as ew, keras, numpy as np
+from own_layers import Doubled
+net = keras.Sequential([keras.Input((64,)), Doubled(), keras.layers.Dense(10)], name="net")
+qat, _ = ew.prepare_qat(net, calibration=np.random.default_rng(0).normal(size=(64, 64)).astype("float32"))
+ew.save_model(qat, "q.keras")
+print(ew.export_tflite(qat))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("net-w8a8-qat.tflite: w8a8-qat, ") and done.stdout.count("\n") == 1
+    return folder
+
+
+@pytest.fixture
+def beside(own, monkeypatch):
+    monkeypatch.chdir(own)
+    monkeypatch.setattr(sys, "path", [str(own), *sys.path])
+    return own
+
+
+def told(capfd, *arguments):
+    code = main([*arguments])
+    out, err = capfd.readouterr()
+    assert code == 0, err
+    return out
+
+
+def test_own_layers_are_imported_first(beside, capfd):
+    for module in [name for name in sys.modules if name == "own_layers"]:
+        del sys.modules[module]
+    assert main(["export", "q.keras", "--out", "a.tflite"]) == 2
+    assert "class 'Doubled' is not registered" in capfd.readouterr().err
+    assert "a.tflite: w8a8-qat" in told(capfd, "export", "q.keras", "--out", "a.tflite", "--import", "own_layers")
+
+
+@pytest.mark.parametrize(("out", "begins"), [("b.onnx", b"\x08"), ("b.tflite", b""), ("bare", b"")])
+def test_the_suffix_says_the_format(out, begins, beside, capfd):
+    document = json.loads(told(capfd, "export", "q.keras", "--out", out, "--import", "own_layers", "--json"))
+    assert document["format"] == ("onnx" if out.endswith(".onnx") else "tflite")
+    assert (beside / document["path"]).read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize("borders", ["int8", "uint8"])
+def test_integers_at_the_borders(borders, beside, capfd):
+    line = ("export", "q.keras", "--out", "c.tflite", "--import", "own_layers", "--integer-io", borders, "--json")
+    document = json.loads(told(capfd, *line))
+    assert {one["dtype"] for one in (*document["inputs"], *document["outputs"])} == {borders}
+
+
+def test_a_picture_is_what_its_suffix_says(beside, capfd):
+    for name, begins in (("noise.png", b"\x89PNG"), ("noise.svg", b"<?xml")):
+        line = ("diagnose", "q.keras", "--data", "digits", "--samples", "4", "--out", name, "--import", "own_layers")
+        main([*line])
+        assert (beside / name).read_bytes().startswith(begins), capfd.readouterr().err

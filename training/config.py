@@ -24,7 +24,8 @@ class TrainConfig:
     updates of rising to it, "constant" stays. weight_decay: decoupled. label_smoothing: share of a target spread over
     all classes. augment: change training samples at random, as their data set has it. patience: epochs without a better
     validation score before stopping, None to go on to the end; the best epoch's weights are kept either way. enough:
-    the validation accuracy that ends the training. deterministic: same bits on every run. jit_compile: XLA, None for
+    the validation accuracy that ends the training. class_weights: how much a sample of each class counts, in training
+    and in choosing the epoch: "balanced", n / (K n_k) for n_k of n samples, or class -> weight. deterministic: same bits on every run. jit_compile: XLA, None for
     the backend's own choice. steps_per_execution: updates between two looks at the progress.
     Raises: BadInput naming the field, its value and what is allowed.
     """
@@ -41,6 +42,7 @@ class TrainConfig:
     augment: bool = True
     patience: int | None = None
     enough: float | None = None
+    class_weights: str | Mapping[Any, float] | None = None
     seed: int = 0
     deterministic: bool = True
     jit_compile: bool | None = None
@@ -60,6 +62,14 @@ class TrainConfig:
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "a number in [0, 1)")
         _require(self.patience is None or self.patience >= 1, "patience", self.patience, "an integer from 1, or None")
         _require(self.enough is None or 0 < self.enough <= 1, "enough", self.enough, "a number in (0, 1], or None")
+        weights = self.class_weights
+        given = isinstance(weights, Mapping) and all(isinstance(w, (int, float)) and w >= 0 for w in weights.values())
+        _require(
+            weights in (None, "balanced") or given,
+            "class_weights",
+            weights,
+            'None, "balanced", or class -> number from 0',
+        )
         _require(0 <= self.seed < 2**31, "seed", self.seed, "an integer in [0, 2**31)")
         _require(self.steps_per_execution >= 1, "steps_per_execution", self.steps_per_execution, "an integer from 1")
 

@@ -27,12 +27,14 @@ import keras
 import numpy as np
 
 from ..errors import BadInput, EdgewrightError
+from ..metrics import are_probabilities
 from ..progress import say, track
+from .answers import outputs_of, places_of
 from .config import TrainConfig
 from .data import Dataset, Split
 from .losses import MultiClassHinge, OfProbabilities, PerceptronCriterion, SigmoidSquaredError
 from .state import Row, RunDir, State, pack, unpack
-from .tasks import Task, check_outputs, targets_of
+from .tasks import Task, check_outputs, sample_weights, shaped
 
 Networks = Mapping[str, keras.Model]
 Learner = Callable[[Networks, Dataset, Task, TrainConfig, RunDir], list[Row]]
@@ -60,7 +62,10 @@ def get(name: str) -> Learner:
 
 @learner("fit")
 def fit(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
-    """Minimise the task's loss of one network with `Model.fit`; keep the epoch that validates best."""
+    """Minimise the task's loss of one network with `Model.fit`; keep the epoch that validates best.
+
+    Of several outputs the sum of their losses, each by its weight.
+    """
     return minimise(networks, dataset, task, config, run)
 
 
@@ -124,7 +129,7 @@ def multitask(networks: Networks, dataset: Dataset, task: Task, config: TrainCon
         raise BadInput(f"{name!r} has an output {unknown[0]!r}; learner 'multitask' has targets for {', '.join(TOLD)}")
     game = Game(
         loss={head: task.loss(config.label_smoothing) for head in (first, *others)},
-        metrics={head: list(task.metrics) for head in (first, *others)},
+        metrics={head: task.logs(0.0) for head in (first, *others)},
         targets=lambda split: {first: split.y, **{other: TOLD[other](split.y) for other in others}},
         judged=f"{first}_",
     )
@@ -136,7 +141,8 @@ class Game:
     """What `minimise` shall do otherwise than the task says; what is None stays the task's.
 
     loss, metrics: as `Model.compile` takes them. optimizer: instead of the configured one. targets: split -> targets.
-    weights: of the training targets, one each. judged: how Keras begins the names of the metrics that choose the epoch.
+    weights: of the training targets, one each. loss_weights: of several losses. judged: how Keras begins the names
+    of the metrics that choose the epoch.
     """
 
     loss: Any = None
@@ -144,6 +150,7 @@ class Game:
     optimizer: Any = None
     targets: Callable[[Split], Any] | None = None
     weights: np.ndarray | None = None
+    loss_weights: Mapping[str, float] | None = None
     judged: str = ""
 
 
@@ -154,20 +161,36 @@ def minimise(
     if len(networks) != 1:
         raise BadInput(f"this learner trains one network, got {', '.join(networks)}; choose another learner")
     ((name, model),) = networks.items()
+    if task.heads and game is None:
+        model, game = _of_heads(model, dataset, task, config, name)
     game = game or Game()
-    targets = game.targets or _targets(task, dataset, model, name)
-    batches = Batches(dataset.train, targets(dataset.train), config, game.weights)
+    output = None
+    if game.targets is None:
+        output, *others = outputs_of(model)
+        if others:
+            raise BadInput(
+                f"{name!r} has {1 + len(others)} outputs, data {dataset.name!r} has targets for one; give them as a "
+                f"dict by "
+                f"output: {', '.join(one.name for one in (output, *others))}"
+            )
+        check_outputs(task, dataset, tuple(model.output_shape[1:]), name)
+    targets = game.targets or (lambda split: shaped(task, split.y, tuple(model.output_shape[1:])))
+    weigh = _weights(dataset, config)
+    weights = game.weights if game.weights is not None else weigh(dataset.train)
+    batches = Batches(dataset.train, targets(dataset.train), config, weights)
     epochs = config.epochs_for(len(batches))
     fitted = Augmented(model, dataset.augmentation(config.seed)) if dataset.augmentation and config.augment else model
     sample = keras.tree.map_structure(lambda array: array[:8], batches[0])
     answers = model(sample[0], training=False)
-    loss = game.loss or task.loss(config.label_smoothing)
-    if task.labelled and not game.loss and _are_probabilities(answers):
-        loss = OfProbabilities(loss)
+    loss, threshold = loss_of(task, output and output.ending, answers, config)
+    logs = game.metrics or task.logs(threshold)
+    validation_weights = weigh(dataset.validation)
     fitted.compile(
         optimizer=game.optimizer or optimizer(config, epochs * len(batches)),
-        loss=loss,
-        metrics=game.metrics or list(task.metrics),
+        loss=game.loss or loss,
+        loss_weights=game.loss_weights,
+        # By classes weighted alike, or the epoch that is chosen would be one that forgets the rare ones.
+        **{"metrics" if validation_weights is None else "weighted_metrics": logs},
         jit_compile="auto" if config.jit_compile is None else config.jit_compile,  # pyright: ignore[reportArgumentType]
         steps_per_execution=min(config.steps_per_execution, len(batches)),
     )
@@ -178,7 +201,11 @@ def minimise(
         with track(f"train {name}", epochs * len(batches)) as advance:
             fitted.fit(
                 batches,
-                validation_data=(dataset.validation.x, targets(dataset.validation)),
+                validation_data=(
+                    dataset.validation.x,
+                    targets(dataset.validation),
+                    *([] if validation_weights is None else [validation_weights]),
+                ),
                 validation_batch_size=256,
                 shuffle=False,  # Keras would shuffle the batches once more, by Python's global random state
                 initial_epoch=keeper.next_epoch,
@@ -210,6 +237,20 @@ class Augmented(keras.Model):
         return self.network(inputs, training=training)
 
 
+class Named(keras.Model):
+    """A model that answers a dict by head, whatever form and names its own outputs have."""
+
+    def __init__(self, model: keras.Model, places: Mapping[str, int]):
+        super().__init__(name=model.name)
+        self.network, self.places = model, dict(places)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Run the network."""
+        answers = keras.tree.flatten(self.network(inputs, training=training))
+        return {head: answers[place] for head, place in self.places.items()}
+
+
 def _make_trackers(model: keras.Model, sample: tuple, answers: Any) -> None:
     """Let Keras make the variables of loss and metrics now: made inside the first step, they have it traced twice."""
     x, targets, *weights = sample
@@ -217,6 +258,25 @@ def _make_trackers(model: keras.Model, sample: tuple, answers: Any) -> None:
     model.compute_loss(x, targets, answers, weight)
     model.compute_metrics(x, targets, answers, weight)
     model.reset_metrics()
+
+
+def loss_of(task: Task, ending: str | None, answers: Any, config: TrainConfig) -> tuple[keras.losses.Loss, float]:
+    """Return the task's loss for a model's answers, logits or probabilities, and the threshold that says yes."""
+    loss = task.loss(config.label_smoothing)
+    if task.ending and end_in_probabilities(task, ending, answers):
+        return OfProbabilities(loss, independent=task.ending == "sigmoid"), 0.5
+    return loss, 0.0
+
+
+def end_in_probabilities(task: Task, ending: str | None, answers: Any) -> bool:
+    """Tell whether a model answers probabilities, or logits.
+
+    A sigmoid is known by the last operation, since one value tells nothing; where that is unknown, and of a softmax, a
+    few answers tell.
+    """
+    if task.ending != "sigmoid":
+        return _are_probabilities(answers)
+    return are_probabilities(np.asarray(answers)) if ending is None else ending == "sigmoid"
 
 
 def _are_probabilities(answers: Any) -> bool:
@@ -227,10 +287,53 @@ def _are_probabilities(answers: Any) -> bool:
     return bool(np.all((answers >= 0) & (answers <= 1)) and np.all(np.abs(sums - 1) <= slack))
 
 
-def _targets(task: Task, dataset: Dataset, model: keras.Model, name: str) -> Callable[[Split], np.ndarray]:
-    shape = tuple(model.output_shape[1:])
-    check_outputs(task, dataset, shape, name)
-    return lambda split: targets_of(task, split, shape)
+def _of_heads(
+    model: keras.Model, dataset: Dataset, task: Task, config: TrainConfig, name: str
+) -> tuple[keras.Model, Game]:
+    """Return the model with its outputs by name, of which those without targets are left out, and its losses."""
+    assert task.heads
+    outputs = outputs_of(model)
+    places = places_of(list(task.heads), outputs, name)
+    named = Named(model, places)
+    loss, logs = {}, {}
+    sample = keras.tree.map_structure(lambda array: array[:8], dataset.train.x)
+    answers: Any = named(sample, training=False)
+    for head, own in task.heads.items():
+        output = outputs[places[head]]
+        check_outputs(own, dataset, output.shape, name, head)
+        loss[head], threshold = loss_of(own, output.ending, answers[head], config)
+        logs[head] = own.logs(threshold)
+    shapes = {head: outputs[place].shape for head, place in places.items()}
+    heads = task.heads
+    game = Game(
+        loss=loss,
+        metrics=logs,
+        targets=lambda split: {head: shaped(own, split.y[head], shapes[head]) for head, own in heads.items()},
+        loss_weights={head: dataset.heads[head].weight for head in heads},
+    )
+    return named, game
+
+
+def _weights(dataset: Dataset, config: TrainConfig) -> Callable[[Split], Any]:
+    """Return (split -> the weight of each sample, for each output that has classes), or None for no weights."""
+    if config.class_weights is None:
+        return lambda split: None
+    if not dataset.heads:
+        return lambda split: sample_weights(dataset, split.y, config.class_weights)
+    balanced = [head for head, own in dataset.heads.items() if own.classes]
+    if not balanced:
+        raise BadInput(
+            f"class_weights {config.class_weights!r}: no output of {dataset.name!r} has classes; leave it out"
+        )
+
+    def weigh(split: Split) -> dict[str, np.ndarray]:
+        return {
+            head: sample_weights(dataset, split.y[head], config.class_weights, head)
+            if head in balanced else np.ones(len(split), np.float32)
+            for head in dataset.heads
+        }  # fmt: skip
+
+    return weigh
 
 
 class Batches(keras.utils.PyDataset):
@@ -239,7 +342,7 @@ class Batches(keras.utils.PyDataset):
     So every step has one shape (nothing is compiled twice), and an epoch can be repeated in another process.
     """
 
-    def __init__(self, split: Split, targets: Any, config: TrainConfig, weights: np.ndarray | None = None):
+    def __init__(self, split: Split, targets: Any, config: TrainConfig, weights: Any = None):
         super().__init__()
         self._parts = (split.x, targets) if weights is None else (split.x, targets, weights)
         self._samples, self._seed = len(split), config.seed

@@ -33,22 +33,25 @@ LEAST_PROBABILITY = 1 / 512  # half a step of an int8 softmax, which rounds what
 
 @keras.saving.register_keras_serializable("edgewright")
 class OfProbabilities(keras.losses.Loss):
-    """A loss of logits for a model that ends in a softmax: probabilities (N, ..., K) are turned back into logits.
+    """A loss of logits for a model that ends in a softmax or sigmoid: probabilities are turned back into logits.
 
-    None is taken for less than `LEAST_PROBABILITY`, or a quantized one would say that a class is impossible.
+    None is taken for less than `LEAST_PROBABILITY`, or a quantized one would say that a class is impossible. Shapes:
+    (N, ..., K) that add up to one, or with `independent` any that are each one of yes against no.
     """
 
-    def __init__(self, loss: keras.losses.Loss, name: str = "of_probabilities"):
+    def __init__(self, loss: keras.losses.Loss, independent: bool = False, name: str = "of_probabilities"):
         super().__init__(name=name)
-        self.loss = loss
+        self.loss, self.independent = loss, independent
 
     def call(self, y_true, y_pred):
         """Return the loss of each sample (N, ...)."""
-        return self.loss.call(y_true, ops.log(y_pred + LEAST_PROBABILITY))
+        logits: Any = ops.log(y_pred + LEAST_PROBABILITY)
+        return self.loss.call(y_true, logits - ops.log(1 - y_pred + LEAST_PROBABILITY) if self.independent else logits)
 
     def get_config(self):
         """Return the loss of logits beside the name."""
-        return {"loss": keras.saving.serialize_keras_object(self.loss), "name": self.name}
+        loss = keras.saving.serialize_keras_object(self.loss)
+        return {"loss": loss, "independent": self.independent, "name": self.name}
 
     @classmethod
     def from_config(cls, config):

@@ -19,7 +19,8 @@ from int8_run import cnn, samples
 
 @pytest.fixture(scope="module")
 def artifact():
-    return export_tflite(cnn(), precision="w8a8-ptq", calibration=samples(cnn()), preprocessing="as it is")
+    facts = {"preprocessing": "as it is"}
+    return export_tflite(cnn(), precision="w8a8-ptq", calibration=samples(cnn()), manifest=facts)
 
 
 def test_save_writes_the_file_and_its_manifest(artifact, tmp_path):

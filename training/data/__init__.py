@@ -1,19 +1,23 @@
 """Data sets by name, the user's own by `pkg.module:function`; every split is checked before it is handed out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ...errors import BadInput
 from . import sets
+from .arrays import Input
 from .dataset import Dataset, Split, calibration, check, limited
 from .sets import Asked
-from .user import from_function
+from .targets import Head, Output
+from .user import Wanted, adapted, from_function, from_values
 
-__all__ = ["Asked", "Dataset", "Split", "available", "calibration", "check", "choose", "load", "names"]
+__all__ = ["Asked", "Dataset", "Head", "Input", "Output", "Split", "available", "calibration", "check", "choose", "load",
+           "names"]  # fmt: skip
 
 
 def load(
-    data: "str | Dataset",
+    data: Any,
     *,
     input_shape: tuple[int, ...] | None = None,
     task: str | None = None,
@@ -22,23 +26,36 @@ def load(
     limit: int | None = None,
     test_limit: int | None = None,
     seed: int = 0,
+    inputs: Sequence[Input] | None = None,
+    outputs: Sequence[Output] | None = None,
+    whole: bool = False,
+    name: str = "data",
 ) -> Dataset:
     """Load a data set, presented as the model takes it, checked.
 
-    data: a name, the user's `pkg.module:function`, or a Dataset. input_shape, dtype, task: of the model; what is left
+    data: a name, the user's `pkg.module:function`, a Dataset, or what such a function may return: arrays, lists, dicts,
+    frames, PyDatasets or tf.data.Datasets, in splits or as one (x, y), of which a fifth is held out to test. input_shape, dtype, task: of the model; what is left
     out is the set's own. vocabulary: token ids the model knows; a text set keeps its most frequent words.
     limit: at most so many training samples (and a quarter of it for validation), class shares kept, a pure function of
-    seed; test_limit: the same for test samples, whole by default.
+    seed; test_limit: the same for test samples, whole by default. inputs, outputs: of the model, in its order: what
+    lists and columns feed, and how targets are read. whole: one (x, y) is all test data, for those who only judge. name: of data in memory.
     Raises: BadInput if the set is unknown or cannot be had, cannot be shown so, or holds samples that `check` refuses.
     """
+    wanted = Wanted(task=task, dtype=dtype, inputs=inputs, outputs=outputs, whole=whole)
     if isinstance(data, Dataset):
         dataset = data
+    elif not isinstance(data, str):
+        dataset = from_values(data, wanted, name)
     elif ":" in data:
-        dataset = from_function(data, task=task, dtype=dtype)
+        dataset = from_function(data, wanted)
     else:
         entry = sets.source(data)
-        dataset = entry.load(sets.asked(entry, input_shape=input_shape, dtype=dtype, task=task, vocabulary=vocabulary))
-    if task is not None and dataset.task != task:
+        served = "classification" if task == "binary_classification" else task  # of two classes; see `adapted`
+        dataset = entry.load(
+            sets.asked(entry, input_shape=input_shape, dtype=dtype, task=served, vocabulary=vocabulary)
+        )
+    dataset = adapted(dataset, outputs)
+    if task is not None and dataset.task not in (task, *_ALSO.get(task, ())):
         raise BadInput(f"data {dataset.name!r} is for task {dataset.task!r}, asked is {task!r}; give data of that task")
     dataset = replace(dataset, vocabulary=vocabulary or dataset.vocabulary)
     for part, split in dataset.splits.items():
@@ -48,8 +65,13 @@ def load(
             input_shape=input_shape,
             classes=dataset.classes,
             vocabulary=dataset.vocabulary,
+            heads=dataset.heads,
+            inputs={one.name: one.shape for one in inputs} if inputs and len(inputs) > 1 else None,
         )
     return limited(dataset, limit, test_limit, seed)
+
+
+_ALSO = {"classification": ("binary_classification",)}  # what a model's output makes of a task that was asked for
 
 
 def names() -> list[str]:

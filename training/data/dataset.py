@@ -1,14 +1,16 @@
 """What a data set is: three splits that do not overlap, checked before anything is trained or calibrated on them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ...errors import BadInput
+from .targets import Head
 
 Array = np.ndarray
+CLASSES = ("classification", "binary_classification")  # tasks whose classes keep their shares in a subset
 LARGEST = 1e6  # beyond it a calibrated range is ruined: the converter "succeeds" with a useless scale
 
 
@@ -16,27 +18,34 @@ LARGEST = 1e6  # beyond it a calibrated range is ruined: the converter "succeeds
 class Split:
     """Samples and their targets.
 
-    x: float32 or int32 (N, ...), or a dict of such arrays for a model with several named inputs. y: (N, ...).
+    x: float32 or int32 (N, ...), or a dict of such arrays for a model with several named inputs. y: (N, ...), or a
+    dict of such arrays, in the order of the model's outputs, for several of them.
     """
 
     x: Array | Mapping[str, Array]
-    y: Array
+    y: Any
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(next(iter(self.y.values()))) if isinstance(self.y, Mapping) else len(self.y)
 
     def take(self, indices: Array) -> "Split":
         """Return the samples at `indices`."""
         same = self.y is self.x  # a reconstruction target is the sample itself: one array, not two
-        x = {name: value[indices] for name, value in self.x.items()} if isinstance(self.x, Mapping) else self.x[indices]
-        return Split(x=x, y=x if same and isinstance(x, np.ndarray) else self.y[indices])
+        x = _at(self.x, indices)
+        return Split(x=x, y=x if same and isinstance(x, np.ndarray) else _at(self.y, indices))
+
+
+def _at(arrays: Any, indices: Array) -> Any:
+    return {name: one[indices] for name, one in arrays.items()} if isinstance(arrays, Mapping) else arrays[indices]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Data for one task.
 
-    classes: number of classes, or 0 where the task has none. vocabulary: number of token ids, or 0 for float samples.
+    task: a row of tasks.py; of several outputs theirs joined by "+", and `heads` says what each answers, by name.
+    classes: number of classes, or 0 where the task has none. labels: what classes 0 and on were called in the data,
+    where that was no number. vocabulary: number of token ids, or 0 for float samples.
     preprocessing: what was done to raw samples, in one line. source: file names with digests, or a package's version.
     augmentation: makes, from a seed, the Keras layers that change training samples at random, in order; None for none.
     """
@@ -51,6 +60,13 @@ class Dataset:
     preprocessing: str = "none"
     source: tuple[str, ...] = ()
     augmentation: Callable[[int], Sequence[Any]] | None = None
+    labels: tuple[str, ...] = ()
+    heads: Mapping[str, Head] = field(default_factory=dict)
+
+    @property
+    def named_labels(self) -> dict[str, tuple[str, ...]]:
+        """The names of the classes of each output, by its name; a lone output has the name ""."""
+        return {name: head.labels for name, head in self.heads.items()} or {"": self.labels}
 
     @property
     def input_shape(self):
@@ -68,28 +84,49 @@ def shape_of(x: Array | Mapping[str, Array]):
     return {name: value.shape[1:] for name, value in x.items()} if isinstance(x, Mapping) else x.shape[1:]
 
 
-def check(split: Split, what: str = "data", *, input_shape=None, classes: int = 0, vocabulary: int = 0) -> None:
+def check(
+    split: Split,
+    what: str = "data",
+    *,
+    input_shape=None,
+    classes: int = 0,
+    vocabulary: int = 0,
+    heads: Mapping[str, Head] | None = None,
+    inputs: Mapping[str, tuple[int | None, ...]] | None = None,
+) -> None:
     """Refuse a split that would ruin training or calibration; `what` names it in the message.
+
+    heads: of targets of several outputs. inputs: shapes of a model's several inputs by name, None where open.
 
     Raises: BadInput naming sample and feature for NaN, infinity, values beyond 1e6, labels outside [0, classes) and
     token ids outside [0, vocabulary); also for an empty split, other dtypes than float32 and int32, another shape.
     """
-    inputs = split.x if isinstance(split.x, Mapping) else {"": split.x}
-    for name, x in inputs.items():
+    for name, x in (split.x if isinstance(split.x, Mapping) else {"": split.x}).items():
         where = f"{what}, input {name!r}" if name else what
         _check_array(x, where)
-        if len(x) != len(split.y):
-            raise BadInput(f"{where}: {len(x)} samples but {len(split.y)} targets; give one target a sample")
+        if len(x) != len(split):
+            raise BadInput(f"{where}: {len(x)} samples but {len(split)} targets; give one target a sample")
+        wanted = (inputs or {}).get(name)
+        if wanted is not None and not _fits(x.shape[1:], wanted):
+            raise BadInput(f"{where}: samples have shape {x.shape[1:]}, the model takes {wanted}")
         if vocabulary and x.dtype == np.int32:
             _check_range(x, vocabulary, where, "token id")
     if input_shape is not None and shape_of(split.x) != input_shape:
         raise BadInput(f"{what}: samples have shape {shape_of(split.x)}, the model takes {input_shape}")
     if split.y is split.x:
         return
-    if classes:
-        _check_labels(split.y, classes, what)
-    else:
-        _check_array(split.y, f"{what}, targets")
+    for name, targets in split.y.items() if isinstance(split.y, Mapping) else [("", split.y)]:
+        where = f"{what}, output {name!r}" if name else what
+        if len(targets) != len(split):
+            raise BadInput(f"{where}: {len(targets)} targets, {len(split)} elsewhere; give one target a sample")
+        if heads[name].classes if heads and name in heads else classes:
+            _check_labels(targets, heads[name].classes if heads and name in heads else classes, where)
+        else:
+            _check_array(targets, f"{where}, targets")
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(free in (None, size) for size, free in zip(shape, wanted, strict=True))
 
 
 def _check_array(x: Array, where: str) -> None:
@@ -131,7 +168,7 @@ def subset(split: Split, count: int, seed: int, *, stratify: bool) -> Split:
     if count < 1:
         raise BadInput(f"limit {count}: at least 1 sample is needed")
     order = np.random.default_rng(seed).permutation(len(split))
-    if stratify and split.y.ndim == 1:
+    if stratify and isinstance(split.y, np.ndarray) and split.y.ndim == 1:
         order = order[np.argsort(_rank_in_class(split.y[order]), kind="stable")]
     return split.take(np.sort(order[:count]))
 
@@ -151,7 +188,7 @@ def divide(labels: Array, share: float, seed: int = 0) -> tuple[Array, Array]:
 
 def limited(dataset: Dataset, limit: int | None, test_limit: int | None, seed: int) -> Dataset:
     """Return `dataset` with at most `limit` training (and limit / 4 validation) and `test_limit` test samples."""
-    stratify = dataset.task == "classification"
+    stratify = dataset.task in CLASSES
     if limit is not None:
         dataset = replace(
             dataset,
@@ -165,7 +202,7 @@ def limited(dataset: Dataset, limit: int | None, test_limit: int | None, seed: i
 
 def calibration(dataset: Dataset, n: int = 256, seed: int = 0) -> Array | Mapping[str, Array]:
     """Return the inputs of `n` training samples; never of validation or test ones."""
-    return subset(dataset.train, n, seed, stratify=dataset.task == "classification").x
+    return subset(dataset.train, n, seed, stratify=dataset.task in CLASSES).x
 
 
 def _rank_in_class(labels: Array) -> Array:

@@ -1,21 +1,40 @@
-"""The user's own data: a function that returns arrays, splits, keras.utils.PyDatasets or a Dataset."""
+"""The user's own data: arrays, lists, frames, data sets of Keras or TensorFlow, or a function that returns such."""
 
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import BadInput
-from .dataset import Array, Dataset, Split, divide
+from . import arrays, targets
+from .arrays import Input, is_batches
+from .dataset import Dataset, Split, check, divide
+from .targets import Head, Output
 
 FORMATS = (
     "(x_train, y_train), (x_test, y_test), the same with validation in between, a dict of splits named train, "
-    "validation and test, one keras.utils.PyDataset a split, or a Dataset"
+    "validation and test, one keras.utils.PyDataset or tf.data.Dataset a split, or a Dataset"
 )
 PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+HELD_OUT = {"validation": 0.1, "test": 0.2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How data is to be read: task and dtype, and what is known of the model that takes it (None: nothing).
+
+    whole: a lone (x, y) is judged as it is; else a fifth of it is held out to test.
+    """
+
+    task: str | None = None
+    dtype: str | None = None
+    inputs: Sequence[Input] | None = None
+    outputs: Sequence[Output] | None = None
+    whole: bool = False
 
 
 def resolve(spec: str) -> Callable[..., Any]:
@@ -40,35 +59,86 @@ def resolve(spec: str) -> Callable[..., Any]:
     return function
 
 
-def from_function(spec: str, *, task: str | None, dtype: str | None) -> Dataset:
-    """Return what the function of `spec` gives, as a Dataset; a missing validation split is a tenth of training data.
-
-    task: if None, integer targets mean classification, targets shaped as the samples reconstruction, else regression.
-    """
+def from_function(spec: str, wanted: Wanted = Wanted()) -> Dataset:
+    """Return what the function of `spec` gives, as a Dataset; a missing validation split is a tenth of training data."""
     returned = resolve(spec)()
     if isinstance(returned, Dataset):
         return returned
-    splits: dict[str, Any] = {
-        part: _split(value, f"{spec} {part}", dtype) for part, value in _parts(returned, spec).items()
-    }
-    task = task or _guess(splits["train"])
-    if task == "classification":
-        splits = {part: _labelled(split, f"{spec} {part}") for part, split in splits.items()}
-    if "validation" not in splits:
-        splits["train"], splits["validation"] = _hold_out(splits["train"], task, spec)
-    classes = 1 + max(int(split.y.max(initial=0)) for split in splits.values()) if task == "classification" else 0
-    return Dataset(
-        name=spec, task=task, classes=classes, preprocessing=f"as {spec} returns it", source=(spec,), **splits
-    )
+    return from_splits(_parts(returned, repr(spec)), spec, wanted)
 
 
-def _parts(returned: Any, spec: str) -> dict[str, Any]:
+def from_values(value: Any, wanted: Wanted = Wanted(), name: str = "data") -> Dataset:
+    """Return data in memory as a Dataset: splits in any of `FORMATS`, or one (x, y) that is divided here."""
+    if not _are_splits(value, wanted) and (isinstance(value, Split) or is_batches(value) or _is_pair(value)):
+        value = {"train": value} if not wanted.whole else {"test": value}
+        return from_splits(value, name, wanted)
+    return from_splits(_parts(value, name), name, wanted)
+
+
+def from_splits(parts: Mapping[str, Any], name: str, wanted: Wanted) -> Dataset:
+    """Return splits as the Dataset that `wanted` asks for; all are checked before any sample is held out.
+
+    The task is found out where none is asked: integer or text targets mean classification, targets shaped as the
+    samples reconstruction, several columns of 0 and 1 several labels, else regression (see targets.py).
+    """
+    read = {part: _read(value, f"{name} {part}", wanted) for part, value in parts.items()}
+    lone = next(iter(read)) if "train" not in read else "train"
+    heads, ys = _targets(read, name, wanted, lone)
+    splits: dict[str, Split] = {part: Split(x=x, y=x if ys[part] is x else ys[part]) for part, (x, _) in read.items()}
+    single = heads[""] if list(heads) == [""] else None
+    for part, split in splits.items():
+        check(split, f"{name} {part}", classes=single.classes if single else 0, heads=heads)
+    if lone != "train":  # only judged: nothing is trained or calibrated on it
+        splits = dict.fromkeys(("train", "validation", "test"), splits[lone])
+    for part in ("test", "validation"):
+        if part not in splits:
+            splits["train"], splits[part] = _hold_out(splits["train"], HELD_OUT[part], name)
+    known: dict[str, Any] = (
+        {"task": single.task, "classes": single.classes, "labels": single.labels} if single
+        else {"task": "+".join(head.task for head in heads.values()), "heads": heads}
+    )  # fmt: skip
+    return Dataset(name=name, preprocessing=f"as {name} returns it", source=(name,), **known, **splits)
+
+
+def adapted(dataset: Dataset, outputs: Sequence[Output] | None) -> Dataset:
+    """Return `dataset` for a model of these outputs: one value or two for two classes, its outputs in the model's order.
+
+    Raises: BadInput if the targets of several outputs are called otherwise than these.
+    """
+    if not outputs:
+        return dataset
+    if not dataset.heads:
+        task = targets.adapt(dataset.task, dataset.classes, outputs[0])
+        return dataset if task == dataset.task else replace(dataset, task=task)
+    order = _ordered(list(dataset.heads), outputs, dataset.name)
+    if order == list(dataset.heads):
+        return dataset
+    splits = {part: Split(x=split.x, y={name: split.y[name] for name in order}) for part, split in
+              dataset.splits.items()}  # fmt: skip
+    heads = {name: dataset.heads[name] for name in order}
+    return replace(dataset, heads=heads, task="+".join(head.task for head in heads.values()), **splits)
+
+
+def _ordered(names: list[str], outputs: Sequence[Output], what: str) -> list[str]:
+    there = [output.name for output in outputs]
+    unknown = [name for name in names if name not in there]
+    if not unknown:
+        return [name for name in there if name in names]
+    if len(set(there)) == len(there) and set(unknown) != {f"output_{place}" for place in range(len(there))}:
+        raise BadInput(
+            f"{what}: targets for {', '.join(names)}, the model's outputs are {', '.join(there)}; name them so, or give "
+            "a list in their order"
+        )
+    return names
+
+
+def _parts(returned: Any, what: str) -> dict[str, Any]:
     if isinstance(returned, Mapping) and {"train", "test"} <= returned.keys() <= PARTS.keys():
         return {PARTS[name]: value for name, value in returned.items()}
     names = {2: ("train", "test"), 3: ("train", "validation", "test")}
     if isinstance(returned, Sequence) and len(returned) in names and all(_is_split(value) for value in returned):
         return dict(zip(names[len(returned)], returned, strict=True))
-    raise BadInput(f"{spec!r} returned {_describe(returned)}; it may return {FORMATS}")
+    raise BadInput(f"{what} returned {_describe(returned)}; it may return {FORMATS}")
 
 
 def _describe(value: Any) -> str:
@@ -79,76 +149,95 @@ def _describe(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == 2
+
+
 def _is_split(value: Any) -> bool:
-    return isinstance(value, Split) or _is_batches(value) or (isinstance(value, Sequence) and len(value) == 2)
+    return isinstance(value, Split) or is_batches(value) or _is_pair(value)
 
 
-def _is_batches(value: Any) -> bool:
-    """Tell a keras.utils.PyDataset by what it offers, without importing Keras for those who return arrays."""
-    return hasattr(value, "__getitem__") and hasattr(value, "num_batches")
+def _are_splits(value: Any, wanted: Wanted) -> bool:
+    """Tell several splits from one pair whose x and y are lists of two: the inputs and outputs of a model have both."""
+    if isinstance(value, Mapping):
+        return True
+    if not isinstance(value, (tuple, list)) or not value or not all(map(_is_split, value)):
+        return False
+    if not all(map(_is_pair, value)):
+        return True
+    counts = {arrays.length(member) for pair in value for member in pair}
+    return not (wanted.inputs and len(wanted.inputs) > 1 and len(counts) == 1)
 
 
-def _split(value: Any, what: str, dtype: str | None) -> Split:
+def _read(value: Any, what: str, wanted: Wanted) -> tuple[Any, Any]:
+    """Return samples and targets of a split as arrays, as many of the one as of the other."""
     if isinstance(value, Split):
-        return value
+        value = (value.x, value.y)
     if not _is_split(value):
-        raise BadInput(f"{what}: a {type(value).__name__}; give a pair (x, y) or a keras.utils.PyDataset")
-    x, y = _gather(value, what) if _is_batches(value) else value
-    x = {name: _samples(part, what, dtype) for name, part in x.items()} if isinstance(x, Mapping) else (
-        _samples(x, what, dtype)
-    )  # fmt: skip
-    return Split(x=x, y=_targets(y, what))
+        raise BadInput(
+            f"{what}: a {type(value).__name__}; give a pair (x, y), a keras.utils.PyDataset or a tf.data.Dataset"
+        )
+    given, answers = arrays.gather(value, what, wanted.inputs) if is_batches(value) else value
+    x = arrays.samples(given, what, wanted.dtype, wanted.inputs)
+    y = x if answers is given and isinstance(x, np.ndarray) else arrays.targets(answers, len(wanted.outputs or ()) > 1)
+    counts = {f"input {name!r}": len(one) for name, one in x.items()} if isinstance(x, Mapping) else {"samples": len(x)}
+    several = y.items() if isinstance(y, Mapping) else enumerate(y) if isinstance(y, list) else []
+    counts |= {f"targets {name!r}": len(one) for name, one in several} or {"targets": len(y) if np.ndim(y) else 1}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise BadInput(f"{what}: {told}; give one target a sample")
+    return x, y
 
 
-def _gather(batches: Any, what: str) -> tuple[Any, Array]:
-    """Return all batches of a PyDataset as arrays; sample weights are refused, being of no meaning to the verdict."""
-    pairs = [batches[k] for k in range(len(batches))]
-    if any(len(pair) != 2 for pair in pairs):
-        raise BadInput(f"{what}: batches of the PyDataset must be (x, y); sample weights are not supported")
-    if not pairs:
-        raise BadInput(f"{what}: the PyDataset has no batches")
-    xs, ys = zip(*pairs, strict=True)
-    if isinstance(xs[0], Mapping):
-        return {name: np.concatenate([np.asarray(x[name]) for x in xs]) for name in xs[0]}, np.concatenate(ys)
-    return np.concatenate([np.asarray(x) for x in xs]), np.concatenate([np.asarray(y) for y in ys])
+def _targets(
+    read: Mapping[str, tuple[Any, Any]], name: str, wanted: Wanted, lone: str
+) -> tuple[dict[str, Head], dict[str, Any]]:
+    """Return the heads by name (one: "") and, by split, the targets as they take them."""
+    outputs, inputs = wanted.outputs, read[lone][0]
+    given = {part: y for part, (_, y) in read.items()}
+    first = given[lone]
+    if not isinstance(first, (Mapping, list)):
+        parts = {"train": first, **given}
+        head, ys = targets.read(parts, name, wanted.task, outputs[0] if outputs else None, inputs)
+        same = {part: read[part][0] if read[part][0] is y else ys[part] for part, y in given.items()}
+        return {"": head}, same
+    if outputs is not None and len(first) > len(outputs):
+        raise BadInput(
+            f"{name}: targets of {len(first)} outputs, the model has {len(outputs)}; give one target an output"
+        )
+    names = _head_names(first, outputs, name)
+    known = {output.name: output for output in outputs or ()}
+    by_place = dict(zip(names, outputs, strict=False)) if outputs and isinstance(first, list) else {}
+    asked = (wanted.task or "").split("+") if wanted.task and "+" in wanted.task else [None] * len(names)
+    heads: dict[str, Head] = {}
+    ys: dict[str, Any] = {part: {} for part in given}
+    for place, head_name in enumerate(names):
+        key = place if isinstance(first, list) else head_name
+        parts = {part: y[key] for part, y in {"train": first, **given}.items()}
+        output = known.get(head_name) or by_place.get(head_name)
+        heads[head_name], found = targets.read(parts, f"{name}, output {head_name!r}", asked[place], output, inputs)
+        for part in given:
+            ys[part][head_name] = found[part]
+    if len(names) == 1 and not (outputs and len(outputs) > 1):
+        return {"": heads[names[0]]}, {part: one[names[0]] for part, one in ys.items()}
+    return heads, ys
 
 
-def _samples(x: Any, what: str, dtype: str | None) -> Array:
-    """Return samples as float32, or as int32 where integers are asked for; values are never scaled."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise BadInput(f"{what}: samples have dtype {x.dtype}; numbers are wanted")
-    if dtype == "int32":
-        if x.dtype.kind == "f":
-            raise BadInput(f"{what}: samples have dtype {x.dtype}, the model takes token ids; return integers")
-        return x.astype(np.int32)
-    tokens = dtype is None and x.dtype in (np.int32, np.int64)
-    return x.astype(np.int32 if tokens else np.float32)
+def _head_names(first: Any, outputs: Sequence[Output] | None, what: str) -> list[str]:
+    if isinstance(first, Mapping):
+        return _ordered(list(first), outputs, what) if outputs else list(first)
+    there = [output.name for output in outputs or ()]
+    if len(set(there)) == len(there) >= len(first):
+        return there[: len(first)]
+    return [f"output_{place}" for place in range(len(first))]
 
 
-def _targets(y: Any, what: str) -> Array:
-    y = np.asarray(y)
-    if y.dtype.kind not in "fiub":
-        raise BadInput(f"{what}: targets have dtype {y.dtype}; numbers are wanted")
-    return y.astype(np.float32 if y.dtype.kind == "f" else np.int32)
-
-
-def _guess(train: Split) -> str:
-    if train.y.dtype == np.int32:
-        return "classification"
-    return "reconstruction" if isinstance(train.x, np.ndarray) and train.y.shape == train.x.shape else "regression"
-
-
-def _labelled(split: Split, what: str) -> Split:
-    """Return `split` with labels (N,), from (N, 1) too, which keras.datasets has; other floats are refused later."""
-    if len(split) == 0:
-        raise BadInput(f"{what}: empty; at least one sample is needed")
-    return Split(x=split.x, y=split.y[:, 0]) if split.y.ndim == 2 and split.y.shape[1] == 1 else split
-
-
-def _hold_out(train: Split, task: str, spec: str) -> tuple[Split, Split]:
+def _hold_out(train: Split, share: float, name: str) -> tuple[Split, Split]:
     if len(train) < 2:
-        raise BadInput(f"{spec} train: {len(train)} samples; at least 2 are needed to hold one out for validation")
-    labels = train.y if task == "classification" and train.y.ndim == 1 else np.zeros(len(train), int)
-    kept, held = divide(labels, 0.1)
+        raise BadInput(f"{name} train: {len(train)} samples; at least 2 are needed to hold one out for validation")
+    labelled = isinstance(train.y, np.ndarray) and train.y.ndim == 1 and train.y.dtype == np.int32
+    kept, held = divide(train.y if labelled else np.zeros(len(train), int), share)
     return train.take(kept), train.take(held)
+
+
+__all__ = ["Input", "Output", "Wanted", "adapted", "from_function", "from_values", "resolve"]

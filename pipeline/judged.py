@@ -1,0 +1,118 @@
+"""Data as a model file takes it: what its inputs and outputs are is asked of the device's own runtime."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ..devices import measure
+from ..devices.measure import ModelFile
+from ..errors import BadInput
+from ..training import data as datasets
+from ..training import tasks
+from ..training.data import Dataset, Input, Output, sets
+
+Ends = tuple[tuple[Input, ...], tuple[Output, ...]]
+
+
+def ends(files: Sequence[ModelFile], device: Any = "local") -> Ends:
+    """Return inputs and outputs of the first of `files` that the device's runtime opens.
+
+    Raises: BadInput with the runtime's words about each if it opens none, or is not there.
+    """
+    refused = []
+    for file in files:
+        found = measure.inspect(file, device=device)
+        if found.ok:
+            return _ends(found.one("model"))
+        refused.append(f"{file.path}: {found.status} on {getattr(device, 'name', device)}: {found.reason}")
+    raise BadInput("\n".join(refused))
+
+
+def presented(data: Any, files: Sequence[ModelFile], device: Any = "local", name: str = "data") -> Dataset:
+    """Return `data` as the first of `files` that opens takes it; a lone (x, y) is all test data.
+
+    A data set's name is shown in the set's own shape: bent to another, every file answers by chance, and alike.
+    Raises: BadInput for data that does not fit.
+    """
+    if isinstance(data, Dataset):
+        return data
+    inputs, outputs = ends(files, device)
+    known: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "whole": True, "name": name}
+    if len(inputs) == 1:
+        shape = inputs[0].shape
+        known |= {"input_shape": None if None in shape else shape, "dtype": inputs[0].dtype}
+    if isinstance(data, str) and ":" not in data:
+        known["task"] = files[0].manifest.get("task")
+    dataset = datasets.load(data, **known)
+    if isinstance(data, str) and ":" not in data:
+        _refuse_bent(data, dataset, inputs, files[0])
+    return dataset
+
+
+def to_measure(dataset: Dataset) -> dict[str, Any]:
+    """Return what `measure.bench` is told of a data set: samples, targets, metric, and what its classes are called."""
+    return {
+        "inputs": dataset.test.x,
+        "targets": dataset.test.y,
+        "metric": tasks.of(dataset).metric,
+        "labels": dataset.named_labels,
+    }
+
+
+def facts(dataset: Dataset) -> dict[str, Any]:
+    """Return what a manifest says of the data: task, preprocessing, and what the classes of each output are called."""
+    found: dict[str, Any] = {"task": dataset.task, "preprocessing": dataset.preprocessing}
+    if dataset.labels:
+        found["labels"] = list(dataset.labels)
+    if dataset.heads:
+        found["heads"] = {
+            name: {"task": head.task, "labels": list(head.labels)} for name, head in dataset.heads.items()
+        }
+    return found
+
+
+def _refuse_bent(data: str, dataset: Dataset, inputs: Sequence[Input], file: ModelFile) -> None:
+    native = sets.source(data).native.input_shape
+    shape = [size for size in inputs[0].shape if size is not None]
+    if math.prod(shape) == math.prod(native) or None in inputs[0].shape:
+        return
+    if file.manifest.get("preprocessing") != dataset.preprocessing:
+        raise BadInput(
+            f"--data {data}: its samples have shape {native}, {file.name} takes {tuple(shape)}, and nothing says that "
+            f"it was "
+            f"trained on them in that shape; give the data it was trained on, as pkg.module:function or .npz"
+        )
+
+
+def _ends(model: dict[str, Any]) -> Ends:
+    layers = model.get("layers", [])
+    return (
+        tuple(Input(name=_plain(one), shape=_shape(one), dtype=_dtype(one)) for one in model["inputs"]),
+        tuple(
+            Output(name=_plain(one), shape=_shape(one), ending=_ending(layers, one, len(model["outputs"])))
+            for one in model["outputs"]
+        ),
+    )
+
+
+def _plain(tensor: dict[str, Any]) -> str:
+    return re.sub(r"^serving_default_|:\d+$", "", tensor["name"])
+
+
+def _shape(tensor: dict[str, Any]) -> tuple[int | None, ...]:
+    free = tensor.get("free") or [False] * len(tensor["shape"])
+    return tuple(None if open_ else int(size) for size, open_ in zip(tensor["shape"], free, strict=True))[1:]
+
+
+def _dtype(tensor: dict[str, Any]) -> str:
+    """Integers with a scale stand for real numbers; others are token ids and the like."""
+    return "float32" if tensor["scale"] or str(tensor["dtype"]).startswith("float") else "int32"
+
+
+def _ending(layers: Sequence[dict[str, Any]], tensor: dict[str, Any], outputs: int) -> str | None:
+    told = measure.ends_in_sigmoid(layers, [tensor], 0, alone=outputs == 1)
+    return None if told is None else "sigmoid" if told else "linear"
+
+
+__all__ = ["ends", "facts", "presented", "to_measure"]
