@@ -623,7 +623,7 @@ def _fitting(metric: str, heads: Mapping[str, np.ndarray], answers: Mapping[str,
 
 
 def out_of_range(file: ModelFile, inputs: Inputs) -> Iterator[str]:
-    """Yield a warning for each input whose samples leave the range that the file was calibrated on, or hardly use it."""
+    """Yield a warning for each input whose samples leave the range of its calibration, or hardly use it."""
     entries = file.manifest.get("inputs") or []
     arrays = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
     for entry in entries:

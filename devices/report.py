@@ -269,7 +269,7 @@ def _remark(verdict: Mapping[str, Any]) -> str:
 
 
 def class_rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what accuracy does not tell of each file, and output that has classes: by class as well, with the confusion.
+    """Yield what accuracy does not tell of each file and output that has classes: by class too, with the confusion.
 
     The lowest recall is that of a class which occurs: where a rare one is lost, it is seen here.
     """

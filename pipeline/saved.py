@@ -15,7 +15,6 @@ from ..models import registry
 from ..prune import PruneConfig  # noqa: F401  registers the layers that a saved pruning model needs
 from ..quantize import qat  # noqa: F401  registers the layers that a saved quantization-aware model needs
 
-
 _NOTED = ("task", "preprocessing", "labels", "heads")
 
 

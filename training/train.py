@@ -43,7 +43,7 @@ class TrainResult:
 class Evaluation:
     """A model judged on a split: the metric's value, its scores (N, k) per sample, the outputs (N, ...).
 
-    figures: by output (a lone one: ""), what the metric does not tell: precision, recall and F1 by class, confusion, AUC
+    figures: by output (a lone one: ""), what the metric does not tell: precision, recall and F1 by class, AUC
     (see `metrics.figures`). all_outputs: of a model with several, by name; `outputs` is the first.
     """
 

@@ -12,8 +12,8 @@ from .sets import Asked
 from .targets import Head, Output
 from .user import Wanted, adapted, from_function, from_values
 
-__all__ = ["Asked", "Dataset", "Head", "Input", "Output", "Split", "available", "calibration", "check", "choose", "load",
-           "names"]  # fmt: skip
+__all__ = ["Asked", "Dataset", "Head", "Input", "Output", "Split", "available", "calibration", "check", "choose",
+           "load", "names"]  # fmt: skip
 
 
 def load(

@@ -60,7 +60,7 @@ def resolve(spec: str) -> Callable[..., Any]:
 
 
 def from_function(spec: str, wanted: Wanted = Wanted()) -> Dataset:
-    """Return what the function of `spec` gives, as a Dataset; a missing validation split is a tenth of training data."""
+    """Return what the function of `spec` gives, as a Dataset; a missing validation split is a tenth of training."""
     returned = resolve(spec)()
     if isinstance(returned, Dataset):
         return returned
