@@ -636,9 +636,9 @@ def out_of_range(file: ModelFile, inputs: Inputs) -> Iterator[str]:
         least, most = float(values.min()), float(values.max())
         what = f"{file.name}: input {entry['name']!r} was calibrated on {low:.4g} to {high:.4g}"
         if outside > OUTSIDE:
-            yield f"{what}; {outside:.1%} of the samples' values, {least:.4g} to {most:.4g}, lie outside and are cut off"
+            yield f"{what}; {outside:.1%} of the values, {least:.4g} to {most:.4g}, lie outside and are cut off"
         elif most - least < HARDLY * (high - low):
-            yield f"{what}; the samples' values are {least:.4g} to {most:.4g}, a small part of it: is their scale another?"
+            yield f"{what}; the values are {least:.4g} to {most:.4g}, a small part of it: is their scale another?"
 
 
 def ends_in_sigmoid(

@@ -27,7 +27,8 @@ def linear(*heads, name="net"):
     outputs = [layers.Dense(np.shape(kernel)[1], activation=end, name=head)(x) for head, kernel, _, end in heads]
     model = keras.Model(x, outputs if len(outputs) > 1 else outputs[0], name=name)
     for head, kernel, bias, _ in heads:
-        model.get_layer(head).set_weights([np.asarray(kernel, "float32"), np.full(np.shape(kernel)[1], bias, "float32")])
+        kernel = np.asarray(kernel, "float32")
+        model.get_layer(head).set_weights([kernel, np.full(kernel.shape[1], bias, "float32")])
     return model
 
 
@@ -95,7 +96,7 @@ def test_a_value_of_small_size_is_judged_by_itself():
     truth = X[:, :2] * [400, 0.04]
     good = linear(("h", np.eye(6)[:, :2] * [400, 0.04], 0, None))
     bad = linear(("h", np.eye(6)[:, :2] * [400, 0], 0, None))
-    run, found = judge(good, bad, (X, truth))
+    _, found = judge(good, bad, (X, truth))
     assert found.metric_delta > -1e-6
     assert found.verdict == "fail" and "explained variance of value 1 -100" in "; ".join(found.reasons)
 
@@ -106,7 +107,7 @@ def test_a_baseline_that_answers_by_chance_decides_nothing():
 
 
 def test_an_npz_with_targets_for_each_output(tmp_path):
-    files = [str(ew.export_tflite(heads(scale), name=f"s{scale}").save(tmp_path / f"s{scale}.tflite")) for scale in (1, -3)]
+    files = [str(ew.export_tflite(heads(scale)).save(tmp_path / f"s{scale}.tflite")) for scale in (1, -3)]
     np.savez(tmp_path / "d.npz", x=X, y=X[:, :3].argmax(1))
     known = {"baseline": files[0], "data": str(tmp_path / "d.npz"), "device": "local", "out": None, "max_drop": 0.01,
              "min_speedup": None, "max_seconds": 0.3}  # fmt: skip

@@ -43,11 +43,11 @@ def test_three_classes_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("tp", "fn", "fp", "tn", "precision", "npv", "f1"),
-    [(392, 8, 24, 576, 0.9423, 0.9863, 0.9608), (49, 1, 38, 912, 0.5632, 0.9989, 0.7153)],
+    ("confusion", "precision", "npv", "f1"),
+    [([[576, 24], [8, 392]], 0.9423, 0.9863, 0.9608), ([[912, 38], [1, 49]], 0.5632, 0.9989, 0.7153)],
 )
-def test_prevalence_moves_precision_and_not_recall(tp, fn, fp, tn, precision, npv, f1):
-    found = of([[tn, fp], [fn, tp]])
+def test_prevalence_moves_precision_and_not_recall(confusion, precision, npv, f1):
+    found = of(confusion)
     assert (found["recall"][1], found["specificity"][1]) == (0.98, 0.96)
     assert [round(found[name][1], 4) for name in ("precision", "npv", "f1")] == [precision, npv, f1]
 

@@ -199,7 +199,7 @@ def test_columns_feed_inputs_by_name():
     [
         (lambda: frame(town=np.array(["a"] * 60, object)), TWO[:1], "column 'town' holds 'a' in row 0"),
         (lambda: frame(age=np.where(np.arange(60) == 9, np.nan, 1.0)), TWO[:1], "column 'age' is nan in row 9"),
-        (lambda: frame(), TWO, "the frame has no column zeta, alpha"),
+        (frame, TWO, "the frame has no column zeta, alpha"),
         (lambda: {"zeta": X, "beta": X}, TWO, "the model's are zeta, alpha: name them so"),
         (lambda: [X, X, X], TWO, "3 inputs, the model has 2: zeta, alpha"),
         (lambda: [X, X], TWO, r"input 'alpha': samples have shape \(4,\), the model takes \(2,\)"),
@@ -213,7 +213,7 @@ def test_samples_that_do_not_fit_are_refused_by_name(x, inputs, message):
 
 
 def test_what_has_no_end_is_refused():
-    with pytest.raises(BadInput, match="has no end; leave .repeat"):
+    with pytest.raises(BadInput, match="has no end; leave "):
         data.load(tensorflow(True).repeat(), inputs=TWO[:1])
 
 

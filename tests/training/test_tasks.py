@@ -84,7 +84,7 @@ def test_an_output_may_weigh_nothing_and_have_a_loss_of_its_own():
 
 
 def test_targets_for_one_of_several_outputs_are_refused():
-    with pytest.raises(BadInput, match="has 2 outputs, data 'data' has targets for one; .* h0, h1"):
+    with pytest.raises(BadInput, match="has 2 outputs, data 'data' has targets for one"):
         ew.train(net((2, None), (2, None)), (X, X[:, 0] > 0), CONFIG)
 
 
