@@ -72,7 +72,8 @@ def train(
     data: a Dataset, or what `data_for` loads to the model's input: a name, `pkg.module:function`, arrays or frames.
     task: None for the data's own. out: folder for checkpoint, logs and learning curve; the same call after a kill goes
     on from the last checkpoint to the same bits, on the same backend and machine, if randomness lives in
-    keras.random.SeedGenerators (as that of Keras' layers does). The random states of Python, NumPy and the backend are set from config.seed.
+    keras.random.SeedGenerators (as that of Keras' layers does). The random states of Python, NumPy and the backend are
+    set from config.seed.
     Raises: BadInput for data that does not fit or an `out` of another run, EdgewrightError if training diverges.
     """
     config = config or TrainConfig()
