@@ -179,7 +179,7 @@ def test_emulated_speed_ups_are_in_no_column_and_reasons_in_the_table():
         results = run.to_json(ew.compare(run), ew.Thresholds())
         row = next(line for line in report.markdown(results).splitlines() if line.startswith("| same.tflite | pass"))
         assert ("×" in row.split("|")[3]) != emulated and "binary accuracy +0.00 points" in row.split("|")[6]
-    assert "emulated processor" in report.markdown(results) and "By class" in report.html(results)
+    assert "the processor is emulated" in report.markdown(results) and "By class" in report.html(results)
 
 
 def test_a_file_that_reads_back_as_another_is_refused(tmp_path):
@@ -208,3 +208,36 @@ def test_what_a_model_was_trained_on_holds_for_this_file_alone(tmp_path):
     assert noted(path) == {"task": "classification", "labels": ["a", "b"]}
     save_model(linear(("h", first(3), 0, None)), path)
     assert noted(path) == {}
+
+
+def test_diagnose_tells_where_the_points_go():
+    from edgewright.pipeline.diagnose import points_of
+
+    y = np.array(["no", "yes"])[(X[:, 0] > 0).astype(int)]
+    model = linear(("h", first(1), 0, "sigmoid"))
+    split = ew.Split(x=X, y=(y == "yes").astype("int32"))
+    data = ew.Dataset(name="d", task="binary_classification", classes=2, labels=("no", "yes"), train=split,
+                      validation=split, test=split)  # fmt: skip
+    quantized, _ = ew.prepare_qat(model, calibration=X / 4)  # three quarters of the values will be cut off
+    for original in (model, None):
+        rows, notes = points_of(quantized, data, original=original)
+        assert [row["stage"] for row in rows] == ["float", "fake-quantized", "file, local"]
+        assert rows[0]["value"] == 1 and rows[0]["lowest"].startswith("1.0000 of ") and rows[0]["n"] == 1000
+        assert rows[1]["value"] == pytest.approx(rows[2]["value"], abs=0.002)
+        assert len(notes) == 1 and "are cut off" in notes[0]
+
+
+def test_compare_of_two_models_says_so(tmp_path):
+    y = X[:, :3].argmax(1)
+    for name in ("a", "b"):
+        model = linear(("h", first(3), 0, None), name=name)
+        for file in ("same", name):
+            run = ew.bench([ew.export_tflite(model, name=file)], baseline=ew.export_tflite(model, name=f"{file}-base"),
+                           data=(X, y), config=QUIET)  # fmt: skip
+            run.model = name
+            run.save(tmp_path / name / file)
+    limits = {"max_drop": 0.01, "min_speedup": None}
+    answer = verbs.compare([str(tmp_path / name / "same") for name in "ab"], **limits)
+    assert answer.document["models"] == ["a", "b"] and "two models are compared" in answer.text
+    with pytest.raises(BadInput, match="no file is in both"):
+        verbs.compare([str(tmp_path / name / name) for name in "ab"], **limits)
