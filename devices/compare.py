@@ -60,8 +60,9 @@ class Thresholds:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is said about one file. speed: faster, slower, same or unclear; mcnemar_p: that both err equally often.
+    """What is said about one file. reasons: all findings, because: those that decided the verdict.
 
+    speed: faster, slower, same or unclear; mcnemar_p: that both err equally often.
     speedup: ratio of medians, speedup_p90: of 90th percentiles, each baseline over file.
     metric_delta: of several outputs that of the one which lost most, and heads has each: {head, metric, metric_delta,
     metric_delta_ci95}. parts: {part, figure, baseline, value, delta, ci95, n} of the worst classes, labels or
@@ -82,6 +83,7 @@ class Verdict:
     speedup_p90_ci95: list[float] | None = None
     agreement: float | None = None
     mcnemar_p: float | None = None
+    because: str = ""
     heads: list[dict[str, Any]] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -150,12 +152,14 @@ def _judge(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:
     findings += [*_judge_untold(run, name, thresholds), *_judge_baseline(run, base, thresholds)]
     lowest = min(heads, key=lambda head: head.delta.value, default=None)
     findings += _judge_speed(speed, distrust, len(run.raw.seconds), thresholds)
+    overall = _overall([kind for kind, _ in findings])
     return Verdict(
         artifact=name,
         baseline=base,
         device=run.device,
-        verdict=_overall([kind for kind, _ in findings]),
+        verdict=overall,
         reasons=tuple(reason for _, reason in findings),
+        because="; ".join(reason for kind, reason in findings if kind == overall),
         speed=speed_word(speed, thresholds.margin) if speed and not distrust else "unclear",
         speedup=speed and speed.value,
         speedup_ci95=speed and speed.ci95,
@@ -306,7 +310,9 @@ def _judge_baseline(run: Run, base: str, thresholds: Thresholds) -> Iterator[Fin
         if own.parts is None or own.parts.unit != "class" or truth is None or said is None:
             continue
         found = [hits for _, hits in metrics.right(own.parts.unit, truth, said)]
-        if len(found) > 1 and _by_chance(found):
+        if len(found) > 1 and len(np.unique(said)) == 1:
+            yield "inconclusive", "the baseline gives every sample the same answer: a file has nothing to lose"
+        elif len(found) > 1 and _by_chance(found):
             share = sum(hits.mean() for hits in found) / len(found)
             yield (
                 "inconclusive",

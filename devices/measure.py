@@ -623,7 +623,7 @@ def _fitting(metric: str, heads: Mapping[str, np.ndarray], answers: Mapping[str,
 
 
 def out_of_range(file: ModelFile, inputs: Inputs) -> Iterator[str]:
-    """Yield a warning for each input whose samples leave the range that the file was calibrated on, or hardly use it."""
+    """Yield a warning for each input whose samples leave the range of its calibration, or hardly use it."""
     entries = file.manifest.get("inputs") or []
     arrays = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
     for entry in entries:
@@ -636,9 +636,9 @@ def out_of_range(file: ModelFile, inputs: Inputs) -> Iterator[str]:
         least, most = float(values.min()), float(values.max())
         what = f"{file.name}: input {entry['name']!r} was calibrated on {low:.4g} to {high:.4g}"
         if outside > OUTSIDE:
-            yield f"{what}; {outside:.1%} of the samples' values, {least:.4g} to {most:.4g}, lie outside and are cut off"
+            yield f"{what}; {outside:.1%} of the values, {least:.4g} to {most:.4g}, lie outside and are cut off"
         elif most - least < HARDLY * (high - low):
-            yield f"{what}; the samples' values are {least:.4g} to {most:.4g}, a small part of it: is their scale another?"
+            yield f"{what}; the values are {least:.4g} to {most:.4g}, a small part of it: is their scale another?"
 
 
 def ends_in_sigmoid(

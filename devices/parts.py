@@ -66,7 +66,7 @@ def paired_share(lost: int, won: int, n: int, confidence: float = 0.95) -> list[
 
 
 def _values(kind: Parts, truth: np.ndarray, before: np.ndarray, after: np.ndarray, seed: int) -> Iterator[Part]:
-    """Resample samples, paired: explained variance is no mean of the samples'. A value that never changes is left out."""
+    """Resample samples, paired: this figure is no mean of the samples'. A value that never changes is left out."""
     spread = (truth.astype(np.float64) - truth.mean(0)) ** 2  # (N, k)
     errors = [(said.astype(np.float64) - truth) ** 2 for said in (before, after)]
     moving = np.flatnonzero(spread.sum(0) > 0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 NOTHING = "–"
+_BY_CLASS = ("precision", "recall", "f1", "specificity", "npv")
 _KINDS = ("pass", "fail", "inconclusive")
 
 
@@ -248,7 +249,7 @@ def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
         "verdict": verdict["verdict"],
         "kind": verdict["verdict"] if verdict["verdict"] in _KINDS else "inconclusive",
         "reason": _remark(verdict),
-        "why": verdict.get("reason") or _remark(verdict),
+        "why": _why(verdict),
         "speedup": _number(verdict.get("speedup"), ".2f", "×"),
         "speedup_ci95": _range(verdict.get("speedup_ci95"), ".2f"),
         "tail": _number(verdict.get("speedup_p90"), ".2f", "×"),
@@ -261,6 +262,12 @@ def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _why(verdict: Mapping[str, Any]) -> str:
+    """Return what decided a verdict, and that the file is slower where that did not."""
+    decided = verdict.get("because") or verdict.get("reason") or ""
+    return "; ".join(filter(None, [decided, _remark(verdict) if verdict["verdict"] == "pass" else ""]))
+
+
 def _remark(verdict: Mapping[str, Any]) -> str:
     """Return what the numbers beside a verdict leave unsaid: why it is no pass, or that the file is slower."""
     if verdict["verdict"] != "pass":
@@ -269,7 +276,7 @@ def _remark(verdict: Mapping[str, Any]) -> str:
 
 
 def class_rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what accuracy does not tell of each file, and output that has classes: by class as well, with the confusion.
+    """Yield what accuracy does not tell of each file and output that has classes: by class too, with the confusion.
 
     The lowest recall is that of a class which occurs: where a rare one is lost, it is seen here.
     """
@@ -289,7 +296,7 @@ def class_rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "auc": _number(found.get("roc_auc"), ".4f"),
                 "rows": [
                     {"name": names[number], "support": f"{found['support'][number]:,}",
-                     **{key: f"{found[key][number]:.4f}" for key in ("precision", "recall", "f1", "specificity", "npv")},
+                     **{key: f"{found[key][number]:.4f}" for key in _BY_CLASS},
                      "said": found.get("confusion", [[]] * len(found["recall"]))[number]}
                     for number in range(len(found["recall"]))
                 ],

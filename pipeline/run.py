@@ -69,6 +69,7 @@ class RunConfig:
     max_drop: float = 0.01
     min_speedup: float | None = None
     device: str = "local"
+    class_weights: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.sparsity < 1:
@@ -314,6 +315,7 @@ class _Way:
             epochs=self.config.epochs,
             seed=self.config.seed,
             peak=self.subject.learning_rate,
+            class_weights=self.config.class_weights,
         )
 
     def outputs(self, name: str, place: int) -> Path:

@@ -164,6 +164,8 @@ def quantize_with_tfmot(
 
 
 def _for_tfmot(model: keras.Model, split: Split, task: str) -> tuple[list[np.ndarray], np.ndarray]:
+    if task not in ("classification", "regression", "reconstruction"):
+        raise BadInput(f"engine tfmot trains classification, regression and reconstruction, not {task}; leave it out")
     return _in_order(model, split), targets_of(TASKS[task], split, model.output_shape[1:])
 
 

@@ -36,7 +36,8 @@ RARE = 0.2  # of an even share of the samples, below which a class is called rar
 
 
 def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, quick: bool, seed: int,
-          epochs: int | None, batch_size: int | None, learning_rate: float | None) -> Answer:  # fmt: skip
+          epochs: int | None, batch_size: int | None, learning_rate: float | None,
+          class_weights: str | None = None) -> Answer:  # fmt: skip
     subject = find(model, data, preset=preset, weights=weights, seed=seed, quick=quick)
     network = subject.make()
     check_savable(network, model)
@@ -49,6 +50,7 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
         peak=subject.learning_rate,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        class_weights=class_weights,
     )
     result = fit(network, subject.dataset, settings, learner=subject.learner, out=_logs(out))
     return _written(network, out, subject.dataset, result.judged)
@@ -205,7 +207,8 @@ def _rare(head: str, found: Mapping[str, Any], dataset: Dataset) -> str:
         return ""
     name = names[number] if number < len(names) else number
     recall, precision = found["recall"][number], found["precision"][number]
-    return f"class {name} is rare ({support[number]:,} of {sum(support):,}): recall {recall:.4f}, precision {precision:.4f}"
+    what = f"class {name} is rare ({support[number]:,} of {sum(support):,})"
+    return f"{what}: recall {recall:.4f}, precision {precision:.4f}"
 
 
 __all__ = ["bench", "compare", "export", "inspect", "judged", "prune", "qat", "render", "train"]

@@ -73,7 +73,7 @@ def places_of(heads: Sequence[str], outputs: Sequence[Output], model: str) -> di
 
 
 def ending(symbol: Any) -> str | None:
-    """Return the activation that a symbolic output comes from, "linear" where it is none, None where nobody can tell."""
+    """Return the activation that an output comes from, "linear" where it is none, None where nobody can tell."""
     history = getattr(symbol, "_keras_history", None)
     if history is None:
         return None

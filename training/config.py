@@ -25,8 +25,9 @@ class TrainConfig:
     all classes. augment: change training samples at random, as their data set has it. patience: epochs without a better
     validation score before stopping, None to go on to the end; the best epoch's weights are kept either way. enough:
     the validation accuracy that ends the training. class_weights: how much a sample of each class counts, in training
-    and in choosing the epoch: "balanced", n / (K n_k) for n_k of n samples, or class -> weight. deterministic: same bits on every run. jit_compile: XLA, None for
-    the backend's own choice. steps_per_execution: updates between two looks at the progress.
+    and in choosing the epoch: "balanced", n / (K n_k) for n_k of n samples, or class -> weight. deterministic:
+    same bits on every run. jit_compile: XLA, None for the backend's own choice. steps_per_execution: updates
+    between two looks at the progress.
     Raises: BadInput naming the field, its value and what is allowed.
     """
 

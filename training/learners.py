@@ -182,12 +182,12 @@ def minimise(
     fitted = Augmented(model, dataset.augmentation(config.seed)) if dataset.augmentation and config.augment else model
     sample = keras.tree.map_structure(lambda array: array[:8], batches[0])
     answers = model(sample[0], training=False)
-    loss, threshold = loss_of(task, output and output.ending, answers, config)
+    loss, threshold = (game.loss, 0.0) if game.loss else loss_of(task, output and output.ending, answers, config)
     logs = game.metrics or task.logs(threshold)
     validation_weights = weigh(dataset.validation)
     fitted.compile(
         optimizer=game.optimizer or optimizer(config, epochs * len(batches)),
-        loss=game.loss or loss,
+        loss=loss,
         loss_weights=game.loss_weights,
         # By classes weighted alike, or the epoch that is chosen would be one that forgets the rare ones.
         **{"metrics" if validation_weights is None else "weighted_metrics": logs},

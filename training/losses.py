@@ -60,6 +60,24 @@ class OfProbabilities(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("edgewright")
+class OfFunction(keras.losses.Loss):
+    """A loss of Keras by name, as "mae": what `keras.losses.get` returns may be a bare function."""
+
+    def __init__(self, function: str, name: str = "of_function"):
+        super().__init__(name=name)
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample (N, ...)."""
+        found: Any = keras.losses.get(self.function)
+        return found.call(y_true, y_pred) if isinstance(found, keras.losses.Loss) else found(y_true, y_pred)
+
+    def get_config(self):
+        """Return the loss's name beside this one's."""
+        return {"function": self.function, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("edgewright")
 class PerceptronCriterion(keras.losses.Loss):
     """How far each misjudged sample lies on the wrong side, of scores (N, 2) with class numbers (N,).
 

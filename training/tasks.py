@@ -1,6 +1,6 @@
 """The table of tasks: what a network is trained to minimise, what it is judged by, which epoch is the best.
 
-A task of several outputs is composed of one row each: its name is theirs, joined by "+", as "classification+regression".
+A task of several outputs is composed of one row each: its name is theirs, joined by "+".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import BadInput
 from .data import Dataset, Split
 from .data.targets import Head
-from .losses import SmoothedCrossentropy
+from .losses import OfFunction, SmoothedCrossentropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +115,11 @@ def of(dataset: Dataset) -> Task:
 def _own_loss(task: Task, head: Head) -> Task:
     if head.loss is None:
         return task
-    loss = keras.losses.get(head.loss)
-    return replace(task, loss=lambda smoothing: loss, ending=None)
+    try:
+        keras.losses.get(head.loss)
+    except ValueError as error:
+        raise BadInput(f"loss {head.loss!r} of a head: Keras has no such loss; give one by name, as 'mae'") from error
+    return replace(task, loss=lambda smoothing: OfFunction(str(head.loss)), ending=None)
 
 
 def check_outputs(

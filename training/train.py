@@ -43,7 +43,7 @@ class TrainResult:
 class Evaluation:
     """A model judged on a split: the metric's value, its scores (N, k) per sample, the outputs (N, ...).
 
-    figures: by output (a lone one: ""), what the metric does not tell: precision, recall and F1 by class, confusion, AUC
+    figures: by output (a lone one: ""), what the metric does not tell: precision, recall and F1 by class, AUC
     (see `metrics.figures`). all_outputs: of a model with several, by name; `outputs` is the first.
     """
 
@@ -69,10 +69,11 @@ def train(
 
     Of several networks (a dict, for a learner of several) the first takes the data as its input and is judged.
 
-    data: a Dataset, or what `data_for` loads to the model's input: a name, `pkg.module:function`, arrays or frames. task: None for the
-    data's own. out: folder for checkpoint, logs and learning curve; the same call after a kill goes on from the last
-    checkpoint to the same bits, on the same backend and machine, if randomness lives in keras.random.SeedGenerators (as
-    that of Keras' layers does). The random states of Python, NumPy and the backend are set from config.seed.
+    data: a Dataset, or what `data_for` loads to the model's input: a name, `pkg.module:function`, arrays or frames.
+    task: None for the data's own. out: folder for checkpoint, logs and learning curve; the same call after a kill goes
+    on from the last checkpoint to the same bits, on the same backend and machine, if randomness lives in
+    keras.random.SeedGenerators (as that of Keras' layers does). The random states of Python, NumPy and the backend are
+    set from config.seed.
     Raises: BadInput for data that does not fit or an `out` of another run, EdgewrightError if training diverges.
     """
     config = config or TrainConfig()
@@ -175,7 +176,7 @@ def data_for(
 
 
 def prepared(model: keras.Model, data: Any, **asked: Any) -> tuple[keras.Model, Dataset]:
-    """Return the model, built from the samples where it has no inputs yet (see `built`), and the data as it takes it."""
+    """Return the model, built from the samples where it has no inputs yet (see `built`), and the data for it."""
     if not getattr(model, "inputs", None):
         model = built(model, load(data, task=asked.get("task")).train.x)
     return model, load(data, **takes(model), **asked)

@@ -12,8 +12,8 @@ from .sets import Asked
 from .targets import Head, Output
 from .user import Wanted, adapted, from_function, from_values
 
-__all__ = ["Asked", "Dataset", "Head", "Input", "Output", "Split", "available", "calibration", "check", "choose", "load",
-           "names"]  # fmt: skip
+__all__ = ["Asked", "Dataset", "Head", "Input", "Output", "Split", "available", "calibration", "check", "choose",
+           "load", "names"]  # fmt: skip
 
 
 def load(
@@ -34,11 +34,13 @@ def load(
     """Load a data set, presented as the model takes it, checked.
 
     data: a name, the user's `pkg.module:function`, a Dataset, or what such a function may return: arrays, lists, dicts,
-    frames, PyDatasets or tf.data.Datasets, in splits or as one (x, y), of which a fifth is held out to test. input_shape, dtype, task: of the model; what is left
-    out is the set's own. vocabulary: token ids the model knows; a text set keeps its most frequent words.
+    frames, PyDatasets or tf.data.Datasets, in splits or as one (x, y), of which a fifth is held out to test.
+    input_shape, dtype, task: of the model; what is left out is the set's own. vocabulary: token ids the model knows; a
+    text set keeps its most frequent words.
     limit: at most so many training samples (and a quarter of it for validation), class shares kept, a pure function of
     seed; test_limit: the same for test samples, whole by default. inputs, outputs: of the model, in its order: what
-    lists and columns feed, and how targets are read. whole: one (x, y) is all test data, for those who only judge. name: of data in memory.
+    lists and columns feed, and how targets are read. whole: one (x, y) is all test data, for those who only judge.
+    name: of data in memory.
     Raises: BadInput if the set is unknown or cannot be had, cannot be shown so, or holds samples that `check` refuses.
     """
     wanted = Wanted(task=task, dtype=dtype, inputs=inputs, outputs=outputs, whole=whole)

@@ -1,4 +1,4 @@
-"""What targets are: class numbers, yes or no, several labels, values; told by what they hold and what a model answers."""
+"""What targets are: class numbers, yes or no, labels, values; told by what they hold and what a model answers."""
 
 from __future__ import annotations
 
@@ -135,47 +135,51 @@ def _numbers(
 ) -> tuple[Head, Parts] | None:
     """Read numbers by what they hold, where that decides; None leaves it to their dtype."""
     train = parts["train"]
-    yes_or_no = all(np.isin(values, (0, 1)).all() and values.size for values in parts.values())
-    columns = math.prod(train.shape[1:])
-    if (
-        isinstance(inputs, np.ndarray)
-        and task is None
-        and train.shape == inputs.shape
-        and np.array_equal(train, inputs)
-    ):
+    if task is None and isinstance(inputs, np.ndarray) and np.array_equal(train, inputs):
         return None
+    columns = math.prod(train.shape[1:])
+    yes_or_no = all(values.size and np.isin(values, (0, 1)).all() for values in parts.values())
     if train.ndim == 2 and columns > 1 and yes_or_no:
-        one_hot = all((values.sum(1) == 1).all() for values in parts.values())
-        fits = task is None if output is None else output.width in (None, columns)
-        if one_hot and fits and task != "multilabel" and (output is None or output.ending != "sigmoid"):
-            numbers = {part: values.argmax(1).astype(np.int32) for part, values in parts.items()}
-            return Head(task="classification", classes=columns), numbers
-        if task == "multilabel" or (fits and (train.dtype.kind == "f" or output is not None)):
-            return Head(task="multilabel"), parts
+        return _of_columns(parts, columns, task, output)
     if output is None or columns != 1 or task == "multilabel" or (output.width is None and task is None):
         return None
     if output.width == 1:
-        if yes_or_no and (task or train.dtype == np.int32 or output.ending == "sigmoid" or _told_apart(train)):
-            numbers = {part: values.reshape(-1).astype(np.int32) for part, values in parts.items()}
-            return Head(task="binary_classification", classes=2), numbers
-        if task is None and output.ending != "sigmoid":
-            return Head(task="regression"), {part: values.astype(np.float32) for part, values in parts.items()}
-        return None
-    whole = train.dtype.kind == "f" and all((values == np.floor(values)).all() for values in parts.values())
+        return _of_one(parts, yes_or_no, task, output)
+    return _of_whole(parts, what, output)
+
+
+def _of_columns(parts: Parts, columns: int, task: str | None, output: Output | None) -> tuple[Head, Parts] | None:
+    """Read columns of 0 and 1: one-hot rows, unless a sigmoid each answers them, or several labels."""
+    fits = task is None if output is None else output.width in (None, columns)
+    one_hot = all((values.sum(1) == 1).all() for values in parts.values())
+    if fits and one_hot and task != "multilabel" and (output is None or output.ending != "sigmoid"):
+        numbers = {part: values.argmax(1).astype(np.int32) for part, values in parts.items()}
+        return Head(task="classification", classes=columns), numbers
+    labels = fits and (output is not None or parts["train"].dtype.kind == "f")
+    return (Head(task="multilabel"), parts) if labels or task == "multilabel" else None
+
+
+def _of_one(parts: Parts, yes_or_no: bool, task: str | None, output: Output) -> tuple[Head, Parts] | None:
+    """Read numbers that one value answers: yes or no, or else a value."""
+    if yes_or_no:
+        numbers = {part: values.reshape(-1).astype(np.int32) for part, values in parts.items()}
+        return Head(task="binary_classification", classes=2), numbers
+    if task is None and output.ending != "sigmoid":
+        return Head(task="regression"), {part: values.astype(np.float32) for part, values in parts.items()}
+    return None
+
+
+def _of_whole(parts: Parts, what: str, output: Output) -> tuple[Head, Parts] | None:
+    """Read whole numbers in floats as the classes of a model that answers as many values or more."""
     last = output.shape[-1] or MANY
-    if not whole or (output.width or last) != last:
-        return None
     flat = {part: values.reshape(-1) for part, values in parts.items()}
-    if len(np.unique(np.concatenate(list(flat.values())))) > last:
+    whole = parts["train"].dtype.kind == "f" and all((one == np.floor(one)).all() for one in flat.values())
+    if not whole or (output.width or last) != last or len(np.unique(np.concatenate(list(flat.values())))) > last:
         return None
-    if all(values.min() >= 0 and values.max() < last for values in flat.values()):
-        numbers = {part: values.astype(np.int32) for part, values in flat.items()}
+    if all(one.min(initial=0) >= 0 and one.max(initial=0) < last for one in flat.values()):
+        numbers = {part: one.astype(np.int32) for part, one in flat.items()}
         return Head(task="classification", classes=1 + max(int(one.max()) for one in numbers.values())), numbers
     return _mapped(flat, what, output)
-
-
-def _told_apart(values: np.ndarray) -> bool:
-    return len(np.unique(values)) == 2
 
 
 def _column(values: np.ndarray, what: str) -> np.ndarray:

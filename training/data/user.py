@@ -60,7 +60,7 @@ def resolve(spec: str) -> Callable[..., Any]:
 
 
 def from_function(spec: str, wanted: Wanted = Wanted()) -> Dataset:
-    """Return what the function of `spec` gives, as a Dataset; a missing validation split is a tenth of training data."""
+    """Return what the function of `spec` gives, as a Dataset; a missing validation split is a tenth of training."""
     returned = resolve(spec)()
     if isinstance(returned, Dataset):
         return returned
@@ -101,7 +101,7 @@ def from_splits(parts: Mapping[str, Any], name: str, wanted: Wanted) -> Dataset:
 
 
 def adapted(dataset: Dataset, outputs: Sequence[Output] | None) -> Dataset:
-    """Return `dataset` for a model of these outputs: one value or two for two classes, its outputs in the model's order.
+    """Return `dataset` for a model of these outputs: one value or two for two classes, heads in the model's order.
 
     Raises: BadInput if the targets of several outputs are called otherwise than these.
     """
@@ -126,8 +126,8 @@ def _ordered(names: list[str], outputs: Sequence[Output], what: str) -> list[str
         return [name for name in there if name in names]
     if len(set(there)) == len(there) and set(unknown) != {f"output_{place}" for place in range(len(there))}:
         raise BadInput(
-            f"{what}: targets for {', '.join(names)}, the model's outputs are {', '.join(there)}; name them so, or give "
-            "a list in their order"
+            f"{what}: targets for {', '.join(names)}, the model's outputs are {', '.join(there)}; name them so, or "
+            "give a list in their order"
         )
     return names
 

@@ -1,0 +1,117 @@
+"""Figures against hand-worked numbers: what accuracy hides."""
+
+import numpy as np
+import pytest
+from edgewright import metrics
+from edgewright.devices import parts
+from edgewright.metrics import METRICS
+
+DIGITS = np.array(
+    [[5725, 3, 24, 9, 10, 49, 50, 10, 39, 4], [2, 6493, 43, 25, 7, 40, 5, 10, 109, 8],
+     [51, 41, 5321, 104, 89, 26, 87, 60, 166, 13], [47, 46, 141, 5342, 1, 231, 40, 50, 141, 92],
+     [19, 29, 41, 10, 5366, 9, 56, 37, 86, 189], [73, 45, 36, 193, 64, 4582, 111, 30, 193, 94],
+     [29, 34, 44, 2, 42, 85, 5627, 10, 45, 0], [25, 24, 74, 32, 54, 12, 6, 5787, 15, 236],
+     [52, 161, 73, 156, 10, 163, 61, 25, 5027, 123], [43, 35, 26, 92, 178, 28, 2, 223, 82, 5240]]
+)  # fmt: skip
+THREE = np.array([[5, 3, 0], [2, 3, 1], [0, 2, 11]])
+
+
+def answers(confusion):
+    """Return outputs (N, K) and labels (N,) that have this confusion matrix."""
+    truth, said = (np.repeat(each.ravel(), confusion.ravel()) for each in np.indices(confusion.shape))
+    return np.eye(len(confusion), dtype=np.float32)[said], truth
+
+
+def of(confusion):
+    return metrics.figures(METRICS["accuracy"], *answers(np.array(confusion)))
+
+
+def test_ten_digits_by_hand():
+    outputs, truth = answers(DIGITS)
+    assert METRICS["accuracy"].scores(outputs, truth).mean() == pytest.approx(54_510 / 60_000)
+    found = of(DIGITS)
+    assert [round(found["macro"][name], 4) for name in ("precision", "recall", "f1")] == [0.9074, 0.9072, 0.9072]
+    assert found["confusion"] == DIGITS.tolist()
+
+
+def test_three_classes_by_hand():
+    found = of(THREE)
+    first = {name: found[name][0] for name in ("precision", "recall", "f1", "specificity")}
+    assert first == pytest.approx({"precision": 5 / 7, "recall": 0.625, "f1": 2 / 3, "specificity": 17 / 19})
+    assert found["micro"]["f1"] == pytest.approx(19 / 27)
+    assert found["support"] == [8, 6, 13]
+
+
+@pytest.mark.parametrize(
+    ("confusion", "precision", "npv", "f1"),
+    [([[576, 24], [8, 392]], 0.9423, 0.9863, 0.9608), ([[912, 38], [1, 49]], 0.5632, 0.9989, 0.7153)],
+)
+def test_prevalence_moves_precision_and_not_recall(confusion, precision, npv, f1):
+    found = of(confusion)
+    assert (found["recall"][1], found["specificity"][1]) == (0.98, 0.96)
+    assert [round(found[name][1], 4) for name in ("precision", "npv", "f1")] == [precision, npv, f1]
+
+
+def test_a_class_in_a_million():
+    never = of([[999_999, 0], [1, 0]])
+    assert never["recall"] == [1.0, 0.0] and never["micro"]["recall"] == 0.999999
+    always = of([[0, 999_999], [0, 1]])
+    assert (always["recall"][1], always["precision"][1]) == (1.0, 1e-6)
+
+
+def test_one_output_is_judged_by_its_side_of_the_threshold():
+    metric = METRICS["binary_accuracy"]
+    truth = np.array([0, 0, 1, 1])
+    probabilities = np.array([[0.1], [0.5], [0.6], [0.4]], np.float32)  # exactly half says no, as in Keras
+    given = metrics.centred(metric, probabilities, True)
+    assert metric.scores(given, truth)[:, 0].tolist() == [1, 1, 1, 0]
+    logits = metrics.centred(metric, np.array([[-2.0], [0.1], [3.0], [-0.5]], np.float32), False)
+    assert metric.scores(logits, truth)[:, 0].tolist() == [1, 0, 1, 0]
+    assert metrics.figures(metric, given, truth)["roc_auc"] == 0.75
+    with pytest.raises(ValueError, match="judges nothing"):
+        METRICS["accuracy"].scores(probabilities, truth)
+
+
+def test_several_labels_are_judged_each():
+    metric = METRICS["label_accuracy"]
+    truth = np.array([[1, 0], [1, 1], [0, 0], [1, 0]])
+    given = np.array([[2.0, -1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, -2.0]])
+    assert metric.scores(given, truth)[:, 0].tolist() == [1, 0.5, 1, 0.5]
+    assert metrics.figures(metric, given, truth)["recall"] == [pytest.approx(2 / 3), 0.0]
+
+
+def test_a_metric_of_several_outputs_is_the_mean_of_theirs():
+    metric = metrics.get("accuracy+explained_variance")
+    truths = [np.array([0, 1, 1, 0]), np.array([[1.0], [2.0], [3.0], [4.0]])]
+    outputs = [np.eye(2)[[0, 1, 0, 0]], truths[1] + 0.0]
+    scores = metric.scores(outputs, truths)
+    assert scores.shape == (4, 3) and metric.reduce(scores) == pytest.approx((0.75 + 1) / 2)
+    assert metric.agreement(outputs, outputs) == 1 and not metrics.known("accuracy+none")
+
+
+def test_untold_outputs_are_compared_by_value_or_largest_entry():
+    base = np.random.default_rng(0).normal(size=(100, 3))
+    assert metrics.fidelity(base, base) == 1
+    assert metrics.fidelity(base, 3 * base) == 1  # a head trained further: the same answers on another scale
+    assert metrics.fidelity(base, -base) < metrics.RUINED
+    assert metrics.fidelity(base[:, :1], base[:, :1] * 50 + 3) == 0
+    assert metrics.fidelity(np.ones((5, 1)), np.ones((5, 1))) == 1
+
+
+def test_the_interval_of_a_paired_share():
+    low, high = parts.paired_share(lost=20, won=0, n=20)
+    assert low == -1.0 and -0.9 < high < -0.7
+    assert parts.paired_share(0, 0, 20)[0] > -0.1
+    low, high = parts.paired_share(lost=10, won=10, n=1000)
+    assert low == pytest.approx(-high) and 0.008 < high < 0.010  # 1.96 sqrt(21) / 1002
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.995])
+def test_a_value_that_a_sum_of_squares_hides(confidence):
+    random = np.random.default_rng(0)
+    truth = np.stack([100 * random.normal(size=500), 0.1 * random.normal(size=500)], 1).astype(np.float32)
+    ruined = np.stack([truth[:, 0], np.zeros(500, np.float32)], 1)
+    metric = METRICS["explained_variance"]
+    assert metric.reduce(metric.scores(ruined, truth)) > 0.99999
+    large, small = parts.estimate(metric.parts, truth, truth, ruined)
+    assert large.delta == 0 and small.delta == pytest.approx(-1, abs=0.01) and small.ci95[1] < -0.8
