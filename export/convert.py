@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from ..errors import BadInput, EdgewrightError
 from ..quantize import graph, simplify, tracing
@@ -97,7 +98,7 @@ def freeze_function(
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     def forward(*arguments: Any) -> Any:
-        with _sign_bits_by_comparison():
+        with _as_formats_have_it():
             return [tf.identity(leaf) for leaf in function(*arguments)]
 
     specs = [tf.TensorSpec(shape, dtype, name=name) for name, shape, dtype in inputs]
@@ -120,15 +121,29 @@ def freeze_function(
 
 
 @contextlib.contextmanager
-def _sign_bits_by_comparison() -> Iterator[None]:
-    """Let argmax and argmin take -0.0 for 0.0: Keras tells them apart by bitwise operators, which no format has."""
+def _as_formats_have_it() -> Iterator[None]:
+    """Let Keras compute by what formats have, and rightly in a batch of 1.
+
+    Argmax and argmin take -0.0 for 0.0: Keras tells them apart by bitwise operators. A sum is never one with a bias:
+    of (1, n, 1) and (1, 1, n) Keras 3.15 takes one for the other's bias.
+    """
+    import tensorflow as tf
     from keras.src.backend.tensorflow import numpy as backend
 
-    ours, backend.signbit = backend.signbit, lambda x: x < 0
+    signbit, add = backend.signbit, backend.add
+
+    def sum_of(left: Any, right: Any) -> Any:
+        shapes = [tuple(getattr(one, "shape", ())) for one in (left, right)]
+        if None in sum(shapes, ()) or np.broadcast_shapes(*shapes) in shapes:
+            return add(left, right)
+        dtype = keras.backend.result_type(left.dtype, right.dtype)
+        return tf.add(tf.cast(left, dtype), tf.cast(right, dtype))
+
+    backend.signbit, backend.add = lambda x: x < 0, sum_of
     try:
         yield
     finally:
-        backend.signbit = ours
+        backend.signbit, backend.add = signbit, add
 
 
 def _plain(name: str) -> str:

@@ -41,9 +41,9 @@ def _told(model: keras.Model) -> list[str]:
     return [maker.name for maker in makers if maker is not None]
 
 
-def _of_source(source: dict[str, Any]) -> list[str]:
-    """Read the names of output layers off a serialized model."""
-    config = source.get("config", {})
+def _of_source(source: Any) -> list[str]:
+    """Read the names of output layers off a serialized model, if it could be serialized."""
+    config = source.get("config", {}) if isinstance(source, dict) else {}
     if "output_layers" in config:
         return _layer_names(config["output_layers"])
     layers = config.get("layers") or []

@@ -5,9 +5,9 @@ import math
 import keras
 
 from ..quantize.graph import Node
-from ..quantize.tracing import trace
 from ..quantize.operators import LINEAR
 from ..quantize.simplify import simplify
+from ..quantize.tracing import trace
 
 
 def multiply_adds(model: keras.Model) -> int:

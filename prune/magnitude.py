@@ -15,7 +15,8 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops, tree
 
-from ..errors import BadInput, WrongOrder
+from ..copies import copy_model
+from ..errors import WrongOrder
 from .config import PruneConfig, PruneReport
 from .selection import select
 
@@ -24,10 +25,11 @@ def prune(model: keras.Model, config: PruneConfig | None = None) -> tuple[keras.
     """Return a copy of `model` with the smallest weights of each kernel at zero, and a report. `model` is untouched.
 
     Everything happens at once: the schedule of `config` has no say.
-    Raises: BadInput if `config` names a layer that is not there; WrongOrder if `model` is from `prepare_prune`.
+    Raises: BadInput if `config` names a layer that is not there; WrongOrder if `model` is from `prepare_prune` or
+    `prepare_qat`.
     """
     _refuse_pruning(model)
-    copy = _copy(model)
+    copy = copy_model(model)
     report, chosen = select(copy, config or PruneConfig())
     for kernel, sparsity in chosen:
         values = _value(kernel)
@@ -43,7 +45,7 @@ def prepare_prune(model: keras.Model, config: PruneConfig | None = None) -> tupl
     Raises: BadInput if `config` names a layer that is not there; WrongOrder if `model` is being pruned already.
     """
     _refuse_pruning(model)
-    pruning = PruningModel(_copy(model), asdict(config or PruneConfig()), name=model.name)
+    pruning = PruningModel(copy_model(model), asdict(config or PruneConfig()), name=model.name)
     return pruning, pruning.report
 
 
@@ -57,7 +59,7 @@ def strip_prune(model: keras.Model) -> keras.Model:
             f"model {model.name!r} is not being pruned: call pruning, report = prepare_prune(model), "
             f"train it, then strip_prune(pruning)"
         )
-    plain = _copy(model.inner)
+    plain = copy_model(model.inner)
     kernels = {kernel.path: kernel for kernel in plain.trainable_variables}
     for mask in model.masks:
         kernels[mask.kernel.path].assign(_masked(_value(mask.kernel), mask.at_inference(model.step)))
@@ -192,24 +194,11 @@ def _masked(weight: Any, keep: Any) -> Any:
 def _refuse_pruning(model: keras.Model) -> None:
     if isinstance(model, PruningModel):
         raise WrongOrder(f"model {model.name!r} is being pruned already: train it, then call strip_prune(model)")
-
-
-def _copy(model: keras.Model) -> keras.Model:
-    """Return a copy that is not compiled: the user's own loss or metric may not be serializable."""
-    compiled, model.compiled = model.compiled, False
-    try:
-        copy = keras.models.clone_model(model)
-    except (ValueError, TypeError, NotImplementedError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise BadInput(
-            f"model {model.name!r} cannot be copied: {first}. Build it with the functional API; "
-            f"layers of your own need get_config()"
-        ) from error
-    finally:
-        model.compiled = compiled
-    for new, old in zip(copy.variables, model.variables, strict=True):
-        new.assign(ops.convert_to_numpy(old).copy())  # on JAX two variables would share a buffer, and training frees it
-    return copy
+    if any(getattr(layer, "is_quantization_aware", False) for layer in model._flatten_layers()):
+        raise WrongOrder(
+            f"model {model.name!r} is quantization-aware: prune the model it was made from, then call "
+            "prepare_qat(pruned, calibration=samples), which keeps the zeros"
+        )
 
 
 __all__ = ["MagnitudeMask", "PruningModel", "prepare_prune", "prune", "strip_prune"]

@@ -59,7 +59,7 @@ def symbolic(function: Any) -> Any:
 
 
 def _without_context(rule: Callable, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-    """Call `rule` with what the layer was called with, by the names of its `call`, but for what the rule is blind to."""
+    """Call `rule` with the arguments by the names that `call` has for them, but for what the rule is blind to."""
     given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
     given = {**given, **given.pop("kwargs", {})}
     first, *others = given.items()
@@ -156,6 +156,16 @@ def _steps(layer, x):
     return x.shape[1]
 
 
+def _category_encoding(layer, x, count_weights=None):
+    """Encode numbers of categories, without the bins that Keras counts by.  Shapes: (N, k) -> (N, tokens)."""
+    if count_weights is not None or layer.output_mode not in ("one_hot", "multi_hot"):
+        return layer.call(x)
+    encoded = ops.one_hot(ops.cast(x, "int32"), layer.num_tokens)  # (N, ..., tokens)
+    if layer.output_mode == "multi_hot":
+        return ops.max(encoded, axis=-2) if len(x.shape) > 1 else encoded
+    return ops.squeeze(encoded, -2) if len(x.shape) > 1 and x.shape[-1] == 1 else encoded
+
+
 def _time_distributed(layer, x, mask=None):
     """Take each step of each sample for a sample: the layer runs once, whatever it is."""
     steps = _steps(layer, x)
@@ -171,9 +181,15 @@ def _recurrent(layer, x, initial_state=None, mask=None):
 
     A masked step leaves the states as they were and repeats the last output, or gives zero if the layer says so.
     """
+    if layer.stateful:
+        raise BadInput(
+            f"layer {layer.name!r} is stateful: in a file the states of a stream are inputs and outputs. Build it "
+            "with stateful=False and call streaming(model) for its step"
+        )
     steps = _steps(layer, x)
     cell = layer.cell
-    states = list(initial_state or tree.map_structure(_constant, cell.get_initial_state(batch_size=1)))
+    started = tree.map_structure(_constant, layer.get_initial_state(batch_size=1))
+    states = _as_list(started if initial_state is None else initial_state)
     frames = ops.unstack(x, steps, axis=1)
     valid = [None] * steps if mask is None else ops.unstack(ops.expand_dims(_one_mask(mask), -1), steps, axis=1)
     order = range(steps - 1, -1, -1) if layer.go_backwards else range(steps)
@@ -192,6 +208,10 @@ def _recurrent(layer, x, initial_state=None, mask=None):
     return (result, *states) if layer.return_state else result
 
 
+def _as_list(states):
+    return list(states) if isinstance(states, (list, tuple)) else [states]
+
+
 def _constant(value):
     return Constant().symbolic_call(value)
 
@@ -201,7 +221,7 @@ def _fused_lstm(layer, x, initial_state=None, mask=None):
     cell = layer.cell
     obstacles = {
         "a mask": mask is not None,
-        "an initial state": initial_state is not None and len(initial_state) > 0,
+        "an initial state": initial_state is not None and len(_as_list(initial_state)) > 0,
         "return_state": layer.return_state,
         "an activation other than tanh": cell.activation is not keras.activations.tanh,
         "a recurrent activation other than sigmoid": cell.recurrent_activation is not keras.activations.sigmoid,
@@ -281,6 +301,7 @@ LAYERS: dict[type, Callable] = {
     keras.layers.GroupNormalization: _group_normalization,
     keras.layers.Rescaling: _rescaling,
     keras.layers.Normalization: _normalization,
+    keras.layers.CategoryEncoding: _category_encoding,
     keras.layers.Softmax: _softmax,
     keras.layers.UpSampling2D: _up_sampling,
     keras.layers.Conv1D: _conv,

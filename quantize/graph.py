@@ -65,6 +65,11 @@ class Node:
     def output(self) -> Tensor:
         return self.outputs[0]
 
+    @property
+    def kinds(self) -> list[str]:
+        """Its kind, and those of the operations that were merged into it."""
+        return [self.kind, *(one.kind for one in getattr(self.op, "nodes", ()))]
+
     def run(
         self, values: Callable[[Tensor], Any], *, training: bool | None = False, batch: Any = 1, **extra: Any
     ) -> list[Any]:

@@ -22,7 +22,7 @@ class Constant(keras.Operation):
 
 
 class Batched(keras.Operation):
-    """Repeats what a single sample has along the batch, whose size is known to who runs the graph. In a file it is 1."""
+    """Repeats what a sample has along the batch, whose size is known to who runs the graph. In a file it is 1."""
 
     def call(self, x: Any, batch: Any = 1) -> Any:
         """Shapes: (k, ...) -> (k batch, ...)."""
@@ -112,6 +112,11 @@ def _same(x: Any) -> Any:
 def matmul_transposed(left: Any, right: Any) -> Any:
     """Multiply by `right` with its last two axes swapped.  Shapes: (..., T, d), (..., S, d) -> (..., T, S)."""
     return ops.matmul(left, ops.swapaxes(right, -1, -2))
+
+
+def broadcast_sum(left: Any, right: Any) -> Any:
+    """Add tensors that broadcast each other: Keras 3.15 on TensorFlow takes one of them for a bias in a batch of 1."""
+    return ops.subtract(left, ops.negative(right))
 
 
 NEVER = -1e9  # a score of what is masked, in float

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import BadInput
 from .composites import LEAVES
-from .graph import Node
+from .graph import Graph, Node
 
 LINEAR = frozenset({"Conv", "GroupedConv", "DepthwiseConv", "TransposedConv", "Matmul"})
 
@@ -384,3 +385,25 @@ NARROW = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _BY_KIND: dict[str, list[Rule]] = {}
 for _rule in TABLE:
     _BY_KIND.setdefault(_rule.kind, []).append(_rule)
+
+# What neither format can express, by the kind of operation or layer, and what to do instead.
+_SPECTRA = "computes on complex numbers", "compute the spectrum in front of the model, and give the model that"
+_WARPS = "samples images at places that are computed", "warp the images in front of the model"
+NO_FILE_HOLDS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ["Angle", "Conj", "FFT", "FFT2", "IFFT2", "IRFFT", "ISTFT", "Imag", "MelSpectrogram layer", "RFFT", "Real",
+         "STFT", "STFTSpectrogram layer"],
+        _SPECTRA,
+    ),
+    **dict.fromkeys(["AffineTransform", "ElasticTransform", "MapCoordinates", "PerspectiveTransform"], _WARPS),
+}  # fmt: skip
+
+
+def refuse_what_no_file_holds(graph: Graph) -> None:
+    """Raise BadInput for an operation that neither format can express, naming its place."""
+    for node in graph.nodes:
+        if node.kind in NO_FILE_HOLDS:
+            what, remedy = NO_FILE_HOLDS[node.kind]
+            raise BadInput(
+                f"operation {node.name} ({node.kind}) {what}, which neither TFLite nor ONNX files hold: {remedy}"
+            )

@@ -364,8 +364,13 @@ def _assign_scales(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) 
 
 
 def sparse_kernels(plan: Plan) -> list[Tensor]:
-    """Return the kernels that hold exact zeros: pruned, and to be kept so."""
-    return [leaf for leaf in plan.graph.constants if leaf.trainable and len(leaf.shape) > 1 and np.any(leaf.value == 0)]
+    """Return the kernels that hold exact zeros: pruned, and to be kept so. A bias starts from zeros."""
+    kernels = {id(step.kernel) for step in plan.steps}
+    return [
+        leaf
+        for leaf in plan.graph.constants
+        if leaf.trainable and np.any(leaf.value == 0) and (id(leaf) in kernels or sum(n > 1 for n in leaf.shape) > 1)
+    ]
 
 
 MOST_CLUSTERS = 64

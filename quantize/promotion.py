@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from .composites import LEAVES
 from .graph import Graph, Node, Tensor
 
 _RESULT = frozenset(
@@ -13,6 +14,7 @@ _RESULT = frozenset(
      "Matmul", "Maximum", "Minimum", "Mod", "Multiply", "Power", "Stack", "Subtract", "Tensordot", "TrueDivide"]
 )  # fmt: skip
 _COMPARISONS = frozenset(["Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual"])
+_LEAVES = frozenset(leaf.__name__ for leaf in LEAVES)  # augmentation gives the floats of its policy
 _LOGIC = frozenset(["LogicalAnd", "LogicalOr", "LogicalXor", "LogicalNot"])
 
 
@@ -35,6 +37,8 @@ def promote(graph: Graph) -> None:
 def _wanted(node: Node) -> list[tuple[Tensor, str]]:
     """Return the operands of `node` and the type that it computes in."""
     operands = node.inputs
+    if node.kind in _LEAVES:
+        return [(leaf, node.output.dtype) for leaf in operands[:1]]
     if node.kind in _LOGIC:
         return [(leaf, "bool") for leaf in operands]
     if node.kind == "Where" and isinstance(node.args[0], Tensor):

@@ -10,13 +10,15 @@ Source: Jacob et al. 2018, arXiv:1712.05877.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatch
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -25,7 +27,7 @@ from keras import ops, tree
 
 from ..errors import BadInput, WrongOrder
 from ..precision import PRECISIONS
-from ..progress import track
+from ..progress import say, track
 from .composites import RECURRENCES
 from .correct import bias_shift, equalize
 from .fake_quant import (
@@ -42,19 +44,22 @@ from .fake_quant import (
     value_range,
 )
 from .graph import Graph, Node, Tensor
+from .noise import check_trace, measure, signal_to_noise, too_coarse, weak_operators
 from .observers import OBSERVERS
 from .operations import NEVER
-from .operators import NOTHING, PRODUCTS, RESCALES, SUMS
+from .operators import NOTHING, PRODUCTS, RESCALES, SUMS, refuse_what_no_file_holds
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
-from .shapes import fix_shapes
+from .samples import build, gather
 from .simplify import simplify
-from .tracing import symbolic_inputs, trace
+from .tracing import trace
 
 RANGES = ("frozen", "moving-average", "learned")
 # Inputs often lie on a grid of their own (sixteenths, 1/255). A range a little wider than theirs keeps them off the
 # midpoints between two steps, where the kernels of different runtimes round differently.
 SLACK = 1.001
 HELD_AT_ONCE = 2**30  # bytes of activations that calibration holds
+WEAK_DB = 20.0  # an output that keeps less of its signal is worth a word
+ROUNDS = 3  # of keeping operators in float that 8 bits are too coarse for
 FEWEST_PARTS = 17  # of 256 in a ratio of scales, which widens a range by less than an eighth
 
 
@@ -74,6 +79,10 @@ class QatConfig:
 
     recurrence: "unrolled" writes every step of a recurrence with shared weights, which is fast; "fused" makes an LSTM
     one operator, small and slower, whose states the runtime keeps and must reset between sequences.
+
+    least_db: operators that keep less of their signal than so many decibels on the calibration samples, where their
+    inputs had more, are left in float, and so is what reads an input whose columns differ too much in size for one
+    scale; None quantizes them all the same. kept: what `prepare_qat` left in float for that, and why, by place.
     """
 
     default: str | None = "w8a8"
@@ -87,6 +96,8 @@ class QatConfig:
     equalize: bool = False
     correct_biases: bool = False
     recurrence: str = "unrolled"
+    least_db: float | None = 15.0
+    kept: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in [("default", self.default), *self.by_name.items(), *self.by_type.items()]:
@@ -119,24 +130,30 @@ class QatConfig:
 
     def choose(self, node: Node) -> Choice:
         """Return the precision of `node`, or None and why it stays in float."""
+        place = re.sub(r"#\d+", "", node.site)  # a layer has one name, however often it is used
         for pattern, precision in self.by_name.items():
-            if fnmatch(node.site, pattern) or fnmatch(node.site, f"{pattern}/*"):
+            if any(fnmatch(site, end) for site in (node.site, place) for end in (pattern, f"{pattern}/*")):
                 return precision, "" if precision else f"QatConfig.by_name[{pattern!r}] is None"
-        if node.kind in self.by_type:
-            precision = self.by_type[node.kind]
-            return precision, "" if precision else f"QatConfig.by_type[{node.kind!r}] is None"
+        for kind in node.kinds:
+            if kind in self.by_type:
+                precision = self.by_type[kind]
+                return precision, "" if precision else f"QatConfig.by_type[{kind!r}] is None"
+        if node.site in self.kept:
+            return None, self.kept[node.site]
         return self.default, "" if self.default else "QatConfig.default is None"
 
 
 @dataclass(frozen=True)
 class QatReport:
-    """What happened to each operator: rows of `{name, operator, precision, range, reason}`.
+    """What happened to each operator: rows of `{name, operator, precision, range, reason, snr_db}`.
 
     losses: the layers that added to the loss when they were called (`add_loss`, activity regularizers) and do not here.
+    weak: what little signal some outputs keep, and what may repair it.
     """
 
     rows: tuple[dict[str, Any], ...]
     losses: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
 
     @property
     def float_ops(self) -> tuple[dict[str, Any], ...]:
@@ -150,6 +167,7 @@ class QatReport:
         lines = [f"{counts[name]} of {len(real)} operators quantized to {name}" for name in names]
         lines += [f"  float32  {row['name']}: {row['reason']}" for row in self.float_ops]
         lines += [f"  without what {name} adds to the loss" for name in self.losses]
+        lines += [f"  {line}" for line in self.weak]
         return "\n".join(lines)
 
 
@@ -159,71 +177,169 @@ def prepare_qat(
     """Return a model that computes as `model`'s int8 export will, trainable by any learner, and a report. `model` is
     untouched.
 
-    calibration: samples as the model takes them, (N, ...) float32 or a list of arrays for several inputs; some hundred
-    from the training data. Dimensions that the model leaves open become those of the samples.
-    Raises: BadInput for samples that are not finite, or a model that cannot be traced (naming the layer).
+    calibration: some hundred samples from the training data, as the model takes them: arrays (N, ...), a list or dict
+    of them for several inputs, a data frame, a data set (see `samples.gather`). Dimensions that the model leaves open
+    become those of the samples.
+    Raises: BadInput for samples that the model cannot take or that are not finite, for a model that cannot be traced
+    (naming the layer), or that traced computes something else.
     """
-    if find_quantized(model) is not None:
-        raise WrongOrder(f"model {model.name!r} is quantization-aware already: train it, then export_tflite(model)")
+    refuse_quantized(model)
     config = config or QatConfig()
-    samples = [_checked(array, index) for index, array in enumerate(_as_list(calibration))]
-    model = fix_shapes(model, [array.shape[1:] for array in samples])
-    plan = make_plan(model, config)
-    layer = QuantizedGraph(
-        source=keras.saving.serialize_keras_object(model),
+    inputs, samples = gather(model, calibration)
+    source = source_of(model)
+    layer = _planned(model, config, inputs, source)
+    check_trace(layer, model, inputs, samples)
+    layer.calibrate(samples)
+    seen = measure(layer, samples)
+    if config.least_db is not None:
+        layer, seen = _with_float_where_8_bits_are_too_coarse(layer, seen, model, inputs, samples)
+    weak = weak_operators(layer, seen, WEAK_DB)
+    for line in weak:
+        say(f"{model.name}: {line}")
+    noise = {key: signal_to_noise(pair) for key, pair in seen.items()}
+    report = QatReport(tuple(layer.describe(noise)), tuple(layer.plan.graph.losses), tuple(weak))
+    return as_model(layer, model, inputs), report
+
+
+def _planned(model: keras.Model, config: QatConfig, inputs: Any, source: Any) -> QuantizedGraph:
+    plan = make_plan(model, config, inputs=inputs)
+    _refuse_broken_weights(plan.graph)
+    return QuantizedGraph(
+        source=source,
         config=asdict(config),
         masked=[leaf.name for leaf in sparse_kernels(plan)],
         clustered={leaf.name: count for leaf, count in clustered_kernels(plan).items()},
+        inputs=keras.saving.serialize_keras_object(inputs),
         plan=plan,
         name=f"{model.name}_int8",
     )
-    layer.calibrate(samples)
-    return as_model(layer, model), QatReport(tuple(layer.describe()), tuple(plan.graph.losses))
 
 
-def as_model(layer: QuantizedGraph, source: keras.Model) -> keras.Model:
-    """Return `layer` as a model that takes and returns what `source` does."""
-    inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), symbolic_inputs(source))
-    outputs = layer(inputs)
-    if isinstance(structure := getattr(source, "output", None), dict):
-        outputs = tree.pack_sequence_as(structure, outputs if isinstance(outputs, list) else [outputs])
-    return keras.Model(inputs, outputs, name=source.name)
+def _with_float_where_8_bits_are_too_coarse(
+    layer: QuantizedGraph, seen: dict, model: keras.Model, inputs: Any, samples: list[np.ndarray]
+) -> tuple[QuantizedGraph, dict]:
+    """Keep in float what `too_coarse` finds, until that finds no more or helps no more."""
+    for _ in range(ROUNDS):
+        found = too_coarse(layer, seen, layer.config.least_db)
+        kept = {**found, **layer.config.kept}
+        if len(kept) == len(layer.config.kept):
+            break
+        other = _planned(model, replace(layer.config, kept=kept), inputs, layer.source)
+        other.calibrate(samples)
+        theirs = measure(other, samples)
+        if _worst(other, theirs) < _worst(layer, seen):
+            break
+        layer, seen = other, theirs
+    return layer, seen
+
+
+def _worst(layer: QuantizedGraph, seen: dict) -> float:
+    outputs = [seen[id(leaf)] for leaf in layer.plan.graph.outputs if id(leaf) in seen]
+    return min((signal_to_noise(pair) for pair in outputs), default=0.0)
+
+
+def _refuse_broken_weights(graph: Graph) -> None:
+    for leaf in graph.constants:
+        if leaf.dtype.startswith("float") and not np.all(np.isfinite(leaf.value)):
+            raise BadInput(
+                f"weight {leaf.name} holds values that are not finite: training has diverged; take an earlier state"
+            )
+
+
+def source_of(model: keras.Model) -> dict[str, Any] | Unsaved:
+    """Return the configuration of `model`, without what it was compiled with, or why it has none."""
+    models = [one for one in model._flatten_layers() if isinstance(one, keras.Model)]
+    for one in models:
+        one.__dict__["get_compile_config"] = lambda: None
+    try:
+        return keras.saving.serialize_keras_object(model)
+    except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return Unsaved(" ".join(lines[:2]) if lines else type(error).__name__)
+    finally:
+        for one in models:
+            one.__dict__.pop("get_compile_config", None)
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """Stands for the configuration of a model that has none: it can be trained and exported, but not saved."""
+
+    reason: str
+
+
+def as_model(layer: QuantizedGraph, source: keras.Model, inputs: Any) -> keras.Model:
+    """Return `layer` as a model that takes `inputs` and returns what `source` does, under its names."""
+    given = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), inputs)
+    outputs = tree.flatten(layer(given))
+    structure = getattr(source, "output", None) if hasattr(source, "outputs") else None
+    if len(outputs) > 1:
+        taken = {layer.name, *(leaf.name for leaf in tree.flatten(given))}
+        names = _distinct(getattr(source, "output_names", None) or [], len(outputs), taken)
+        outputs = [keras.layers.Identity(name=name)(leaf) for name, leaf in zip(names, outputs, strict=True)]
+    if isinstance(structure, dict):
+        return keras.Model(given, tree.pack_sequence_as(structure, outputs), name=source.name)
+    return keras.Model(given, outputs if len(outputs) > 1 else outputs[0], name=source.name)
+
+
+def _distinct(names: Sequence[str], count: int, taken: set[str]) -> list[str]:
+    """Return `count` names that differ from each other and from those `taken`, by numbers behind them."""
+    found: list[str] = []
+    for index in range(count):
+        name = names[index] if index < len(names) else f"output_{index}"
+        number = 1
+        while (candidate := name if number == 1 else f"{name}_{number}") in taken:
+            number += 1
+        taken.add(candidate)
+        found.append(candidate)
+    return found
 
 
 def find_quantized(model: keras.Model) -> QuantizedGraph | None:
-    """Return the quantization-aware part of a model made by `prepare_qat`, or None."""
-    return next((layer for layer in getattr(model, "layers", ()) if isinstance(layer, QuantizedGraph)), None)
+    """Return the quantization-aware part of a model made by `prepare_qat`, or None.
+
+    Raises: WrongOrder if the model has more around that part: an export would leave it out.
+    """
+    inside = [one for one in _layers_of(model) if isinstance(one, QuantizedGraph)]
+    if not inside:
+        return None
+    around = [
+        one.name
+        for one in getattr(model, "layers", ())
+        if not isinstance(one, (QuantizedGraph, keras.layers.InputLayer, keras.layers.Identity))
+    ]
+    if around or len(inside) > 1:
+        others = around or [one.name for one in inside]
+        raise WrongOrder(
+            f"model {model.name!r} has {', '.join(map(repr, others[:3]))} around a quantization-aware model: put all "
+            "layers into the model first, then call prepare_qat(model, calibration=samples)"
+        )
+    return inside[0]
 
 
-def make_plan(model: keras.Model, config: QatConfig, carried: Sequence[tuple[int, int]] = ()) -> Plan:
+def refuse_quantized(model: keras.Model) -> None:
+    """Raise WrongOrder if `model`, or a part of it, is quantization-aware."""
+    if find_quantized(model) is not None:
+        raise WrongOrder(f"model {model.name!r} is quantization-aware already: train it, then export_tflite(model)")
+
+
+def _layers_of(model: Any) -> Iterator[keras.Layer]:
+    return model._flatten_layers() if hasattr(model, "_flatten_layers") else iter(getattr(model, "layers", ()))
+
+
+def make_plan(
+    model: keras.Model, config: QatConfig, carried: Sequence[tuple[int, int]] = (), inputs: Any = None
+) -> Plan:
     """Trace `model` to operations and place the quantizers.
 
-    carried: inputs and the outputs that become them in the next call, which share a scale.  Raises: BadInput where the
-    model cannot be traced.
+    carried: inputs and the outputs that become them in the next call, which share a scale. inputs: symbolic tensors as
+    the model takes them, by default its own.  Raises: BadInput where the model cannot be traced.
     """
-    graph = simplify(trace(model, RECURRENCES[config.recurrence]))
+    graph = simplify(trace(model, RECURRENCES[config.recurrence], inputs))
+    refuse_what_no_file_holds(graph)
     if config.equalize:
         equalize(graph)
     return place(graph, config.choose, carried)
-
-
-def _as_list(samples: Any) -> list[np.ndarray]:
-    return [np.asarray(leaf) for leaf in tree.flatten(samples)]
-
-
-def _checked(array: np.ndarray, index: int) -> np.ndarray:
-    """Refuse samples that would ruin a range: one infinite value is enough."""
-    if not len(array):
-        raise BadInput(f"calibration: input {index} has no samples; give some hundred from the training data")
-    if array.dtype.kind == "f":
-        bad = np.argwhere(~np.isfinite(array) | (np.abs(array) > 1e6))
-        if len(bad):
-            sample, *feature = bad[0].tolist()
-            raise BadInput(
-                f"calibration: input {index}, sample {sample}, feature {tuple(feature)} is {array[tuple(bad[0])]}; "
-                "values must be finite and within 1e6"
-            )
-    return array
 
 
 @keras.saving.register_keras_serializable("edgewright")
@@ -234,13 +350,17 @@ class QuantizedGraph(keras.Layer):
     variables.
     """
 
+    is_quantization_aware = True  # for those who may not import this class
+
     def __init__(
         self,
-        source: dict,
+        source: dict | Unsaved,
         config: dict,
+        *,
         masked: Sequence[str] = (),
         clustered: Mapping[str, int] | None = None,
         carried: Sequence[tuple[int, int]] = (),
+        inputs: Any = None,
         plan: Plan | None = None,
         **kwargs: Any,
     ):
@@ -248,8 +368,13 @@ class QuantizedGraph(keras.Layer):
         self.source, self.config, self.masked = source, QatConfig.from_dict(config), list(masked)
         self.clustered = dict(clustered or {})
         self.carried = [tuple(pair) for pair in carried]
+        self.inputs_config = inputs
         if plan is None:
-            plan = make_plan(keras.saving.deserialize_keras_object(source), self.config, self.carried)
+            model = keras.saving.deserialize_keras_object(copy.deepcopy(source))
+            given = None if inputs is None else keras.saving.deserialize_keras_object(copy.deepcopy(inputs))
+            if given is not None:
+                build(model, given)
+            plan = make_plan(model, self.config, self.carried, given)
         self.plan = _Untracked(plan)
         self.leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, keras.Layer)]
         self.weight_of: dict[str, Any] = {}
@@ -297,8 +422,14 @@ class QuantizedGraph(keras.Layer):
         self.cluster_of[leaf.name] = self._new(f"{leaf.name}.clusters", numbers, False)
 
     def get_config(self) -> dict[str, Any]:
+        if isinstance(self.source, Unsaved):
+            raise BadInput(
+                f"model {self.name!r} cannot be saved: {self.source.reason} Give each layer of your own a get_config() "
+                "that returns what its __init__ takes; without one the model can still be trained and exported here"
+            )
         own = {"source": self.source, "config": asdict(self.config), "masked": self.masked}
-        return {**super().get_config(), **own, "clustered": self.clustered, "carried": self.carried}
+        own |= {"clustered": self.clustered, "carried": self.carried, "inputs": self.inputs_config}
+        return copy.deepcopy({**super().get_config(), **own})
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not training or self.config.ranges == "frozen":
@@ -565,11 +696,15 @@ class QuantizedGraph(keras.Layer):
                     seen.append((leaf, np.asarray(value)))
 
                 self.execute(batch, quantize=False, watch=watch)
+                _refuse_what_is_not_finite(seen, start)
                 yield seen
                 advance(len(batch[0]))
 
-    def describe(self) -> list[dict[str, Any]]:
-        """Return one row per step: name, operator, precision, output range and the reason where it is float."""
+    def describe(self, noise: Mapping[int, float] = MappingProxyType({})) -> list[dict[str, Any]]:
+        """Return one row per step: name, operator, precision, output range and the reason where it is float.
+
+        noise: by id of a tensor, the decibels of its signal above its noise.
+        """
         rows = []
         for step in self.plan.steps:
             if step.rule is not None and not step.rule.litert:
@@ -584,9 +719,21 @@ class QuantizedGraph(keras.Layer):
                     "precision": step.precision_name,
                     "range": low_high,
                     "reason": step.reason,
+                    "snr_db": noise.get(id(step.outputs[0])),
                 }
             )
         return rows
+
+
+def _refuse_what_is_not_finite(seen: list[tuple[Tensor, np.ndarray]], start: int) -> None:
+    for leaf, values in seen:
+        if leaf.is_constant or np.isfinite(np.sum(values, dtype=np.float64)):
+            continue
+        sample = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise BadInput(
+            f"calibration: {leaf.name} is not finite for sample {start + sample} (a logarithm of zero, a mean over "
+            "nothing?): leave that sample out, or keep the operation off such values"
+        )
 
 
 def _present(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import tree
 
+from ..copies import copy_model
 from ..errors import BadInput
 from .tracing import symbolic_inputs
 
@@ -31,6 +32,4 @@ def fix_shapes(model: keras.Model, shapes: Sequence[tuple[int, ...]]) -> keras.M
     inputs = tree.pack_sequence_as(asked, fixed)
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):  # subclassed
         return keras.Model(inputs, model(inputs), name=model.name)
-    clone = keras.models.clone_model(model, input_tensors=inputs)
-    clone.set_weights(model.get_weights())
-    return clone
+    return copy_model(model, inputs)

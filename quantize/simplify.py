@@ -7,14 +7,16 @@ model rebuilt from its configuration simplifies to the same graph.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops, tree
 
 from .decompose import decompose
 from .graph import Graph, Node, Readers, Tensor
-from .operations import masked, matmul_transposed
+from .operations import broadcast_sum, masked, matmul_transposed
 from .operators import FILLS, LINEAR
 from .pointwise import UNARY, fold_pointwise
 from .promotion import promote
@@ -46,7 +48,20 @@ def simplify(graph: Graph) -> Graph:
     fold_transposes(graph)
     fold_pointwise(graph)
     graph.prune_dead()
+    name_moved_constants(graph)
+    spell_out_sums(graph)
     return graph
+
+
+def spell_out_sums(graph: Graph) -> None:
+    """Add operands of which none has the shape of the sum otherwise than Keras does (see `broadcast_sum`)."""
+    for node in graph.nodes:
+        if (
+            node.kind == "Add"
+            and all(leaf.shape != node.output.shape for leaf in node.inputs)
+            and len(node.inputs) == 2
+        ):
+            node.op = broadcast_sum
 
 
 _BROADCASTS = {"BroadcastTo", "Batched"}
@@ -150,7 +165,7 @@ def fold_weights(graph: Graph) -> None:
     for node in constant_only:
         if tied & derived[id(node.output)]:
             continue
-        key = node.kind, node.site, *(id(leaf) for leaf in node.inputs)  # steps of a recurrence share what they derive
+        key = _computation(node)  # the steps of a recurrence, or the uses of a shared layer, share what they derive
         if key not in made:
             values = node.run(lambda leaf: ops.convert_to_tensor(leaf.value))
             trainable = any(leaf.trainable for leaf in node.inputs)
@@ -161,6 +176,21 @@ def fold_weights(graph: Graph) -> None:
         for out, constant in zip(node.outputs, made[key], strict=True):
             graph.replace(out, constant)
     graph.prune_dead()
+
+
+def _computation(node: Node) -> tuple:
+    """Return what tells whether two nodes compute the same: operation, attributes, arguments."""
+    attributes = {} if isinstance(node.op, keras.Layer) else getattr(node.op, "__dict__", {})
+    static = sorted((k, repr(v)) for k, v in attributes.items() if not k.startswith("_") and k != "name")
+    arguments = [_identity(leaf) for leaf in tree.flatten((node.args, node.kwargs))]
+    return node.kind, tuple(static), tuple(arguments)
+
+
+def _identity(leaf: Any) -> Any:
+    if not isinstance(leaf, Tensor):
+        return repr(leaf)
+    is_number = leaf.is_constant and not leaf.trainable and leaf.value.size == 1
+    return (leaf.shape, leaf.dtype, leaf.value.tobytes()) if is_number else id(leaf)
 
 
 _HOPELESS = -1e4  # added to a score, it leaves nothing after a softmax
@@ -483,27 +513,81 @@ def merge_movement(graph: Graph) -> None:
 
 
 def fold_affine(graph: Graph) -> None:
-    """Fold per-channel products and sums that follow a linear operation into its kernel and bias (batch norm)."""
+    """Fold per-channel products and sums that follow a linear operation into its kernel and bias (batch norm).
+
+    A kernel or bias that is used at several places is folded into where all of them go on alike, and stays one.
+    """
     readers = Readers(graph)
     for node in list(graph.nodes):
-        if node.kind not in {"Multiply", "Add", "Subtract"} or len(node.inputs) != 2:
+        if node not in graph.nodes:  # folded together with another use of its kernel
             continue
-        linear, bias = _linear_before(node.inputs[0], readers)
-        if linear is None or not _is_per_channel(node.inputs[1], node.output) or len(linear.inputs) != 2:
+        fold = _foldable(node, readers)
+        if fold is None:
+            continue
+        folds = [fold, *_other_uses(fold, readers)]
+        if None in folds:
             continue
         operand = node.inputs[1]
         if node.kind == "Multiply":
-            _scale(linear, operand)
-            if bias is not None:
-                _fold_into(bias, operand, bias.inputs[1].value * operand.value)
-        elif bias is not None:
+            _fold_into([one.linear for one in folds], operand, _scaled(fold.linear, operand))
+        if fold.bias is not None:
+            value = fold.bias.inputs[1].value
             sign = 1 if node.kind == "Add" else -1
-            _fold_into(bias, operand, bias.inputs[1].value + sign * operand.value)
-        else:
-            continue  # the sum itself is the bias
-        graph.replace(node.output, node.inputs[0])
-        graph.nodes.remove(node)
+            value = value * operand.value if node.kind == "Multiply" else value + sign * operand.value
+            _fold_into([one.bias for one in folds], operand, value)
+        for one in folds:
+            graph.replace(one.node.output, one.node.inputs[0])
+            graph.nodes.remove(one.node)
         readers = Readers(graph)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """A product or sum by channel, `node`, behind a linear operation and the sum that adds its bias, if it has one."""
+
+    node: Node
+    linear: Node
+    bias: Node | None
+
+    @property
+    def changed(self) -> list[tuple[Node, Tensor]]:
+        """The nodes whose constants change, with these."""
+        parts = [self.linear] if self.node.kind == "Multiply" else []
+        return [(one, one.inputs[1]) for one in [*parts, *([self.bias] if self.bias else [])]]
+
+
+def _foldable(node: Node, readers: Readers) -> _Fold | None:
+    if node.kind not in {"Multiply", "Add", "Subtract"} or len(node.inputs) != 2:
+        return None
+    linear, bias = _linear_before(node.inputs[0], readers)
+    if linear is None or not _is_per_channel(node.inputs[1], node.output) or len(linear.inputs) != 2:
+        return None
+    return (
+        _Fold(node, linear, bias) if node.kind == "Multiply" or bias is not None else None
+    )  # a sum is the bias itself
+
+
+def _other_uses(fold: _Fold, readers: Readers) -> list[_Fold | None]:
+    """Return the like folds at all other uses of what `fold` changes; None for one that goes on otherwise."""
+    found: list[_Fold | None] = []
+    for owner, constant in fold.changed:
+        for reader in readers.of(constant):
+            if reader is owner or any(one is not None and reader in (one.linear, one.bias) for one in found):
+                continue
+            found.append(_like(fold, reader, readers))
+    return found
+
+
+def _like(fold: _Fold, use: Node | None, readers: Readers) -> _Fold | None:
+    """Return the fold behind `use` of a shared constant if it has the same operands as `fold`."""
+    following = None if use is None else readers.only(use.output)
+    for node in (following, following and readers.only(following.output)):
+        other = None if node is None else _foldable(node, readers)
+        if other is not None and other.node.kind == fold.node.kind and other.linear.kind == fold.linear.kind:
+            mine, theirs = ([one.node.inputs[1], *(leaf for _, leaf in one.changed)] for one in (fold, other))
+            if list(map(id, mine)) == list(map(id, theirs)):
+                return other
+    return None
 
 
 def _linear_before(tensor: Tensor, readers: Readers) -> tuple[Node | None, Node | None]:
@@ -525,16 +609,35 @@ def _is_per_channel(constant: Tensor, output: Tensor) -> bool:
     )
 
 
-def _scale(linear: Node, operand: Tensor) -> None:
+def _scaled(linear: Node, operand: Tensor) -> np.ndarray:
+    """Return the kernel of `linear` times a factor for each of its outputs."""
     kernel, factor = linear.inputs[1].value, operand.value
     shapes = {"DepthwiseConv": kernel.shape[-2:], "TransposedConv": (kernel.shape[-2], 1)}
     shape = shapes.get(linear.kind, kernel.shape[-1:])
-    _fold_into(linear, operand, kernel * (factor.reshape(shape) if factor.size > 1 else factor))
+    return kernel * (factor.reshape(shape) if factor.size > 1 else factor)
 
 
-def _fold_into(node: Node, operand: Tensor, value: np.ndarray) -> None:
-    """Give `node` a constant of its own, `value`, that holds `operand` besides what it read so far."""
-    old = node.inputs[1]
+def _fold_into(nodes: list[Node], operand: Tensor, value: np.ndarray) -> None:
+    """Give `nodes` one constant of their own, `value`, that holds `operand` besides what they read so far."""
+    old = nodes[0].inputs[1]
     trainable = old.trainable or operand.trainable
     new = replace(old, shape=value.shape, value=value.astype(old.dtype), trainable=trainable)
-    node.args = tree.map_structure(lambda leaf: new if leaf is old else leaf, node.args)
+    for node in nodes:
+        node.args = tree.map_structure(lambda leaf: new if leaf is old else leaf, node.args)
+
+
+def name_moved_constants(graph: Graph) -> None:
+    """Let what came of one constant at several uses be one again where it still has one shape, and else be named apart.
+
+    A constant that met a movement is laid out anew for each use of it (`_before`), under its old name.
+    """
+    of_name: dict[str, list[Tensor]] = {}
+    for leaf in graph.constants:
+        first = next((one for one in of_name.setdefault(leaf.name, []) if one.shape == leaf.shape), None)
+        if first is not None and np.array_equal(first.value, leaf.value):
+            graph.replace(leaf, first)
+        else:
+            of_name[leaf.name].append(leaf)
+    for leaves in of_name.values():
+        for number, leaf in enumerate(leaves[1:], 2):
+            leaf.name = f"{leaf.name}_{number}"

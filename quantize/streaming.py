@@ -10,6 +10,7 @@ than in the unrolled one, where nothing is added to states of zero.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -17,9 +18,11 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from ..copies import copy_state
 from ..errors import BadInput
 from .placement import Plan, Scale
-from .qat import QuantizedGraph, as_model, find_quantized, make_plan
+from .qat import QuantizedGraph, as_model, find_quantized, make_plan, source_of
+from .tracing import symbolic_inputs
 
 TOLERANCE = 1e-4  # between the steps and the sequence, relative to the largest output
 
@@ -43,7 +46,7 @@ def streaming(model: keras.Model) -> keras.Model:
     source = keras.saving.deserialize_keras_object(layer.source)
     step, states = _step_of(source)
     _check(source, step)
-    return as_model(_quantized(layer, step, states), step)
+    return as_model(_quantized(layer, step, states), step, symbolic_inputs(step))
 
 
 def _step_of(model: keras.Model) -> tuple[keras.Model, int]:
@@ -77,8 +80,7 @@ def _step_of(model: keras.Model) -> tuple[keras.Model, int]:
     frame = keras.Input((1, *whole.shape[2:]), dtype=whole.dtype, name=whole.name)
     try:
         outputs = tree.flatten(functional._run_through_graph([frame], operation_fn=copied, call_fn=call))
-        for original, copy in copies.values():
-            copy.set_weights(original.get_weights())
+        _copy_states(model, copies.values())
     except BadInput:
         raise
     except ValueError as error:
@@ -87,6 +89,17 @@ def _step_of(model: keras.Model) -> tuple[keras.Model, int]:
     if not given:
         raise BadInput(f"model {model.name!r} has no recurrence: there is no state to stream with")
     return keras.Model([frame, *given], [*outputs, *new], name=f"{model.name}_step"), len(given)
+
+
+def _copy_states(model: keras.Model, copies: Iterable[tuple[keras.Layer, keras.Layer]]) -> None:
+    for original, copy in copies:
+        try:
+            copy_state(original, copy)
+        except BadInput as error:
+            raise BadInput(
+                f"model {model.name!r} cannot be called on one time step: Layer {original.name!r} has weights of other "
+                "shapes then"
+            ) from error
 
 
 def _copy(layer: keras.Layer) -> keras.Layer:
@@ -138,7 +151,7 @@ def _quantized(trained: QuantizedGraph, step: keras.Model, states: int) -> Quant
     theirs = _by_use(trained.plan)
     names = {name: theirs.get(use) for use, name in _by_use(plan).items()}  # of constants, ours to theirs
     layer = QuantizedGraph(
-        source=keras.saving.serialize_keras_object(step),
+        source=source_of(step),
         config=asdict(trained.config),
         masked=[ours for ours, name in names.items() if name in trained.masked],
         clustered={ours: trained.clustered[name] for ours, name in names.items() if name in trained.clustered},

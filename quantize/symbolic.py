@@ -8,6 +8,7 @@ not public and that tracing needs is here.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -27,14 +28,22 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
     is_whole: tells whether an operation is recorded as a node itself; the nodes of all others are those of its body.
     """
     from keras.src.layers import layer as layers
+    from keras.src.ops import nn, numpy
 
     record, create = layers.Node, KerasTensor.__init__
+    make_einsum, take = numpy.Einsum.__init__, KerasTensor.__getitem__
 
     def node(operation: Any, **arguments: Any) -> Any:
         return record(operation=operation, **arguments) if is_whole(operation) else None
 
     def dense(self: KerasTensor, shape: Any, dtype: str = "float32", **kwargs: Any) -> None:
         create(self, shape, dtype, **{**kwargs, "sparse": False, "ragged": False})
+
+    def einsum(self: Any, subscripts: str, **kwargs: Any) -> None:
+        make_einsum(self, _in_small_letters(subscripts), **kwargs)
+
+    def item(self: KerasTensor, key: Any) -> Any:
+        return take(self, (key,) if key is None else key)
 
     with ExitStack() as undo:
         for owner, name, value in (
@@ -45,6 +54,11 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
             (KerasTensor, "__len__", _length),
             (KerasTensor, "__array_ufunc__", None),  # numpy then leaves the operation to the tensor
             (keras.random.SeedGenerator, "next", _refuse_to_draw),
+            (nn.DotProductAttention, "compute_output_spec", _attended),
+            (numpy.Einsum, "__init__", einsum),
+            (KerasTensor, "__getitem__", item),
+            (KerasTensor, "__eq__", _elementwise(ops.equal, False)),
+            (KerasTensor, "__ne__", _elementwise(ops.not_equal, True)),
         ):
             _set(undo, owner, name, value)
         if keras.config.is_traceback_filtering_enabled():
@@ -82,5 +96,29 @@ def _length(tensor: KerasTensor) -> int:
     return tensor.shape[0]
 
 
+def _elementwise(operation: Callable[..., Any], otherwise: bool) -> Callable[..., Any]:
+    """Return a comparison as tensors with values have it; symbolic ones of Keras compare by identity."""
+
+    def compare(self: KerasTensor, other: Any) -> Any:
+        if other is None or isinstance(other, (str, bytes, type)):
+            return otherwise
+        return operation(self, other)
+
+    return compare
+
+
 def _refuse_to_draw(self: Any, ordered: bool = True) -> Any:
     raise BadInput(DRAWS)
+
+
+def _attended(self: Any, query: Any, key: Any, value: Any, **kwargs: Any) -> KerasTensor:
+    """Return as many vectors as there are queries, as long as the values (Keras 3.15 says: as the queries)."""
+    return KerasTensor((*query.shape[:-1], value.shape[-1]), dtype=query.dtype)
+
+
+def _in_small_letters(subscripts: str) -> str:
+    """Return einsum's subscripts as Keras reads symbolic ones: without blanks and capitals, which backends take."""
+    plain = subscripts.replace(" ", "")
+    free = [letter for letter in string.ascii_lowercase if letter not in plain]
+    names = dict(zip(sorted(set(filter(str.isupper, plain))), free, strict=False))
+    return "".join(names.get(letter, letter) for letter in plain)

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from ..copies import copy_model
 from ..errors import BadInput, EdgewrightError
 from .tfmot_model import Description, describe, refusal
 
@@ -138,7 +139,7 @@ def _retrained(
 ) -> tuple[keras.Model, list[keras.Layer]]:  # fmt: skip
     """Return a copy of `model` with the weights that TFMOT gave it, and its layers."""
     done = _run(kind, model, data, options, training)
-    copy = keras.models.clone_model(model)
+    copy = copy_model(model)
     layers = describe(copy).sources
     for number, layer in enumerate(layers):
         layer.set_weights([done.arrays[f"{number}/{index}"] for index in range(len(layer.weights))])

@@ -28,7 +28,7 @@ from keras import KerasTensor, tree
 
 from ..errors import BadInput, EdgewrightError
 from . import batch, composites
-from .graph import Graph, Recorder, Tensor, computed_dtype, name_constants_once, nodes_before
+from .graph import Graph, Node, Recorder, Tensor, computed_dtype, name_constants_once, nodes_before
 from .symbolic import DRAWS, spec_of, symbolic_python
 
 _TRACKERS = {"_trainable_variables", "_non_trainable_variables", "_tracker", "_layers", "_losses", "_metrics"}
@@ -43,10 +43,18 @@ def trace(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType(
     """
     inputs = symbolic_inputs(model) if inputs is None else inputs
     try:
-        return _trace(model, rules, inputs, None)
+        graph = _trace(model, rules, inputs, None)
+        if not any(_asks_for_two_sizes(node) for node in graph.nodes):
+            return graph
     except _NeedsBatch:
-        small, large = (_trace(model, rules, inputs, size) for size in batch.SIZES)
-        return batch.lift(small, large)
+        pass
+    small, large = (_trace(model, rules, inputs, size) for size in batch.SIZES)
+    return batch.lift(small, large)
+
+
+def _asks_for_two_sizes(node: Node) -> bool:
+    """Tell whether a reshape leaves both the batch and another size to be found."""
+    return node.kind == "Reshape" and None in node.op.newshape and -1 in node.op.newshape
 
 
 def _trace(model: keras.Model, rules: Mapping[type, Callable], inputs: Any, size: int | None) -> Graph:
@@ -100,7 +108,11 @@ class _Opened:
     def __enter__(self) -> _Opened:
         for layer in self.model._flatten_layers(include_self=True, recursive=True):
             self._open(layer)
-        self._undo.enter_context(symbolic_python(lambda layer, *a, **k: self.call(layer, *a, **k), self._is_whole))
+
+        def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:  # a method of every layer, not of ours
+            return self.call(layer, *args, **kwargs)
+
+        self._undo.enter_context(symbolic_python(call, self._is_whole))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -153,8 +165,8 @@ class _Opened:
             if str(error) != DRAWS:
                 raise
             raise BadInput(
-                f"layer {place or layer.name!r} ({type(layer).__name__}) {DRAWS}, which in a file would be one constant "
-                "draw: let the model take the noise as an input, or leave the layer out of what is exported"
+                f"layer {place or layer.name!r} ({type(layer).__name__}) {DRAWS}, which in a file would be one "
+                "constant: let the model take the noise as an input, or leave the layer out of what is exported"
             ) from None
         except Exception as error:
             waits = self.size is None and not _is_of_keras(layer)

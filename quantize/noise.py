@@ -1,0 +1,236 @@
+"""What rounding does to a prepared model, measured on a few of its samples.
+
+Three questions, answered before anybody trains or ships it. Does the traced graph compute what the model does? Which
+operators keep too little of their signal in 8 bits? And do the columns of an input, or of an output, differ so much in
+size that one scale leaves nothing of the small ones?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from ..errors import BadInput
+from .graph import Tensor
+from .operations import NEVER
+from .operators import LINEAR
+from .placement import Step
+
+if TYPE_CHECKING:
+    from .qat import QuantizedGraph
+
+SAMPLES = 16
+SAME_DB = 30.0  # what two computations of one function in float agree to at the very least
+UNEVEN = 32  # times the size of another column, whose values then share eight steps at most
+NEARLY_ZERO = 1e-6  # of what is zero but for rounding, decibels say nothing
+LOST_DB = 10.0  # a column below that is smaller than a step of its tensor's scale
+# Operators that are cheap in float and hopeless in 8 bits where a small part of a large range decides.
+_REPAIRED = frozenset({"ADD", "CONCATENATION", "MUL", "PACK", "RSQRT", "SUB", "TABLE"})
+
+
+def decibels(signal: np.ndarray, noise: np.ndarray) -> float:
+    """Return how far the power of `signal` lies above that of `noise`."""
+    power, lost = (float(np.square(x, dtype=np.float64).sum()) for x in (signal, noise))
+    return 10 * float(np.log10(max(power, 1e-30) / max(lost, 1e-30)))
+
+
+def check_trace(layer: QuantizedGraph, model: keras.Model, inputs: Any, samples: list[np.ndarray]) -> None:
+    """Compare the traced graph, in float, with the model it came from.
+
+    Raises: BadInput if an output has another shape or other values: whatever was exported would be wrong.
+    """
+    batch = _batch_of(model, samples)
+    given = tree.pack_sequence_as(inputs, [ops.convert_to_tensor(array) for array in batch])
+    wanted = [np.asarray(ops.convert_to_numpy(leaf)) for leaf in tree.flatten(model(given, training=False))]
+    found = [np.asarray(leaf) for leaf in tree.flatten(layer.execute(batch, quantize=False))]
+    for index, (want, got) in enumerate(zip(wanted, found, strict=True)):
+        if want.shape != got.shape:
+            how = f"shape {got.shape} instead of {want.shape}"
+        elif want.dtype.kind != "f" and not np.issubdtype(want.dtype, np.floating):
+            share = float((want == got).mean()) if want.size else 1.0
+            how = "" if share >= 0.9 else f"only {share:.1%} of its values"
+        else:
+            want, got = np.asarray(want, np.float64), np.asarray(got, np.float64)
+            if not np.array_equal(np.isfinite(want), np.isfinite(got)):
+                how = "values that are not finite elsewhere"
+            else:
+                finite = np.isfinite(want)
+                error = (want - got)[finite]
+                agreed = decibels(want[finite], error)
+                is_same = agreed >= SAME_DB or np.abs(error).max(initial=0.0) < NEARLY_ZERO
+                how = "" if is_same else f"values only {agreed:.1f} dB from the model's"
+        if how:
+            raise BadInput(
+                f"model {model.name!r}, traced to operations, gives {how} for output {index}: what it computes depends "
+                "on more than its inputs, or a layer of it has no right form here; leave out its layers one by one to "
+                "find which"
+            )
+
+
+def _batch_of(model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the first samples, as many as a model of a fixed batch takes."""
+    fixed = [leaf.shape[0] for leaf in tree.flatten(getattr(model, "inputs", None) or []) if leaf.shape[0]]
+    size = fixed[0] if fixed else min(SAMPLES, len(samples[0]))
+    return [np.resize(array, (size, *array.shape[1:])) for array in samples]
+
+
+def measure(layer: QuantizedGraph, samples: list[np.ndarray]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Return, by id of tensor, what the float and the fake-quantized graph compute on a few samples."""
+    batch = [array[:SAMPLES] for array in samples]
+    runs = []
+    for quantize in (False, True):
+        seen: dict[int, np.ndarray] = {}
+
+        def note(leaf: Tensor, value: Any, seen=seen) -> Any:
+            if leaf.dtype.startswith("float") and not leaf.is_constant:
+                seen[id(leaf)] = np.asarray(value)
+            return value
+
+        layer.execute(batch, quantize=quantize, after=note)
+        runs.append(seen)
+    return {key: (value, runs[1][key]) for key, value in runs[0].items() if key in runs[1]}
+
+
+def signal_to_noise(pair: tuple[np.ndarray, np.ndarray]) -> float:
+    """Return the decibels of what is not masked."""
+    real, rounded = pair
+    kept = real > NEVER
+    return decibels(real[kept], (rounded - real)[kept])
+
+
+def worst_column(pair: tuple[np.ndarray, np.ndarray]) -> float:
+    """Return the decibels of the column (last axis) that loses most; of those that vary at all."""
+    real, rounded = (np.asarray(one, np.float64).reshape(-1, one.shape[-1] or 1) for one in pair)
+    if real.shape[0] < 2:
+        return np.inf
+    varying = np.var(real, axis=0)
+    lost = np.mean(np.square(rounded - real), axis=0)
+    there = varying > 1e-20
+    return float((10 * np.log10(varying[there] / np.maximum(lost[there], 1e-30))).min(initial=np.inf))
+
+
+def too_coarse(
+    layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]], least_db: float
+) -> dict[str, str]:
+    """Return the sites of operations that 8 bits are too coarse for, and why: what to keep in float.
+
+    What is lost inside counts where the outputs lose it too.
+    """
+    found = _of_uneven_columns(layer, seen)
+    outputs = [seen[id(leaf)] for leaf in layer.plan.graph.outputs if id(leaf) in seen]
+    if any(min(signal_to_noise(pair), worst_column(pair)) < least_db for pair in outputs):
+        found |= _of_lost_signals(layer, seen, least_db)
+    return found
+
+
+def _of_uneven_columns(layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]]) -> dict[str, str]:
+    """Follow each input whose columns differ in size beyond what one scale holds to where they no longer do."""
+    plan, found = layer.plan, {}
+    uneven: dict[int, tuple[str, float]] = {}
+    for leaf in plan.graph.inputs:
+        if id(leaf) in seen and _are_uneven(seen[id(leaf)][0]) and (lost := worst_column(seen[id(leaf)])) < LOST_DB:
+            uneven[id(leaf)] = leaf.name, lost
+    for step in plan.steps:
+        source = next((uneven[id(leaf)] for leaf in step.inputs if id(leaf) in uneven), None)
+        if source is None:
+            continue
+        if step.rule is not None and step.rule.litert:
+            why = f"the columns of input {source[0]!r} differ in size: 8 bits leave {source[1]:.0f} dB of the smallest"
+            found.update((node.site, why) for node in step.nodes)
+        for out in step.outputs:
+            real = seen[id(out)][0] if id(out) in seen else np.zeros(0)
+            if _are_uneven(real) and worst_column(_as_rounded(layer, out, real)) < LOST_DB:
+                uneven[id(out)] = source
+    return found
+
+
+def _are_uneven(values: np.ndarray) -> bool:
+    """Tell whether the columns differ in size, each by most of its values: an outlier in one does not make them so."""
+    if values.ndim < 2 or not values.size:
+        return False
+    rows = values.reshape(-1, values.shape[-1])
+    reach = np.percentile(np.abs(rows - np.median(rows, axis=0)), 90, axis=0)
+    reach = reach[reach > 0]
+    return bool(len(reach)) and float(reach.max() / reach.min()) > UNEVEN
+
+
+def _as_rounded(layer: QuantizedGraph, leaf: Tensor, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and what they are once rounded to the scale of `leaf`."""
+    scale = layer.plan.scale_of(leaf)
+    return real, real if scale is None else np.asarray(layer.rounding(leaf)(real))
+
+
+def _of_lost_signals(
+    layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]], least_db: float
+) -> dict[str, str]:
+    """Find the operators that lose what their inputs still had, and what leads up to them from the last product."""
+    makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
+    outputs = {id(leaf) for leaf in layer.plan.graph.outputs}
+    found: dict[str, str] = {}
+    for step in layer.plan.steps:
+        out = step.outputs[0]
+        if step.rule is None or step.rule.litert not in _REPAIRED or id(out) not in seen:
+            continue
+        joins = step.rule.litert in ("CONCATENATION", "PACK")
+        if joins and not outputs & {id(leaf) for leaf in _moved_to(layer, out)}:
+            continue
+        kept = worst_column(seen[id(out)]) if joins else signal_to_noise(seen[id(out)])
+        before = min((signal_to_noise(seen[id(leaf)]) for leaf in step.inputs if id(leaf) in seen), default=np.inf)
+        if kept < least_db and before > kept + LOST_DB:
+            why = f"8 bits leave {kept:.0f} dB of {step.name}"
+            lost = [step, *_moves_behind(layer, out)] if joins else [step, *_leading_to(step, makers)]
+            found.update((node.site, why) for one in lost for node in one.nodes)
+    return found
+
+
+def _leading_to(step: Step, makers: dict[int, Step]) -> Iterator[Step]:
+    """Yield the steps that `step` is computed from, up to the last products."""
+    waiting, seen = [step], {id(step)}
+    while waiting:
+        for leaf in waiting.pop().inputs:
+            maker = makers.get(id(leaf))
+            if maker is not None and id(maker) not in seen and maker.nodes[0].kind not in LINEAR:
+                seen.add(id(maker))
+                waiting.append(maker)
+                yield maker
+
+
+def _moved_to(layer: QuantizedGraph, leaf: Tensor) -> list[Tensor]:
+    """Return `leaf` and the tensors that it is moved to."""
+    return [leaf, *(step.outputs[0] for step in _moves_behind(layer, leaf))]
+
+
+def _moves_behind(layer: QuantizedGraph, leaf: Tensor) -> list[Step]:
+    moves, reached = [], {id(leaf)}
+    for step in layer.plan.steps:
+        if step.rule is not None and step.rule.exact and any(id(one) in reached for one in step.inputs):
+            moves.append(step)
+            reached.update(id(out) for out in step.outputs)
+    return moves
+
+
+def weak_operators(layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]], least_db: float) -> list[str]:
+    """Return a line for each output that keeps too little of its signal, naming the operator where it fell."""
+    makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
+    lines = []
+    for index, leaf in enumerate(layer.plan.graph.outputs):
+        if id(leaf) not in seen or (kept := signal_to_noise(seen[id(leaf)])) >= least_db:
+            continue
+        step = makers.get(id(leaf))
+        while step is not None:  # back along the input that has lost most, to the first below the bound
+            below = [one for one in step.inputs if id(one) in seen and signal_to_noise(seen[id(one)]) < least_db]
+            if not below or id(below[0]) not in makers:
+                break
+            step = makers[id(min(below, key=lambda one: signal_to_noise(seen[id(one)])))]
+        name = step.name if step is not None else leaf.name
+        site = step.nodes[0].site if step is not None else leaf.name
+        lines.append(
+            f"output {index} keeps {kept:.1f} dB of its signal on the calibration samples; the first operator below "
+            f"{least_db:g} dB is {name}: try QatConfig(by_name={{{site!r}: 'w8a16'}}), or None in place of 'w8a16' "
+            "for float"
+        )
+    return lines
