@@ -24,7 +24,7 @@ def output_names(model: keras.Model, count: int) -> list[str]:
     found = found if len(found) == count else [f"output_{index}" for index in range(count)]
     taken, names = set(input_names(model)), []
     for name in found:
-        others = (f"{name}_{number}" for number in range(1, count + len(taken) + 1))
+        others = (f"{name}_{number}" for number in range(2, count + len(taken) + 2))
         names.append(name if name not in taken else next(other for other in others if other not in taken))
         taken.add(names[-1])
     return names

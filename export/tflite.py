@@ -79,7 +79,7 @@ def quantized_part(
     the model that the file has to answer like.
     """
     layer = find_quantized(model)
-    check_states(model, layer)
+    check_states(model)
     trained = f"{layer.config.default or 'w8a8'}-qat" if layer is not None else ""
     precision = precision or trained or "float32"
     if precision not in EXPORTS:
@@ -103,23 +103,15 @@ def quantized_part(
     return layer, precision, model
 
 
-def check_states(model: keras.Model, layer: QuantizedGraph | None) -> None:
+def check_states(model: keras.Model) -> None:
     """Refuse a recurrence that goes on where it was left, which no file does.  Raises: BadInput naming the layer."""
-    layers = [each.get_config() for each in model._flatten_layers() if isinstance(each, keras.layers.RNN)]
-    layers += _recurrences(layer.source) if layer is not None else []
-    kept = next((config["name"] for config in layers if config.get("stateful")), None)
+    layers = [each for each in model._flatten_layers() if isinstance(each, keras.layers.RNN)]
+    kept = next((each.name for each in layers if each.stateful), None)
     if kept is not None:
         raise BadInput(
             f"layer {kept!r} of model {model.name!r} keeps its state from call to call (stateful=True), a file forgets "
             "it: build the layer with stateful=False, or export edgewright.streaming(model), whose states go in and out"
         )
-
-
-def _recurrences(config: Any) -> list[dict[str, Any]]:
-    """Return the configurations within a serialized model that say whether they are stateful."""
-    parts = list(config.values()) if isinstance(config, dict) else config if isinstance(config, (list, tuple)) else []
-    own = [config] if isinstance(config, dict) and "stateful" in config and "name" in config else []
-    return own + [found for part in parts for found in _recurrences(part)]
 
 
 def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:
