@@ -135,6 +135,7 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     if layer is None:
         raise BadInput(f"model {model.name!r} has no quantizers: call prepare_qat(model, calibration=samples) first")
     steps = [step for step in layer.plan.steps if step.rule is not None and step.rule.litert]
+    steps = [step for step in steps if layer.plan.scale_of(step.outputs[0]) is not None]  # masks and numbers have none
     inputs = in_order(model, samples)
     wanted = [leaf for step in steps for leaf in step.outputs]
     wanted = [leaf for leaf in [*layer.plan.graph.inputs, *wanted] if layer.plan.scale_of(leaf) is not None]
@@ -240,11 +241,17 @@ def _on_device(
         flat = measure.answers(path, given, device=device)
     values, start = {}, 0
     for leaf in tensors:
-        first, *rest = program.arrays[id(leaf)].shape  # the first size is 1, or how many windows a sample was cut into
-        stop = start + first * int(np.prod(rest))
-        values[id(leaf)] = flat[:, start:stop].reshape(len(flat) * first, *rest)
+        shape = program.arrays[id(leaf)].shape
+        stop = start + int(np.prod(shape))
+        values[id(leaf)] = _together(leaf, flat[:, start:stop].reshape(len(flat), *shape))
         start = stop
     return values
+
+
+def _together(leaf: Tensor, samples: np.ndarray) -> np.ndarray:
+    """Join what single samples gave along the axis where a batch has them; of weights alone all gave the same."""
+    axis = next((axis for axis, size in enumerate(leaf.shape) if size is None), None)
+    return samples[0] if axis is None else np.concatenate(list(samples), axis=axis)
 
 
 def _row(layer: QuantizedGraph, step: Step, floats: dict, expected: dict, measured: dict, alone: dict) -> Row:
