@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops, tree
 
+from .backends import computed
 from .errors import BadInput
 
 PROBE = 64  # a size for what a model leaves open
@@ -106,7 +107,8 @@ def _check(model: keras.Model, copy: keras.Model) -> None:
     results = []
     for one, structure in ((model, asked), (copy, given)):
         try:
-            outputs = one(tree.pack_sequence_as(structure, [ops.convert_to_tensor(x) for x in sample]), training=False)
+            given = tree.pack_sequence_as(structure, [ops.convert_to_tensor(x) for x in sample])
+            outputs = computed(lambda one=one, given=given: one(given, training=False))
         except Exception:  # made-up sizes do not fit every model, and a model may draw random numbers
             return
         results.append([np.asarray(ops.convert_to_numpy(leaf)) for leaf in tree.flatten(outputs)])

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..backends import computed
 from ..errors import BadInput
 from ..quantize.graph import Graph, computed_dtype
 from ..quantize.qat import QuantizedGraph
@@ -139,15 +140,7 @@ def ask(model: keras.Model, arrays: Sequence[Any]) -> Arrays:
         ]
         return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, tensors), training=False))
 
-    try:
-        answers = forward()
-    except Exception as error:
-        if "only supports the NHWC" not in str(error):
-            raise
-        import tensorflow as tf
-
-        # On this processor TensorFlow has kernels for channels last only; its compiler takes any order.
-        answers = tf.function(forward, jit_compile=True, autograph=False)()
+    answers = computed(forward)
     return [keras.ops.convert_to_numpy(answer) for answer in answers]
 
 

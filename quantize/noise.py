@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from ..backends import computed
 from ..errors import BadInput
 from .graph import Tensor
 from .operations import NEVER
@@ -45,7 +46,8 @@ def check_trace(layer: QuantizedGraph, model: keras.Model, inputs: Any, samples:
     """
     batch = _batch_of(model, samples)
     given = tree.pack_sequence_as(inputs, [ops.convert_to_tensor(array) for array in batch])
-    wanted = [np.asarray(ops.convert_to_numpy(leaf)) for leaf in tree.flatten(model(given, training=False))]
+    answers = computed(lambda: model(given, training=False))
+    wanted = [np.asarray(ops.convert_to_numpy(leaf)) for leaf in tree.flatten(answers)]
     found = [np.asarray(leaf) for leaf in tree.flatten(layer.execute(batch, quantize=False))]
     for index, (want, got) in enumerate(zip(wanted, found, strict=True)):
         if want.shape != got.shape:

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "quantize": {"models"},
     "export": {"quantize", "devices"},
 }
-SHARED = {"archives", "copies", "errors", "files", "metrics", "precision", "progress", "workers"}
+SHARED = {"archives", "backends", "copies", "errors", "files", "metrics", "precision", "progress", "workers"}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
