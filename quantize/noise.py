@@ -61,7 +61,7 @@ def check_trace(layer: QuantizedGraph, model: keras.Model, inputs: Any, samples:
                 how = "values that are not finite elsewhere"
             else:
                 finite = np.isfinite(want)
-                error = (want - got)[finite]
+                error = want[finite] - got[finite]
                 agreed = decibels(want[finite], error)
                 is_same = agreed >= SAME_DB or np.abs(error).max(initial=0.0) < NEARLY_ZERO
                 how = "" if is_same else f"values only {agreed:.1f} dB from the model's"
@@ -182,7 +182,7 @@ def _of_lost_signals(
             continue
         kept = worst_column(seen[id(out)]) if joins else signal_to_noise(seen[id(out)])
         before = min((signal_to_noise(seen[id(leaf)]) for leaf in step.inputs if id(leaf) in seen), default=np.inf)
-        if kept < least_db and before > kept + LOST_DB:
+        if kept < least_db and (joins or before > kept + LOST_DB):  # what is joined has one scale, and lost it before
             why = f"8 bits leave {kept:.0f} dB of {step.name}"
             lost = [step, *_moves_behind(layer, out)] if joins else [step, *_leading_to(step, makers)]
             found.update((node.site, why) for one in lost for node in one.nodes)

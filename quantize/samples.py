@@ -33,7 +33,7 @@ def gather(model: keras.Model, samples: Any) -> tuple[Any, list[np.ndarray]]:
         asked = tree.map_structure(lambda one: KerasTensor((None, *np.shape(one)[1:]), _dtype(one)), samples)
         build(model, asked)
     leaves = tree.flatten(asked)
-    arrays = [_array(one) for one in _in_order(leaves, asked, samples)]
+    arrays = [_array(one, leaf) for leaf, one in zip(leaves, _in_order(leaves, asked, samples), strict=True)]
     for leaf, array in zip(leaves, arrays, strict=True):
         _check_fits(leaf, array, alone=len(leaves) == 1)
     counts = {leaf.name: len(array) for leaf, array in zip(leaves, arrays, strict=True)}
@@ -146,14 +146,15 @@ def _names(leaves: list[KerasTensor], asked: Any) -> list[str]:
     return [key for key, _ in sorted(asked.items())] if isinstance(asked, dict) else [leaf.name for leaf in leaves]
 
 
-def _array(samples: Any) -> np.ndarray:
+def _array(samples: Any, leaf: KerasTensor) -> np.ndarray:
+    """Return samples as one array; single values may lack the axis that holds one, as in Keras."""
     try:
         array = np.asarray(samples)
     except ValueError as error:
         raise BadInput(f"calibration: cannot be made one array ({error}); give one array for each input") from error
     if array.dtype.kind not in "biuf":
         raise BadInput(f"calibration: values of type {array.dtype} are no numbers; encode them as the model takes them")
-    return array
+    return array[:, None] if array.ndim == 1 and tuple(leaf.shape[1:]) == (1,) else array
 
 
 def _check_fits(leaf: KerasTensor, array: np.ndarray, alone: bool) -> None:

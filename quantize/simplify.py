@@ -86,11 +86,12 @@ def drop_broadcasts(graph: Graph) -> None:
     graph.prune_dead()
 
 
-def _broadcast(shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-    """Return the shape that tensors of `shapes` have together; an open size is one like any other."""
+def _broadcast(shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...] | None:
+    """Return the shape that tensors of `shapes` have together, if any; an open size is one like any other."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
-    return tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*padded, strict=True))
+    sizes = [{size for size in along if size != 1} or {1} for along in zip(*padded, strict=True)]
+    return tuple(one for (one,) in sizes) if all(len(one) == 1 for one in sizes) else None
 
 
 def lift_scalars(graph: Graph) -> None:

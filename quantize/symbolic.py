@@ -43,7 +43,7 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
         make_einsum(self, _in_small_letters(subscripts), **kwargs)
 
     def item(self: KerasTensor, key: Any) -> Any:
-        return take(self, (key,) if key is None else key)
+        return take(self, (key,) if key is None or isinstance(key, slice) else key)
 
     with ExitStack() as undo:
         for owner, name, value in (

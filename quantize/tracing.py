@@ -237,7 +237,7 @@ def _untraceable(layer: keras.Layer, place: str, error: Exception) -> str:
 
 def _users_line(error: Exception) -> str:
     """Return the last line of code on the way to `error` that is not of an installed package or ours."""
-    ours = str(Path(__file__).resolve().parent.parent)
+    ours = str(Path(__file__).resolve().parent)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = frame.filename
         is_library = "site-packages" in file or file.startswith("<") or f"{Path(file).resolve()}".startswith(ours)

@@ -15,14 +15,16 @@ def decibels(want, got):
     return 10 * np.log10(np.square(want).sum() / np.square(want - got).sum())
 
 
-def embedded(t):
-    speeds = 2.0 * np.pi * np.exp(np.linspace(0.0, np.log(1000.0), 16)).astype("float32")
-    return ops.concatenate([ops.sin(speeds * t), ops.cos(speeds * t)], axis=-1)
+@keras.saving.register_keras_serializable("tests")
+class Sines(layers.Layer):
+    def call(self, t):
+        speeds = 2.0 * np.pi * np.exp(np.linspace(0.0, np.log(1000.0), 16)).astype("float32")
+        return ops.concatenate([ops.sin(speeds * t), ops.cos(speeds * t)], axis=-1)
 
 
 def sines():
     inputs = keras.Input((1,))
-    x = layers.Lambda(embedded, output_shape=(32,), name="embed")(inputs)
+    x = Sines(name="embed")(inputs)
     return keras.Model(inputs, layers.Dense(8)(x)), RANDOM.uniform(0, 1, (32, 1)).astype("float32")
 
 
@@ -41,11 +43,7 @@ def test_what_stays_in_float_is_remembered(tmp_path):
     qat, _ = ew.prepare_qat(model, calibration=t)
     kept = find_quantized(qat).config.kept
     qat.save(tmp_path / "q.keras")
-    keras.config.enable_unsafe_deserialization()
-    try:
-        again = ew.load_model(tmp_path / "q.keras", trust=True)
-    except TypeError:
-        again = keras.models.load_model(tmp_path / "q.keras", safe_mode=False)
+    again = ew.load_model(tmp_path / "q.keras")
     assert find_quantized(again).config.kept == kept
     np.testing.assert_array_equal(np.asarray(again(t)), np.asarray(qat(t)))
 
@@ -150,5 +148,5 @@ def test_layers_without_a_configuration_are_quantized_and_only_saving_is_refused
     qat, _ = ew.prepare_qat(model, calibration=np.ones((8, 5, 4), "float32"))
     ew.export_tflite(qat)
     with pytest.raises(BadInput, match="get_config"):
-        qat.save(tmp_path / "q.keras")
+        ew.save_model(qat, tmp_path / "q.keras")
     assert not (tmp_path / "q.keras").exists()
