@@ -164,9 +164,9 @@ class _Lowering:
         return outside
 
     def output(self, array: Array, index: int) -> Array:
-        """Name an output; an input, and what is returned twice, is copied by a reshape to its own shape."""
-        if id(array) in self.returned:
-            copy = replace(array)
+        """Name an output; an input, a constant and what is returned twice is copied by a reshape to its own shape."""
+        if id(array) in self.returned or array.data is not None:
+            copy = replace(array, data=None)
             self.emit("RESHAPE", [array, _integers(self, array.shape)], [copy], shape=array.shape)
             array = copy
         self.returned.add(id(array))

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from ..errors import BadInput
+from ..errors import BadInput, EdgewrightError
 
 DRAWS = "draws random numbers at inference"
 
@@ -31,6 +31,7 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
     from keras.src.ops import nn, numpy
 
     record, create = layers.Node, KerasTensor.__init__
+    record_operation = keras.Operation.symbolic_call
     make_einsum, take = numpy.Einsum.__init__, KerasTensor.__getitem__
 
     def node(operation: Any, **arguments: Any) -> Any:
@@ -38,6 +39,17 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
 
     def dense(self: KerasTensor, shape: Any, dtype: str = "float32", **kwargs: Any) -> None:
         create(self, shape, dtype, **{**kwargs, "sparse": False, "ragged": False})
+
+    def operation(self: keras.Operation, *args: Any, **kwargs: Any) -> Any:
+        """Open an operation of the user's own, as a layer is."""
+        if type(self).__module__.startswith(_RECORDED):
+            return record_operation(self, *args, **kwargs)
+        try:
+            return self.call(*args, **kwargs)
+        except EdgewrightError:
+            raise
+        except Exception:
+            return record_operation(self, *args, **kwargs)
 
     def einsum(self: Any, subscripts: str, **kwargs: Any) -> None:
         make_einsum(self, _in_small_letters(subscripts), **kwargs)
@@ -49,6 +61,7 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
         for owner, name, value in (
             (layers, "Node", node),
             (keras.Layer, "symbolic_call", call),
+            (keras.Operation, "symbolic_call", operation),
             (KerasTensor, "__init__", dense),
             (KerasTensor, "__iter__", _iterate),
             (KerasTensor, "__len__", _length),
@@ -56,11 +69,14 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
             (keras.random.SeedGenerator, "next", _refuse_to_draw),
             (nn.DotProductAttention, "compute_output_spec", _attended),
             (numpy.Einsum, "__init__", einsum),
+            (numpy.Ndim, "symbolic_call", lambda self, x: len(x.shape)),
             (KerasTensor, "__getitem__", item),
             (KerasTensor, "__eq__", _elementwise(ops.equal, False)),
             (KerasTensor, "__ne__", _elementwise(ops.not_equal, True)),
         ):
             _set(undo, owner, name, value)
+        for owner, name in _comparisons():
+            _set(undo, owner, name, _leaving_symbolic(vars(owner)[name]))
         if keras.config.is_traceback_filtering_enabled():
             keras.config.disable_traceback_filtering()
             undo.callback(keras.config.enable_traceback_filtering)
@@ -78,6 +94,7 @@ def spec_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 _MISSING = object()
+_RECORDED = "keras.", __package__  # whose operations are known, by name
 
 
 def _set(undo: ExitStack, owner: Any, name: str, value: Any) -> None:
@@ -94,6 +111,19 @@ def _length(tensor: KerasTensor) -> int:
     if not tensor.shape or tensor.shape[0] is None:
         raise TypeError(f"a tensor of shape {tuple(tensor.shape)} has no length to iterate over")
     return tensor.shape[0]
+
+
+def _comparisons() -> Iterator[tuple[type, str]]:
+    """Yield the comparisons of the backend's tensors that raise where a symbolic one stands on the right."""
+    kinds = type(ops.convert_to_tensor(0.0)).__mro__
+    for name in ("__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__"):
+        owner = next(kind for kind in kinds if name in vars(kind))
+        if owner.__module__.startswith("tensorflow"):
+            yield owner, name
+
+
+def _leaving_symbolic(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda self, other: NotImplemented if isinstance(other, KerasTensor) else compare(self, other)
 
 
 def _elementwise(operation: Callable[..., Any], otherwise: bool) -> Callable[..., Any]:

@@ -44,7 +44,8 @@ def trace(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType(
     inputs = symbolic_inputs(model) if inputs is None else inputs
     try:
         graph = _trace(model, rules, inputs, None)
-        if not any(_asks_for_two_sizes(node) for node in graph.nodes):
+        is_open = any(None in leaf.shape[1:] for leaf in graph.inputs)
+        if is_open or not any(_asks_for_two_sizes(node) for node in graph.nodes):
             return graph
     except _NeedsBatch:
         pass
@@ -53,8 +54,9 @@ def trace(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType(
 
 
 def _asks_for_two_sizes(node: Node) -> bool:
-    """Tell whether a reshape leaves both the batch and another size to be found."""
-    return node.kind == "Reshape" and None in node.op.newshape and -1 in node.op.newshape
+    """Tell whether more than the batch is unknown behind `node`, or a reshape leaves more than that to be found."""
+    unknown = max((sum(size is None for size in out.shape) for out in node.outputs), default=0)
+    return unknown > 1 or (node.kind == "Reshape" and None in node.op.newshape and -1 in node.op.newshape)
 
 
 def _trace(model: keras.Model, rules: Mapping[type, Callable], inputs: Any, size: int | None) -> Graph:
@@ -226,7 +228,7 @@ _CODES = re.compile(r"\x1b\[[0-9;]*m")
 def _untraceable(layer: keras.Layer, place: str, error: Exception) -> str:
     """Return what stands in the way, in one line: the layer, the reason, the user's own line of code, the remedy."""
     lines = [line.strip() for line in _CODES.sub("", str(error)).splitlines() if line.strip()]
-    reason = lines[0].rstrip(".") if lines else ""
+    reason = lines[0].split(". ")[0].rstrip(".") if lines else ""
     where = _users_line(error)
     return (
         f"layer {place or layer.name!r} ({type(layer).__name__}) cannot be traced to operations: "

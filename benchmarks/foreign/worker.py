@@ -108,7 +108,8 @@ def is_plain(message: str, model: keras.Model | None) -> bool:
     layers = model._flatten_layers() if model is not None else ()
     names = {name for layer in layers for name in (layer.name, type(layer).__name__)}
     words = set(re.findall(r"\w+", message))
-    return bool(words & (names | set(dir(keras.ops)))) or any(name in message for name in names)
+    operations = {name.replace("_", "") for space in (keras.ops, keras.ops.image) for name in dir(space)}
+    return bool(words & (names | operations)) or any(name in message for name in names)
 
 
 def outputs(model: keras.Model, x: Any) -> list[np.ndarray]:
