@@ -119,16 +119,6 @@ def _up_sampling(layer, x):
     return ops.image.resize(x, (height * rows, width * columns), interpolation="nearest", data_format="channels_last")
 
 
-def _resizing(layer, x):
-    """Resize as the operation does, where that is all the layer does."""
-    shaped = layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or getattr(layer, "antialias", False)
-    if shaped or layer.interpolation not in ("bilinear", "nearest") or len(x.shape) != 4:
-        raise NotImplementedError(f"{layer.interpolation} resizing")  # Keras' own function takes no symbolic tensor
-    x = ops.cast(x, layer.compute_dtype)
-    size = (layer.height, layer.width)
-    return ops.image.resize(x, size, interpolation=layer.interpolation, data_format=layer.data_format)
-
-
 def _conv(layer, x):
     if layer.groups == 1:
         return layer.call(x)
@@ -314,7 +304,6 @@ LAYERS: dict[type, Callable] = {
     keras.layers.CategoryEncoding: _category_encoding,
     keras.layers.Softmax: _softmax,
     keras.layers.UpSampling2D: _up_sampling,
-    keras.layers.Resizing: _resizing,
     keras.layers.Conv1D: _conv,
     keras.layers.Conv2D: _conv,
     keras.layers.RNN: _recurrent,

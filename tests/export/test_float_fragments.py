@@ -87,12 +87,11 @@ def test_a_float_activation_that_int8_tabulates_is_written_out(tmp_path):
 
 
 @pytest.mark.parametrize(("layer", "kinds"), [
-    (lambda: layers.Resizing(4, 4), []),
-    (lambda: layers.Resizing(4, 4, crop_to_aspect_ratio=True), ["Resizing"]),
+    (lambda: layers.Resizing(4, 4), ["Resizing"]),
     (lambda: layers.CenterCrop(4, 4), ["CenterCrop"]),
     (layers.AutoContrast, ["AutoContrast"]),
     (lambda: keras.Sequential([layers.RandomFlip(), layers.RandomRotation(0.2), layers.GaussianNoise(0.1)]), []),
-], ids=["resizing", "cropping", "center_crop", "auto_contrast", "augmentation"])  # fmt: skip
+], ids=["resizing", "center_crop", "auto_contrast", "augmentation"])  # fmt: skip
 def test_preprocessing_inside_a_model_is_kept(layer, kinds, tmp_path):
     inputs = keras.Input((8, 8, 3))
     x = layers.Flatten()(layers.Conv2D(4, 3)(layer()(inputs)))
