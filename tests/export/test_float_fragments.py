@@ -101,6 +101,14 @@ def test_preprocessing_inside_a_model_is_kept(layer, kinds, tmp_path):
     assert [row["operator"] for row in report.float_ops] == kinds and min(shares) >= 0.99
 
 
+def test_a_resize_by_a_factor_that_float32_rounds_down(tmp_path):
+    """62 rows to 32: tf2onnx 1.17 writes a factor that gives 31 of them."""
+    inputs = keras.Input((62, 33, 1))
+    model = keras.Model(inputs, layers.Conv2D(2, 3)(layers.Resizing(32, 32)(inputs)))
+    _, shares = agree(model, tmp_path, np.random.default_rng(0).random((8, 62, 33, 1), "float32"))
+    assert min(shares) >= 0.99
+
+
 def test_encodings_of_integers_are_comparisons(tmp_path):
     inputs = keras.Input((1,), dtype="int32")
     model = keras.Model(inputs, layers.Dense(3)(layers.CategoryEncoding(10, output_mode="one_hot")(inputs)))
