@@ -39,17 +39,25 @@ def decibels(signal: np.ndarray, noise: np.ndarray) -> float:
     return 10 * float(np.log10(max(power, 1e-30) / max(lost, 1e-30)))
 
 
-def check_trace(layer: QuantizedGraph, model: keras.Model, inputs: Any, samples: list[np.ndarray]) -> None:
+Activations = dict[int, np.ndarray]  # by id of a tensor
+
+
+def check_trace(
+    layer: QuantizedGraph, model: keras.Model, inputs: Any, samples: list[np.ndarray], real: Activations
+) -> None:
     """Compare the traced graph, in float, with the model it came from.
 
+    real: what the graph gave on the first samples.
     Raises: BadInput if an output has another shape or other values: whatever was exported would be wrong.
     """
     batch = _batch_of(model, samples)
     given = tree.pack_sequence_as(inputs, [ops.convert_to_tensor(array) for array in batch])
     answers = computed(lambda: model(given, training=False))
     wanted = [np.asarray(ops.convert_to_numpy(leaf)) for leaf in tree.flatten(answers)]
-    found = [np.asarray(leaf) for leaf in tree.flatten(layer.execute(batch, quantize=False))]
-    for index, (want, got) in enumerate(zip(wanted, found, strict=True)):
+    ran, kept = len(batch[0]), min(SAMPLES, len(samples[0]))
+    for index, (leaf, want) in enumerate(zip(layer.plan.graph.outputs, wanted, strict=True)):
+        got = np.asarray(real.get(id(leaf), leaf.value))  # an output may be a constant
+        want, got = (of_first(leaf, one, size, min(ran, kept)) for one, size in ((want, ran), (got, kept)))
         if want.shape != got.shape:
             how = f"shape {got.shape} instead of {want.shape}"
         elif want.dtype.kind != "f" and not np.issubdtype(want.dtype, np.floating):
@@ -80,21 +88,29 @@ def _batch_of(model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]
     return [np.resize(array, (size, *array.shape[1:])) for array in samples]
 
 
-def measure(layer: QuantizedGraph, samples: list[np.ndarray]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Return, by id of tensor, what the float and the fake-quantized graph compute on a few samples."""
-    batch = [array[:SAMPLES] for array in samples]
-    runs = []
-    for quantize in (False, True):
-        seen: dict[int, np.ndarray] = {}
+def of_first(leaf: Tensor, values: np.ndarray, size: int, count: int = SAMPLES) -> np.ndarray:
+    """Return the part of `values`, those of `leaf` for `size` samples, that is of the first `count`."""
+    if size <= count:
+        return values
+    return values[tuple(
+        slice(0, there * count // size) if known is None else slice(None)
+        for known, there in zip(leaf.shape, values.shape, strict=True)
+    )]  # fmt: skip
 
-        def note(leaf: Tensor, value: Any, seen=seen) -> Any:
-            if leaf.dtype.startswith("float") and not leaf.is_constant:
-                seen[id(leaf)] = np.asarray(value)
-            return value
 
-        layer.execute(batch, quantize=quantize, after=note)
-        runs.append(seen)
-    return {key: (value, runs[1][key]) for key, value in runs[0].items() if key in runs[1]}
+def measure(
+    layer: QuantizedGraph, samples: list[np.ndarray], real: Activations
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Return, by id of tensor, what the float graph gave on the first samples (`real`) and the fake-quantized gives."""
+    seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def note(leaf: Tensor, value: Any) -> Any:
+        if id(leaf) in real and leaf.dtype.startswith("float") and not leaf.is_constant:
+            seen[id(leaf)] = real[id(leaf)], np.asarray(value)
+        return value
+
+    layer.execute([array[:SAMPLES] for array in samples], after=note)
+    return seen
 
 
 def signal_to_noise(pair: tuple[np.ndarray, np.ndarray]) -> float:
