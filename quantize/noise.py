@@ -7,6 +7,7 @@ size that one scale leaves nothing of the small ones?
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -188,13 +189,16 @@ def _of_lost_signals(
     """Find the operators that lose what their inputs still had, and what leads up to them from the last product."""
     makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
     outputs = {id(leaf) for leaf in layer.plan.graph.outputs}
+    uses = Counter(step.nodes[-1].site for step in layer.plan.steps)
     found: dict[str, str] = {}
     for step in layer.plan.steps:
         out = step.outputs[0]
         if step.rule is None or step.rule.litert not in _REPAIRED or id(out) not in seen:
             continue
+        if uses[step.nodes[-1].site] > 1:  # of a recurrence, where noise gathers from step to step
+            continue
         joins = step.rule.litert in ("CONCATENATION", "PACK")
-        if joins and not outputs & {id(leaf) for leaf in _moved_to(layer, out)}:
+        if joins and not (_are_uneven(seen[id(out)][0]) and outputs & {id(leaf) for leaf in _moved_to(layer, out)}):
             continue
         kept = worst_column(seen[id(out)]) if joins else signal_to_noise(seen[id(out)])
         before = min((signal_to_noise(seen[id(leaf)]) for leaf in step.inputs if id(leaf) in seen), default=np.inf)

@@ -51,7 +51,7 @@ from .observers import OBSERVERS
 from .operations import NEVER
 from .operators import NOTHING, PRODUCTS, RESCALES, SUMS, refuse_what_no_file_holds
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
-from .samples import build, gather
+from .samples import build, from_config, gather, to_config
 from .simplify import simplify
 from .tracing import trace
 
@@ -216,7 +216,7 @@ def _planned(model: keras.Model, config: QatConfig, inputs: Any, source: Any) ->
         config=asdict(config),
         masked=[leaf.name for leaf in sparse_kernels(plan)],
         clustered={leaf.name: count for leaf, count in clustered_kernels(plan).items()},
-        inputs=keras.saving.serialize_keras_object(inputs),
+        inputs=to_config(inputs),
         plan=plan,
         name=f"{model.name}_int8",
     )
@@ -377,7 +377,7 @@ class QuantizedGraph(keras.Layer):
         self.inputs_config = inputs
         if plan is None:
             model = keras.saving.deserialize_keras_object(copy.deepcopy(source))
-            given = None if inputs is None else keras.saving.deserialize_keras_object(copy.deepcopy(inputs))
+            given = None if inputs is None else from_config(copy.deepcopy(inputs))
             if given is not None:
                 build(model, given)
             plan = make_plan(model, self.config, self.carried, given)
