@@ -7,6 +7,7 @@ tensors. `training` and `mask` arguments are not passed on: the traced graph is 
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -60,11 +61,17 @@ def symbolic(function: Any) -> Any:
 
 def _without_context(rule: Callable, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
     """Call `rule` with the arguments by the names that `call` has for them, but for what the rule is blind to."""
-    given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+    given = _signature(type(layer)).bind(layer, *args, **kwargs).arguments
+    del given[next(iter(given))]  # the layer itself
     given = {**given, **given.pop("kwargs", {})}
     first, *others = given.items()
     blind = {"training"} if rule in _SEES_MASKS else {"training", "mask"}
     return rule(layer, first[1], **{name: value for name, value in others if name not in blind})
+
+
+@functools.cache
+def _signature(kind: type) -> inspect.Signature:
+    return inspect.signature(kind.call)
 
 
 def _identity(layer, x):

@@ -58,28 +58,32 @@ def check_trace(
     ran, kept = len(batch[0]), min(SAMPLES, len(samples[0]))
     for index, (leaf, want) in enumerate(zip(layer.plan.graph.outputs, wanted, strict=True)):
         got = np.asarray(real.get(id(leaf), leaf.value))  # an output may be a constant
-        want, got = (of_first(leaf, one, size, min(ran, kept)) for one, size in ((want, ran), (got, kept)))
-        if want.shape != got.shape:
-            how = f"shape {got.shape} instead of {want.shape}"
-        elif want.dtype.kind != "f" and not np.issubdtype(want.dtype, np.floating):
-            share = float((want == got).mean()) if want.size else 1.0
-            how = "" if share >= 0.9 else f"only {share:.1%} of its values"
-        else:
-            want, got = np.asarray(want, np.float64), np.asarray(got, np.float64)
-            if not np.array_equal(np.isfinite(want), np.isfinite(got)):
-                how = "values that are not finite elsewhere"
-            else:
-                finite = np.isfinite(want)
-                error = want[finite] - got[finite]
-                agreed = decibels(want[finite], error)
-                is_same = agreed >= SAME_DB or np.abs(error).max(initial=0.0) < NEARLY_ZERO
-                how = "" if is_same else f"values only {agreed:.1f} dB from the model's"
+        how = _difference(*(of_first(leaf, one, size, min(ran, kept)) for one, size in ((want, ran), (got, kept))))
+        if how:  # perhaps for a sum over the batch, of which there were more samples
+            how = _difference(want, np.asarray(tree.flatten(layer.execute(batch, quantize=False))[index]))
         if how:
             raise BadInput(
                 f"model {model.name!r}, traced to operations, gives {how} for output {index}: what it computes depends "
                 "on more than its inputs, or a layer of it has no right form here; leave out its layers one by one to "
                 "find which"
             )
+
+
+def _difference(want: np.ndarray, got: np.ndarray) -> str:
+    """Return how `got` differs from `want` by more than rounding in float does; nothing if it does not."""
+    if want.shape != got.shape:
+        return f"shape {got.shape} instead of {want.shape}"
+    if not np.issubdtype(want.dtype, np.inexact) and want.dtype.kind != "V":  # bfloat16 is of kind V
+        share = float((want == got).mean()) if want.size else 1.0
+        return "" if share >= 0.9 else f"only {share:.1%} of its values"
+    want, got = np.asarray(want, np.float64), np.asarray(got, np.float64)
+    finite = np.isfinite(want)
+    if not np.array_equal(finite, np.isfinite(got)):
+        return "values that are not finite elsewhere"
+    error = want[finite] - got[finite]
+    agreed = decibels(want[finite], error)
+    is_same = agreed >= SAME_DB or np.abs(error).max(initial=0.0) < NEARLY_ZERO
+    return "" if is_same else f"values only {agreed:.1f} dB from the model's"
 
 
 def _batch_of(model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]:

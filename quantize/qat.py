@@ -487,13 +487,16 @@ class QuantizedGraph(keras.Layer):
         plan = self.plan
         held: dict[int, Any] = {}
         kernels: dict[tuple[int, bool], Any] = {}
+        ranges: dict[str, tuple[Any, Any]] = {}
 
         def store(leaf: Tensor, value: Any, rounded: bool, halves: str = "") -> None:
             scale = plan.scale_of(leaf)
             if scale is not None:
                 watch(leaf, value)
             if quantize and scale and rounded:
-                low_high = self.range(scale)
+                if scale.name not in ranges:
+                    ranges[scale.name] = self.range(scale)
+                low_high = ranges[scale.name]
                 given = HALVES[halves](value, *low_high, scale.bits) if halves else value
                 value = fake_quantize(given, *low_high, scale.bits)
                 if scale.name in self.width_of:
@@ -706,7 +709,8 @@ class QuantizedGraph(keras.Layer):
         outputs = {id(leaf) for leaf in self.plan.graph.outputs}
         made = (leaf for node in self.plan.graph.nodes for leaf in node.outputs)
         bytes_each = sum(4 * math.prod(size or 1 for size in leaf.shape) for leaf in made)
-        batch_size = max(1, min(64, HELD_AT_ONCE // max(1, bytes_each)))
+        most = 256 if self.config.observer == "minmax" else 64  # what is averaged over batches depends on their size
+        batch_size = max(1, min(most, HELD_AT_ONCE // max(1, bytes_each)))
         with track(f"calibrate {self.plan.graph.name}", len(samples[0])) as advance:
             for start in range(0, len(samples[0]), batch_size):
                 batch = [array[start : start + batch_size] for array in samples]
