@@ -755,15 +755,21 @@ class QuantizedGraph(keras.Layer):
         return rows
 
 
+_NOTHING_BELOW = frozenset({"Concatenate", "Masked", "Pad", "Select", "Where"})  # may hold -inf, as a mask or border
+
+
 def _refuse_what_is_not_finite(seen: list[tuple[Tensor, np.ndarray]], start: int) -> None:
     for leaf, values in seen:
         if leaf.is_constant or np.isfinite(np.sum(values, dtype=np.float64)):
             continue
-        sample = int(np.argwhere(~np.isfinite(values))[0][0])
-        raise BadInput(
-            f"calibration: {leaf.name} is not finite for sample {start + sample} (a logarithm of zero, a mean over "
-            "nothing?): leave that sample out, or keep the operation off such values"
-        )
+        meant = leaf.producer is not None and leaf.producer.kind in _NOTHING_BELOW
+        broken = ~np.isfinite(values) & ~(meant & np.isneginf(values))
+        if np.any(broken):
+            raise BadInput(
+                f"calibration: {leaf.name} is not finite for sample {start + int(np.argwhere(broken)[0][0])} "
+                "(a logarithm of zero, a mean over nothing?): leave that sample out, or keep the operation off such "
+                "values"
+            )
 
 
 def _present(values: np.ndarray) -> np.ndarray:
