@@ -94,13 +94,16 @@ def spec_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 _MISSING = object()
-_RECORDED = "keras.", __package__  # whose operations are known, by name
+_RECORDED = ("keras.", __name__.partition(".")[0] + ".")  # whose operations are known, by name
 
 
 def _set(undo: ExitStack, owner: Any, name: str, value: Any) -> None:
     before = vars(owner).get(name, _MISSING)
     setattr(owner, name, value)
-    undo.callback(*((delattr, owner, name) if before is _MISSING else (setattr, owner, name, before)))
+    if before is _MISSING:
+        undo.callback(delattr, owner, name)
+    else:
+        undo.callback(setattr, owner, name, before)
 
 
 def _iterate(tensor: KerasTensor) -> Iterator[Any]:
