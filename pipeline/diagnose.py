@@ -135,10 +135,10 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     if layer is None:
         raise BadInput(f"model {model.name!r} has no quantizers: call prepare_qat(model, calibration=samples) first")
     steps = [step for step in layer.plan.steps if step.rule is not None and step.rule.litert]
-    steps = [step for step in steps if layer.plan.scale_of(step.outputs[0]) is not None]  # masks and numbers have none
+    steps = [step for step in steps if _is_comparable(layer, step.outputs[0])]
     inputs = in_order(model, samples)
     wanted = [leaf for step in steps for leaf in step.outputs]
-    wanted = [leaf for leaf in [*layer.plan.graph.inputs, *wanted] if layer.plan.scale_of(leaf) is not None]
+    wanted = [leaf for leaf in [*layer.plan.graph.inputs, *wanted] if _is_comparable(layer, leaf)]
     wanted = list({id(leaf): leaf for leaf in wanted}.values())
     measured = _on_device(layer, model.name, wanted, inputs, device) if wanted else {}
     floats, expected, alone = {}, {}, {}
@@ -152,6 +152,11 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     layer.execute(inputs, after=put_device_values)
     rows = [_row(layer, step, floats, expected, measured, alone) for step in steps]
     return Diagnosis(model.name, len(inputs[0]), tuple(rows))
+
+
+def _is_comparable(layer: QuantizedGraph, leaf: Tensor) -> bool:
+    """Tell whether `leaf` has integers (masks and numbers have none) that a file makes of one sample after another."""
+    return layer.plan.scale_of(leaf) is not None and sum(size is None for size in leaf.shape) <= 1
 
 
 def points_of(

@@ -205,12 +205,18 @@ def _of_lost_signals(
         if joins and not (_are_uneven(seen[id(out)][0]) and outputs & {id(leaf) for leaf in _moved_to(layer, out)}):
             continue
         kept = worst_column(seen[id(out)]) if joins else signal_to_noise(seen[id(out)])
-        before = min((signal_to_noise(seen[id(leaf)]) for leaf in step.inputs if id(leaf) in seen), default=np.inf)
+        before = min((_before(leaf, makers, seen) for leaf in step.inputs if id(leaf) in seen), default=np.inf)
         if kept < least_db and (joins or before > kept + LOST_DB):  # what is joined has one scale, and lost it before
             why = f"8 bits leave {kept:.0f} dB of {step.name}"
             lost = [step, *_moves_behind(layer, out)] if joins else [step, *_leading_to(step, makers)]
             found.update((node.site, why) for one in lost for node in one.nodes)
     return found
+
+
+def _before(leaf: Tensor, makers: dict[int, Step], seen: dict[int, tuple[np.ndarray, np.ndarray]]) -> float:
+    """Return the decibels of an input; what was computed in float is rounded for its reader alone."""
+    maker = makers.get(id(leaf))
+    return np.inf if maker is not None and maker.rule is None else signal_to_noise(seen[id(leaf)])
 
 
 def _leading_to(step: Step, makers: dict[int, Step]) -> Iterator[Step]:
