@@ -182,8 +182,8 @@ def qat(
     import_: Import = None,
 ) -> Answer:
     """Retrain a trained model with quantization in the loop."""
-    _check_other(model, out)
     if engine == "edgewright":
+        _check_other(model, out)
         KerasOut("--out", out)
     elif max_drop is not None:
         raise BadInput(f"--max-drop {max_drop}: engine tfmot quantizes every layer alike; leave one of the two out")

@@ -23,7 +23,8 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "quantize.qat": ("QuantizedGraph",),
     "training.adam": ("FusedAdam",),
     "training.losses": (
-        "MultiClassHinge", "OfProbabilities", "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy",
+        "MultiClassHinge", "OfFunction", "OfProbabilities", "PerceptronCriterion", "SigmoidSquaredError",
+        "SmoothedCrossentropy",
     ),
 }  # fmt: skip
 

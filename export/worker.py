@@ -1,7 +1,11 @@
 """The converter process: reads one JSON job a line on standard input, answers one JSON line on standard output."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..workers import Order, serve
 
@@ -64,11 +68,31 @@ def to_onnx(job: dict) -> bytes:
 
     graph_def = _read(job)
     _spell_out(graph_def)
-    model, _ = tf2onnx.convert.from_graph_def(
-        graph_def, input_names=list(job["inputs"]), output_names=list(job["outputs"]), opset=18
-    )
+    with _whole_sizes():
+        model, _ = tf2onnx.convert.from_graph_def(
+            graph_def, input_names=list(job["inputs"]), output_names=list(job["outputs"]), opset=18
+        )
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+@contextlib.contextmanager
+def _whole_sizes() -> Iterator[None]:
+    """Round the scales of a resize up: 32 / 62 in float32 times 62 is less than 32, which ONNX cuts to 31."""
+    from tf2onnx.graph import Graph
+
+    make = Graph.make_const
+
+    def make_const(self: Any, name: str, values: Any, *args: Any, **kwargs: Any) -> Any:
+        if name.startswith("scales"):
+            values = np.where(values == np.round(values), values, np.nextafter(values, np.float32(np.inf)))
+        return make(self, name, values, *args, **kwargs)
+
+    Graph.make_const = make_const
+    try:
+        yield
+    finally:
+        Graph.make_const = make
 
 
 def _read(job: dict):

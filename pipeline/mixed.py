@@ -116,7 +116,7 @@ def _sensitivity(
     rows = []
     with track("sensitivity", len(layers)) as advance:
         for layer in layers:
-            alone = replace(config, default=None, by_name={layer: "w8a8"}, by_type={})
+            alone = replace(config, default=None, by_name={layer: "w8a8"}, by_type={}, least_db=None)
             quantized, _ = prepare_qat(model, alone, calibration=samples)
             pairs = zip(reference, _answers(quantized, probe), strict=True)
             rows.append({"layer": layer, "snr_db": min(decibels(wanted, got - wanted) for wanted, got in pairs)})

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import tree
+from keras import KerasTensor, ops, tree
 
 from ..errors import BadInput
 from .graph import Graph, Node, Tensor
@@ -123,16 +123,28 @@ def _constant(one: Tensor, other: Tensor, repeats: list[Node]) -> Tensor:
             raise _depends(one.name, "its values are others for another size")
         return one
     shape = _shape(one.shape, other.shape, one.name)
-    rows = one.shape[0] // SIZES[0]
-    block = one.value[:rows]
-    if shape[0] is not None or None in shape[1:] or not _repeats(block, one.value) or not _repeats(block, other.value):
+    axis = shape.index(None)
+    first, second = (np.moveaxis(leaf.value, axis, 0) for leaf in (one, other))
+    block = first[: len(first) // SIZES[0]]
+    if shape.count(None) > 1 or not _repeats(block, first) or not _repeats(block, second):
         raise _depends(one.name, "its values are others for another sample")
-    source = Tensor(one.name, block.shape, one.dtype, block)
-    name = f"{one.name}/batched"
-    out = Tensor(name, shape, one.dtype)
-    out.producer = Node("Batched", Batched(), (source,), {}, [out], name, name)
-    repeats.append(out.producer)
+    source = Tensor(one.name, block.shape, one.dtype, np.ascontiguousarray(block))
+    order = [*range(1, axis + 1), 0, *range(axis + 1, len(shape))]  # from the front back to its axis
+    out = _made(repeats, "batched", Batched(), source, (None, *block.shape[1:]))
+    return out if axis == 0 else _made(repeats, "moved", _transpose(order), out, shape)
+
+
+def _made(nodes: list[Node], what: str, op: Any, source: Tensor, shape: tuple[int | None, ...]) -> Tensor:
+    name = f"{source.name}/{what}"
+    out = Tensor(name, shape, source.dtype)
+    out.producer = Node(type(op).__name__, op, (source,), {}, [out], name, name)
+    nodes.append(out.producer)
     return out
+
+
+def _transpose(order: list[int]) -> Any:
+    symbolic = ops.transpose(KerasTensor([1] * len(order)), order)
+    return symbolic._keras_history.operation
 
 
 def _repeats(block: np.ndarray, values: np.ndarray) -> bool:

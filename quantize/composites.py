@@ -7,6 +7,7 @@ tensors. `training` and `mask` arguments are not passed on: the traced graph is 
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -60,11 +61,17 @@ def symbolic(function: Any) -> Any:
 
 def _without_context(rule: Callable, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
     """Call `rule` with the arguments by the names that `call` has for them, but for what the rule is blind to."""
-    given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+    given = _signature(type(layer)).bind(layer, *args, **kwargs).arguments
+    del given[next(iter(given))]  # the layer itself
     given = {**given, **given.pop("kwargs", {})}
     first, *others = given.items()
     blind = {"training"} if rule in _SEES_MASKS else {"training", "mask"}
     return rule(layer, first[1], **{name: value for name, value in others if name not in blind})
+
+
+@functools.cache
+def _signature(kind: type) -> inspect.Signature:
+    return inspect.signature(kind.call)
 
 
 def _identity(layer, x):
@@ -117,16 +124,6 @@ def _up_sampling(layer, x):
         return layer.call(x)
     (height, width), (rows, columns) = x.shape[1:3], layer.size
     return ops.image.resize(x, (height * rows, width * columns), interpolation="nearest", data_format="channels_last")
-
-
-def _resizing(layer, x):
-    """Resize as the operation does, where that is all the layer does."""
-    shaped = layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or getattr(layer, "antialias", False)
-    if shaped or layer.interpolation not in ("bilinear", "nearest") or len(x.shape) != 4:
-        raise NotImplementedError(f"{layer.interpolation} resizing")  # Keras' own function takes no symbolic tensor
-    x = ops.cast(x, layer.compute_dtype)
-    size = (layer.height, layer.width)
-    return ops.image.resize(x, size, interpolation=layer.interpolation, data_format=layer.data_format)
 
 
 def _conv(layer, x):
@@ -314,7 +311,6 @@ LAYERS: dict[type, Callable] = {
     keras.layers.CategoryEncoding: _category_encoding,
     keras.layers.Softmax: _softmax,
     keras.layers.UpSampling2D: _up_sampling,
-    keras.layers.Resizing: _resizing,
     keras.layers.Conv1D: _conv,
     keras.layers.Conv2D: _conv,
     keras.layers.RNN: _recurrent,

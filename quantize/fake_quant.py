@@ -119,9 +119,12 @@ def kernel_scale(kernel: Any, channels: tuple[int, ...], bits: int = 8) -> Any:
     return ops.maximum(largest, least) / limits(bits)[1]
 
 
-def fake_quantize_kernel(kernel: Any, channels: tuple[int, ...], bits: int = 8) -> Any:
-    """Round a kernel to symmetric steps per channel. The range follows the values, so no gradient is cut."""
-    scale = ops.stop_gradient(kernel_scale(kernel, channels, bits))
+def fake_quantize_kernel(kernel: Any, channels: tuple[int, ...], bits: int = 8, scale: Any = None) -> Any:
+    """Round a kernel to symmetric steps per channel. The range follows the values, so no gradient is cut.
+
+    scale: what `kernel_scale` gives for it, where that is known already.
+    """
+    scale = ops.stop_gradient(kernel_scale(kernel, channels, bits) if scale is None else scale)
     return kernel + ops.stop_gradient(ops.round(kernel / scale) * scale - kernel)
 
 

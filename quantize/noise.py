@@ -7,6 +7,7 @@ size that one scale leaves nothing of the small ones?
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -39,38 +40,50 @@ def decibels(signal: np.ndarray, noise: np.ndarray) -> float:
     return 10 * float(np.log10(max(power, 1e-30) / max(lost, 1e-30)))
 
 
-def check_trace(layer: QuantizedGraph, model: keras.Model, inputs: Any, samples: list[np.ndarray]) -> None:
+Activations = dict[int, np.ndarray]  # by id of a tensor
+
+
+def check_trace(
+    layer: QuantizedGraph, model: keras.Model, inputs: Any, samples: list[np.ndarray], real: Activations
+) -> None:
     """Compare the traced graph, in float, with the model it came from.
 
+    real: what the graph gave on the first samples.
     Raises: BadInput if an output has another shape or other values: whatever was exported would be wrong.
     """
     batch = _batch_of(model, samples)
     given = tree.pack_sequence_as(inputs, [ops.convert_to_tensor(array) for array in batch])
     answers = computed(lambda: model(given, training=False))
     wanted = [np.asarray(ops.convert_to_numpy(leaf)) for leaf in tree.flatten(answers)]
-    found = [np.asarray(leaf) for leaf in tree.flatten(layer.execute(batch, quantize=False))]
-    for index, (want, got) in enumerate(zip(wanted, found, strict=True)):
-        if want.shape != got.shape:
-            how = f"shape {got.shape} instead of {want.shape}"
-        elif want.dtype.kind != "f" and not np.issubdtype(want.dtype, np.floating):
-            share = float((want == got).mean()) if want.size else 1.0
-            how = "" if share >= 0.9 else f"only {share:.1%} of its values"
-        else:
-            want, got = np.asarray(want, np.float64), np.asarray(got, np.float64)
-            if not np.array_equal(np.isfinite(want), np.isfinite(got)):
-                how = "values that are not finite elsewhere"
-            else:
-                finite = np.isfinite(want)
-                error = want[finite] - got[finite]
-                agreed = decibels(want[finite], error)
-                is_same = agreed >= SAME_DB or np.abs(error).max(initial=0.0) < NEARLY_ZERO
-                how = "" if is_same else f"values only {agreed:.1f} dB from the model's"
+    ran, kept = len(batch[0]), min(SAMPLES, len(samples[0]))
+    for index, (leaf, want) in enumerate(zip(layer.plan.graph.outputs, wanted, strict=True)):
+        got = np.asarray(real.get(id(leaf), leaf.value))  # an output may be a constant
+        how = _difference(*(of_first(leaf, one, size, min(ran, kept)) for one, size in ((want, ran), (got, kept))))
+        if how:  # perhaps for a sum over the batch, of which there were more samples
+            how = _difference(want, np.asarray(tree.flatten(layer.execute(batch, quantize=False))[index]))
         if how:
             raise BadInput(
                 f"model {model.name!r}, traced to operations, gives {how} for output {index}: what it computes depends "
                 "on more than its inputs, or a layer of it has no right form here; leave out its layers one by one to "
                 "find which"
             )
+
+
+def _difference(want: np.ndarray, got: np.ndarray) -> str:
+    """Return how `got` differs from `want` by more than rounding in float does; nothing if it does not."""
+    if want.shape != got.shape:
+        return f"shape {got.shape} instead of {want.shape}"
+    if not np.issubdtype(want.dtype, np.inexact) and want.dtype.kind != "V":  # bfloat16 is of kind V
+        share = float((want == got).mean()) if want.size else 1.0
+        return "" if share >= 0.9 else f"only {share:.1%} of its values"
+    want, got = np.asarray(want, np.float64), np.asarray(got, np.float64)
+    finite = np.isfinite(want)
+    if not np.array_equal(finite, np.isfinite(got)):
+        return "values that are not finite elsewhere"
+    error = want[finite] - got[finite]
+    agreed = decibels(want[finite], error)
+    is_same = agreed >= SAME_DB or np.abs(error).max(initial=0.0) < NEARLY_ZERO
+    return "" if is_same else f"values only {agreed:.1f} dB from the model's"
 
 
 def _batch_of(model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]:
@@ -80,21 +93,29 @@ def _batch_of(model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]
     return [np.resize(array, (size, *array.shape[1:])) for array in samples]
 
 
-def measure(layer: QuantizedGraph, samples: list[np.ndarray]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Return, by id of tensor, what the float and the fake-quantized graph compute on a few samples."""
-    batch = [array[:SAMPLES] for array in samples]
-    runs = []
-    for quantize in (False, True):
-        seen: dict[int, np.ndarray] = {}
+def of_first(leaf: Tensor, values: np.ndarray, size: int, count: int = SAMPLES) -> np.ndarray:
+    """Return the part of `values`, those of `leaf` for `size` samples, that is of the first `count`."""
+    if size <= count:
+        return values
+    return values[tuple(
+        slice(0, there * count // size) if known is None else slice(None)
+        for known, there in zip(leaf.shape, values.shape, strict=True)
+    )]  # fmt: skip
 
-        def note(leaf: Tensor, value: Any, seen=seen) -> Any:
-            if leaf.dtype.startswith("float") and not leaf.is_constant:
-                seen[id(leaf)] = np.asarray(value)
-            return value
 
-        layer.execute(batch, quantize=quantize, after=note)
-        runs.append(seen)
-    return {key: (value, runs[1][key]) for key, value in runs[0].items() if key in runs[1]}
+def measure(
+    layer: QuantizedGraph, samples: list[np.ndarray], real: Activations
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Return, by id of tensor, what the float graph gave on the first samples (`real`) and the fake-quantized gives."""
+    seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def note(leaf: Tensor, value: Any) -> Any:
+        if id(leaf) in real and leaf.dtype.startswith("float") and not leaf.is_constant:
+            seen[id(leaf)] = real[id(leaf)], np.asarray(value)
+        return value
+
+    layer.execute([array[:SAMPLES] for array in samples], after=note)
+    return seen
 
 
 def signal_to_noise(pair: tuple[np.ndarray, np.ndarray]) -> float:
@@ -172,13 +193,16 @@ def _of_lost_signals(
     """Find the operators that lose what their inputs still had, and what leads up to them from the last product."""
     makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
     outputs = {id(leaf) for leaf in layer.plan.graph.outputs}
+    uses = Counter(step.nodes[-1].site for step in layer.plan.steps)
     found: dict[str, str] = {}
     for step in layer.plan.steps:
         out = step.outputs[0]
         if step.rule is None or step.rule.litert not in _REPAIRED or id(out) not in seen:
             continue
+        if uses[step.nodes[-1].site] > 1:  # of a recurrence, where noise gathers from step to step
+            continue
         joins = step.rule.litert in ("CONCATENATION", "PACK")
-        if joins and not outputs & {id(leaf) for leaf in _moved_to(layer, out)}:
+        if joins and not (_are_uneven(seen[id(out)][0]) and outputs & {id(leaf) for leaf in _moved_to(layer, out)}):
             continue
         kept = worst_column(seen[id(out)]) if joins else signal_to_noise(seen[id(out)])
         before = min((signal_to_noise(seen[id(leaf)]) for leaf in step.inputs if id(leaf) in seen), default=np.inf)

@@ -32,11 +32,13 @@ from .composites import RECURRENCES
 from .correct import bias_shift, equalize
 from .fake_quant import (
     HALVES,
+    SMALLEST_RANGE,
     fake_quantize,
     fake_quantize_bias,
     fake_quantize_kernel,
     kernel_scale,
     learned_steps,
+    limits,
     nudge,
     nudged,
     steps,
@@ -44,12 +46,12 @@ from .fake_quant import (
     value_range,
 )
 from .graph import Graph, Node, Tensor
-from .noise import check_trace, measure, signal_to_noise, too_coarse, weak_operators
+from .noise import check_trace, measure, of_first, signal_to_noise, too_coarse, weak_operators
 from .observers import OBSERVERS
 from .operations import NEVER
 from .operators import NOTHING, PRODUCTS, RESCALES, SUMS, refuse_what_no_file_holds
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
-from .samples import build, gather
+from .samples import build, from_config, gather, to_config
 from .simplify import simplify
 from .tracing import trace
 
@@ -192,9 +194,9 @@ def prepare_qat(
     inputs, samples = gather(model, calibration)
     source = source_of(model)
     layer = _planned(model, config, inputs, source)
-    check_trace(layer, model, inputs, samples)
-    layer.calibrate(samples)
-    seen = measure(layer, samples)
+    real = layer.calibrate(samples)
+    check_trace(layer, model, inputs, samples, real)
+    seen = measure(layer, samples, real)
     if config.least_db is not None:
         layer, seen = _with_float_where_8_bits_are_too_coarse(layer, seen, model, inputs, samples)
     weak = weak_operators(layer, seen, WEAK_DB)
@@ -214,7 +216,7 @@ def _planned(model: keras.Model, config: QatConfig, inputs: Any, source: Any) ->
         config=asdict(config),
         masked=[leaf.name for leaf in sparse_kernels(plan)],
         clustered={leaf.name: count for leaf, count in clustered_kernels(plan).items()},
-        inputs=keras.saving.serialize_keras_object(inputs),
+        inputs=to_config(inputs),
         plan=plan,
         name=f"{model.name}_int8",
     )
@@ -230,8 +232,7 @@ def _with_float_where_8_bits_are_too_coarse(
         if len(kept) == len(layer.config.kept):
             break
         other = _planned(model, replace(layer.config, kept=kept), inputs, layer.source)
-        other.calibrate(samples)
-        theirs = measure(other, samples)
+        theirs = measure(other, samples, other.calibrate(samples))
         if _worst(other, theirs) < _worst(layer, seen):
             break
         layer, seen = other, theirs
@@ -376,7 +377,7 @@ class QuantizedGraph(keras.Layer):
         self.inputs_config = inputs
         if plan is None:
             model = keras.saving.deserialize_keras_object(copy.deepcopy(source))
-            given = None if inputs is None else keras.saving.deserialize_keras_object(copy.deepcopy(inputs))
+            given = None if inputs is None else from_config(copy.deepcopy(inputs))
             if given is not None:
                 build(model, given)
             plan = make_plan(model, self.config, self.carried, given)
@@ -486,13 +487,16 @@ class QuantizedGraph(keras.Layer):
         plan = self.plan
         held: dict[int, Any] = {}
         kernels: dict[tuple[int, bool], Any] = {}
+        ranges: dict[str, tuple[Any, Any]] = {}
 
         def store(leaf: Tensor, value: Any, rounded: bool, halves: str = "") -> None:
             scale = plan.scale_of(leaf)
             if scale is not None:
                 watch(leaf, value)
             if quantize and scale and rounded:
-                low_high = self.range(scale)
+                if scale.name not in ranges:
+                    ranges[scale.name] = self.range(scale)
+                low_high = ranges[scale.name]
                 given = HALVES[halves](value, *low_high, scale.bits) if halves else value
                 value = fake_quantize(given, *low_high, scale.bits)
                 if scale.name in self.width_of:
@@ -504,13 +508,16 @@ class QuantizedGraph(keras.Layer):
                 store(leaf, self.weight(leaf), True)
             return held[id(leaf)]
 
-        def kernel(step: Step) -> Any:
+        def kernel(step: Step) -> tuple[Any, Any]:
+            """Return the kernel of a step and its scale, which it has none of in float."""
             key = id(step.kernel), step.rule is None
             if key not in kernels:
-                weight = self.weight(step.kernel)
-                quantizes = quantize and step.rule
-                bits = step.precision.weights
-                kernels[key] = fake_quantize_kernel(weight, step.rule.channels, bits) if quantizes else weight
+                weight, scale = self.weight(step.kernel), None
+                if quantize and step.rule:
+                    channels, bits = step.rule.channels, step.precision.weights
+                    scale = kernel_scale(weight, channels, bits)
+                    weight = fake_quantize_kernel(weight, channels, bits, scale)
+                kernels[key] = weight, scale
             return kernels[key]
 
         batch = ops.shape(tree.flatten(inputs)[0])[0]
@@ -518,10 +525,11 @@ class QuantizedGraph(keras.Layer):
             store(leaf, ops.cast(given, leaf.dtype), True)
         for step in plan.steps:
             inner: dict[int, Any] = {}
+            scale = None
             if step.kernel is not None:
-                inner[id(step.kernel)] = kernel(step)
+                inner[id(step.kernel)], scale = kernel(step)
             if step.bias is not None:
-                inner[id(step.bias)] = self.bias(step) if quantize and step.rule else self.weight(step.bias)
+                inner[id(step.bias)] = self.weight(step.bias) if scale is None else self.bias(step, scale)
             for leaf, weight in step.biases:
                 inner[id(leaf)] = self.accumulated(step, leaf, weight) if quantize and step.rule else self.weight(leaf)
             for node in step.nodes:
@@ -550,9 +558,8 @@ class QuantizedGraph(keras.Layer):
             weight = ops.take(weight, self.cluster_of[leaf.name], axis=0)
         return weight * self.mask_of[leaf.name] if leaf.name in self.mask_of else weight
 
-    def bias(self, step: Step) -> Any:
-        """Return the bias of a quantized step on the grid of its accumulator."""
-        scale = kernel_scale(self.weight(step.kernel), step.rule.channels, step.precision.weights)
+    def bias(self, step: Step, scale: Any) -> Any:
+        """Return the bias of a quantized step on the grid of its accumulator; `scale` is that of its kernel."""
         data = self.plan.scale_of(step.inputs[0])
         return fake_quantize_bias(self.weight(step.bias), self.range(data), scale, data.bits)
 
@@ -587,12 +594,16 @@ class QuantizedGraph(keras.Layer):
         factor = ops.exp(ops.where(self._is_free(), width, ops.stop_gradient(width)))
         return low * factor, high * factor
 
-    def calibrate(self, samples: list[np.ndarray]) -> None:
-        """Set the observed ranges from float activations on `samples`."""
+    def calibrate(self, samples: list[np.ndarray]) -> dict[int, np.ndarray]:
+        """Set the observed ranges from float activations on `samples`.
+
+        Return, by id of tensor, those of the first `noise.SAMPLES`, to compare others with.
+        """
+        first: dict[int, np.ndarray] = {}
         scales = {scale.name: scale for scale in self.plan.distinct_scales}
 
         def batches() -> Iterator[Iterator[tuple[str, np.ndarray]]]:
-            for batch in self._float_activations(samples):
+            for batch in self._float_activations(samples, first):
                 named = ((self.plan.scale_of(leaf).name, _present(values)) for leaf, values in batch)
                 yield ((name, values) for name, values in named if values.size)
 
@@ -609,6 +620,7 @@ class QuantizedGraph(keras.Layer):
         self._choose_exact_ratios()
         if self.config.correct_biases:
             self._correct_biases(samples)
+        return first
 
     def _widen_the_narrow(self) -> None:
         """Give what was (nearly) always zero on the samples, a dead unit for one, a range that kernels take."""
@@ -629,8 +641,8 @@ class QuantizedGraph(keras.Layer):
         if step.rule is None or not sizes:
             return 0.0
         if step.kernel is not None:  # whose scale training may change: a factor of 16 is left for that
-            kernel = kernel_scale(self.weight(step.kernel), step.rule.channels, step.precision.weights)
-            return steps(8) * sizes[0] * ops.max(kernel) / 16
+            largest = ops.max(ops.abs(self.weight(step.kernel))) / limits(step.precision.weights)[1]
+            return steps(8) * sizes[0] * ops.maximum(largest, SMALLEST_RANGE) / 16
         if step.rule.litert in PRODUCTS:
             return steps(8) * sizes[0] * sizes[-1] / 128
         return steps(8) * functools.reduce(ops.maximum, sizes) / 128 if step.rule.litert in SUMS else 0.0
@@ -687,11 +699,18 @@ class QuantizedGraph(keras.Layer):
             bias = self.weight_of[step.bias.name]
             bias.assign(np.asarray(bias) - shift.reshape(bias.shape).astype(np.float32))
 
-    def _float_activations(self, samples: list[np.ndarray]) -> Iterator[list[tuple[Tensor, np.ndarray]]]:
-        """Yield, batch by batch, the float values of every tensor that has a scale."""
+    def _float_activations(
+        self, samples: list[np.ndarray], first: dict[int, np.ndarray] | None = None
+    ) -> Iterator[list[tuple[Tensor, np.ndarray]]]:
+        """Yield, batch by batch, the float values of every tensor that has a scale.
+
+        first: gets what the first samples give.
+        """
+        outputs = {id(leaf) for leaf in self.plan.graph.outputs}
         made = (leaf for node in self.plan.graph.nodes for leaf in node.outputs)
         bytes_each = sum(4 * math.prod(size or 1 for size in leaf.shape) for leaf in made)
-        batch_size = max(1, min(64, HELD_AT_ONCE // max(1, bytes_each)))
+        most = 256 if self.config.observer == "minmax" else 64  # what is averaged over batches depends on their size
+        batch_size = max(1, min(most, HELD_AT_ONCE // max(1, bytes_each)))
         with track(f"calibrate {self.plan.graph.name}", len(samples[0])) as advance:
             for start in range(0, len(samples[0]), batch_size):
                 batch = [array[start : start + batch_size] for array in samples]
@@ -700,7 +719,13 @@ class QuantizedGraph(keras.Layer):
                 def watch(leaf: Tensor, value: Any, seen=seen) -> None:
                     seen.append((leaf, np.asarray(value)))
 
-                self.execute(batch, quantize=False, watch=watch)
+                def keep(leaf: Tensor, value: Any, size: int = len(batch[0])) -> Any:
+                    if (leaf.dtype.startswith("float") and not leaf.is_constant) or id(leaf) in outputs:
+                        first[id(leaf)] = of_first(leaf, np.asarray(value), size)
+                    return value
+
+                after = {} if start or first is None else {"after": keep}
+                self.execute(batch, quantize=False, watch=watch, **after)
                 _refuse_what_is_not_finite(seen, start)
                 yield seen
                 advance(len(batch[0]))
@@ -730,15 +755,21 @@ class QuantizedGraph(keras.Layer):
         return rows
 
 
+_NOTHING_BELOW = frozenset({"Concatenate", "Masked", "Pad", "Select", "Where"})  # may hold -inf, as a mask or border
+
+
 def _refuse_what_is_not_finite(seen: list[tuple[Tensor, np.ndarray]], start: int) -> None:
     for leaf, values in seen:
         if leaf.is_constant or np.isfinite(np.sum(values, dtype=np.float64)):
             continue
-        sample = int(np.argwhere(~np.isfinite(values))[0][0])
-        raise BadInput(
-            f"calibration: {leaf.name} is not finite for sample {start + sample} (a logarithm of zero, a mean over "
-            "nothing?): leave that sample out, or keep the operation off such values"
-        )
+        meant = leaf.producer is not None and leaf.producer.kind in _NOTHING_BELOW
+        broken = ~np.isfinite(values) & ~(meant & np.isneginf(values))
+        if np.any(broken):
+            raise BadInput(
+                f"calibration: {leaf.name} is not finite for sample {start + int(np.argwhere(broken)[0][0])} "
+                "(a logarithm of zero, a mean over nothing?): leave that sample out, or keep the operation off such "
+                "values"
+            )
 
 
 def _present(values: np.ndarray) -> np.ndarray:

@@ -49,6 +49,21 @@ def gather(model: keras.Model, samples: Any) -> tuple[Any, list[np.ndarray]]:
     return tree.pack_sequence_as(asked, sized), arrays
 
 
+def to_config(inputs: Any) -> dict[str, Any]:
+    """Return symbolic inputs as something to save; Keras' own form of them has no names."""
+    return {
+        "tensors": keras.saving.serialize_keras_object(inputs),
+        "names": [leaf.name for leaf in tree.flatten(inputs)],
+    }
+
+
+def from_config(config: dict[str, Any]) -> Any:
+    """Return the symbolic inputs that `to_config` took."""
+    found = keras.saving.deserialize_keras_object(config["tensors"])
+    leaves = zip(tree.flatten(found), config["names"], strict=True)
+    return tree.pack_sequence_as(found, [KerasTensor(leaf.shape, dtype=leaf.dtype, name=name) for leaf, name in leaves])
+
+
 def _dtype(array: Any) -> str:
     dtype = np.asarray(array).dtype
     return "float32" if dtype.kind == "f" else str(dtype)
@@ -195,4 +210,4 @@ def _as_integers(leaf: KerasTensor, array: np.ndarray) -> np.ndarray:
     return array.astype(leaf.dtype)
 
 
-__all__ = ["build", "gather"]
+__all__ = ["build", "from_config", "gather", "to_config"]

@@ -42,7 +42,8 @@ assert "edgewright.quantize.qat" not in sys.modules
 model = keras.models.load_model("q.keras")
 assert (model.predict(np.load("x.npy"), verbose=0) == np.load("y.npy")).all()
 assert type(model.layers[-1]).__name__ == "QuantizedGraph" and model.optimizer is not None
-assert keras.__spec__.loader is keras.__loader__ and not any("edgewright" in repr(one) for one in sys.meta_path)
+assert keras.__spec__.loader is keras.__loader__
+assert not any(type(one).__name__ == "_WhenKerasComes" for one in sys.meta_path)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=saved, capture_output=True, text=True, timeout=120, check=False

@@ -58,7 +58,7 @@ def test_four_bit_kernels_run_as_trained_and_take_half_the_room(name):
 
 def test_precisions_meet_at_a_requantization():
     model, x = build("attention")
-    config = QatConfig(by_name={"attention/query": "w8a16", "attention/softmax": None})
+    config = QatConfig(by_name={"attention/query": "w8a16", "attention/*/softmax": None})
     qat, report = prepare_qat(model, config, calibration=x)
     kinds = {row["precision"] for row in report.rows}
     assert {"w8a8", "w8a16"} <= kinds

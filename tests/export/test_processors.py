@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import edgewright
 import keras
 import numpy as np
 import onnxruntime
@@ -62,7 +64,9 @@ def test_files_are_exact_on_a_processor_without_vnni(tmp_path):
     (tmp_path / "model.onnx").write_bytes(export_onnx(qat).data)
     np.save(tmp_path / "x.npy", x)
     command = ["qemu-x86_64", "-cpu", "Haswell", os.path.realpath(sys.executable), "-c", RUN]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "EDGEWRIGHT_CPU": "Haswell"}
+    (tmp_path / "edgewright").symlink_to(Path(edgewright.__file__).parent)  # an editable install is on no path
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path, "EDGEWRIGHT_CPU": "Haswell"}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

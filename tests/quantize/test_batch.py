@@ -43,6 +43,9 @@ ASKING = {
     "a token repeated": lambda s, x: ops.concatenate([ops.repeat(s.token, batch_of(x), axis=0), x], 1),
     "a token broadcast": lambda s, x: ops.concatenate([ops.broadcast_to(s.token, (batch_of(x), 1, 6)), x], 1),
     "zeros": lambda s, x: ops.concatenate([ops.zeros((batch_of(x), 1, 6)), x], axis=1),
+    "a constant whose batch comes second": lambda s, x: ops.transpose(
+        ops.concatenate([ops.transpose(x, (1, 0, 2)), ops.broadcast_to(SPEEDS, (2, batch_of(x), 6))], 0), (1, 0, 2)
+    ),
     "rows of several": lambda s, x: ops.reshape(x, (-1, 6)) + ops.ones((8 * batch_of(x), 6)),
     "a mask of the batch": causal,
     "a size left to be found": lambda s, x: ops.reshape(x, (batch_of(x), -1, 3)),

@@ -106,6 +106,16 @@ def test_what_is_not_finite_inside_is_refused_with_operator_and_sample():
         ew.prepare_qat(model, calibration=x)
 
 
+def test_a_border_of_minus_infinity_before_a_pool_is_meant():
+    inputs = keras.Input((8, 8, 3))
+    x = ops.pad(layers.Conv2D(4, 3, padding="same")(inputs), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(layers.MaxPooling2D(3, 2)(x))))
+    images = RANDOM.normal(size=(8, 8, 8, 3)).astype("float32")
+    qat, _ = ew.prepare_qat(model, calibration=images)
+    assert decibels(np.asarray(model(images)), np.asarray(qat(images))) > 25
+    ew.export_tflite(qat)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_weight_that_is_not_finite_is_refused_by_name(value):
     inputs = keras.Input((4,))
