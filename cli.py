@@ -39,6 +39,9 @@ Epochs = Annotated[int | None, "upper bound on epochs; default: from the size of
 Weights = Annotated[
     str | None, 'start from a .keras or .weights.h5 file of the same net, or from "imagenet"', inputs.weights
 ]
+ClassWeights = Annotated[
+    Literal["balanced"] | None, "make a rare class count as much as the others in training; default: a sample counts 1"
+]
 Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
 Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)", inputs.share]
 MaxDrop = Annotated[float, "largest drop of the metric that passes; 0.01 is one point", inputs.at_least(0)]
@@ -73,6 +76,7 @@ def run(
     sparsity: Sparsity = 0.5,
     seed: Seed = 0,
     epochs: Epochs = None,
+    class_weights: ClassWeights = None,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
     device: Device = "local",
@@ -85,7 +89,8 @@ def run(
     _check_own(model, data, preset)
     runs, reports = _with_keras("pipeline.run", import_), _with_keras("devices.report")
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, quick=quick, sparsity=sparsity,
-                       seed=seed, epochs=epochs, max_drop=max_drop, min_speedup=min_speedup, device=device)  # fmt: skip
+                       seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
+                       min_speedup=min_speedup, device=device)  # fmt: skip
     results, folder = runs.execute(config, None if out is None else Path(out))
     say(f"report: {folder / 'report.html'}")
     return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
@@ -105,13 +110,14 @@ def train(
         int | None, "samples per step; default: from the size of the data", inputs.at_least(1)
     ] = None,
     learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage", inputs.above(0)] = None,
+    class_weights: ClassWeights = None,
     import_: Import = None,
 ) -> Answer:
     """Train a model."""
     _check_own(model, data, preset)
     verbs = _with_keras("pipeline.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
-                       batch_size=batch_size, learning_rate=learning_rate)  # fmt: skip
+                       batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights)  # fmt: skip
 
 
 def prune(
@@ -127,17 +133,20 @@ def prune(
     quick: Quick = False,
     seed: Seed = 0,
     epochs: Epochs = None,
+    class_weights: ClassWeights = None,
     import_: Import = None,
 ) -> Answer:
     """Set the smallest weights of a trained model to zero."""
     _check_other(model, out)
-    if data is None and (epochs is not None or schedule != "polynomial"):
+    if data is None and (epochs is not None or class_weights or schedule != "polynomial"):
         raise BadInput(
-            "--data is missing: --epochs and --schedule are of fine-tuning; name a data set, or leave them out"
+            "--data is missing: --epochs, --schedule and --class-weights are of fine-tuning; name a data set, or leave "
+            "them out"
         )
+    _refuse_weights(engine, class_weights)
     verbs = _with_keras("pipeline.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
-                       epochs=epochs, engine=engine)  # fmt: skip
+                       epochs=epochs, engine=engine, class_weights=class_weights)  # fmt: skip
 
 
 def qat(
@@ -169,6 +178,7 @@ def qat(
     quick: Quick = False,
     seed: Seed = 0,
     epochs: Epochs = None,
+    class_weights: ClassWeights = None,
     import_: Import = None,
 ) -> Answer:
     """Retrain a trained model with quantization in the loop."""
@@ -177,10 +187,11 @@ def qat(
         KerasOut("--out", out)
     elif max_drop is not None:
         raise BadInput(f"--max-drop {max_drop}: engine tfmot quantizes every layer alike; leave one of the two out")
+    _refuse_weights(engine, class_weights)
     verbs = _with_keras("pipeline.verbs", import_)
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
                      freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop, quick=quick,
-                     seed=seed, epochs=epochs, engine=engine)  # fmt: skip
+                     seed=seed, epochs=epochs, engine=engine, class_weights=class_weights)  # fmt: skip
 
 
 def export(
@@ -482,6 +493,13 @@ def _refuse_beside(flag: str, **options: Any) -> None:
     for name, value in options.items():
         if value is not None:
             raise BadInput(f"--{name.replace('_', '-')} {value}: the {flag} decides; leave one of the two out")
+
+
+def _refuse_weights(engine: str, class_weights: str | None) -> None:
+    if class_weights and engine == "tfmot":
+        raise BadInput(
+            f"--class-weights {class_weights}: engine tfmot counts every sample alike; leave one of the two out"
+        )
 
 
 def _none_failed(verdicts: Sequence[Any]) -> bool:

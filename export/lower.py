@@ -102,15 +102,17 @@ class Planned(Protocol):
 
 
 def lower(
-    layer: Planned, name: str, *, integer_io: bool | str = False, outputs: Sequence[str] | None = None
-) -> Program:
-    """Lower the quantized graph with batch 1. outputs: what to call them.
+    layer: Planned, name: str, *, integer_io: bool | str = False, inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Program:  # fmt: skip
+    """Lower the quantized graph with batch 1. inputs, outputs: what to call them; a graph that was read from a file has
+    lost the names of its inputs.
 
     integer_io: integers at the borders, int8 (or as wide as the graph has them) or "uint8", which takes a change of
     scale at each border.
     Raises: BadInput for an operation that the operator table does not cover, if the backend is not TensorFlow.
     """
-    return _Lowering(layer, integer_io, outputs).run(name)
+    return _Lowering(layer, integer_io, outputs).run(name, inputs)
 
 
 class _Lowering:
@@ -123,9 +125,10 @@ class _Lowering:
         self.operators: list[Operator] = []
         self.returned: set[int] = set()
 
-    def run(self, name: str) -> Program:
+    def run(self, name: str, names: Sequence[str] | None = None) -> Program:
         graph = self.plan.graph
-        inputs = [self.input(leaf) for leaf in graph.inputs]
+        names = names or [leaf.name for leaf in graph.inputs]
+        inputs = [self.input(leaf, own) for leaf, own in zip(graph.inputs, names, strict=True)]
         self.returned.update(map(id, inputs))
         for step in self.plan.steps:
             self.step(step)
@@ -134,8 +137,8 @@ class _Lowering:
         outputs = [self.output(array, index) for index, array in enumerate(outputs)]
         return Program(name, inputs, outputs, self.operators, self.arrays)
 
-    def input(self, leaf: Tensor) -> Array:
-        outside = Array(leaf.name, self.shapes[id(leaf)], leaf.dtype)
+    def input(self, leaf: Tensor, name: str) -> Array:
+        outside = Array(name, self.shapes[id(leaf)], leaf.dtype)
         scale = self.plan.scale_of(leaf)
         if scale is None:
             self.arrays[id(leaf)] = outside
@@ -143,11 +146,11 @@ class _Lowering:
         inside = self.activation(leaf, scale)
         self.arrays[id(leaf)] = inside
         if self.integer_io and not self.is_unsigned(inside):
-            inside.name = leaf.name
+            inside.name = name
             return inside
         if self.integer_io:
-            outside = as_unsigned(inside, leaf.name)
-        inside.name = f"{leaf.name}_{inside.dtype}"
+            outside = as_unsigned(inside, name)
+        inside.name = f"{name}_{inside.dtype}"
         self.emit("QUANTIZE", [outside], [inside])
         return outside
 

@@ -14,7 +14,7 @@ from .artifact import ELSEWHERE, Artifact, make_manifest
 from .lower import lower
 from .onnx_writer import write_onnx
 from .plain import float_file
-from .subject import quantized_subject
+from .subject import quantized_subject, samples_of
 from .tflite import describe, quantized_part
 from .verify import steps_of, verify
 
@@ -38,15 +38,16 @@ def export_onnx(
     answers otherwise.
     """
     refuse_unknown("export_onnx", unknown, KEYWORDS, ELSEWHERE)
-    layer, precision, answering = quantized_part(model, precision, calibration, config)
+    samples = samples_of(model, calibration)
+    layer, precision, answering = quantized_part(model, precision, samples, config)
     if layer is None and precision != "float32":
         raise BadInput(f"precision={precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat, ...")
     if layer is None:
-        data, facts = float_file(model, "onnx", precision, calibration)
+        data, facts = float_file(model, "onnx", precision, samples)
     else:
-        subject = quantized_subject(answering, layer, calibration)
+        subject = quantized_subject(answering, layer, samples)
         subject.answers()  # before any work: what answers NaN has no integers
-        program = lower(layer, model.name, outputs=subject.outputs)
+        program = lower(layer, model.name, **subject.names)
         if program.is_stateful:
             raise BadInput("ONNX knows no fused int8 recurrence: use QatConfig(recurrence='unrolled') for it")
         data = write_onnx(program)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from ..errors import EdgewrightError
@@ -32,7 +34,7 @@ class PlainGraph:
 
 
 def float_file(
-    model: keras.Model, format: str, precision: str = "float32", calibration: Any = None
+    model: keras.Model, format: str, precision: str = "float32", samples: Sequence[np.ndarray] = ()
 ) -> tuple[bytes, dict[str, Any]]:
     """Convert `model` in a float precision, or write it operation by operation; return the file and what to say of it.
 
@@ -40,7 +42,7 @@ def float_file(
     neither way gives a file that answers as the model does.
     """
     frozen = freeze(model)
-    subject = float_subject(model, len(frozen.outputs), calibration)
+    subject = float_subject(model, len(frozen.outputs), samples)
     subject.answers()
     names = input_names(model), subject.outputs
 
@@ -50,7 +52,7 @@ def float_file(
 
     def written() -> bytes:
         if format == "onnx":
-            return write_onnx(lower(PlainGraph(model), model.name, outputs=subject.outputs))
+            return write_onnx(lower(PlainGraph(model), model.name, **subject.names))
         return convert(freeze(model, rewritten=True), format, precision, names=names)
 
     try:

@@ -13,8 +13,9 @@ from ..backends import computed
 from ..errors import BadInput
 from ..quantize.graph import Graph, computed_dtype
 from ..quantize.qat import QuantizedGraph
+from ..quantize.samples import gather
 from ..quantize.tracing import symbolic_inputs
-from .names import output_names
+from .names import input_names, output_names
 
 SAMPLES = 8
 Arrays = list[np.ndarray]
@@ -68,6 +69,11 @@ class Subject:
             self._known.append(found)
         return self._known[0]
 
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """What inputs and outputs are called, as `lower` takes it."""
+        return {"inputs": [one.name for one in self.inputs], "outputs": list(self.outputs)}
+
     def described(self) -> list[dict[str, Any]]:
         """Return name, shape and type of each output for a manifest; nothing if the model was not run."""
         answers = self.answers()
@@ -83,21 +89,27 @@ class Subject:
         return Answers(answers.samples, _one_by_one(self.model, answers.samples), True)
 
 
-def quantized_subject(model: keras.Model, layer: QuantizedGraph, calibration: Any = None) -> Subject:
-    """Describe a model with quantizers: samples lie in its calibrated ranges."""
+def samples_of(model: keras.Model, calibration: Any) -> Arrays:
+    """Return calibration samples in whatever form as one array (N, ...) an input, in the model's order; [] for none.
+
+    Raises: BadInput for samples that the model cannot take.
+    """
+    return [] if calibration is None else gather(model, calibration)[1]
+
+
+def quantized_subject(model: keras.Model, layer: QuantizedGraph, samples: Sequence[np.ndarray] = ()) -> Subject:
+    """Describe a model with quantizers: samples that are made up lie in its calibrated ranges."""
     graph, inputs = layer.plan.graph, []
-    for leaf in graph.inputs:
+    for name, leaf in zip(input_names(model), graph.inputs, strict=True):
         scale = layer.plan.scale_of(leaf)
         low, high = (float(end) for end in layer.range(scale)) if scale is not None else (None, None)
         size = _vocabulary(graph, id(leaf))
-        inputs.append(
-            Input(name=leaf.name, shape=leaf.shape[1:], dtype=leaf.dtype, low=low, high=high, vocabulary=size)
-        )
+        inputs.append(Input(name=name, shape=leaf.shape[1:], dtype=leaf.dtype, low=low, high=high, vocabulary=size))
     names = output_names(model, len(graph.outputs))
-    return Subject(model=model, inputs=inputs, outputs=names, samples=_first(calibration))
+    return Subject(model=model, inputs=inputs, outputs=names, samples=[array[:SAMPLES] for array in samples])
 
 
-def float_subject(model: keras.Model, outputs: int, calibration: Any = None) -> Subject:
+def float_subject(model: keras.Model, outputs: int, samples: Sequence[np.ndarray] = ()) -> Subject:
     """Describe a model without quantizers, with that many outputs."""
     tables = [layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
     inputs = [
@@ -105,7 +117,7 @@ def float_subject(model: keras.Model, outputs: int, calibration: Any = None) -> 
         for leaf in keras.tree.flatten(symbolic_inputs(model))
     ]
     names = output_names(model, outputs)
-    return Subject(model=model, inputs=inputs, outputs=names, samples=_first(calibration))
+    return Subject(model=model, inputs=inputs, outputs=names, samples=[array[:SAMPLES] for array in samples])
 
 
 def _vocabulary(graph: Graph, source: int) -> int | None:
@@ -119,11 +131,6 @@ def _vocabulary(graph: Graph, source: int) -> int | None:
         else:
             reached.update(id(leaf) for leaf in node.outputs)
     return min(sizes, default=None)
-
-
-def _first(calibration: Any) -> Arrays:
-    leaves = keras.tree.flatten(calibration) if calibration is not None else []
-    return [np.asarray(leaf)[:SAMPLES] for leaf in leaves]
 
 
 # ---------------------------------------------------------------- asking

@@ -13,11 +13,12 @@ import numpy as np
 
 from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..precision import EXPORTS, WEIGHTS_ONLY
+from ..progress import say
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
 from .artifact import ELSEWHERE, Artifact, make_manifest
 from .lower import INTEGER_IO, Array, Program, lower
 from .plain import float_file
-from .subject import quantized_subject
+from .subject import quantized_subject, samples_of
 from .tflite_writer import write_tflite
 from .verify import steps_of, verify
 
@@ -37,7 +38,7 @@ def export_tflite(
 
     precision: "float32", "float16", "w8" (8-bit weights, dynamic range), "w4" likewise, "w8-weight-only" and
     "w4-weight-only" (dequantized on the device; these three need the package ai-edge-quantizer), "w8a8-ptq" (needs
-    `calibration`, samples as the model takes them; `config` says how), "w8a8-qat" (the default for a model from
+    `calibration`, samples as `prepare_qat` takes them; `config` says how), "w8a8-qat" (the default for a model from
     `prepare_qat`); w8a16, w7a8 and w4a8 in place of w8a8 likewise. calibration: also what the file is run on; without
     it, made-up samples. integer_io: integers at the borders instead of float32, True or "int8" as the graph has them,
     or "uint8". manifest: entries to add to the manifest. Raises: BadInput, WrongOrder naming the call that comes first;
@@ -46,7 +47,8 @@ def export_tflite(
     refuse_unknown("export_tflite", unknown, KEYWORDS, ELSEWHERE)
     if integer_io not in INTEGER_IO:
         raise BadInput(f"integer_io={integer_io!r} is unknown; allowed: {', '.join(map(repr, INTEGER_IO))}")
-    layer, precision, answering = quantized_part(model, precision, calibration, config)
+    samples = samples_of(model, calibration)
+    layer, precision, answering = quantized_part(model, precision, samples, config)
     if layer is None:
         if integer_io:
             raise BadInput(f"integer_io={integer_io!r} needs a quantized precision such as w8a8-ptq, not {precision!r}")
@@ -54,16 +56,18 @@ def export_tflite(
             raise BadInput(
                 f"precision={precision!r} needs the package ai-edge-quantizer; pip install ai-edge-quantizer"
             )
-        data, facts = float_file(model, "tflite", precision, calibration)
+        data, facts = float_file(model, "tflite", precision, samples)
     else:
-        subject = quantized_subject(answering, layer, calibration)
+        subject = quantized_subject(answering, layer, samples)
         subject.answers()  # before any work: what answers NaN has no integers
-        program = lower(layer, model.name, integer_io=integer_io, outputs=subject.outputs)
+        program = lower(layer, model.name, integer_io=integer_io, **subject.names)
         data = write_tflite(program, f"edgewright {precision}")
         facts = describe(program, layer.carried)
         facts |= verify(data, "tflite", precision, subject, steps_of(facts))
         if integer_io:
             facts["integer_io"] = "int8" if integer_io is True else integer_io
+            for line in _left_in_float(facts):
+                say(f"{model.name}: integer_io={integer_io!r}: {line}")
     name = name or f"{model.name}-{precision}"
     known = {"name": name, "format": "tflite", "precision": precision, **facts, **(manifest or {})}
     return Artifact(data, make_manifest(data, model, **known))
@@ -73,7 +77,7 @@ KEYWORDS = [name for name in inspect.signature(export_tflite).parameters if name
 
 
 def quantized_part(
-    model: keras.Model, precision: str | None, calibration: Any, config: QatConfig | None = None
+    model: keras.Model, precision: str | None, samples: Sequence[np.ndarray], config: QatConfig | None = None
 ) -> tuple[QuantizedGraph | None, str, keras.Model]:
     """Return the quantized graph to lower (None for float precisions), the precision, checked against the model, and
     the model that the file has to answer like.
@@ -96,9 +100,9 @@ def quantized_part(
             f"export it as {trained}, or the model it was made from as {precision}"
         )
     if how == "ptq" and layer is None:
-        if calibration is None:
+        if not samples:
             raise BadInput(f"precision={precision!r} needs calibration=samples: some hundred from the training data")
-        model, _ = prepare_qat(model, replace(config or QatConfig(), default=bits), calibration=calibration)
+        model, _ = prepare_qat(model, replace(config or QatConfig(), default=bits), calibration=list(samples))
         layer = find_quantized(model)
     return layer, precision, model
 
@@ -141,6 +145,16 @@ def describe(program: Program, carried: Sequence[tuple[int, int]] = ()) -> dict[
             for one in operators
         ],
     }
+
+
+def _left_in_float(facts: Mapping[str, Any]) -> list[str]:
+    """Say which borders have no integers: a scale is that of the operator inside, and there is none in float."""
+    return [
+        f"{what} {one['name']!r} stays {one['dtype']}: the operator {how} it is in float"
+        for what, how in (("input", "that reads"), ("output", "that makes"))
+        for one in facts[f"{what}s"]
+        if one["dtype"].startswith("float")
+    ]
 
 
 def _range(array: Array) -> dict[str, Any]:

@@ -8,7 +8,7 @@ it had on the device: what is left is the rounding of that one kernel.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from ..quantize.graph import Tensor
 from ..quantize.placement import Step
 from ..quantize.qat import QuantizedGraph
 from ..training import tasks
-from ..training.answers import outputs_of
+from ..training.answers import in_order, outputs_of
 from ..training.data import Dataset, Split
 from ..training.train import evaluate, judge, predict_all
 from .judged import to_measure
@@ -216,11 +216,6 @@ def _lowest(figures: Any, dataset: Dataset) -> str:
         names = dataset.named_labels.get(head) or ()
         return f"{found['recall'][number]:.4f} of {names[number] if number < len(names) else number}"
     return ""
-
-
-def in_order(model: keras.Model, x: Any) -> list[Any]:
-    """Return samples as one array an input, in the model's order: a dict's own says nothing."""
-    return [x[leaf.name] for leaf in model.inputs] if isinstance(x, Mapping) else tree.flatten(x)
 
 
 def _keep(kept: dict[int, np.ndarray]) -> Any:

@@ -76,6 +76,8 @@ class RunConfig:
             raise BadInput(f"--sparsity {self.sparsity}: must lie between 0 and 1 (0.5 zeroes half of the weights)")
         if self.epochs is not None and self.epochs < 1:
             raise BadInput(f"--epochs {self.epochs}: must be at least 1")
+        if self.class_weights not in (None, "balanced"):
+            raise BadInput(f"--class-weights {self.class_weights}: must be balanced, or be left out")
         Thresholds(max_drop=self.max_drop, min_speedup=self.min_speedup)
 
 

@@ -23,7 +23,7 @@ from ..prune import prune as prune_once
 from ..quantize import find_quantized, tfmot
 from ..training import data as datasets
 from ..training import tasks
-from ..training.answers import outputs_of, places_of
+from ..training.answers import in_order, outputs_of, places_of
 from ..training.data import Dataset, Split
 from ..training.learners import loss_of
 from ..training.tasks import TASKS, sample_weights, shaped, targets_of
@@ -145,7 +145,7 @@ def quantize_with_tfmot(
         model,
         *_for_tfmot(model, dataset.train, dataset.task),
         training=_training_for_tfmot(dataset, training),
-        judge=_in_order(model, dataset.test),
+        judge=in_order(model, dataset.test.x),
     )
     value = metric.reduce(metric.scores(quantized.outputs, dataset.test.y))
     manifest = make_manifest(
@@ -166,12 +166,7 @@ def quantize_with_tfmot(
 def _for_tfmot(model: keras.Model, split: Split, task: str) -> tuple[list[np.ndarray], np.ndarray]:
     if task not in ("classification", "regression", "reconstruction"):
         raise BadInput(f"engine tfmot trains classification, regression and reconstruction, not {task}; leave it out")
-    return _in_order(model, split), targets_of(TASKS[task], split, model.output_shape[1:])
-
-
-def _in_order(model: keras.Model, split: Split) -> list[np.ndarray]:
-    """Return the samples of a split as one array for each input of the model."""
-    return [split.x] if isinstance(split.x, np.ndarray) else [split.x[leaf.name] for leaf in model.inputs]
+    return in_order(model, split.x), targets_of(TASKS[task], split, model.output_shape[1:])
 
 
 def _training_for_tfmot(dataset: Dataset, training: TrainConfig) -> tfmot.TfmotTraining:
@@ -223,7 +218,7 @@ def bench(
     Raises: BadInput for data that does not fit, or where the device's runtime opens no file.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
-        paths = [_on_disk(one, Path(folder)) for one in [*artifacts, baseline]]
+        paths = _on_disk([*artifacts, baseline], Path(folder))
         files = [ModelFile.read(path) for path in dict.fromkeys(paths)]
         first = ModelFile.read(paths[-1])
         if data is None:
@@ -261,8 +256,23 @@ def random_inputs(file: ModelFile, count: int = 64) -> dict[str, np.ndarray]:
     return inputs
 
 
-def _on_disk(one: Artifact | str | Path, folder: Path) -> Path:
-    return one.save(folder / f"{one.name}{one.suffix}") if isinstance(one, Artifact) else Path(one)
+def _on_disk(found: Sequence[Artifact | str | Path], folder: Path) -> list[Path]:
+    """Return the path of each file, written to `folder` if it is in memory.
+
+    Raises: BadInput for two that are called alike: one would take the other's place.
+    """
+    paths, known = [], {}
+    for one in found:
+        if not isinstance(one, Artifact):
+            paths.append(Path(one))
+            continue
+        name = f"{one.name}{one.suffix}"
+        if known.setdefault(name, one.data) != one.data:
+            raise BadInput(
+                f"two different files are called {name}; tell them apart: export_tflite(model, name='other')"
+            )
+        paths.append(folder / name if (folder / name).exists() else one.save(folder / name))
+    return paths
 
 
 class Comparison(list[Verdict]):

@@ -16,7 +16,7 @@ from ..models.weights import load_weights
 from ..quantize.shapes import fix_shapes
 from ..training import data as datasets
 from ..training import tasks
-from ..training.answers import built, outputs_of
+from ..training.answers import built, in_order, outputs_of
 from ..training.data import Dataset
 from ..training.data.user import resolve
 from ..training.train import prepared, takes
@@ -139,7 +139,7 @@ def _from_file(path: Path, data: str | None, *, seed: int, limit: int | None) ->
 def _as_large_as(dataset: Dataset, model: keras.Model) -> keras.Model:
     """Fix what dimensions `model` leaves open to those of the samples."""
     model = built(model, dataset.train.x)
-    return fix_shapes(model, [array.shape[1:] for array in keras.tree.flatten(dataset.train.x)])
+    return fix_shapes(model, [array.shape[1:] for array in in_order(model, dataset.train.x)])
 
 
 def _own_data(model_name: str, data: str | None, model: keras.Model, *, seed: int, limit: int | None) -> Dataset:

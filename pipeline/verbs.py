@@ -57,7 +57,7 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
 
 
 def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
-          epochs: int | None, engine: str = "edgewright") -> Answer:  # fmt: skip
+          epochs: int | None, engine: str = "edgewright", class_weights: str | None = None) -> Answer:  # fmt: skip
     network = load_model(model)
     config = PruneConfig(sparsity=sparsity, schedule=schedule)
     if data is None and engine == "tfmot":
@@ -69,7 +69,7 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
             note(out, known)
         return Answer(document={"model": str(out), "rows": list(found.rows)}, text=f"{found}\n{out}")
     dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
-    settings = train_config("prune", dataset, quick=quick, epochs=epochs, seed=seed)
+    settings = train_config("prune", dataset, quick=quick, epochs=epochs, seed=seed, class_weights=class_weights)
     if engine == "tfmot":
         sparse, found = stages.prune_with_tfmot(network, config, dataset, settings)
     else:
@@ -80,7 +80,8 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
 
 def qat(model: str, out: Path, data: str, *, precision: str, observer: str, ranges: str, freeze_after: int | None,
         recurrence: str | None, target: str | None, quick: bool, seed: int, epochs: int | None,
-        engine: str = "edgewright", max_drop: float | None = None) -> Answer:  # fmt: skip
+        engine: str = "edgewright", max_drop: float | None = None,
+        class_weights: str | None = None) -> Answer:  # fmt: skip
     wanted = {"default": precision, "observer": observer, "ranges": ranges, "freeze_after": freeze_after}
     wanted |= {"recurrence": recurrence} if recurrence else {}
     config = preflight.quantization_for(target, **wanted) if target else QatConfig(**wanted)
@@ -88,7 +89,7 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
         _check_for_tfmot(out, config)
     network = load_model(model)
     dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
-    settings = train_config("qat", dataset, quick=quick, epochs=epochs, seed=seed)
+    settings = train_config("qat", dataset, quick=quick, epochs=epochs, seed=seed, class_weights=class_weights)
     if engine == "tfmot":
         return _qat_with_tfmot(network, out, dataset, settings)
     if max_drop is not None:

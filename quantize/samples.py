@@ -162,14 +162,16 @@ def _names(leaves: list[KerasTensor], asked: Any) -> list[str]:
 
 
 def _array(samples: Any, leaf: KerasTensor) -> np.ndarray:
-    """Return samples as one array; single values may lack the axis that holds one, as in Keras."""
+    """Return samples as one array; single values may lack the axis that holds one, or have it to spare, as in Keras."""
     try:
         array = np.asarray(samples)
     except ValueError as error:
         raise BadInput(f"calibration: cannot be made one array ({error}); give one array for each input") from error
     if array.dtype.kind not in "biuf":
         raise BadInput(f"calibration: values of type {array.dtype} are no numbers; encode them as the model takes them")
-    return array[:, None] if array.ndim == 1 and tuple(leaf.shape[1:]) == (1,) else array
+    if array.ndim == 1 and tuple(leaf.shape[1:]) == (1,):
+        return array[:, None]
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 and len(leaf.shape) == 1 else array
 
 
 def _check_fits(leaf: KerasTensor, array: np.ndarray, alone: bool) -> None:

@@ -50,6 +50,11 @@ def built(model: keras.Model, samples: Any) -> keras.Model:
     return model if getattr(model, "inputs", None) else keras.Model(inputs, answers, name=model.name)
 
 
+def in_order(model: keras.Model, x: Any) -> list[Any]:
+    """Return samples as one array an input, in the model's order: a dict's own says nothing."""
+    return [x[leaf.name] for leaf in model.inputs] if isinstance(x, Mapping) else keras.tree.flatten(x)
+
+
 def _symbols(samples: Any) -> Any:
     """Return one keras.Input for each array of `samples`; unnamed ones are a list, as they were given."""
     if not isinstance(samples, Mapping):

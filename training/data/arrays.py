@@ -113,7 +113,7 @@ def samples(x: Any, what: str, dtype: str | None, inputs: Sequence[Input] | None
         return _columns(x, what, dtype, inputs)
     if isinstance(x, Mapping):
         named = {str(name): _matrix(one, what, name, _dtype_of(name, dtype, inputs)) for name, one in x.items()}
-        return _fitting(named, what, inputs)
+        return _in_rank(_fitting(named, what, inputs), inputs)
     if isinstance(x, (list, tuple)) and (several or _are_inputs(x)):
         if inputs is not None and len(x) != len(inputs):
             raise BadInput(
@@ -121,12 +121,12 @@ def samples(x: Any, what: str, dtype: str | None, inputs: Sequence[Input] | None
             )
         names = [one.name for one in inputs] if inputs is not None else [f"input_{k}" for k in range(len(x))]
         arrays = [_matrix(one, what, name, _dtype_of(name, dtype, inputs)) for name, one in zip(names, x, strict=True)]
-        return dict(zip(names, arrays, strict=True)) if len(arrays) > 1 else arrays[0]
+        return _in_rank(dict(zip(names, arrays, strict=True)) if len(arrays) > 1 else arrays[0], inputs)
     if several:
         raise BadInput(
             f"{what}: one array, the model has {len(inputs or ())} inputs: {_names(inputs)}; give a dict by name"
         )
-    return _numbers(x, what, dtype)
+    return _in_rank(_matrix(x, what, "", dtype), inputs)
 
 
 def targets(y: Any, several: bool = False) -> Any:
@@ -189,7 +189,7 @@ def _fitting(named: dict[str, np.ndarray], what: str, inputs: Sequence[Input] | 
 
 def _columns(frame: Any, what: str, dtype: str | None, inputs: Sequence[Input] | None) -> Any:
     if inputs is None or len(inputs) == 1:
-        return _matrix(frame, what, "", inputs[0].dtype if inputs else dtype)
+        return _in_rank(_matrix(frame, what, "", inputs[0].dtype if inputs else dtype), inputs)
     there = [str(name) for name in frame.columns]
     missing = [one.name for one in inputs if one.name not in there]
     if missing:
@@ -203,9 +203,24 @@ def _columns(frame: Any, what: str, dtype: str | None, inputs: Sequence[Input] |
         raise BadInput(f"{what}: the frame's columns {', '.join(spare[:20])} feed no input of the model; drop them")
     named = {}
     for one in inputs:
-        column = _matrix(frame[frame.columns[there.index(one.name)]], what, one.name, one.dtype)
-        named[one.name] = column[:, None] if len(one.shape) == 1 else column
-    return named
+        named[one.name] = _matrix(frame[frame.columns[there.index(one.name)]], what, one.name, one.dtype)
+    return _in_rank(named, inputs)
+
+
+def _in_rank(found: Any, inputs: Sequence[Input] | None) -> Any:
+    """Give single values the axis that an input has for them, or take it away, as Keras does when it is called."""
+    if inputs is None:
+        return found
+    if isinstance(found, Mapping):
+        return {one.name: as_ranked(found[one.name], one.shape) for one in inputs}
+    return as_ranked(found, inputs[0].shape) if len(inputs) == 1 else found
+
+
+def as_ranked(array: np.ndarray, shape: Sequence[int | None]) -> np.ndarray:
+    """Return (N,) as (N, 1) for samples of shape (1,), and (N, 1) as (N,) for single values."""
+    if array.ndim == 1 and len(shape) == 1 and shape[0] in (1, None):
+        return array[:, None]
+    return array[:, 0] if len(shape) == 0 and array.ndim == 2 and array.shape[1] == 1 else array
 
 
 def _matrix(value: Any, what: str, name: Any, dtype: str | None) -> np.ndarray:

@@ -165,8 +165,11 @@ def _are_splits(value: Any, wanted: Wanted) -> bool:
         return False
     if not all(map(_is_pair, value)):
         return True
+    lone = any(len(ends or ()) == 1 for ends in (wanted.inputs, wanted.outputs))
+    if lone or any(isinstance(x, Mapping) for x, _ in value):
+        return True  # a dict holds the inputs of a split, and one output has no list of targets
     counts = {arrays.length(member) for pair in value for member in pair}
-    return not (wanted.inputs and len(wanted.inputs) > 1 and len(counts) == 1)
+    return not (wanted.inputs and len(counts) == 1)
 
 
 def _read(value: Any, what: str, wanted: Wanted) -> tuple[Any, Any]:
