@@ -17,6 +17,7 @@ from keras import ops, tree
 
 from ..backends import computed
 from ..errors import BadInput
+from .fake_quant import steps
 from .graph import Tensor
 from .operations import NEVER
 from .operators import LINEAR
@@ -144,10 +145,25 @@ def too_coarse(
     What is lost inside counts where the outputs lose it too.
     """
     found = _of_uneven_columns(layer, seen)
-    outputs = [seen[id(leaf)] for leaf in layer.plan.graph.outputs if id(leaf) in seen]
-    if any(min(signal_to_noise(pair), worst_column(pair)) < least_db for pair in outputs):
+    outputs = [_kept_of(layer, leaf, seen[id(leaf)]) for leaf in layer.plan.graph.outputs if id(leaf) in seen]
+    if any(one < least_db for one in outputs):
         found |= _of_lost_signals(layer, seen, least_db)
     return found
+
+
+def _kept_of(layer: QuantizedGraph, leaf: Tensor, pair: tuple[np.ndarray, np.ndarray]) -> float:
+    """Return the decibels of an output: of its worst column if these differ in size.
+
+    Errors within a step are nothing to mend: of probabilities near zero alone they leave no signal, and are right.
+    """
+    if _are_uneven(pair[0]):
+        return min(signal_to_noise(pair), worst_column(pair))
+    scale = layer.plan.scale_of(leaf)
+    if scale is not None:
+        low, high = (float(end) for end in layer.range(scale))
+        if np.sqrt(np.mean(np.square(pair[1] - pair[0], dtype=np.float64))) < (high - low) / steps(scale.bits):
+            return np.inf
+    return signal_to_noise(pair)
 
 
 def _of_uneven_columns(layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]]) -> dict[str, str]:
@@ -250,7 +266,7 @@ def weak_operators(layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.n
     makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
     lines = []
     for index, leaf in enumerate(layer.plan.graph.outputs):
-        if id(leaf) not in seen or (kept := signal_to_noise(seen[id(leaf)])) >= least_db:
+        if id(leaf) not in seen or (kept := _kept_of(layer, leaf, seen[id(leaf)])) >= least_db:
             continue
         step = makers.get(id(leaf))
         while step is not None:  # back along the input that has lost most, to the first below the bound

@@ -106,6 +106,15 @@ def test_what_is_not_finite_inside_is_refused_with_operator_and_sample():
         ew.prepare_qat(model, calibration=x)
 
 
+def test_probabilities_near_zero_are_no_lost_signal():
+    inputs = keras.Input((4,))
+    model = keras.Model(
+        inputs, layers.Dense(1, activation="sigmoid", bias_initializer=keras.initializers.Constant(-9))(inputs)
+    )
+    _, report = ew.prepare_qat(model, calibration=RANDOM.normal(size=(64, 4)).astype("float32"))
+    assert report.weak == () and report.float_ops == ()
+
+
 def test_a_border_of_minus_infinity_before_a_pool_is_meant():
     inputs = keras.Input((8, 8, 3))
     x = ops.pad(layers.Conv2D(4, 3, padding="same")(inputs), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
