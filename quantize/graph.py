@@ -77,17 +77,28 @@ class Node:
 
         training: for layers kept whole; some are random unless told otherwise. batch: for what repeats along it.
         """
-        if isinstance(self.op, keras.Layer):
+        is_layer = isinstance(self.op, keras.Layer)
+        if is_layer:
             extra["training"] = bool(training)
         if isinstance(self.op, Batched):
             extra["batch"] = batch
-        args, kwargs = tree.map_structure(
-            lambda leaf: values(leaf) if isinstance(leaf, Tensor) else leaf, (self.args, self.kwargs)
-        )
-        results = tree.flatten(self.op(*args, **{**kwargs, **extra}))
-        if isinstance(self.op, keras.Layer):  # whose policy may ask for half precision
+        args, kwargs = self._with(values)
+        # What Keras does around the body of an operation is for symbolic tensors.
+        compute = self.op.call if isinstance(self.op, keras.Operation) and not is_layer else self.op
+        results = tree.flatten(compute(*args, **{**kwargs, **extra}))
+        if is_layer:  # whose policy may ask for half precision
             results = [ops.cast(result, out.dtype) for result, out in zip(results, self.outputs, strict=True)]
         return results
+
+    def _with(self, values: Callable[[Tensor], Any]) -> tuple[Any, Any]:
+        """Return the arguments with the value of each tensor in its place."""
+
+        def value(leaf: Any) -> Any:
+            return values(leaf) if isinstance(leaf, Tensor) else leaf
+
+        if not self.kwargs and not any(isinstance(arg, (list, tuple, dict)) for arg in self.args):
+            return [value(arg) for arg in self.args], {}
+        return tree.map_structure(value, (self.args, self.kwargs))
 
 
 @dataclass(eq=False)
