@@ -26,6 +26,8 @@ from .placement import Step
 if TYPE_CHECKING:
     from .qat import QuantizedGraph
 
+Activations = dict[int, np.ndarray]  # by id of a tensor
+Pairs = dict[int, tuple[np.ndarray, np.ndarray]]  # likewise: in float, and fake-quantized
 SAMPLES = 16
 SAME_DB = 30.0  # what two computations of one function in float agree to at the very least
 UNEVEN = 32  # times the size of another column, whose values then share eight steps at most
@@ -39,9 +41,6 @@ def decibels(signal: np.ndarray, noise: np.ndarray) -> float:
     """Return how far the power of `signal` lies above that of `noise`."""
     power, lost = (float(np.square(x, dtype=np.float64).sum()) for x in (signal, noise))
     return 10 * float(np.log10(max(power, 1e-30) / max(lost, 1e-30)))
-
-
-Activations = dict[int, np.ndarray]  # by id of a tensor
 
 
 def check_trace(
@@ -104,11 +103,9 @@ def of_first(leaf: Tensor, values: np.ndarray, size: int, count: int = SAMPLES) 
     )]  # fmt: skip
 
 
-def measure(
-    layer: QuantizedGraph, samples: list[np.ndarray], real: Activations
-) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def measure(layer: QuantizedGraph, samples: list[np.ndarray], real: Activations) -> Pairs:
     """Return, by id of tensor, what the float graph gave on the first samples (`real`) and the fake-quantized gives."""
-    seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    seen: Pairs = {}
 
     def note(leaf: Tensor, value: Any) -> Any:
         if id(leaf) in real and leaf.dtype.startswith("float") and not leaf.is_constant:
@@ -137,9 +134,7 @@ def worst_column(pair: tuple[np.ndarray, np.ndarray]) -> float:
     return float((10 * np.log10(varying[there] / np.maximum(lost[there], 1e-30))).min(initial=np.inf))
 
 
-def too_coarse(
-    layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]], least_db: float
-) -> dict[str, str]:
+def too_coarse(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dict[str, str]:
     """Return the sites of operations that 8 bits are too coarse for, and why: what to keep in float.
 
     What is lost inside counts where the outputs lose it too.
@@ -166,7 +161,7 @@ def _kept_of(layer: QuantizedGraph, leaf: Tensor, pair: tuple[np.ndarray, np.nda
     return signal_to_noise(pair)
 
 
-def _of_uneven_columns(layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]]) -> dict[str, str]:
+def _of_uneven_columns(layer: QuantizedGraph, seen: Pairs) -> dict[str, str]:
     """Follow each input whose columns differ in size beyond what one scale holds to where they no longer do."""
     plan, found = layer.plan, {}
     uneven: dict[int, tuple[str, float]] = {}
@@ -203,9 +198,7 @@ def _as_rounded(layer: QuantizedGraph, leaf: Tensor, real: np.ndarray) -> tuple[
     return real, real if scale is None else np.asarray(layer.rounding(leaf)(real))
 
 
-def _of_lost_signals(
-    layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]], least_db: float
-) -> dict[str, str]:
+def _of_lost_signals(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dict[str, str]:
     """Find the operators that lose what their inputs still had, and what leads up to them from the last product."""
     makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
     outputs = {id(leaf) for leaf in layer.plan.graph.outputs}
@@ -218,18 +211,19 @@ def _of_lost_signals(
         if uses[step.nodes[-1].site] > 1:  # of a recurrence, where noise gathers from step to step
             continue
         joins = step.rule.litert in ("CONCATENATION", "PACK")
-        if joins and not (_are_uneven(seen[id(out)][0]) and outputs & {id(leaf) for leaf in _moved_to(layer, out)}):
+        moves = _moves_behind(layer, out) if joins and _are_uneven(seen[id(out)][0]) else None
+        if joins and (moves is None or not outputs & {id(out), *(id(move.outputs[0]) for move in moves)}):
             continue
         kept = worst_column(seen[id(out)]) if joins else signal_to_noise(seen[id(out)])
         before = min((_before(leaf, makers, seen) for leaf in step.inputs if id(leaf) in seen), default=np.inf)
         if kept < least_db and (joins or before > kept + LOST_DB):  # what is joined has one scale, and lost it before
             why = f"8 bits leave {kept:.0f} dB of {step.name}"
-            lost = [step, *_moves_behind(layer, out)] if joins else [step, *_leading_to(step, makers)]
-            found.update((node.site, why) for one in lost for node in one.nodes)
+            beside = _leading_to(step, makers) if moves is None else moves
+            found.update((node.site, why) for one in (step, *beside) for node in one.nodes)
     return found
 
 
-def _before(leaf: Tensor, makers: dict[int, Step], seen: dict[int, tuple[np.ndarray, np.ndarray]]) -> float:
+def _before(leaf: Tensor, makers: dict[int, Step], seen: Pairs) -> float:
     """Return the decibels of an input; what was computed in float is rounded for its reader alone."""
     maker = makers.get(id(leaf))
     return np.inf if maker is not None and maker.rule is None else signal_to_noise(seen[id(leaf)])
@@ -247,12 +241,8 @@ def _leading_to(step: Step, makers: dict[int, Step]) -> Iterator[Step]:
                 yield maker
 
 
-def _moved_to(layer: QuantizedGraph, leaf: Tensor) -> list[Tensor]:
-    """Return `leaf` and the tensors that it is moved to."""
-    return [leaf, *(step.outputs[0] for step in _moves_behind(layer, leaf))]
-
-
 def _moves_behind(layer: QuantizedGraph, leaf: Tensor) -> list[Step]:
+    """Return the steps that only move the values of `leaf`."""
     moves, reached = [], {id(leaf)}
     for step in layer.plan.steps:
         if step.rule is not None and step.rule.exact and any(id(one) in reached for one in step.inputs):
@@ -261,7 +251,7 @@ def _moves_behind(layer: QuantizedGraph, leaf: Tensor) -> list[Step]:
     return moves
 
 
-def weak_operators(layer: QuantizedGraph, seen: dict[int, tuple[np.ndarray, np.ndarray]], least_db: float) -> list[str]:
+def weak_operators(layer: QuantizedGraph, seen: Pairs, least_db: float) -> list[str]:
     """Return a line for each output that keeps too little of its signal, naming the operator where it fell."""
     makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
     lines = []
