@@ -15,7 +15,7 @@ _HOME = {
     "PruneConfig": ".prune",
     "QatConfig": ".quantize.qat",
     "Split": ".training.data",
-    "Thresholds": ".devices.compare",
+    "Thresholds": ".devices.verdict.compare",
     "TrainConfig": ".training.train",
     "bench": ".pipeline.stages",
     "build": ".models.registry",

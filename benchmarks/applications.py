@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from edgewright.devices.report import table
+from edgewright.devices.report.report import table
 from edgewright.errors import EdgewrightError
 from edgewright.export import export_tflite
 from edgewright.pipeline.diagnose import diagnose

@@ -18,8 +18,8 @@ import edgewright as ew
 import keras
 import numpy as np
 from common import emit
-from edgewright.devices.compare import speed_estimate
 from edgewright.devices.measure import answers, bench, inspect
+from edgewright.devices.verdict.compare import speed_estimate
 from edgewright.pipeline.check import quantization_for
 from edgewright.training import data as datasets
 from edgewright.training.data import Dataset

@@ -124,7 +124,7 @@ def summary(rows, total):
 
 def page(rows):
     """Return the document: a summary, then a table a group, then why nets were refused or failed."""
-    from edgewright.devices.report import table
+    from edgewright.devices.report.report import table
 
     counts = Counter(row["status"] for row in rows)
     text = [f"# Models that others wrote\n\n{INTRODUCTION}\n"]

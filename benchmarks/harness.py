@@ -17,8 +17,8 @@ from types import SimpleNamespace
 import common
 import numpy as np
 from edgewright import files
-from edgewright.devices import agent
-from edgewright.devices.local import Local
+from edgewright.devices.agent import agent
+from edgewright.devices.transports.local import Local
 
 
 def overhead(rounds: int) -> bool:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import common
 import numpy as np
-from edgewright.devices.compare import Thresholds, compare
 from edgewright.devices.measure import BenchConfig, ModelFile, bench
-from edgewright.devices.results import Run
+from edgewright.devices.verdict.compare import Thresholds, compare
+from edgewright.devices.verdict.results import Run
 
 
 def measure(path: Path, copies: int, seed: int) -> Run:

@@ -16,9 +16,9 @@ import edgewright as ew
 import networks
 import numpy as np
 from common import emit
-from edgewright.devices.compare import speed_estimate
-from edgewright.devices.intervals import Estimate
 from edgewright.devices.measure import inspect
+from edgewright.devices.verdict.compare import speed_estimate
+from edgewright.devices.verdict.intervals import Estimate
 from peers import Peer, Refused
 
 

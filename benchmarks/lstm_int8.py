@@ -16,8 +16,8 @@ import edgewright as ew
 import keras
 import numpy as np
 from common import emit
-from edgewright.devices.compare import Thresholds, speed_estimate
 from edgewright.devices.measure import bench, inspect
+from edgewright.devices.verdict.compare import Thresholds, speed_estimate
 from edgewright.training.data import Dataset
 from peers import Peer
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
-from edgewright.quantize import tfmot_worker
+from edgewright.quantize.tfmot import worker as tfmot_worker
 
 HELD: dict[str, Any] = {}
 

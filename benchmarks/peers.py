@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from edgewright.quantize.tfmot_model import describe
+from edgewright.quantize.tfmot.model import describe
 
 
 class Refused(Exception):

@@ -8,7 +8,7 @@ import edgewright as ew
 import keras
 import numpy as np
 from common import emit
-from edgewright.devices.compare import Thresholds
+from edgewright.devices.verdict.compare import Thresholds
 
 
 def networks():

@@ -61,8 +61,8 @@ def runtimes(files: dict[str, tuple[bytes, str]], mutants: int, seed: int, folde
 
 def vela(files: dict[str, tuple[bytes, str]], mutants: int, seed: int, folder: Path, jobs: int) -> bool:
     """Let vela compile mutants of the two TFLite files, each as a process of its own."""
-    from edgewright.devices.compile import compile_file
-    from edgewright.devices.target import load
+    from edgewright.devices.targets.compile import compile_file
+    from edgewright.devices.targets.target import load
 
     target = load("ethos-u55-128")
     sources = [(name, data) for name, (data, runtime) in files.items() if runtime == "litert"]
@@ -112,7 +112,7 @@ def keras_files(folder: Path) -> bool:
 
 
 def kills(times: int, seed: int, folder: Path) -> bool:
-    from edgewright.devices import report
+    from edgewright.devices.report import report
     from edgewright.export.artifact import Artifact
     from edgewright.files import write
     from report_sample import sample

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import common
 import numpy as np
-from edgewright.devices.compare import Thresholds, doubts, speed_estimate
 from edgewright.devices.measure import BenchConfig, bench, inspect
+from edgewright.devices.verdict.compare import Thresholds, doubts, speed_estimate
 from edgewright.pipeline.foreign import random_inputs
 
 MLPERF_TINY_S = 5 * 10.0

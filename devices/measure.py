@@ -21,9 +21,9 @@ from .. import files as whole
 from .. import metrics
 from ..errors import BadInput, EdgewrightError
 from ..progress import say
-from .compare import Thresholds, doubts
-from .results import MEASURED, Run
-from .transport import DeviceLost, Event, Outcome, Session, Transport, connect, run_job
+from .transports.transport import DeviceLost, Event, Outcome, Session, Transport, connect, run_job
+from .verdict.compare import Thresholds, doubts
+from .verdict.results import MEASURED, Run
 
 KERNELS = ("xnnpack", "builtin", "reference")
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}

@@ -4,11 +4,11 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from edgewright.devices.report import table
-from edgewright.quantize.composites import ACTIVATIONS, LAYERS
-from edgewright.quantize.decompose import OPERATIONS
+from edgewright.devices.report.report import table
+from edgewright.quantize.graph.layer_rules import ACTIVATIONS, LAYERS
 from edgewright.quantize.operators import NARROW, NOT_WIDE, TABLE, Fixed, Rule
-from edgewright.quantize.pointwise import UNARY
+from edgewright.quantize.passes.decompose import OPERATIONS
+from edgewright.quantize.passes.elementwise import UNARY
 from edgewright.quantize.qat import make_plan
 
 ROOT = Path(__file__).parent.parent

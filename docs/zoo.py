@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from edgewright.devices.report import table
+from edgewright.devices.report.report import table
 from edgewright.models import registry
 from edgewright.pipeline.cost import multiply_adds
 

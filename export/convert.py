@@ -21,7 +21,9 @@ import keras
 import numpy as np
 
 from ..errors import BadInput, EdgewrightError
-from ..quantize import graph, simplify, tracing
+from ..quantize.graph import nodes as graph
+from ..quantize.graph import tracing
+from ..quantize.passes import canonicalize as simplify
 from ..workers import Worker
 
 TIME_LIMIT_S = 600

@@ -16,8 +16,8 @@ from keras import ops
 
 from ..errors import BadInput
 from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limits, scale_and_zero_point
-from ..quantize.graph import Graph, Tensor, run
-from ..quantize.operations import NEVER
+from ..quantize.graph.nodes import Graph, Tensor, run
+from ..quantize.graph.operations import NEVER
 from ..quantize.operators import FILLS, INTEGERS_ONLY, NOTHING
 from ..quantize.placement import Plan, Scale, Step
 from .convert import Frozen, freeze_function

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
+from ..quantize.graph.tracing import symbolic_inputs
 from ..quantize.qat import QuantizedGraph
-from ..quantize.tracing import symbolic_inputs
 
 
 def input_names(model: keras.Model) -> list[str]:

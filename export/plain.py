@@ -10,10 +10,10 @@ import numpy as np
 from keras import ops
 
 from ..errors import EdgewrightError
-from ..quantize.graph import Tensor
+from ..quantize.graph.nodes import Tensor
+from ..quantize.graph.tracing import trace
+from ..quantize.passes.canonicalize import simplify
 from ..quantize.placement import place
-from ..quantize.simplify import simplify
-from ..quantize.tracing import trace
 from .convert import convert, freeze, inputs_of
 from .lower import lower
 from .names import input_names

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..quantize.graph import Tensor
+from ..quantize.graph.nodes import Tensor
 from .lower import Array, Operator, Program
 
 

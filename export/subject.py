@@ -11,10 +11,10 @@ import numpy as np
 
 from ..backends import computed
 from ..errors import BadInput
-from ..quantize.graph import Graph, computed_dtype
+from ..quantize.graph.nodes import Graph, computed_dtype
+from ..quantize.graph.tracing import symbolic_inputs
 from ..quantize.qat import QuantizedGraph
 from ..quantize.samples import gather
-from ..quantize.tracing import symbolic_inputs
 from .names import input_names, output_names
 
 SAMPLES = 8

@@ -137,7 +137,7 @@ def _run(data: bytes, format: str, samples: Sequence[np.ndarray], what: str) -> 
 @functools.cache
 def _runner() -> Worker:
     """Return the process that runs files for this one."""
-    worker = Worker("edgewright.devices.trial", environment={"CUDA_VISIBLE_DEVICES": "-1"}, quiet=True)
+    worker = Worker("edgewright.devices.runtimes.trial", environment={"CUDA_VISIBLE_DEVICES": "-1"}, quiet=True)
     atexit.register(worker.stop)
     return worker
 

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..devices import check as files
-from ..devices import target as targets
 from ..devices.measure import FORMATS, ModelFile
+from ..devices.targets import check as files
+from ..devices.targets import target as targets
 from ..export import EXPORTERS
 from ..export.artifact import Artifact
 from ..models import registry

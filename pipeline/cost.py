@@ -4,10 +4,10 @@ import math
 
 import keras
 
-from ..quantize.graph import Node
+from ..quantize.graph.nodes import Node
+from ..quantize.graph.tracing import trace
 from ..quantize.operators import LINEAR
-from ..quantize.simplify import simplify
-from ..quantize.tracing import trace
+from ..quantize.passes.canonicalize import simplify
 
 
 def multiply_adds(model: keras.Model) -> int:

@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
-from ..devices import check as checks
-from ..devices.compile import compile_file, save
 from ..devices.measure import ModelFile
-from ..devices.target import Target, load
+from ..devices.targets import check as checks
+from ..devices.targets.compile import compile_file, save
+from ..devices.targets.target import Target, load
 from ..errors import BadInput
 from ..export.artifact import Artifact
 from ..export.c_array import c_source

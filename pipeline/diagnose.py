@@ -19,7 +19,7 @@ from keras import tree
 
 from ..devices import measure
 from ..devices.measure import BenchConfig
-from ..devices.report import table
+from ..devices.report.report import table
 from ..errors import BadInput, EdgewrightError
 from ..export import export_tflite
 from ..export.lower import lower
@@ -28,7 +28,7 @@ from ..export.tflite_writer import write_tflite
 from ..files import sha256, write, write_json
 from ..quantize import find_quantized
 from ..quantize.fake_quant import steps
-from ..quantize.graph import Tensor
+from ..quantize.graph.nodes import Tensor
 from ..quantize.placement import Step
 from ..quantize.qat import QuantizedGraph
 from ..training import tasks

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from ..devices.child import follow
+from ..devices.transports.child import follow
 from ..errors import BadInput, EdgewrightError
 from ..files import write_json
 from .jobs import PART, RECORD, Done, Executor, Job, finished
 
-WATCH = Path(__file__).parent.parent / "devices" / "watch.py"
+WATCH = Path(__file__).parent.parent / "devices" / "agent" / "watch.py"
 _WORDS = 2000  # of a failed job's last words
 
 

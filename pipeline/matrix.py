@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..devices.report import table
+from ..devices.report.report import table
 from ..errors import BadInput, EdgewrightError
 from ..files import write, write_json
 from ..models import registry

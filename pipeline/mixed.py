@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..devices.report import table
+from ..devices.report.report import table
 from ..errors import BadInput, EdgewrightError
 from ..progress import track
 from ..quantize import QatConfig, find_quantized, prepare_qat

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 import yaml
 
-from ..devices import measure, report
-from ..devices.compare import Thresholds
+from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
+from ..devices.report import report
+from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput, EdgewrightError
 from ..export import EXPORTERS
 from ..files import replacing, sha256, write, write_json

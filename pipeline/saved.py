@@ -11,10 +11,10 @@ import keras
 
 from ..errors import BadInput, one_line
 from ..files import replacing, sha256, write_json
-from ..inputs import keras_file
 from ..models import registry
 from ..prune import PruneConfig  # noqa: F401  registers the layers that a saved pruning model needs
 from ..quantize import qat  # noqa: F401  registers the layers that a saved quantization-aware model needs
+from .model_files import check_keras_file
 
 _NOTED = ("task", "preprocessing", "labels", "heads")
 
@@ -59,7 +59,7 @@ def load_model(path: str | Path) -> keras.Model:
     code), or a layer class that is not registered.
     """
     path = Path(path)
-    keras_file("path", str(path))
+    check_keras_file(path)
     registry.names()  # registers the layers of the zoo
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)

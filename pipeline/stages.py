@@ -11,16 +11,17 @@ import numpy as np
 
 from .. import metrics
 from ..devices import measure
-from ..devices.compare import Thresholds, Verdict
-from ..devices.compare import compare as judge
 from ..devices.measure import BenchConfig, ModelFile, Run
+from ..devices.verdict.compare import Thresholds, Verdict
+from ..devices.verdict.compare import compare as judge
 from ..errors import BadInput
 from ..export import Artifact
 from ..export.artifact import make_manifest
 from ..progress import say
 from ..prune import PruneConfig, prepare_prune, strip_prune
 from ..prune import prune as prune_once
-from ..quantize import find_quantized, tfmot
+from ..quantize import find_quantized
+from ..quantize.tfmot import engine as tfmot
 from ..training import data as datasets
 from ..training import tasks
 from ..training.answers import in_order, outputs_of, places_of

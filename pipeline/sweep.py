@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from ..devices.report import table
+from ..devices.report.report import table
 from ..errors import BadInput
 from ..files import sha256
 from ..models import registry

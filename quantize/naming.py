@@ -10,7 +10,7 @@ from functools import cache
 import keras
 
 from ..errors import BadInput, nearest
-from .graph import Node
+from .graph.nodes import Node
 from .operators import TABLE
 
 _CALL = re.compile(r"#\d+(?=/|$)")  # a layer that is called again

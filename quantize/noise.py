@@ -18,8 +18,8 @@ from keras import ops, tree
 from ..backends import computed
 from ..errors import BadInput
 from .fake_quant import steps
-from .graph import Tensor
-from .operations import NEVER
+from .graph.nodes import Tensor
+from .graph.operations import NEVER
 from .operators import LINEAR
 from .placement import Step
 

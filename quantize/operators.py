@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadInput
-from .composites import LEAVES
-from .graph import Graph, Node
+from .graph.layer_rules import LEAVES
+from .graph.nodes import Graph, Node
 
 LINEAR = frozenset({"Conv", "GroupedConv", "DepthwiseConv", "TransposedConv", "Matmul"})
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from ..precision import PRECISIONS, Precision
-from .graph import Graph, Node, Readers, Tensor
+from .graph.nodes import Graph, Node, Readers, Tensor
 from .operators import LINEAR, NARROW, NOT_WIDE, SAME, Fixed, Rule, rule_for
 
 # How to compute a node: the name of a precision, or None with the reason why it stays float.

@@ -28,8 +28,6 @@ from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..precision import PRECISIONS
 from ..progress import say, track
 from . import naming
-from .composites import RECURRENCES
-from .correct import bias_shift, equalize
 from .fake_quant import (
     HALVES,
     SMALLEST_RANGE,
@@ -45,15 +43,17 @@ from .fake_quant import (
     to_power_of_two,
     value_range,
 )
-from .graph import Graph, Node, Tensor
+from .graph.layer_rules import RECURRENCES
+from .graph.nodes import Graph, Node, Tensor
+from .graph.operations import NEVER
+from .graph.tracing import trace
 from .noise import check_trace, measure, of_first, signal_to_noise, too_coarse, weak_operators
 from .observers import OBSERVERS
-from .operations import NEVER
 from .operators import NOTHING, PRODUCTS, RESCALES, SUMS, refuse_what_no_file_holds
+from .passes.canonicalize import simplify
+from .passes.correct import bias_shift, equalize
 from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
 from .samples import build, from_config, gather, to_config
-from .simplify import simplify
-from .tracing import trace
 
 RANGES = ("frozen", "moving-average", "learned")
 # Inputs often lie on a grid of their own (sixteenths, 1/255). A range a little wider than theirs keeps them off the

@@ -12,7 +12,7 @@ import numpy as np
 from keras import KerasTensor, tree
 
 from ..errors import BadInput
-from .tracing import symbolic_inputs
+from .graph.tracing import symbolic_inputs
 
 MOST = 1024  # samples taken from what yields them one batch after another
 LARGEST = 1e6

@@ -9,7 +9,7 @@ from keras import tree
 
 from ..copies import copy_model
 from ..errors import BadInput
-from .tracing import symbolic_inputs
+from .graph.tracing import symbolic_inputs
 
 
 def fix_shapes(model: keras.Model, shapes: Sequence[tuple[int, ...]]) -> keras.Model:

@@ -21,9 +21,9 @@ from keras import ops, tree
 from ..backends import computed
 from ..copies import copy_state
 from ..errors import BadInput
+from .graph.tracing import symbolic_inputs
 from .placement import Plan, Scale
 from .qat import QuantizedGraph, as_model, find_quantized, make_plan, source_of
-from .tracing import symbolic_inputs
 
 TOLERANCE = 1e-4  # between the steps and the sequence, relative to the largest output
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from edgewright.devices.transport import DeviceLost, Exit
+from edgewright.devices.transports.transport import DeviceLost, Exit
 
 
 @dataclass

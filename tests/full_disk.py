@@ -108,7 +108,7 @@ def stages(folder: Path) -> dict[str, list[str]]:
 
 def command(argv: list[str]) -> tuple[int, str]:
     """Run a command line here; return its exit code and what it said in the end."""
-    from edgewright import cli
+    from edgewright.cli import commands as cli
 
     said = io.StringIO()
     with redirect_stderr(said), redirect_stdout(io.StringIO()):

@@ -24,7 +24,7 @@ np.save(sys.argv[3], np.stack(results))
 """
 ONNX = """
 import sys, numpy as np, onnxruntime
-from edgewright.devices.agent import onnx_options
+from edgewright.devices.agent.agent import onnx_options
 session = onnxruntime.InferenceSession(sys.argv[1], onnx_options(onnxruntime), providers=["CPUExecutionProvider"])
 name = session.get_inputs()[0].name
 np.save(sys.argv[3], np.stack([session.run(None, {name: sample[None]})[0][0] for sample in np.load(sys.argv[2])]))

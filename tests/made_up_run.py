@@ -1,8 +1,8 @@
 """A made-up run of two files, whose right answers are known."""
 
 import numpy as np
-from edgewright.devices.compare import Thresholds, compare
-from edgewright.devices.results import Raw, Run
+from edgewright.devices.verdict.compare import Thresholds, compare
+from edgewright.devices.verdict.results import Raw, Run
 
 ROUNDS = 40
 

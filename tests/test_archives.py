@@ -74,7 +74,7 @@ def test_memory_is_not_filled(made):
     code = (
         "import sys\n"
         "from edgewright.archives import tar_members\n"
-        "from edgewright.devices.agent import peak_bytes\n"
+        "from edgewright.devices.agent.agent import peak_bytes\n"
         "from edgewright.errors import BadInput\n"
         "for path in sys.argv[1:]:\n"
         "    try:\n        print(sum(len(content) for _, content in tar_members(path)))\n"

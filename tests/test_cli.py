@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from edgewright.cli import main
+from edgewright.cli.commands import main
 
 
 def edgewright(*arguments, cwd=None):

@@ -6,9 +6,9 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from edgewright.devices import compile as compiling
-from edgewright.devices import target
 from edgewright.devices.measure import ModelFile
+from edgewright.devices.targets import compile as compiling
+from edgewright.devices.targets import target
 from edgewright.errors import BadInput
 from edgewright.pipeline.check import check, quantization_for
 from edgewright.pipeline.deliver import deliver

@@ -1,7 +1,7 @@
 """What the doctor says of a processor."""
 
 import pytest
-from edgewright import doctor
+from edgewright.cli import doctor
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from edgewright import cli
+from edgewright.cli import commands as cli
+from edgewright.cli import verbs
 from edgewright.errors import BadInput
-from edgewright.pipeline import verbs
 from edgewright.pipeline.foreign import random_inputs, read_npz
 
 LIMITS = {"max_drop": 0.01, "min_speedup": None, "max_seconds": 0.5, "device": "local", "out": None}

@@ -7,10 +7,11 @@ import edgewright as ew
 import keras
 import numpy as np
 import pytest
-from edgewright import cli
+from edgewright.cli import commands as cli
+from edgewright.cli import verbs
 from edgewright.devices.measure import BenchConfig, ModelFile, out_of_range
 from edgewright.errors import BadInput, EdgewrightError
-from edgewright.pipeline import judged, stages, verbs
+from edgewright.pipeline import judged, stages
 from edgewright.pipeline.run import refuse_other
 from edgewright.pipeline.saved import note, noted, save_model
 from fake_devices import Null
@@ -144,7 +145,7 @@ class Bare(Null):
 def test_a_device_without_a_runtime_is_no_result(tmp_path, monkeypatch, capsys):
     path = ew.export_tflite(linear(("h", first(2), 0, None))).save(tmp_path / "n.tflite")
     from edgewright.devices import measure
-    from edgewright.devices.transport import Outcome
+    from edgewright.devices.transports.transport import Outcome
 
     gone = Outcome(status="incomplete", reason="the device's Python has no ai-edge-litert")
     monkeypatch.setattr(measure, "run_job", lambda *arguments, **more: gone)
@@ -168,7 +169,7 @@ def test_samples_of_another_scale_than_the_calibration_are_said(tmp_path):
 
 
 def test_emulated_speed_ups_are_in_no_column_and_reasons_in_the_table():
-    from edgewright.devices import report
+    from edgewright.devices.report import report
 
     y = (X[:, 0] > 0).astype(int)
     model = linear(("h", first(1), 0, None))

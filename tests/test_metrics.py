@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from edgewright import metrics
-from edgewright.devices import parts
+from edgewright.devices.verdict import parts
 from edgewright.metrics import METRICS
 
 DIGITS = np.array(

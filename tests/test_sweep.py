@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import sweep_driver
+from edgewright.cli import view
 from edgewright.errors import BadInput, EdgewrightError
-from edgewright.pipeline import executors, view
+from edgewright.pipeline import executors
 from edgewright.pipeline.executors import EXECUTORS
 from edgewright.pipeline.jobs import Job, agreed, finished, run_jobs
 from edgewright.pipeline.sweep import SweepConfig, parse_recipe, plan

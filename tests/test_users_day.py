@@ -10,10 +10,10 @@ import edgewright as ew
 import keras
 import numpy as np
 import pytest
-from edgewright.cli import main
+from edgewright.cli import verbs
+from edgewright.cli.commands import main
 from edgewright.devices import measure
 from edgewright.errors import BadInput
-from edgewright.pipeline import verbs
 from keras import layers
 
 LOANS = '''

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 from edgewright import files
-from edgewright.devices import agent
-from edgewright.devices.transport import GRACE_S, Exit, Outcome, run_job
+from edgewright.devices.agent import agent
+from edgewright.devices.transports.transport import GRACE_S, Exit, Outcome, run_job
 
 CLASSES = ("ok", "rejected", "crashed", "timeout")
 LIMIT_S = 8.0

@@ -9,7 +9,7 @@ import sys
 import venv
 from pathlib import Path
 
-from edgewright.devices.locks import cache
+from edgewright.devices.transports.locks import cache
 
 # Without their dependencies: Keras, TensorFlow and Edgewright come from the environment below.
 PACKAGES = (

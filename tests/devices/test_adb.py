@@ -15,7 +15,7 @@ import pytest
 from device_models import SAMPLES
 from edgewright import files
 from edgewright.devices.measure import BenchConfig, bench
-from edgewright.devices.transport import DeviceLost, connect, run_job
+from edgewright.devices.transports.transport import DeviceLost, connect, run_job
 from edgewright.errors import BadInput
 from processes import await_no, pids, running
 

@@ -8,9 +8,9 @@ import device_models
 import numpy as np
 import pytest
 from device_models import SAMPLES
-from edgewright.devices import agent
+from edgewright.devices.agent import agent
 from edgewright.devices.measure import BenchConfig, ModelFile, bench, inspect
-from edgewright.devices.transport import AGENT
+from edgewright.devices.transports.transport import AGENT
 from edgewright.errors import BadInput
 
 QUICK = BenchConfig(latency=False)

@@ -12,10 +12,11 @@ import hostile
 import numpy as np
 import pytest
 from device_models import SAMPLES
-from edgewright.devices import browser, environments
-from edgewright.devices.browser import Browser
 from edgewright.devices.measure import BenchConfig, answers, bench, inspect, profile
-from edgewright.devices.transport import connect, run_job
+from edgewright.devices.runtimes import environments
+from edgewright.devices.transports import browser
+from edgewright.devices.transports.browser import Browser
+from edgewright.devices.transports.transport import connect, run_job
 from processes import await_no, running
 
 CHROMIUM = any(map(shutil.which, browser._PROGRAMS))

@@ -1,8 +1,8 @@
 """Verdicts on made-up runs whose right answer is known."""
 
 import pytest
-from edgewright.devices.compare import Thresholds
-from edgewright.devices.results import Raw
+from edgewright.devices.verdict.compare import Thresholds
+from edgewright.devices.verdict.results import Raw
 from edgewright.errors import BadInput
 from made_up_run import a_run, verdict
 

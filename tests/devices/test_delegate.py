@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from device_models import SAMPLES
-from edgewright import cli
+from edgewright.cli import commands as cli
 from edgewright.devices.measure import BenchConfig, bench
 from edgewright.errors import BadInput
 

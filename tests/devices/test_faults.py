@@ -5,10 +5,10 @@ import tempfile
 
 import pytest
 from device_models import SAMPLES, dense
-from edgewright.devices.compare import compare
-from edgewright.devices.local import Local
 from edgewright.devices.measure import BenchConfig, bench
-from edgewright.devices.transport import DeviceLost
+from edgewright.devices.transports.local import Local
+from edgewright.devices.transports.transport import DeviceLost
+from edgewright.devices.verdict.compare import compare
 from fake_devices import Faulty, Null
 from processes import running
 

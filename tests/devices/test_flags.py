@@ -1,8 +1,8 @@
 """Flags and rules on made-up runs: each is raised by its cause alone."""
 
 import pytest
-from edgewright.devices.flags import controls, flags
-from edgewright.devices.rules import rules
+from edgewright.devices.verdict.measurement_warnings import controls, flags
+from edgewright.devices.verdict.mlperf import rules
 from made_up_run import a_run, verdict
 
 STEADY = {

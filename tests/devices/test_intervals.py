@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from edgewright.devices import intervals
-from edgewright.devices.intervals import Estimate
+from edgewright.devices.verdict import intervals
+from edgewright.devices.verdict.intervals import Estimate
 from edgewright.metrics import METRICS
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,10 +6,11 @@ import threading
 
 import hostile
 import pytest
-from edgewright import cli
-from edgewright.devices import environments, inventory
-from edgewright.devices.inventory import Entry
-from edgewright.devices.transport import TRANSPORTS, connect
+from edgewright.cli import commands as cli
+from edgewright.devices.runtimes import environments
+from edgewright.devices.transports import inventory
+from edgewright.devices.transports.inventory import Entry
+from edgewright.devices.transports.transport import TRANSPORTS, connect
 from edgewright.errors import BadInput
 
 
@@ -145,7 +146,7 @@ def test_every_setup_has_its_transport():
 
 def test_a_setup_that_fails_leaves_nothing(tmp_path, monkeypatch, capsys):
     """A module whose download ends half way: the old files stay, no part of the new ones does."""
-    from edgewright.devices import tflite_runtime
+    from edgewright.devices.runtimes import tflite_runtime
 
     def fetch(folder):
         (folder / "half").write_text("")

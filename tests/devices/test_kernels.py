@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from edgewright.devices import environments, kernels
-from edgewright.devices.kernels import Kernels
+from edgewright.devices.runtimes import environments, kernels
+from edgewright.devices.runtimes.kernels import Kernels
 
 
 def test_this_machine_computes_rightly():

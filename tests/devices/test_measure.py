@@ -7,8 +7,8 @@ import pytest
 from device_models import SAMPLES, dense
 from edgewright import files
 from edgewright.devices import measure
-from edgewright.devices.compare import Thresholds, compare
 from edgewright.devices.measure import BenchConfig, ModelFile, Run, bench
+from edgewright.devices.verdict.compare import Thresholds, compare
 from edgewright.errors import BadInput
 
 SHORT = BenchConfig(min_rounds=10, max_rounds=10, block_ms=2)

@@ -1,8 +1,8 @@
 """Arenas worked out by hand, and the invariant of every plan."""
 
 import pytest
-from edgewright.devices.memory import Lifetime, arena_bytes, lifetimes, plan
-from edgewright.devices.target import Memory
+from edgewright.devices.targets.memory import Lifetime, arena_bytes, lifetimes, plan
+from edgewright.devices.targets.target import Memory
 from hypothesis import given
 from hypothesis import strategies as st
 

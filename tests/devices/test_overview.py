@@ -4,8 +4,8 @@ import shutil
 import subprocess
 
 import pytest
-from edgewright.devices import report
-from edgewright.devices.overview import Session, front, html, leaderboard
+from edgewright.devices.report import report
+from edgewright.devices.report.overview import Session, front, html, leaderboard
 from made_up_run import a_run
 from pages import HOSTILE, Page
 from report_sample import latency_samples, sample
@@ -23,7 +23,7 @@ def session(label="monday", device="local", names=("float", "small"), **more):
         )  # fmt: skip
         run.measured[name] |= {"metric": "accuracy", "value": 0.9 - place / 100, "runtime": "litert", "n": 1000,
                                "load_us": None, "first_us": None, "peak_ram_bytes": None}  # fmt: skip
-    from edgewright.devices.compare import compare
+    from edgewright.devices.verdict.compare import compare
 
     return Session(label=label, run=run, results=run.to_json(compare(run)))
 

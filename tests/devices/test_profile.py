@@ -5,12 +5,12 @@ import os
 
 import numpy as np
 import pytest
-from edgewright.devices import agent
-from edgewright.devices.local import Local
+from edgewright.devices.agent import agent
 from edgewright.devices.measure import BenchConfig, bench, profile
-from edgewright.devices.qemu import Qemu
-from edgewright.devices.report import html
-from edgewright.devices.results import Run
+from edgewright.devices.report.report import html
+from edgewright.devices.transports.local import Local
+from edgewright.devices.transports.qemu import Qemu
+from edgewright.devices.verdict.results import Run
 from pages import Page
 
 SAMPLES = np.random.default_rng(0).normal(size=(8, 32, 32, 16)).astype(np.float32)

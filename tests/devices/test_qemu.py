@@ -4,9 +4,9 @@ import json
 import shutil
 
 import pytest
-from edgewright import cli
-from edgewright.devices import environments, kernels
-from edgewright.devices.transport import connect
+from edgewright.cli import commands as cli
+from edgewright.devices.runtimes import environments, kernels
+from edgewright.devices.transports.transport import connect
 from edgewright.errors import BadInput
 
 

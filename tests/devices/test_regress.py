@@ -1,7 +1,7 @@
 """Two runs of the same files, one later: what is called a regression, and what is not."""
 
 import pytest
-from edgewright.devices.regress import regressions
+from edgewright.devices.verdict.regress import regressions
 from made_up_run import a_run
 
 

@@ -2,7 +2,7 @@ import json
 import re
 
 import pytest
-from edgewright.devices import report
+from edgewright.devices.report import report
 from pages import HOSTILE, Page
 from report_sample import latency_samples, sample
 

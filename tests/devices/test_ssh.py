@@ -13,9 +13,9 @@ import loopback
 import numpy as np
 import pytest
 from device_models import SAMPLES
-from edgewright.devices import intervals
 from edgewright.devices.measure import BenchConfig, bench, inspect
-from edgewright.devices.transport import DeviceLost, connect, run_job
+from edgewright.devices.transports.transport import DeviceLost, connect, run_job
+from edgewright.devices.verdict import intervals
 from edgewright.errors import BadInput
 from processes import await_no, running
 

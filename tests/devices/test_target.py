@@ -5,7 +5,7 @@ from pathlib import Path
 
 import edgewright
 import pytest
-from edgewright.devices import target
+from edgewright.devices.targets import target
 from edgewright.errors import BadInput
 
 ROOT = Path(edgewright.__file__).parent

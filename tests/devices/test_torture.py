@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torture
-from edgewright.devices import compile as compiling
-from edgewright.devices import measure, target
-from edgewright.devices.compile import compile_file
-from edgewright.devices.local import Local
+from edgewright.devices import measure
+from edgewright.devices.targets import compile as compiling
+from edgewright.devices.targets import target
+from edgewright.devices.targets.compile import compile_file
+from edgewright.devices.transports.local import Local
 from edgewright.errors import BadInput
 from edgewright.export.artifact import Artifact
 from edgewright.files import write

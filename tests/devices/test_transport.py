@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from device_models import SAMPLES
 from edgewright import files
-from edgewright.devices.local import Local
 from edgewright.devices.measure import BenchConfig, ModelFile, bench, inspect
-from edgewright.devices.transport import DeviceLost, Exit, connect, run_job
+from edgewright.devices.transports.local import Local
+from edgewright.devices.transports.transport import DeviceLost, Exit, connect, run_job
 from edgewright.errors import BadInput
 from processes import await_no, running
 
@@ -157,7 +157,7 @@ def test_the_folder_is_gone_after_a_session():
 def test_cores_are_held_by_one_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     code = (
-        "from edgewright.devices.local import Local\n"
+        "from edgewright.devices.transports.local import Local\n"
         "with Local().exclusive(1) as cores: print(cores, flush=True)"
     )  # fmt: skip
     with Local().exclusive(1) as cores:

@@ -5,9 +5,11 @@ import shutil
 import edgewright as ew
 import numpy as np
 import pytest
-from edgewright.devices import browser, environments, report
-from edgewright.devices.compare import compare
 from edgewright.devices.measure import BenchConfig, answers, bench
+from edgewright.devices.report import report
+from edgewright.devices.runtimes import environments
+from edgewright.devices.transports import browser
+from edgewright.devices.verdict.compare import compare
 from edgewright.metrics import METRICS
 from pages import Page
 

@@ -10,12 +10,12 @@ import edgewright as ew
 import keras
 import numpy as np
 import pytest
-from edgewright.devices import check, target
-from edgewright.devices.check import check_file
 from edgewright.devices.measure import ModelFile, answers
+from edgewright.devices.targets import check, target
+from edgewright.devices.targets.check import check_file
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline.diagnose import diagnose
-from edgewright.quantize.composites import LEAVES
+from edgewright.quantize.graph.layer_rules import LEAVES
 from keras import layers, ops
 
 X = np.random.default_rng(0).normal(size=(40, 6, 8)).astype("float32")

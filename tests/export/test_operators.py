@@ -33,7 +33,7 @@ RUNTIMES = ("xnnpack", "built-in", "reference", "onnxruntime")
 RUN = """
 import sys, pathlib, numpy as np, onnxruntime
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from edgewright.devices.agent import onnx_options
+from edgewright.devices.agent.agent import onnx_options
 resolvers = {
     "xnnpack": OpResolverType.AUTO,
     "built-in": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,

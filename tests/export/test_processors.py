@@ -13,14 +13,14 @@ import keras
 import numpy as np
 import onnxruntime
 import pytest
-from edgewright.devices import agent
+from edgewright.devices.agent import agent
 from edgewright.export import export_onnx
 from edgewright.quantize import prepare_qat
 
 KEY = "session.x64quantprecision"
 RUN = """
 import sys, numpy as np, onnxruntime
-from edgewright.devices.agent import onnx_options
+from edgewright.devices.agent.agent import onnx_options
 plain = onnxruntime.SessionOptions()
 plain.intra_op_num_threads = 1
 for options, name in ((plain, "plain.npy"), (onnx_options(onnxruntime), "precise.npy")):

@@ -5,9 +5,9 @@ import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
-from edgewright.quantize import graph as graphs
-from edgewright.quantize import tracing
-from edgewright.quantize.simplify import simplify
+from edgewright.quantize.graph import nodes as graphs
+from edgewright.quantize.graph import tracing
+from edgewright.quantize.passes.canonicalize import simplify
 from keras import layers, ops
 
 SPEEDS = np.linspace(0.5, 2.0, 6).astype("float32")

@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from edgewright.quantize import QatConfig, graph, prepare_qat, tracing
-from edgewright.quantize.correct import bias_shift, equalize
-from edgewright.quantize.simplify import simplify
+from edgewright.quantize import QatConfig, prepare_qat
+from edgewright.quantize.graph import nodes as graph
+from edgewright.quantize.graph import tracing
+from edgewright.quantize.passes.canonicalize import simplify
+from edgewright.quantize.passes.correct import bias_shift, equalize
 from keras import layers
 
 

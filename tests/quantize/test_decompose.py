@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from edgewright.quantize import graph as graphs
-from edgewright.quantize import tracing
+from edgewright.quantize.graph import nodes as graphs
+from edgewright.quantize.graph import tracing
 from edgewright.quantize.operators import rule_for
-from edgewright.quantize.simplify import simplify
+from edgewright.quantize.passes.canonicalize import simplify
 from int8_run import by_keras
 from keras import ops
 

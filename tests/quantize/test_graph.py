@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
-from edgewright.quantize import graph as graphs
-from edgewright.quantize import tracing
-from edgewright.quantize.simplify import simplify
+from edgewright.quantize.graph import nodes as graphs
+from edgewright.quantize.graph import tracing
+from edgewright.quantize.passes.canonicalize import simplify
 from int8_run import MODELS, attention, cnn, lstm, samples
 
 # The traced CNN runs the model's own operations but for batch normalisation, which it computes as x * scale + offset:

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from edgewright.quantize import graph as graphs
-from edgewright.quantize import tracing
-from edgewright.quantize.decompose import decompose
-from edgewright.quantize.simplify import simplify
+from edgewright.quantize.graph import nodes as graphs
+from edgewright.quantize.graph import tracing
+from edgewright.quantize.passes.canonicalize import simplify
+from edgewright.quantize.passes.decompose import decompose
 from int8_run import MODELS
 from keras import layers, ops
 from operator_cases import CASES, build

@@ -5,7 +5,8 @@ import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput, WrongOrder
-from edgewright.quantize import composites, find_quantized
+from edgewright.quantize import find_quantized
+from edgewright.quantize.graph import layer_rules as composites
 from keras import layers, ops
 
 RANDOM = np.random.default_rng(0)

@@ -1,10 +1,10 @@
 """Placement: what fuses, what shares a scale, and where a requantization goes."""
 
 import keras
+from edgewright.quantize.graph.tracing import trace
 from edgewright.quantize.operators import Fixed
+from edgewright.quantize.passes.canonicalize import simplify
 from edgewright.quantize.placement import place
-from edgewright.quantize.simplify import simplify
-from edgewright.quantize.tracing import trace
 from int8_run import attention, cnn, lstm
 
 

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from edgewright.quantize import graph as graphs
-from edgewright.quantize import tracing
-from edgewright.quantize.simplify import simplify
+from edgewright.quantize.graph import nodes as graphs
+from edgewright.quantize.graph import tracing
+from edgewright.quantize.passes.canonicalize import simplify
 from int8_run import MODELS, by_keras, cnn, lstm, samples
 from keras import ops
 from operator_cases import channels_first

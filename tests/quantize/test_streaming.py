@@ -5,7 +5,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from edgewright.devices.agent import onnx_options
+from edgewright.devices.agent.agent import onnx_options
 from edgewright.errors import BadInput
 from edgewright.export import export_onnx, export_tflite
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat

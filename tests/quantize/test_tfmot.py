@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from edgewright.devices.measure import answers, inspect
 from edgewright.errors import BadInput, EdgewrightError
-from edgewright.quantize import tfmot
-from edgewright.quantize.tfmot_model import describe
+from edgewright.quantize.tfmot import engine as tfmot
+from edgewright.quantize.tfmot.model import describe
 from keras import layers
 
 missing = tfmot.missing_packages()

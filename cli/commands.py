@@ -1,0 +1,507 @@
+"""The command line: every stage a verb, thin over the library.
+
+Results go to standard output, progress to standard error. Exit codes: 0 success, 1 a verdict or a stage failed, 2 bad
+usage or bad input, 130 interrupted.
+"""
+
+import importlib
+import json
+import os
+import sys
+import sysconfig
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from .. import backend
+from ..errors import BadInput, EdgewrightError, nearest, one_line
+from ..progress import say
+from . import inputs
+from .arguments import Answer, parse
+
+DESCRIPTION = """Take a Keras 3 model from training to a verdict on a device: train, prune, retrain with quantization in
+the loop, export to TFLite and ONNX, measure, and say with statistics what was gained and lost."""
+
+Model = Annotated[str, "name of the zoo (see `edgewright models`), pkg.module:function, or a .keras file", inputs.model]
+KerasFile = Annotated[str, ".keras file of a trained model", inputs.keras_file]
+KerasOut = inputs.keras_out
+Data = Annotated[
+    str | None, "name of a data set or pkg.module:function; default: the model's first available one", inputs.data
+]
+Preset = Annotated[Literal["edge", "paper"], "sizes of a zoo model: small enough for two cores, or as published"]
+Import = Annotated[
+    list[str] | None, "module to import first, as pkg.module: it registers your own layer classes", inputs.module
+]
+Seed = Annotated[int, "seed of weights, shuffling and sampling", inputs.at_least(0)]
+Epochs = Annotated[int | None, "upper bound on epochs; default: from the size of the data", inputs.at_least(1)]
+Weights = Annotated[
+    str | None, 'start from a .keras or .weights.h5 file of the same net, or from "imagenet"', inputs.weights
+]
+ClassWeights = Annotated[
+    Literal["balanced"] | None, "make a rare class count as much as the others in training; default: a sample counts 1"
+]
+Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
+Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)", inputs.share]
+MaxDrop = Annotated[float, "largest drop of the metric that passes; 0.01 is one point", inputs.at_least(0)]
+MinSpeedup = Annotated[float | None, "smallest speed-up over the float file that passes; default: any", inputs.above(0)]
+Engine = Annotated[Literal["edgewright", "tfmot"], "who does it: ours, or TensorFlow Model Optimization"]
+Device = Annotated[str, "where to run (see `edgewright devices`)", inputs.device]
+
+
+def models(*, family: Annotated[str | None, "only this family"] = None) -> Answer:
+    """List the zoo."""
+    from ..devices.report.report import table
+    from ..models import index
+
+    rows = list(index.rows())
+    families = sorted({row["family"] for row in rows})
+    if family is not None and family not in families:
+        near = nearest(family, families)
+        raise BadInput(f"--family {family!r}: unknown; {near}")
+    rows = [row for row in rows if family in (None, row["family"])]
+    cells = [(row["name"], row["family"], row["task"], f"{row['params']:,}", row["paper"]) for row in rows]
+    return Answer(document=rows, text=table(("model", "family", "task", "parameters", "paper"), cells))
+
+
+def run(
+    model: Model,
+    *,
+    data: Data = None,
+    out: Annotated[str | None, "folder of the run; default: runs/MODEL-DATA", inputs.out_folder] = None,
+    preset: Preset = "edge",
+    weights: Weights = None,
+    quick: Quick = False,
+    sparsity: Sparsity = 0.5,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    class_weights: ClassWeights = None,
+    max_drop: MaxDrop = 0.01,
+    min_speedup: MinSpeedup = None,
+    device: Device = "local",
+    import_: Import = None,
+) -> Answer:
+    """Go the whole way: train, prune, QAT, export, bench, compare, report.
+
+    Finished steps are kept in the folder of the run: the same command again resumes where it stopped.
+    """
+    _check_own(model, data, preset)
+    runs, reports = _with_keras("pipeline.run", import_), _with_keras("devices.report.report")
+    config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, quick=quick, sparsity=sparsity,
+                       seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
+                       min_speedup=min_speedup, device=device)  # fmt: skip
+    results, folder = runs.execute(config, None if out is None else Path(out))
+    say(f"report: {folder / 'report.html'}")
+    return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
+
+
+def train(
+    model: Model,
+    *,
+    out: Annotated[str, "where to write the trained .keras file; logs and checkpoints go beside it", KerasOut],
+    data: Data = None,
+    preset: Preset = "edge",
+    weights: Weights = None,
+    quick: Quick = False,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    batch_size: Annotated[
+        int | None, "samples per step; default: from the size of the data", inputs.at_least(1)
+    ] = None,
+    learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage", inputs.above(0)] = None,
+    class_weights: ClassWeights = None,
+    import_: Import = None,
+) -> Answer:
+    """Train a model."""
+    _check_own(model, data, preset)
+    verbs = _with_keras("cli.verbs", import_)
+    return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
+                       batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights)  # fmt: skip
+
+
+def prune(
+    model: KerasFile,
+    *,
+    out: Annotated[str, "where to write the pruned .keras file", KerasOut],
+    data: Annotated[
+        str | None, "data to fine-tune on while pruning; default: prune at once, without training", inputs.data
+    ] = None,
+    sparsity: Sparsity = 0.5,
+    schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
+    engine: Engine = "edgewright",
+    quick: Quick = False,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    class_weights: ClassWeights = None,
+    import_: Import = None,
+) -> Answer:
+    """Set the smallest weights of a trained model to zero."""
+    _check_other(model, out)
+    if data is None and (epochs is not None or class_weights or schedule != "polynomial"):
+        raise BadInput(
+            "--data is missing: --epochs, --schedule and --class-weights are of fine-tuning; name a data set, or leave "
+            "them out"
+        )
+    _refuse_weights(engine, class_weights)
+    verbs = _with_keras("cli.verbs", import_)
+    return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
+                       epochs=epochs, engine=engine, class_weights=class_weights)  # fmt: skip
+
+
+def qat(
+    model: KerasFile,
+    *,
+    data: Annotated[str, "data to calibrate and retrain on", inputs.data],
+    out: Annotated[
+        str, "where to write the quantization-aware .keras file; with --engine tfmot, the .tflite file", inputs.out_file
+    ],
+    precision: Annotated[Literal["w8a8", "w8a16", "w7a8", "w4a8"], "bits of kernels (w) and activations (a)"] = "w8a8",
+    observer: Annotated[Literal["minmax", "percentile", "mse"], "how calibration chooses ranges"] = "minmax",
+    ranges: Annotated[
+        Literal["frozen", "moving-average", "learned"], "what becomes of the ranges in training"
+    ] = "frozen",
+    freeze_after: Annotated[
+        int | None, "steps after which moving or learned ranges stay; default: never", inputs.at_least(0)
+    ] = None,
+    recurrence: Annotated[
+        Literal["unrolled", "fused"] | None,
+        "an LSTM step by step (fast; default), or as one operator (small)",
+    ] = None,
+    target: Annotated[
+        str | None, "quantize as the kernels of this target like it (see `edgewright check`)", inputs.target
+    ] = None,
+    max_drop: Annotated[
+        float | None, "give the fewest layers 16 bits, or float, that keep the metric this close before training"
+    ] = None,
+    engine: Engine = "edgewright",
+    quick: Quick = False,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    class_weights: ClassWeights = None,
+    import_: Import = None,
+) -> Answer:
+    """Retrain a trained model with quantization in the loop."""
+    if engine == "edgewright":
+        _check_other(model, out)
+        KerasOut("--out", out)
+    elif max_drop is not None:
+        raise BadInput(f"--max-drop {max_drop}: engine tfmot quantizes every layer alike; leave one of the two out")
+    _refuse_weights(engine, class_weights)
+    verbs = _with_keras("cli.verbs", import_)
+    return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
+                     freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop, quick=quick,
+                     seed=seed, epochs=epochs, engine=engine, class_weights=class_weights)  # fmt: skip
+
+
+def export(
+    model: KerasFile,
+    *,
+    out: Annotated[str, "where to write the file, its manifest beside it; with --target, a folder"],
+    target: Annotated[list[str] | None, "what to write it for (see `edgewright check --help`)", inputs.target] = None,
+    format: Annotated[
+        Literal["tflite", "onnx"] | None, "file format; default: by the suffix of --out, or tflite"
+    ] = None,
+    precision: Annotated[
+        str | None, "float32, float16, w8, w4, w8a8-ptq, w8a16-ptq ...; default: as the model is"
+    ] = None,
+    data: Annotated[str | None, "data to calibrate on, for -ptq", inputs.data] = None,
+    integer_io: Annotated[
+        Literal["int8", "uint8"] | None, "integers at the borders of a quantized .tflite file; default: float32"
+    ] = None,
+    streaming: Annotated[bool, "one time step of a recurrent model, its states as inputs and outputs"] = False,
+    import_: Import = None,
+) -> Answer:
+    """Write a model as TFLite or ONNX, or as what a target takes: compiled, as a C array, and whether it fits."""
+    if target:
+        _refuse_beside("target", format=format, precision=precision, integer_io=integer_io)
+        inputs.plain_folder("--out", out)
+        verbs = _with_keras("cli.verbs", import_)
+        return verbs.export_for(model, target, Path(out), data=data, streaming=streaming)
+    kind = inputs.format_of("--out", out, format)
+    inputs.precision("--precision", precision, kind)
+    if integer_io and kind == "onnx":
+        raise BadInput(
+            f"--integer-io {integer_io}: ONNX files have float borders; write a .tflite file, or leave it out"
+        )
+    if integer_io and precision is not None and not inputs.is_quantized(precision):
+        raise BadInput(f"--integer-io {integer_io}: needs a quantized precision such as w8a8-ptq, not {precision}")
+    verbs = _with_keras("cli.verbs", import_)
+    more = {"integer_io": integer_io} if integer_io else {}
+    return verbs.export(model, Path(out), format=kind, precision=precision, data=data, streaming=streaming, **more)
+
+
+def check(
+    model: Annotated[str, ".tflite, .onnx or .keras file, name of the zoo, or pkg.module:function", inputs.checkable],
+    *,
+    target: Annotated[str, "name of a file in devices/targets; an unknown name lists them", inputs.target],
+    preset: Preset = "edge",
+    seed: Seed = 0,
+    arena_bytes: Annotated[int | None, "memory for activations, instead of the target's", inputs.at_least(1)] = None,
+    flash_bytes: Annotated[int | None, "memory for the file, instead of the target's", inputs.at_least(1)] = None,
+    import_: Import = None,
+) -> Answer:
+    """Say before any training what a target cannot run of a model, why, what would help, and whether it fits."""
+    _check_preset(model, preset)
+    verbs = _with_keras("cli.verbs", import_)
+    return verbs.check(model, target, preset=preset, seed=seed, arena_limit_bytes=arena_bytes,
+                       flash_limit_bytes=flash_bytes)  # fmt: skip
+
+
+def diagnose(
+    model: KerasFile,
+    *,
+    data: Annotated[str, "data set or pkg.module:function whose test samples go through", inputs.data],
+    samples: Annotated[int, "how many of them", inputs.at_least(1)] = 32,
+    device: Device = "local",
+    out: Annotated[str | None, "where to write a picture of the noise: .svg, .png or .pdf", inputs.picture_out] = None,
+    import_: Import = None,
+) -> Answer:
+    """Show where quantization costs accuracy: float, fake-quantized and on the device, operator by operator.
+
+    A model without quantizers is calibrated on training data first.
+    """
+    verbs = _with_keras("cli.verbs", import_)
+    return verbs.diagnose(model, data=data, samples=samples, device=device, out=None if out is None else Path(out))
+
+
+def bench(
+    files: Annotated[list[str], ".tflite and .onnx files", inputs.device_file],
+    *,
+    baseline: Annotated[str, "the file the others are judged against", inputs.device_file],
+    data: Annotated[
+        str | None, "data set, or .npz with targets as y; default: random inputs, no accuracy", inputs.data
+    ] = None,
+    device: Device = "local",
+    target: Annotated[list[str] | None, "also estimate by this target's compiler", inputs.target] = None,
+    out: Annotated[str | None, "folder for results, raw samples and report", inputs.out_folder] = None,
+    max_drop: MaxDrop = 0.01,
+    min_speedup: MinSpeedup = None,
+    max_seconds: Annotated[float, "of timing at most", inputs.above(0)] = 60.0,
+    profile: Annotated[bool, "also time the operators of each file, where the runtime tells"] = False,
+    kernels: Annotated[Literal["xnnpack", "builtin", "reference"], "of .tflite files"] = "xnnpack",
+    delegate: Annotated[str | None, "PATH[,key=value...] on the device: run .tflite files in this delegate"] = None,
+) -> Answer:
+    """Compare model files on a device, whoever made them."""
+    benches = _with_keras("cli.benches")
+    return benches.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
+                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), max_seconds=max_seconds,
+                       profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
+
+
+def compare(
+    folder: Annotated[list[str], "folder of a run or of a bench; two: an earlier and a later one", inputs.folder],
+    *,
+    max_drop: MaxDrop = 0.01,
+    min_speedup: MinSpeedup = None,
+) -> Answer:
+    """Judge a finished run again, with other thresholds, or say what became worse from one run to another."""
+    from . import benches
+
+    return benches.compare(folder, max_drop=max_drop, min_speedup=min_speedup)
+
+
+def report(
+    folder: Annotated[list[str], "folder of a run; several: one page over all of them", inputs.folder],
+    *,
+    out: Annotated[str | None, "where to write the page over several runs", inputs.out_file] = None,
+) -> Answer:
+    """Write the report of a run anew, or one page for many: models x devices x precisions, with a leaderboard."""
+    from . import benches
+
+    return benches.render(folder, None if out is None else Path(out))
+
+
+def matrix(
+    *,
+    out: Annotated[str, "folder for matrix.json, matrix.md and the runs", inputs.out_folder],
+    model: Annotated[list[str] | None, "only this model", inputs.zoo_model] = None,
+    family: Annotated[list[str] | None, "only this family"] = None,
+    jobs: Annotated[int | None, "models trained at once; default: one a core, 8 at most", inputs.at_least(1)] = None,
+    quick: Quick = False,
+    seed: Seed = 0,
+) -> Answer:
+    """Take the zoo through every stage: models x stages."""
+    zoo = _with_keras("pipeline.matrix")
+    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs)
+    return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
+
+
+def sweep(
+    model: Annotated[list[str], "models to run, named as for `edgewright run`", inputs.model],
+    *,
+    out: Annotated[str, "folder for results.json, timings.json and finished jobs", inputs.out_folder],
+    recipe: Annotated[list[str] | None, "options of `edgewright run`, as sparsity=0.8,epochs=5"] = None,
+    device: Annotated[list[str] | None, "device to run on; default: local", inputs.device] = None,
+    data: Annotated[str | None, "data set; default: each model's own", inputs.data] = None,
+    quick: Quick = False,
+    executor: Annotated[Literal["local", "ray"], "this machine, or a Ray cluster (pip install ray)"] = "local",
+    jobs: Annotated[int, "how many at once", inputs.at_least(1)] = 1,
+) -> Answer:
+    """Run models x recipes x devices as jobs. Finished ones are kept: the same command again runs the rest."""
+    sweeps = _with_keras("pipeline.sweep")
+    config = sweeps.SweepConfig(models=tuple(model), recipes=tuple(recipe or [""]), devices=tuple(device or ["local"]),
+                                data=data, quick=quick, executor=executor, at_once=jobs)  # fmt: skip
+    document = sweeps.sweep(config, Path(out))
+    ok = all(one["status"] == "ok" for one in document["jobs"])
+    return Answer(document=document, text=sweeps.text(document), ok=ok)
+
+
+def view(
+    file: Annotated[str, ".tflite, .onnx or .keras file"],
+    *,
+    port: Annotated[int | None, "port to serve on; default: Netron's own"] = None,
+) -> Answer:
+    """Open a model file in Netron, where that is installed."""
+    from .view import view as show
+
+    code = show(Path(file), port)
+    return Answer(document={"file": file, "exit_code": code}, text="", ok=code == 0)
+
+
+def doctor() -> Answer:
+    """Say what this machine has and what is missing."""
+    from ..devices.report.report import table
+    from . import doctor as examination
+
+    rows = examination.examine()
+    text = table(("subject", "status", "found", "remedy"), [tuple(row.values()) for row in rows])
+    return Answer(document=rows, text=text, ok=all(row["status"] != "fail" for row in rows))
+
+
+def devices(
+    action: Annotated[Literal["list", "add", "probe", "setup", "remove"], "what to do"] = "list",
+    name: Annotated[str | None, "of the device, as `--device` takes it"] = None,
+    url: Annotated[str | None, "how `add` reaches it, such as ssh://pi@board?python=/home/pi/env/bin/python"] = None,
+) -> Answer:
+    """List the devices that `--device` takes; add, probe, set up or remove one."""
+    from . import devices as fleet
+
+    return fleet.act(action, name, url)
+
+
+VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, sweep, view, doctor,
+         devices)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        call = parse("edgewright", DESCRIPTION, VERBS, argv)
+        if call.verb is not doctor:  # which says the same and more
+            inputs.check_environment()
+        with _results_only():
+            answer = call.verb(**call.arguments)
+        print(json.dumps(answer.document, indent=1, default=str) if call.json else answer.text, flush=True)
+    except EdgewrightError as error:
+        return _failed(str(error), error.exit_code, argv)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except OSError as error:
+        return _failed(f"{error.filename or 'the system'}: {error.strerror or error}", 1, argv)
+    except KeyboardInterrupt:
+        return _failed("interrupted; the same command resumes where it stopped", 130, argv)
+    except Exception as error:  # not foreseen: of the user's own functions, or a fault of ours
+        where = _place(error)
+        message = f"{where}{type(error).__name__}: {error} (--debug shows the traceback)"
+        return _failed(message, BadInput.exit_code if where else 1, argv)
+    return 0 if answer.ok else 1
+
+
+def _failed(message: str, exit_code: int, argv: Sequence[str]) -> int:
+    if "--debug" in argv:
+        traceback.print_exc()
+    say(f"edgewright: {one_line(message)}")
+    return exit_code
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line of the innermost frame that is the user's, if one is."""
+    elsewhere = (Path(__file__).parent.parent, sysconfig.get_path("stdlib"))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        installed = "site-packages" in path.parts or any(path.is_relative_to(one) for one in elsewhere)
+        if path.is_file() and not installed:
+            return f"{path.name}:{frame.lineno}: "
+    return ""
+
+
+@contextmanager
+def _results_only() -> Iterator[None]:
+    """Keep standard output for results: what libraries print meanwhile, native code too, goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _with_keras(module: str, own: Sequence[str] | None = None) -> Any:
+    """Return a module of ours that needs Keras: whatever can be said without it was said before.
+
+    own: modules of the user's to import first.
+
+    Keras is imported with standard error held back: TensorFlow's libraries greet there whatever log level is set.
+    """
+    if "keras" not in sys.modules:
+        backend.check()
+        _import_quietly("keras")
+    for name in own or ():
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
+        importlib.import_module(name)
+    return importlib.import_module(f"..{module}", __package__)
+
+
+def _import_quietly(name: str) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        try:
+            os.dup2(held.fileno(), 2)
+            importlib.import_module(name)
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _check_own(model: str, data: str | None, preset: str) -> None:
+    """Check what only models of the zoo have: data of their own, and presets."""
+    if data is None and not inputs.is_zoo(model):
+        raise BadInput(f"--data is missing: {model} is not of the zoo; name a data set or give pkg.module:function")
+    _check_preset(model, preset)
+
+
+def _check_preset(model: str, preset: str) -> None:
+    if preset != "edge" and not inputs.is_zoo(model):
+        raise BadInput(f"--preset {preset}: {model} is not of the zoo and has no presets; leave it out")
+
+
+def _check_other(model: str, out: str) -> None:
+    if Path(out).absolute() == Path(model).absolute():
+        raise BadInput(f"--out {out}: is the model itself, which is kept; give another name")
+
+
+def _refuse_beside(flag: str, **options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise BadInput(f"--{name.replace('_', '-')} {value}: the {flag} decides; leave one of the two out")
+
+
+def _refuse_weights(engine: str, class_weights: str | None) -> None:
+    if class_weights and engine == "tfmot":
+        raise BadInput(
+            f"--class-weights {class_weights}: engine tfmot counts every sample alike; leave one of the two out"
+        )
+
+
+def _none_failed(verdicts: Sequence[Any]) -> bool:
+    return all(verdict["verdict"] != "fail" for verdict in verdicts)

@@ -1,0 +1,1 @@
+"""What opens model files on a device, and whether its kernels compute what they should."""

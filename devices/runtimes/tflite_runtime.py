@@ -1,0 +1,44 @@
+"""This machine under tflite-runtime, which needs NumPy 1 and Python 3.11 at most: an environment of its own."""
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from ...errors import EdgewrightError
+from ..transports.local import Local
+from . import environments
+
+NAME = "tflite-runtime"
+PACKAGES = ("tflite-runtime>=2.14,<3", "numpy<2")
+_PYTHONS = ("python3.11", "python3.10", "python3.9")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TfliteRuntime(Local):
+    """The processors of this machine, with .tflite files opened by tflite-runtime."""
+
+    OPTIONS: ClassVar = ()
+
+    name: str = NAME
+    runtimes: Mapping[str, str] = field(default_factory=lambda: {"tflite": "tflite-runtime"})
+
+    def interpreter(self) -> Sequence[str]:
+        return [str(environments.require(NAME) / "bin" / "python")]
+
+
+def fetch(folder: Path) -> None:
+    """Make the environment. Raises: EdgewrightError if no Python is old enough."""
+    python = sys.executable if sys.version_info < (3, 12) else next(filter(None, map(shutil.which, _PYTHONS)), None)
+    if python is None:
+        raise EdgewrightError(f"tflite-runtime needs one of {', '.join(_PYTHONS)}; install one")
+    environments.call([python, "-m", "venv", folder])
+    environments.call([folder / "bin" / "python", "-m", "pip", "install", "--only-binary", ":all:", *PACKAGES])
+
+
+def verify(folder: Path) -> str:
+    """Load the runtime; return its version."""
+    code = "import tflite_runtime.interpreter, tflite_runtime; print('tflite-runtime', tflite_runtime.__version__)"
+    return environments.call([folder / "bin" / "python", "-c", code]).strip()

@@ -1,0 +1,1 @@
+"""What a device can run, as data, and what that means for a file."""

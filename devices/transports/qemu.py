@@ -1,0 +1,104 @@
+"""64-bit ARM without a board: Debian's own Python and LiteRT's wheel under QEMU's user mode.
+
+Results are those of the ARM kernels; times are not, and are never ranked with measured ones.
+"""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ...archives import unpack_zip
+from ...errors import BadInput, EdgewrightError
+from ..runtimes import environments, kernels
+from .local import Local
+from .locks import held
+from .transport import Cores
+
+NAME = "qemu-aarch64"
+CPU = "cortex-a72"  # QEMU's own `max` announces instructions with which LiteRT 2.1.6 computes wrongly
+DEBIAN = (
+    "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libstdc++6", "libgcc-s1", "zlib1g",
+    "libexpat1", "libffi8", "libssl3", "libbz2-1.0", "liblzma5", "libuuid1",
+)  # fmt: skip
+WHEELS = ("numpy>=2,<3", "ai-edge-litert==2.1.6")  # LiteRT 2.2 and 2.3 crash under QEMU 7.2, ONNX Runtime 1.31 too
+_PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
+_ARM = ("-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Qemu(Local):
+    """qemu-aarch64. cpu: which processor QEMU plays (`qemu-aarch64 -cpu help` lists them)."""
+
+    OPTIONS: ClassVar = ("cpu",)
+
+    name: str = NAME
+    emulated: bool = True
+    cpu: str = CPU
+    folder: Path | None = None  # of files that are not in their place yet
+
+    def __post_init__(self) -> None:
+        if self.address or not re.fullmatch(r"[a-z0-9][a-z0-9._,=-]*", self.cpu):
+            raise BadInput(f"device={self.name!r}: write `{NAME}`, or `{NAME}://?cpu=NAME` with a processor of QEMU's")
+
+    def interpreter(self) -> Sequence[str]:
+        root = self._files() / "root"
+        qemu = environments.program("qemu-aarch64", "qemu-user")
+        return [qemu, "-cpu", self.cpu, "-L", str(root), str(root / "usr" / "bin" / "python3.11")]
+
+    def environment(self) -> Mapping[str, str]:
+        cpu = f"{self.cpu}, emulated by QEMU"
+        return {**os.environ, "PYTHONPATH": str(self._files() / "site"), "EDGEWRIGHT_CPU": cpu}
+
+    @contextmanager
+    def exclusive(self, cores: int) -> Iterator[Cores]:
+        """Hold the emulator: its times mean nothing, and pinning would only slow it down."""
+        with held(NAME):
+            yield None
+
+    def _files(self) -> Path:
+        return self.folder or environments.require(NAME)
+
+
+def fetch(folder: Path) -> None:
+    """Unpack Debian's arm64 packages and the wheels, beside the system and without its package database."""
+    environments.program("qemu-aarch64", "qemu-user")
+    _fetch_debian(folder / "root", folder / "packages")
+    _fetch_wheels(folder / "site", folder / "wheels")
+
+
+def verify(folder: Path) -> str:
+    """Compare the emulated kernels with the reference ones. Raises: EdgewrightError if they are wrong."""
+    found = kernels.check(Qemu(folder=folder))
+    if not found.ok:
+        raise EdgewrightError(f"{NAME}: {found}")
+    return str(found)
+
+
+def _fetch_debian(root: Path, scratch: Path) -> None:
+    apt = environments.program("apt-get", "apt")
+    for name in ("lists/partial", "cache/archives/partial"):
+        (scratch / name).mkdir(parents=True)
+    (scratch / "status").write_text("")
+    places = {"Dir::State::Lists": "lists", "Dir::Cache": "cache", "Dir::State::status": "status"}
+    settings = [*_ARM, "-oAPT::Sandbox::User=", *(f"-o{key}={scratch / name}" for key, name in places.items())]
+    environments.call([apt, *settings, "update"])
+    environments.call([apt, *settings, "download", *DEBIAN], where=scratch)
+    root.mkdir()
+    for package in sorted(scratch.glob("*.deb")):
+        environments.call([environments.program("dpkg", "dpkg"), "-x", package, root])
+    shutil.rmtree(scratch)
+
+
+def _fetch_wheels(site: Path, scratch: Path) -> None:
+    platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
+    python = ("--python-version", "3.11", "--implementation", "cp", "--only-binary", ":all:", "--no-deps")
+    environments.call([sys.executable, "-m", "pip", "download", *python, *platforms, "-d", scratch, *WHEELS])
+    for wheel in sorted(scratch.glob("*.whl")):
+        unpack_zip(wheel, site)
+    shutil.rmtree(scratch)

@@ -1,0 +1,180 @@
+"""How a device is reached: put files there, run the agent on a job, get files back.
+
+A transport knows one way (a local process, SSH, ADB, an emulator). What a job's end means (ok, rejected, crashed,
+timeout, incomplete) is decided here, once for all of them.
+"""
+
+import importlib
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...errors import BadInput, EdgewrightError
+from . import inventory
+
+AGENT = Path(__file__).parent.parent / "agent" / "agent.py"
+TRANSPORTS = {  # scheme of a device's name: where its class is
+    "adb": ".adb:Adb",
+    "browser": ".browser:Browser",
+    "local": ".local:Local",
+    "qemu-aarch64": ".qemu:Qemu",
+    "ssh": ".ssh:Ssh",
+    "tflite-runtime": "..runtimes.tflite_runtime:TfliteRuntime",
+}
+GRACE_S = 5.0  # the agent ends itself at the time limit; the transport kills what is left this much later
+
+Event = dict[str, Any]
+Cores = list[int] | int | None  # run on these; on that many of the agent's own choice; or unpinned
+
+
+class DeviceLost(EdgewrightError):
+    """The way to the device broke: what was measured so far is incomplete."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exit:
+    """How the agent's process ended. code: as in `subprocess`, negative for a signal; stderr: its last lines."""
+
+    code: int
+    timed_out: bool
+    stderr: str = ""
+
+
+class Session(Protocol):
+    """A fresh folder on the device, which disappears with the session."""
+
+    def put(self, source: Path, name: str) -> str:
+        """Place a file in the folder; return the path by which a job names it."""
+        ...
+
+    def get(self, name: str, destination: Path) -> None:
+        """Fetch a file of the folder. Raises: DeviceLost if that fails."""
+        ...
+
+    def path(self, name: str) -> str:
+        """Return the path on the device of a file that a job is to write."""
+        ...
+
+    def run(self, job: Event, on_line: Callable[[str], None]) -> Exit:
+        """Run the agent on `job`, passing each line it prints; never longer than its `time_limit_s` + GRACE_S.
+
+        Reaching the device comes on top of that. Nothing the agent started outlives this call, however it ends.
+        Raises: DeviceLost if the way to the device broke, or if the device does not answer.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """One device, made by `connect` from `address=, name=` and its options (texts, named in the class's OPTIONS)."""
+
+    @property
+    def name(self) -> str:
+        """What results call the device."""
+        ...
+
+    @property
+    def emulated(self) -> bool:
+        """True where the processor is emulated: results hold, times mean nothing."""
+        ...
+
+    @property
+    def runtimes(self) -> Mapping[str, str]:
+        """Which runtime opens a format, where this device has but one; other formats are the caller's choice."""
+        ...
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Hold the device for a series of jobs. Raises: DeviceLost if it cannot be reached."""
+        ...
+
+    def exclusive(self, cores: int) -> AbstractContextManager["Cores"]:
+        """Wait for, then hold, that many cores for timing; yield what the job's `cores` shall be."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What came of a job. status: ok, rejected (by the runtime), crashed, timeout, incomplete (the device's fault)."""
+
+    status: str
+    reason: str = ""
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    def all(self, event: str) -> Iterator[Event]:
+        return (found for found in self.events if found["event"] == event)
+
+    def one(self, event: str) -> Event:
+        return next(self.all(event))
+
+
+def connect(device: "str | Transport") -> "Transport":
+    """Return the transport of a device: a name of the inventory, or `scheme://address?option=value` (see TRANSPORTS).
+
+    Raises: BadInput listing what is known, or naming the option that is not.
+    """
+    if not isinstance(device, str):
+        return device
+    known = inventory.load()
+    return build(known.get(device) or inventory.Entry.read(device), device.partition("?")[0], known)
+
+
+def build(entry: inventory.Entry, name: str, known: Mapping[str, inventory.Entry] | None = None) -> "Transport":
+    """Return the transport of an inventory's entry; results call it `name`.  Raises: BadInput."""
+    if entry.scheme not in TRANSPORTS:
+        allowed = ", ".join([*sorted(TRANSPORTS), *(known or {})])
+        raise BadInput(f"device={name!r} is not known; allowed: {allowed} (see `edgewright devices list`)")
+    module, _, name_of_class = TRANSPORTS[entry.scheme].partition(":")
+    transport = getattr(importlib.import_module(module, __package__), name_of_class)
+    unknown = sorted(set(entry.options) - set(transport.OPTIONS))
+    if unknown:
+        allowed = ", ".join(transport.OPTIONS) or "none"
+        raise BadInput(f"device={name!r}: option {unknown[0]!r} is not known to {entry.scheme}; allowed: {allowed}")
+    return transport(address=entry.address, name=name, **entry.options)
+
+
+def run_job(session: Session, job: Event, on_event: Callable[[Event], None] = lambda event: None) -> Outcome:
+    """Run `job` in `session` and say what came of it. A dead, hanging or lost agent is an outcome, not an exception."""
+    events: list[Event] = []
+
+    def on_line(line: str) -> None:
+        event = json.loads(line)
+        if not isinstance(event, dict) or "event" not in event:
+            raise ValueError(f"{line[:80]!r} is no event")
+        events.append(event)
+        on_event(event)
+
+    try:
+        ended = session.run(job, on_line)
+    except DeviceLost as error:
+        return Outcome(status="incomplete", reason=str(error), events=events)
+    except ValueError as error:
+        return Outcome(status="crashed", reason=f"the agent's output is garbled: {error}", events=events)
+    status, reason = _classify(ended, events[-1] if events else {"event": "nothing"}, job["time_limit_s"])
+    return Outcome(status=status, reason=reason, events=events)
+
+
+def _classify(ended: Exit, last: Event, limit_s: float) -> tuple[str, str]:
+    if ended.timed_out or _signal(ended.code) == signal.SIGALRM:
+        return "timeout", f"no result within {limit_s:g} s"
+    if ended.code == 0 and last["event"] == "done":
+        return "ok", ""
+    if ended.code == 0 and last["event"] in ("rejected", "unavailable"):
+        return {"rejected": "rejected", "unavailable": "incomplete"}[last["event"]], last["reason"]
+    killer = _signal(ended.code)
+    if killer:
+        return "crashed", f"the runtime's process died of {killer.name}"
+    words = ended.stderr.strip().splitlines()
+    return "crashed", f"the agent ended with code {ended.code}: {words[-1] if words else 'no message'}"
+
+
+def _signal(code: int) -> signal.Signals | None:
+    """Return the signal behind an exit code: negative from a process here, 128 + signal through a remote shell."""
+    number = -code if code < 0 else code - 128
+    return signal.Signals(number) if number in {each.value for each in signal.Signals} else None

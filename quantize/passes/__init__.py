@@ -1,0 +1,1 @@
+"""Rewrites of a traced graph, one subject a file."""

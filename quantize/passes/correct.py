@@ -1,0 +1,103 @@
+"""Post-training corrections: scales moved between layers, and biases that take up what rounding shifts on average.
+
+Both leave the float function as it is (the first) or nearly so (the second) and need no labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..fake_quant import SMALLEST_RANGE, fake_quantize_kernel
+from ..graph.nodes import Graph, Node, Readers, Tensor
+
+_HOMOGENEOUS = {
+    "Relu",
+    "MaxPool",
+    "AveragePool",
+    "Dropout",
+    "Identity",
+}  # f(s x) = s f(x) for s > 0, channel by channel
+_EQUALIZED = {"Conv", "DepthwiseConv", "Matmul"}
+
+
+def equalize(graph: Graph, rounds: int = 2) -> int:
+    """Scale the channels between linear layers so that both kernels reach equally far in each; return the pairs.
+
+    Per-tensor activations gain by it: a channel that is far wider than the others costs them their steps.
+    Source: Nagel et al. 2019, arXiv:1906.04721, section 4.1.
+    """
+    pairs = list(_pairs(graph))
+    for _ in range(rounds):
+        for first, bias, second in pairs:
+            before, after = first.inputs[1], second.inputs[1]
+            reach = [_reach(before.value, -1, first.kind), _reach(after.value, -2, second.kind)]
+            factor = np.sqrt(np.maximum(reach[0], SMALLEST_RANGE) / np.maximum(reach[1], SMALLEST_RANGE))
+            before.value = _per_channel(before.value, 1 / factor, -1, first.kind)
+            after.value = _per_channel(after.value, factor, -2, second.kind)
+            if bias is not None:
+                bias.value = (bias.value / factor).astype(bias.dtype)  # factor runs along the last axis
+    return len(pairs)
+
+
+def _pairs(graph: Graph) -> Iterator[tuple[Node, Tensor | None, Node]]:
+    """Yield linear layers with nothing but homogeneous operations between them, and the bias of the first."""
+    readers = Readers(graph)
+
+    def owns_kernel(node: Node) -> bool:
+        return node.kind in _EQUALIZED and node.inputs[1].is_constant and readers.only(node.inputs[1]) is node
+
+    for first in graph.nodes:
+        if not owns_kernel(first):
+            continue
+        bias, following = None, readers.only(first.output)
+        if following is not None and following.kind == "Add" and _is_bias(following, first.output, readers):
+            bias, following = following.inputs[1], readers.only(following.output)
+        while following is not None and _is_homogeneous(following):
+            following = readers.only(following.output)
+        if following is not None and owns_kernel(following) and following.inputs[0].shape[-1] == first.output.shape[-1]:
+            yield first, bias, following
+
+
+def _is_bias(node: Node, data: Tensor, readers: Readers) -> bool:
+    constant, channels = node.inputs[-1], data.shape[-1]
+    fits = constant.is_constant and constant.value.size == channels == constant.shape[-1]
+    return node.inputs[0] is data and fits and readers.only(constant) is node
+
+
+def _is_homogeneous(node: Node) -> bool:
+    if node.kind == "ReLU":
+        return (node.op.threshold, node.op.max_value) == (0, None)
+    return node.kind in _HOMOGENEOUS
+
+
+def _reach(kernel: np.ndarray, side: int, kind: str) -> np.ndarray:
+    """Return the largest magnitude per output (side -1) or input channel (side -2)."""
+    if kind == "DepthwiseConv":
+        flat = np.abs(kernel).max((0, 1))  # (channels, multiplier)
+        return flat.reshape(-1) if side == -1 else flat.max(1)
+    return np.abs(kernel).max(tuple(axis for axis in range(kernel.ndim) if axis != kernel.ndim + side))
+
+
+def _per_channel(kernel: np.ndarray, factor: np.ndarray, side: int, kind: str) -> np.ndarray:
+    if kind == "DepthwiseConv":
+        shape = kernel.shape[2:] if side == -1 else (kernel.shape[2], 1)
+        return (kernel * factor.reshape(shape)).astype(kernel.dtype)
+    return (kernel * (factor if side == -1 else factor[:, None])).astype(kernel.dtype)
+
+
+def bias_shift(kind: str, kernel: Any, mean: np.ndarray, channels: tuple[int, ...], bits: int) -> np.ndarray:
+    """Return by how much rounding the kernel shifts each output channel on average, (channels out,).
+
+    mean: of the input per channel; edges padded with zeros are taken for inner ones.
+    Source: Nagel et al. 2019, arXiv:1906.04721, section 4.2.
+    """
+    error = np.asarray(fake_quantize_kernel(kernel, channels, bits)) - np.asarray(kernel)
+    if kind == "DepthwiseConv":
+        return (error.sum((0, 1)) * mean[:, None]).reshape(-1)
+    summed = error.reshape(-1, *error.shape[-2:]).sum(0)  # (in / groups, out)
+    groups = len(mean) // len(summed)
+    means = mean.reshape(groups, -1)  # a group of outputs reads a group of inputs
+    return np.concatenate([part @ block for part, block in zip(means, np.split(summed, groups, axis=1), strict=True)])
