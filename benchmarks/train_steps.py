@@ -9,7 +9,7 @@ import numpy as np
 from common import paired_ratio
 from peers import Peer
 
-Step = Callable[[], float]
+FusedOp = Callable[[], float]
 BATCH = 64
 
 
@@ -27,12 +27,12 @@ def batch_for(model: keras.Model, size: int = BATCH) -> tuple[np.ndarray, np.nda
     return x, random.integers(0, model.outputs[0].shape[-1], size)
 
 
-def own_steps(models: Mapping[str, keras.Model]) -> dict[str, Step]:
+def own_steps(models: Mapping[str, keras.Model]) -> dict[str, FusedOp]:
     """Return for each model what takes one compiled training step and returns its seconds."""
     return {name: _own_step(model) for name, model in models.items()}
 
 
-def _own_step(model: keras.Model) -> Step:
+def _own_step(model: keras.Model) -> FusedOp:
     x, y = batch_for(model)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, jit_compile=False)
@@ -47,7 +47,7 @@ def _own_step(model: keras.Model) -> Step:
     return step
 
 
-def peer_steps(peer: Peer, model: keras.Model, what: str, **options: object) -> dict[str, Step]:
+def peer_steps(peer: Peer, model: keras.Model, what: str, **options: object) -> dict[str, FusedOp]:
     """Return the steps of `model` in tf-keras, plain and under TFMOT; what: "quantize" or "prune"."""
     x, y = (peer.folder / f"{name}.npy" for name in "xy")
     for path, values in zip((x, y), batch_for(model), strict=True):
@@ -60,7 +60,7 @@ def peer_steps(peer: Peer, model: keras.Model, what: str, **options: object) -> 
     return {name: lambda name=name: peer.ask("step", name=name) for name in ("peer float", "peer")}
 
 
-def paired_seconds(steps: Mapping[str, Step], rounds: int = 40) -> dict[str, np.ndarray]:
+def paired_seconds(steps: Mapping[str, FusedOp], rounds: int = 40) -> dict[str, np.ndarray]:
     """Return the seconds of each step by round; the order changes every round."""
     random = np.random.default_rng(0)
     taken: dict[str, list[float]] = {name: [] for name in steps}

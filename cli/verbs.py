@@ -19,7 +19,7 @@ from ..pipeline.judged import facts
 from ..pipeline.mixed import mixed_precision
 from ..pipeline.saved import check_savable, load_model, note, noted, save_model
 from ..pipeline.stages import train_config
-from ..pipeline.subject import find
+from ..pipeline.workload import find
 from ..progress import say
 from ..prune import PruneConfig
 from ..prune import prune as prune_once

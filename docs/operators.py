@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgewright.devices.report.report import table
 from edgewright.quantize.graph.layer_rules import ACTIVATIONS, LAYERS
-from edgewright.quantize.operators import NARROW, NOT_WIDE, TABLE, Fixed, Rule
+from edgewright.quantize.operators import NARROW, NOT_WIDE, TABLE, FixedOutputScale, Rule
 from edgewright.quantize.passes.decompose import OPERATIONS
 from edgewright.quantize.passes.elementwise import UNARY
 from edgewright.quantize.qat import make_plan
@@ -34,7 +34,7 @@ def cases_by_rule() -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for name in CASES:
         for step in make_plan(build(name)[0], config(name)).steps:
-            fused = [rule for rule in TABLE if rule.litert == step.activation and step.activation]
+            fused = [rule for rule in TABLE if rule.builtin_op == step.activation and step.activation]
             for rule in {id(rule): rule for rule in [step.rule, *fused] if rule is not None}.values():
                 if name not in found.setdefault(id(rule), []):
                     found[id(rule)].append(name)
@@ -46,7 +46,7 @@ def text() -> str:
     covered = cases_by_rule()
     header = ("Keras operation", "LiteRT", "scale", "kernel", "fuses", "rounding", "cases")
     cells = [
-        (rule.kind, rule.litert or "nothing", _scale(rule), _kernel(rule), ", ".join(sorted(rule.fuses)),
+        (rule.op_type, rule.builtin_op or "nothing", _scale(rule), _kernel(rule), ", ".join(sorted(rule.fuses)),
          _rounding(rule), ", ".join(covered.get(id(rule), [])))
         for rule in TABLE
     ]  # fmt: skip
@@ -73,7 +73,7 @@ A function of one value, alone or in a chain, that has no row becomes a table of
 
 
 def _scale(rule: Rule) -> str:
-    return f"{rule.scale.low:g} to {rule.scale.high:g}" if isinstance(rule.scale, Fixed) else rule.scale
+    return f"{rule.scale.low:g} to {rule.scale.high:g}" if isinstance(rule.scale, FixedOutputScale) else rule.scale
 
 
 def _kernel(rule: Rule) -> str:
@@ -85,7 +85,7 @@ def _kernel(rule: Rule) -> str:
 
 
 def _rounding(rule: Rule) -> str:
-    return "none" if rule.exact else f"halves {rule.halves}" if rule.halves else "nearest"
+    return "none" if rule.passthrough else f"halves {rule.rounding}" if rule.rounding else "nearest"
 
 
 if __name__ == "__main__":

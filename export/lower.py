@@ -19,7 +19,7 @@ from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limi
 from ..quantize.graph.nodes import Graph, Tensor, run
 from ..quantize.graph.operations import NEVER
 from ..quantize.operators import FILLS, INTEGERS_ONLY, NOTHING
-from ..quantize.placement import Plan, Scale, Step
+from ..quantize.placement import FusedOp, Plan, Scale
 from .convert import Frozen, freeze_function
 
 
@@ -176,15 +176,15 @@ class _Lowering:
         array.name = self.names[index] if self.names else f"output_{index}"
         return array
 
-    def step(self, step: Step) -> None:
+    def step(self, step: FusedOp) -> None:
         rule = step.rule or step.float_rule
-        if rule is None or (step.rule is None and rule.litert in INTEGERS_ONLY):
+        if rule is None or (step.rule is None and rule.builtin_op in INTEGERS_ONLY):
             self.fragment(step)
             return
-        if not rule.litert:
+        if not rule.builtin_op:
             self.arrays[id(step.outputs[0])] = self.array(step.inputs[0])
             return
-        if rule.litert == "CONSTANT" or (rule.litert == "QUANTIZE" and step.inputs[0].is_constant):
+        if rule.builtin_op == "CONSTANT" or (rule.builtin_op == "QUANTIZE" and step.inputs[0].is_constant):
             (out,) = step.outputs
             self.arrays[id(out)] = self.constant_operand(self.filled(step), self.plan.scale_of(out))
             return
@@ -202,23 +202,23 @@ class _Lowering:
             )
             self.arrays[id(leaf)] = outputs[-1]
         options = {**rule.options(step.nodes[0]), "activation": step.activation}
-        LOWER.get(rule.litert, _plain)(self, rule.litert, inputs, outputs, options)
+        LOWER.get(rule.builtin_op, _plain)(self, rule.builtin_op, inputs, outputs, options)
         if not quantized:
             self.cross(step, outputs)
 
-    def filled(self, step: Step) -> Tensor:
+    def filled(self, step: FusedOp) -> Tensor:
         """Return the constant that a step gives whatever its input is."""
         given, out, node = step.inputs[0], step.outputs[0], step.nodes[0]
-        if node.kind not in FILLS:
+        if node.op_type not in FILLS:
             return given
         shape = self.shapes[id(out)]
-        return Tensor(out.name, shape, out.dtype, np.full(shape, FILLS[node.kind](node), out.dtype))
+        return Tensor(out.name, shape, out.dtype, np.full(shape, FILLS[node.op_type](node), out.dtype))
 
-    def fragment(self, step: Step) -> None:
+    def fragment(self, step: FusedOp) -> None:
         """Write what the table does not know as a frozen graph in float; of constants alone, as a constant."""
         varying = list({id(leaf): leaf for leaf in step.inputs if not leaf.is_constant}.values())
         outputs = [Array(leaf.name, self.shapes[id(leaf)], leaf.dtype) for leaf in step.outputs]
-        one = Operator(step.nodes[0].kind, [self.as_float(leaf) for leaf in varying], outputs)
+        one = Operator(step.nodes[0].op_type, [self.as_float(leaf) for leaf in varying], outputs)
 
         def compute(*arguments: Any) -> list[Any]:
             return run(Graph(step.name, varying, step.outputs, step.nodes), list(arguments), self.layer.weight)
@@ -233,7 +233,7 @@ class _Lowering:
         self.arrays.update((id(leaf), out) for leaf, out in zip(step.outputs, outputs, strict=True))
         self.cross(step, outputs)
 
-    def cross(self, step: Step, outputs: list[Array]) -> None:
+    def cross(self, step: FusedOp, outputs: list[Array]) -> None:
         """Quantize those outputs of a float step that a quantized one reads."""
         for leaf, out in zip(step.outputs, outputs, strict=True):
             scale = self.plan.scale_of(leaf)
@@ -294,9 +294,9 @@ class _Lowering:
             return self.constant(bias.name, values)
         return accumulator(f"{bias.name}.integers", values, data, self.array(kernel))
 
-    def kernel_and_bias(self, step: Step, data: Array, quantized: bool) -> list[Array]:
+    def kernel_and_bias(self, step: FusedOp, data: Array, quantized: bool) -> list[Array]:
         kernel = np.asarray(self.layer.weight(step.kernel), np.float32)
-        order = KERNEL_LAYOUT[step.rule.litert if step.rule else step.float_rule.litert]
+        order = KERNEL_LAYOUT[step.rule.builtin_op if step.rule else step.float_rule.builtin_op]
         channels = np.prod([kernel.shape[axis] for axis in (step.rule or step.float_rule).channels], dtype=int)
         bias = (
             np.zeros(channels, np.float32)
@@ -310,7 +310,7 @@ class _Lowering:
         if key not in self.constants:
             scale = np.asarray(kernel_scale(kernel, step.rule.channels, bits))
             integers = order(np.round(kernel / scale).astype(np.int8))
-            axis = 3 if step.rule.litert == "DEPTHWISE_CONV_2D" else 0
+            axis = 3 if step.rule.builtin_op == "DEPTHWISE_CONV_2D" else 0
             self.constants[key] = Array(
                 step.kernel.name, integers.shape, "int4" if bits == 4 else "int8", scale.reshape(-1), 0, axis, integers
             )
@@ -366,7 +366,7 @@ def _shapes_of_one(plan: Plan) -> dict[int, tuple[int, ...]]:
         for node in (node for step in plan.steps for node in step.nodes):
             results = node.run(lambda leaf: held[id(leaf)] if id(leaf) in held else ops.convert_to_tensor(leaf.value))
             for leaf, value in zip(node.outputs, results, strict=True):
-                held[id(leaf)] = note(leaf, value, node.kind)
+                held[id(leaf)] = note(leaf, value, node.op_type)
         return list(held.values())
 
     one = [keras.KerasTensor([1 if size is None else size for size in leaf.shape], leaf.dtype) for leaf in inputs]

@@ -12,7 +12,7 @@ from keras import ops
 from ..errors import EdgewrightError
 from ..quantize.graph.nodes import Tensor
 from ..quantize.graph.tracing import trace
-from ..quantize.passes.canonicalize import simplify
+from ..quantize.passes.canonicalize import canonicalize
 from ..quantize.placement import place
 from .convert import convert, freeze, inputs_of
 from .lower import lower
@@ -26,7 +26,7 @@ class PlainGraph:
     """The plan of a model that stays in float, and its weights as they are."""
 
     def __init__(self, model: keras.Model):
-        self.plan = place(simplify(trace(model)), lambda node: (None, "the file is float"))
+        self.plan = place(canonicalize(trace(model)), lambda node: (None, "the file is float"))
 
     def weight(self, leaf: Tensor) -> Any:
         """Return the value of a weight or constant."""

@@ -126,7 +126,7 @@ def _vocabulary(graph: Graph, source: int) -> int | None:
     for node in graph.nodes:
         if not any(id(leaf) in reached for leaf in node.inputs):
             continue
-        if node.kind == "Take" and node.inputs[0].is_constant:
+        if node.op_type == "Take" and node.inputs[0].is_constant:
             sizes.append(node.inputs[0].shape[(node.op.axis or 0) % len(node.inputs[0].shape)])
         else:
             reached.update(id(leaf) for leaf in node.outputs)

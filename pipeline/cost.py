@@ -7,7 +7,7 @@ import keras
 from ..quantize.graph.nodes import Node
 from ..quantize.graph.tracing import trace
 from ..quantize.operators import LINEAR
-from ..quantize.passes.canonicalize import simplify
+from ..quantize.passes.canonicalize import canonicalize
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -15,19 +15,19 @@ def multiply_adds(model: keras.Model) -> int:
 
     Raises: BadInput for a model that cannot be traced.
     """
-    return sum(_of(node) for node in simplify(trace(model)).nodes)
+    return sum(_of(node) for node in canonicalize(trace(model)).nodes)
 
 
 def _of(node: Node) -> int:
-    if node.kind not in LINEAR | {"MatmulTransposed"}:
+    if node.op_type not in LINEAR | {"MatmulTransposed"}:
         return 0
     outputs = _size(node.output.shape)
     first, second = node.inputs[:2]
-    if node.kind == "DepthwiseConv":
+    if node.op_type == "DepthwiseConv":
         return outputs * math.prod(second.shape[:2])
-    if node.kind == "TransposedConv":  # each input value meets the kernel of each output map
+    if node.op_type == "TransposedConv":  # each input value meets the kernel of each output map
         return _size(first.shape) * math.prod(second.shape[:3])
-    if node.kind in {"Conv", "GroupedConv"}:
+    if node.op_type in {"Conv", "GroupedConv"}:
         return outputs * math.prod(second.shape[:3])
     return outputs * first.shape[-1]
 

@@ -29,7 +29,7 @@ from ..files import sha256, write, write_json
 from ..quantize import find_quantized
 from ..quantize.fake_quant import steps
 from ..quantize.graph.nodes import Tensor
-from ..quantize.placement import Step
+from ..quantize.placement import FusedOp
 from ..quantize.qat import QuantizedGraph
 from ..training import tasks
 from ..training.answers import in_order, outputs_of
@@ -134,7 +134,7 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     layer = find_quantized(model)
     if layer is None:
         raise BadInput(f"model {model.name!r} has no quantizers: call prepare_qat(model, calibration=samples) first")
-    steps = [step for step in layer.plan.steps if step.rule is not None and step.rule.litert]
+    steps = [step for step in layer.plan.steps if step.rule is not None and step.rule.builtin_op]
     steps = [step for step in steps if _is_comparable(layer, step.outputs[0])]
     inputs = in_order(model, samples)
     wanted = [leaf for step in steps for leaf in step.outputs]
@@ -254,7 +254,7 @@ def _together(leaf: Tensor, samples: np.ndarray) -> np.ndarray:
     return samples[0] if axis is None else np.concatenate(list(samples), axis=axis)
 
 
-def _row(layer: QuantizedGraph, step: Step, floats: dict, expected: dict, measured: dict, alone: dict) -> Row:
+def _row(layer: QuantizedGraph, step: FusedOp, floats: dict, expected: dict, measured: dict, alone: dict) -> Row:
     leaf = step.outputs[0]
     scale = layer.plan.scale_of(leaf)
     low, high = (float(end) for end in layer.range(scale))
@@ -268,7 +268,7 @@ def _row(layer: QuantizedGraph, step: Step, floats: dict, expected: dict, measur
     snr, within = decibels(original, trained - original), float((kernel <= 1).mean())
     return Row(
         name=step.name,
-        operator=step.rule.litert,
+        operator=step.rule.builtin_op,
         snr_db=snr,
         device_snr_db=decibels(original, device - original),
         device_exact=float((off == 0).mean()),

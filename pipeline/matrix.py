@@ -15,15 +15,15 @@ from ..files import write, write_json
 from ..models import registry
 from ..progress import say
 from ..workers import Order, workers
-from .run import FILES, RunConfig, Scope, execute
+from .run import FILES, RunConfig, RunPlan, execute
 
 STAGES = ("build", "train", "prune", "qat", "tflite_float", "tflite_int8", "onnx_float", "onnx_int8", "device")
 ARGMAX_BAR, STEP_BAR = 0.995, 0.99
 MOST_ORDERS = 8  # of one process: TensorFlow keeps what it once traced, some 300 MB for each model
 LIMIT_S = {"quick": 1800, "full": 6 * 3600}  # a model that takes longer hangs
 MOST_JOBS = 8  # each takes two processes of TensorFlow, one to train and one to convert
-FULL = Scope(files=tuple(row for row in FILES if row[2] in ("float32", "w8a8-qat")), apart=True)
-QUICK = Scope(
+FULL = RunPlan(files=tuple(row for row in FILES if row[2] in ("float32", "w8a8-qat")), apart=True)
+QUICK = RunPlan(
     files=(
         ("float", "tflite", "float32"),
         ("qat-pruned", "tflite", "w8a8-qat"),

@@ -96,7 +96,7 @@ def _answers(model: keras.Model, samples: Any) -> list[np.ndarray]:
 def _layers(quantized: keras.Model) -> list[str]:
     """Return the paths of the layers that hold quantized operations, in order."""
     plan = find_quantized(quantized).plan
-    sites = [step.nodes[0].site for step in plan.steps if step.rule is not None and step.rule.litert]
+    sites = [step.nodes[0].scope for step in plan.steps if step.rule is not None and step.rule.builtin_op]
     return list(dict.fromkeys(site.rpartition("/")[0] or site for site in sites))
 
 

@@ -28,7 +28,7 @@ from .judged import facts, to_measure
 from .saved import check_savable, load_model, save_model
 from .stages import compare, prune, train, train_config
 from .steps import Steps, occupying
-from .subject import Subject, digest_of, find
+from .workload import Workload, digest_of, find
 
 QUICK_TEST_SAMPLES = 2000
 SAME_ON = 32  # samples on which a file that was written must answer as the model did
@@ -83,7 +83,7 @@ class RunConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scope:
+class RunPlan:
     """How far a run goes.
 
     files: what is exported, as (role of the model, format, precision); a model that no file is made of is not trained.
@@ -103,20 +103,20 @@ class Scope:
         return {role for role, _, _ in self.files}
 
 
-def execute(config: RunConfig, out: Path | None = None, scope: Scope = Scope()) -> tuple[dict[str, Any], Path]:
+def execute(config: RunConfig, out: Path | None = None, scope: RunPlan = RunPlan()) -> tuple[dict[str, Any], Path]:
     """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
     subject = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
                    quick=config.quick)  # fmt: skip
     folder = out or Path("runs") / f"{subject.name}-{subject.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
-        return _Way(config, subject, folder, steps, scope).go(), folder
+        return Pipeline(config, subject, folder, steps, scope).go(), folder
 
 
-class _Way:
+class Pipeline:
     """One run: each method is a step, and hands the next one digests of what it wrote."""
 
-    def __init__(self, config: RunConfig, subject: Subject, folder: Path, steps: Steps, scope: Scope):
+    def __init__(self, config: RunConfig, subject: Workload, folder: Path, steps: Steps, scope: RunPlan):
         self.config, self.subject, self.folder, self.steps, self.scope = config, subject, folder, steps, scope
         self.dataset = subject.dataset
         self.data = {part: digest_of(split) for part, split in self.dataset.splits.items()}

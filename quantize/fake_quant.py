@@ -99,7 +99,7 @@ def _away_from_zero(values: Any, low: Any, high: Any, bits: int) -> Any:
 
 PUSH = 1 / 4096  # of a step: less than what lies between a half and its neighbours in a mean of up to 2048 values
 # The mean of a pool at its input's scale often lies halfway between two steps. What kernels do then, by name.
-HALVES = {"to even": _to_even, "away from 0": _away_from_zero}
+ROUNDINGS = {"to even": _to_even, "away from 0": _away_from_zero}
 
 
 def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:

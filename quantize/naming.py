@@ -18,8 +18,8 @@ _CALL = re.compile(r"#\d+(?=/|$)")  # a layer that is called again
 
 def names(pattern: str, node: Node) -> bool:
     """Tell whether `pattern` is the path of `node` or of a layer around it; each call of a shared layer is meant."""
-    sites = {node.site, _CALL.sub("", node.site)}
-    return any(fnmatch(site, pattern) or fnmatch(site, f"{pattern}/*") for site in sites)
+    scopes = {node.scope, _CALL.sub("", node.scope)}
+    return any(fnmatch(scope, pattern) or fnmatch(scope, f"{pattern}/*") for scope in scopes)
 
 
 def classes_in(model: keras.Model) -> Callable[[Node], Sequence[str]]:
@@ -35,7 +35,7 @@ def classes_in(model: keras.Model) -> Callable[[Node], Sequence[str]]:
         return found or holders, (*dict.fromkeys(type(layer).__name__ for layer in found), *passed)
 
     def of(node: Node) -> Sequence[str]:
-        path = _CALL.sub("", node.site).rpartition("/")[0]
+        path = _CALL.sub("", node.scope).rpartition("/")[0]
         return around(path)[1] if path else ()
 
     return of
@@ -48,7 +48,7 @@ def check_used(by_name: Iterable[str], by_type: Iterable[str], nodes: Sequence[N
     Raises: BadInput with the nearest names.
     """
     layers = {layer.name: type(layer).__name__ for layer in model._flatten_layers(include_self=False)}
-    paths = {path for node in nodes for path in _prefixes(_CALL.sub("", node.site))}
+    paths = {path for node in nodes for path in _prefixes(_CALL.sub("", node.scope))}
     for pattern in by_name:
         if not any(names(pattern, node) for node in nodes):
             gone = [name for name in layers if fnmatch(name, pattern)]
@@ -56,7 +56,7 @@ def check_used(by_name: Iterable[str], by_type: Iterable[str], nodes: Sequence[N
                 f"QatConfig: by_name[{pattern!r}] names no operation; {_gone(gone) or nearest(pattern, sorted(paths))}"
             )
     classes = classes_in(model)
-    types = {kind for node in nodes for kind in (*node.kinds, *classes(node))}
+    types = {kind for node in nodes for kind in (*node.op_types, *classes(node))}
     for kind in by_type:
         if kind not in types and kind not in _TABLED:
             gone = [name for name, of in layers.items() if of == kind]
@@ -66,7 +66,7 @@ def check_used(by_name: Iterable[str], by_type: Iterable[str], nodes: Sequence[N
             )
 
 
-_TABLED = {rule.kind for rule in TABLE}
+_TABLED = {rule.op_type for rule in TABLE}
 
 
 def _prefixes(path: str) -> list[str]:

@@ -21,7 +21,7 @@ from .fake_quant import steps
 from .graph.nodes import Tensor
 from .graph.operations import NEVER
 from .operators import LINEAR
-from .placement import Step
+from .placement import FusedOp
 
 if TYPE_CHECKING:
     from .qat import QuantizedGraph
@@ -135,7 +135,7 @@ def worst_column(pair: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 def too_coarse(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dict[str, str]:
-    """Return the sites of operations that 8 bits are too coarse for, and why: what to keep in float.
+    """Return the scopes of operations that 8 bits are too coarse for, and why: what to keep in float.
 
     What is lost inside counts where the outputs lose it too.
     """
@@ -172,9 +172,9 @@ def _of_uneven_columns(layer: QuantizedGraph, seen: Pairs) -> dict[str, str]:
         source = next((uneven[id(leaf)] for leaf in step.inputs if id(leaf) in uneven), None)
         if source is None:
             continue
-        if step.rule is not None and step.rule.litert:
+        if step.rule is not None and step.rule.builtin_op:
             why = f"the columns of input {source[0]!r} differ in size: 8 bits leave {source[1]:.0f} dB of the smallest"
-            found.update((node.site, why) for node in step.nodes)
+            found.update((node.scope, why) for node in step.nodes)
         for out in step.outputs:
             real = seen[id(out)][0] if id(out) in seen else np.zeros(0)
             if _are_uneven(real) and worst_column(_as_rounded(layer, out, real)) < LOST_DB:
@@ -202,15 +202,15 @@ def _of_lost_signals(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dic
     """Find the operators that lose what their inputs still had, and what leads up to them from the last product."""
     makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
     outputs = {id(leaf) for leaf in layer.plan.graph.outputs}
-    uses = Counter(step.nodes[-1].site for step in layer.plan.steps)
+    uses = Counter(step.nodes[-1].scope for step in layer.plan.steps)
     found: dict[str, str] = {}
     for step in layer.plan.steps:
         out = step.outputs[0]
-        if step.rule is None or step.rule.litert not in _REPAIRED or id(out) not in seen:
+        if step.rule is None or step.rule.builtin_op not in _REPAIRED or id(out) not in seen:
             continue
-        if uses[step.nodes[-1].site] > 1:  # of a recurrence, where noise gathers from step to step
+        if uses[step.nodes[-1].scope] > 1:  # of a recurrence, where noise gathers from step to step
             continue
-        joins = step.rule.litert in ("CONCATENATION", "PACK")
+        joins = step.rule.builtin_op in ("CONCATENATION", "PACK")
         moves = _moves_behind(layer, out) if joins and _are_uneven(seen[id(out)][0]) else None
         if joins and (moves is None or not outputs & {id(out), *(id(move.outputs[0]) for move in moves)}):
             continue
@@ -219,33 +219,33 @@ def _of_lost_signals(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dic
         if kept < least_db and (joins or before > kept + LOST_DB):  # what is joined has one scale, and lost it before
             why = f"8 bits leave {kept:.0f} dB of {step.name}"
             beside = _leading_to(step, makers) if moves is None else moves
-            found.update((node.site, why) for one in (step, *beside) for node in one.nodes)
+            found.update((node.scope, why) for one in (step, *beside) for node in one.nodes)
     return found
 
 
-def _before(leaf: Tensor, makers: dict[int, Step], seen: Pairs) -> float:
+def _before(leaf: Tensor, makers: dict[int, FusedOp], seen: Pairs) -> float:
     """Return the decibels of an input; what was computed in float is rounded for its reader alone."""
     maker = makers.get(id(leaf))
     return np.inf if maker is not None and maker.rule is None else signal_to_noise(seen[id(leaf)])
 
 
-def _leading_to(step: Step, makers: dict[int, Step]) -> Iterator[Step]:
+def _leading_to(step: FusedOp, makers: dict[int, FusedOp]) -> Iterator[FusedOp]:
     """Yield the steps that `step` is computed from, up to the last products."""
     waiting, seen = [step], {id(step)}
     while waiting:
         for leaf in waiting.pop().inputs:
             maker = makers.get(id(leaf))
-            if maker is not None and id(maker) not in seen and maker.nodes[0].kind not in LINEAR:
+            if maker is not None and id(maker) not in seen and maker.nodes[0].op_type not in LINEAR:
                 seen.add(id(maker))
                 waiting.append(maker)
                 yield maker
 
 
-def _moves_behind(layer: QuantizedGraph, leaf: Tensor) -> list[Step]:
+def _moves_behind(layer: QuantizedGraph, leaf: Tensor) -> list[FusedOp]:
     """Return the steps that only move the values of `leaf`."""
     moves, reached = [], {id(leaf)}
     for step in layer.plan.steps:
-        if step.rule is not None and step.rule.exact and any(id(one) in reached for one in step.inputs):
+        if step.rule is not None and step.rule.passthrough and any(id(one) in reached for one in step.inputs):
             moves.append(step)
             reached.update(id(out) for out in step.outputs)
     return moves
@@ -265,10 +265,10 @@ def weak_operators(layer: QuantizedGraph, seen: Pairs, least_db: float) -> list[
                 break
             step = makers[id(min(below, key=lambda one: signal_to_noise(seen[id(one)])))]
         name = step.name if step is not None else leaf.name
-        site = step.nodes[0].site if step is not None else leaf.name
+        scope = step.nodes[0].scope if step is not None else leaf.name
         lines.append(
             f"output {index} keeps {kept:.1f} dB of its signal on the calibration samples; the first operator below "
-            f"{least_db:g} dB is {name}: try QatConfig(by_name={{{site!r}: 'w8a16'}}), or None in place of 'w8a16' "
+            f"{least_db:g} dB is {name}: try QatConfig(by_name={{{scope!r}: 'w8a16'}}), or None in place of 'w8a16' "
             "for float"
         )
     return lines

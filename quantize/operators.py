@@ -19,7 +19,7 @@ LINEAR = frozenset({"Conv", "GroupedConv", "DepthwiseConv", "TransposedConv", "M
 
 
 @dataclass(frozen=True)
-class Fixed:
+class FixedOutputScale:
     """A range that the kernel prescribes: real values from `low` to `high` in 256 steps; `wide` in 65536."""
 
     low: float
@@ -31,33 +31,34 @@ class Fixed:
         return self.wide if bits > 8 else (self.low, self.high)
 
 
-OWN = "own"  # the output has a scale of its own
-SAME = "same"  # inputs and output share one scale
+NO_CONSTRAINT = "own"  # the output has a scale of its own
+SAME_AS_INPUT_SCALE = "same"  # inputs and output share one scale
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """One row of the table.
 
-    kind: the Keras operation's class name; `when` narrows it. litert: the operator written. scale: OWN, SAME or Fixed.
-    kernel: the argument that is the kernel, symmetric per channel along `channels`. fuses: activations the kernel
-    applies itself. symmetric: inputs whose zero point must be 0. exact: values are only moved, so nothing is rounded.
-    halves: what kernels do with the results that lie halfway between two steps, where many do. headroom: how far the
-    range reaches below the values seen. options: static attributes, read off the operation.
+    op_type: the Keras operation's class name; `when` narrows it. builtin_op: the LiteRT operator written. scale:
+    NO_CONSTRAINT, SAME_AS_INPUT_SCALE or a FixedOutputScale. kernel: the argument that is the kernel, symmetric per
+    channel along `channels`. fuses: activations the kernel applies itself. symmetric: inputs whose zero point must be
+    0. passthrough: values are only moved, so nothing is rounded. rounding: what kernels do with the results that lie
+    halfway between two steps, where many do. range_margin: how far the range reaches below the values seen. options:
+    static attributes, read off the operation.
 
     Of operators that run over a whole sequence: biases, pairs of an input that is added to an accumulator and of the
     input that is its kernel; states, the outputs that are fed back in 16 bits, whose step is a power of two.
     """
 
-    kind: str
-    litert: str
-    scale: str | Fixed = OWN
+    op_type: str
+    builtin_op: str
+    scale: str | FixedOutputScale = NO_CONSTRAINT
     kernel: int | None = None
     channels: tuple[int, ...] = (-1,)
     fuses: frozenset[str] = frozenset()
-    exact: bool = False
-    halves: str = ""
-    headroom: float = 0.0
+    passthrough: bool = False
+    rounding: str = ""
+    range_margin: float = 0.0
     symmetric: tuple[int, ...] = ()
     biases: tuple[tuple[int, int], ...] = ()
     states: tuple[int, ...] = ()
@@ -67,7 +68,7 @@ class Rule:
 
 def rule_for(node: Node) -> Rule | None:
     """Return the row that covers `node`, or None if the table does not know it."""
-    return next((rule for rule in _BY_KIND.get(node.kind, ()) if rule.when(node)), None)
+    return next((rule for rule in _BY_KIND.get(node.op_type, ()) if rule.when(node)), None)
 
 
 def axes(axis: Any, rank: int) -> tuple[int, ...]:
@@ -148,7 +149,7 @@ def _reduce(node: Node) -> dict[str, Any]:
 
 def _transpose(node: Node) -> dict[str, Any]:
     rank = len(node.inputs[0].shape)
-    if node.kind == "Swapaxes":
+    if node.op_type == "Swapaxes":
         order = list(range(rank))
         first, second = node.op.axis1 % rank, node.op.axis2 % rank
         order[first], order[second] = second, first
@@ -205,7 +206,7 @@ def _is_of_integers(node: Node) -> bool:
 
 
 def _is_filled(node: Node) -> bool:
-    return node.output.dtype.startswith("float") and FILLS[node.kind](node) is not None
+    return node.output.dtype.startswith("float") and FILLS[node.op_type](node) is not None
 
 
 def _number(node: Node) -> float | None:
@@ -220,124 +221,159 @@ FILLS: dict[str, Callable[[Node], float | None]] = {
     "FullLike": _number,
 }
 CLIPS = frozenset({"RELU", "RELU6"})
-_UNIT = Fixed(0.0, 255 / 256)
-_SIGNED = Fixed(-1.0, 127 / 128)
-_COUNTS = Fixed(-128.0, 127.0, wide=(-32768.0, 32767.0))
-_LOGARITHMS = Fixed(-255 / 16, 0.0)
+_UNIT = FixedOutputScale(0.0, 255 / 256)
+_SIGNED = FixedOutputScale(-1.0, 127 / 128)
+_COUNTS = FixedOutputScale(-128.0, 127.0, wide=(-32768.0, 32767.0))
+_LOGARITHMS = FixedOutputScale(-255 / 16, 0.0)
 
 TABLE: tuple[Rule, ...] = (
     # linear
-    Rule(kind="Conv", litert="CONV_2D", kernel=1, fuses=CLIPS, when=_is_conv2d, options=_conv),
+    Rule(op_type="Conv", builtin_op="CONV_2D", kernel=1, fuses=CLIPS, when=_is_conv2d, options=_conv),
     Rule(
-        kind="DepthwiseConv",
-        litert="DEPTHWISE_CONV_2D",
+        op_type="DepthwiseConv",
+        builtin_op="DEPTHWISE_CONV_2D",
         kernel=1,
         channels=(-2, -1),
         fuses=CLIPS,
         when=_is_conv2d,
         options=_conv,
     ),
-    Rule(kind="GroupedConv", litert="CONV_2D", kernel=1, fuses=CLIPS, when=_is_conv2d, options=_conv),
+    Rule(op_type="GroupedConv", builtin_op="CONV_2D", kernel=1, fuses=CLIPS, when=_is_conv2d, options=_conv),
     Rule(
-        kind="TransposedConv",
-        litert="TRANSPOSE_CONV",
+        op_type="TransposedConv",
+        builtin_op="TRANSPOSE_CONV",
         kernel=1,
         channels=(-2,),
         when=_is_plain_transpose,
         options=_conv_transpose,
     ),
-    Rule(kind="Matmul", litert="FULLY_CONNECTED", kernel=1, fuses=CLIPS, when=_has_kernel),
+    Rule(op_type="Matmul", builtin_op="FULLY_CONNECTED", kernel=1, fuses=CLIPS, when=_has_kernel),
     # XNNPACK multiplies by int8 values that are no weights only if their zero point is 0.
-    Rule(kind="Matmul", litert="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": False}),
-    Rule(kind="MatmulTransposed", litert="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": True}),
+    Rule(op_type="Matmul", builtin_op="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": False}),
+    Rule(
+        op_type="MatmulTransposed", builtin_op="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": True}
+    ),
     # elementwise
-    Rule(kind="Add", litert="ADD", fuses=CLIPS),
-    Rule(kind="Subtract", litert="SUB", fuses=CLIPS),
-    Rule(kind="Multiply", litert="MUL", fuses=CLIPS),
-    Rule(kind="Square", litert="MUL"),
-    Rule(kind="Maximum", litert="MAXIMUM", scale=SAME, exact=True),
-    Rule(kind="Minimum", litert="MINIMUM", scale=SAME, exact=True),
+    Rule(op_type="Add", builtin_op="ADD", fuses=CLIPS),
+    Rule(op_type="Subtract", builtin_op="SUB", fuses=CLIPS),
+    Rule(op_type="Multiply", builtin_op="MUL", fuses=CLIPS),
+    Rule(op_type="Square", builtin_op="MUL"),
+    Rule(op_type="Maximum", builtin_op="MAXIMUM", scale=SAME_AS_INPUT_SCALE, passthrough=True),
+    Rule(op_type="Minimum", builtin_op="MINIMUM", scale=SAME_AS_INPUT_SCALE, passthrough=True),
     # activations
-    Rule(kind="Relu", litert="RELU"),
-    Rule(kind="ReLU", litert="RELU", when=_relu(None)),
-    Rule(kind="Relu6", litert="RELU6"),
-    Rule(kind="ReLU", litert="RELU6", when=_relu(6)),
-    Rule(kind="HardTanh", litert="RELU_N1_TO_1"),
-    Rule(kind="ReLU", litert="LEAKY_RELU", when=_leaks, options=lambda node: {"alpha": node.op.negative_slope}),
-    Rule(kind="LeakyRelu", litert="LEAKY_RELU", options=lambda node: {"alpha": node.op.negative_slope}),
-    Rule(kind="Elu", litert="ELU", when=lambda node: node.op.alpha == 1),
-    Rule(kind="Gelu", litert="GELU", options=lambda node: {"approximate": node.op.approximate}),
-    Rule(kind="Table", litert="TABLE", options=lambda node: {"function": node.op}),
-    Rule(kind="Sigmoid", litert="LOGISTIC", scale=_UNIT),
-    Rule(kind="Tanh", litert="TANH", scale=_SIGNED),
-    Rule(kind="Softmax", litert="SOFTMAX", scale=_UNIT, when=_last_axis),
-    Rule(kind="LogSoftmax", litert="LOG_SOFTMAX", scale=_LOGARITHMS, when=_last_axis),
-    Rule(kind="Rsqrt", litert="RSQRT"),
+    Rule(op_type="Relu", builtin_op="RELU"),
+    Rule(op_type="ReLU", builtin_op="RELU", when=_relu(None)),
+    Rule(op_type="Relu6", builtin_op="RELU6"),
+    Rule(op_type="ReLU", builtin_op="RELU6", when=_relu(6)),
+    Rule(op_type="HardTanh", builtin_op="RELU_N1_TO_1"),
+    Rule(op_type="ReLU", builtin_op="LEAKY_RELU", when=_leaks, options=lambda node: {"alpha": node.op.negative_slope}),
+    Rule(op_type="LeakyRelu", builtin_op="LEAKY_RELU", options=lambda node: {"alpha": node.op.negative_slope}),
+    Rule(op_type="Elu", builtin_op="ELU", when=lambda node: node.op.alpha == 1),
+    Rule(op_type="Gelu", builtin_op="GELU", options=lambda node: {"approximate": node.op.approximate}),
+    Rule(op_type="Table", builtin_op="TABLE", options=lambda node: {"function": node.op}),
+    Rule(op_type="Sigmoid", builtin_op="LOGISTIC", scale=_UNIT),
+    Rule(op_type="Tanh", builtin_op="TANH", scale=_SIGNED),
+    Rule(op_type="Softmax", builtin_op="SOFTMAX", scale=_UNIT, when=_last_axis),
+    Rule(op_type="LogSoftmax", builtin_op="LOG_SOFTMAX", scale=_LOGARITHMS, when=_last_axis),
+    Rule(op_type="Rsqrt", builtin_op="RSQRT"),
     # reductions and pools
-    Rule(kind="Mean", litert="MEAN", options=_reduce),
-    Rule(kind="Sum", litert="SUM", options=_reduce),
-    Rule(kind="Max", litert="REDUCE_MAX", scale=SAME, exact=True, options=_reduce),
-    Rule(kind="Min", litert="REDUCE_MIN", scale=SAME, exact=True, options=_reduce),
+    Rule(op_type="Mean", builtin_op="MEAN", options=_reduce),
+    Rule(op_type="Sum", builtin_op="SUM", options=_reduce),
+    Rule(op_type="Max", builtin_op="REDUCE_MAX", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_reduce),
+    Rule(op_type="Min", builtin_op="REDUCE_MIN", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_reduce),
     *(
-        Rule(kind=kind, litert=litert, scale=SAME, exact=True, options=_argument, when=lambda n: n.op.axis is not None)
+        Rule(
+            op_type=kind,
+            builtin_op=litert,
+            scale=SAME_AS_INPUT_SCALE,
+            passthrough=True,
+            options=_argument,
+            when=lambda n: n.op.axis is not None,
+        )
         for kind, litert in (("Argmax", "ARG_MAX"), ("Argmin", "ARG_MIN"))
     ),
-    Rule(kind="Resize", litert="RESIZE_NEAREST_NEIGHBOR", scale=SAME, exact=True, when=_resizes("nearest")),
-    Rule(kind="Resize", litert="RESIZE_BILINEAR", scale=SAME, halves="to even", when=_resizes("bilinear")),
-    Rule(kind="MaxPool", litert="MAX_POOL_2D", scale=SAME, exact=True, when=_is_plane, options=_pool),
+    Rule(
+        op_type="Resize",
+        builtin_op="RESIZE_NEAREST_NEIGHBOR",
+        scale=SAME_AS_INPUT_SCALE,
+        passthrough=True,
+        when=_resizes("nearest"),
+    ),
+    Rule(
+        op_type="Resize",
+        builtin_op="RESIZE_BILINEAR",
+        scale=SAME_AS_INPUT_SCALE,
+        rounding="to even",
+        when=_resizes("bilinear"),
+    ),
+    Rule(
+        op_type="MaxPool",
+        builtin_op="MAX_POOL_2D",
+        scale=SAME_AS_INPUT_SCALE,
+        passthrough=True,
+        when=_is_plane,
+        options=_pool,
+    ),
     # XNNPACK has no int8 average pool, but a fast depthwise convolution, which may change the scale besides.
     Rule(
-        kind="AveragePool",
-        litert="DEPTHWISE_CONV_2D",
-        halves="to even",
+        op_type="AveragePool",
+        builtin_op="DEPTHWISE_CONV_2D",
+        rounding="to even",
         when=_windows_are_whole,
         options=_average_as_conv,
     ),
     Rule(
-        kind="AveragePool",
-        litert="AVERAGE_POOL_2D",
-        scale=SAME,
-        halves="away from 0",
+        op_type="AveragePool",
+        builtin_op="AVERAGE_POOL_2D",
+        scale=SAME_AS_INPUT_SCALE,
+        rounding="away from 0",
         when=_is_plane,
         options=_pool,
     ),
     # movement
-    Rule(kind="Reshape", litert="RESHAPE", scale=SAME, exact=True),
-    Rule(kind="ExpandDims", litert="RESHAPE", scale=SAME, exact=True),
-    Rule(kind="Squeeze", litert="RESHAPE", scale=SAME, exact=True),
-    Rule(kind="Transpose", litert="TRANSPOSE", scale=SAME, exact=True, options=_transpose),
-    Rule(kind="Swapaxes", litert="TRANSPOSE", scale=SAME, exact=True, options=_transpose),
-    Rule(kind="Concatenate", litert="CONCATENATION", scale=SAME, exact=True, options=_axis),
-    Rule(kind="Stack", litert="PACK", scale=SAME, exact=True, options=_axis),
-    Rule(kind="Unstack", litert="UNPACK", scale=SAME, exact=True, options=_input_axis),
+    Rule(op_type="Reshape", builtin_op="RESHAPE", scale=SAME_AS_INPUT_SCALE, passthrough=True),
+    Rule(op_type="ExpandDims", builtin_op="RESHAPE", scale=SAME_AS_INPUT_SCALE, passthrough=True),
+    Rule(op_type="Squeeze", builtin_op="RESHAPE", scale=SAME_AS_INPUT_SCALE, passthrough=True),
+    Rule(op_type="Transpose", builtin_op="TRANSPOSE", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_transpose),
+    Rule(op_type="Swapaxes", builtin_op="TRANSPOSE", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_transpose),
+    Rule(op_type="Concatenate", builtin_op="CONCATENATION", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_axis),
+    Rule(op_type="Stack", builtin_op="PACK", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_axis),
+    Rule(op_type="Unstack", builtin_op="UNPACK", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_input_axis),
     Rule(
-        kind="Split",
-        litert="SPLIT",
-        scale=SAME,
-        exact=True,
+        op_type="Split",
+        builtin_op="SPLIT",
+        scale=SAME_AS_INPUT_SCALE,
+        passthrough=True,
         options=_input_axis,
         when=lambda node: isinstance(node.op.indices_or_sections, int),
     ),
-    Rule(kind="GetItem", litert="STRIDED_SLICE", scale=SAME, exact=True, options=_key, when=_is_static_slice),
     Rule(
-        kind="Pad",
-        litert="PAD",
-        scale=SAME,
-        exact=True,
+        op_type="GetItem",
+        builtin_op="STRIDED_SLICE",
+        scale=SAME_AS_INPUT_SCALE,
+        passthrough=True,
+        options=_key,
+        when=_is_static_slice,
+    ),
+    Rule(
+        op_type="Pad",
+        builtin_op="PAD",
+        scale=SAME_AS_INPUT_SCALE,
+        passthrough=True,
         options=lambda node: {"pads": node.op.pad_width},
         when=_pads_zeros,
     ),
     Rule(
-        kind="Take",
-        litert="GATHER",
-        scale=SAME,
-        exact=True,
+        op_type="Take",
+        builtin_op="GATHER",
+        scale=SAME_AS_INPUT_SCALE,
+        passthrough=True,
         options=_take,
         when=lambda node: node.op.axis is not None,
     ),
     # masks
     *(
-        Rule(kind=kind, litert=litert, scale=SAME, exact=True)
+        Rule(op_type=kind, builtin_op=litert, scale=SAME_AS_INPUT_SCALE, passthrough=True)
         for kind, litert in (
             ("Equal", "EQUAL"),
             ("NotEqual", "NOT_EQUAL"),
@@ -350,26 +386,26 @@ TABLE: tuple[Rule, ...] = (
             ("LogicalNot", "LOGICAL_NOT"),
         )
     ),
-    Rule(kind="Any", litert="REDUCE_ANY", options=_reduce),
-    Rule(kind="All", litert="REDUCE_ALL", options=_reduce),
-    Rule(kind="Cast", litert="CAST", scale=_COUNTS, exact=True, when=_is_of_integers),
-    Rule(kind="Where", litert="SELECT_V2", scale=SAME, exact=True),
+    Rule(op_type="Any", builtin_op="REDUCE_ANY", options=_reduce),
+    Rule(op_type="All", builtin_op="REDUCE_ALL", options=_reduce),
+    Rule(op_type="Cast", builtin_op="CAST", scale=_COUNTS, passthrough=True, when=_is_of_integers),
+    Rule(op_type="Where", builtin_op="SELECT_V2", scale=SAME_AS_INPUT_SCALE, passthrough=True),
     # What is masked gets the lowest step. After a softmax that is nothing if it lies ln(256 * 12) below the largest.
-    Rule(kind="Masked", litert="SELECT_V2", scale=SAME, headroom=8.0),
+    Rule(op_type="Masked", builtin_op="SELECT_V2", scale=SAME_AS_INPUT_SCALE, range_margin=8.0),
     # recurrences
     Rule(
-        kind="FusedLSTM",
-        litert="UNIDIRECTIONAL_SEQUENCE_LSTM",
+        op_type="FusedLSTM",
+        builtin_op="UNIDIRECTIONAL_SEQUENCE_LSTM",
         symmetric=tuple(range(1, 9)),
         biases=((9, 1), (10, 2), (11, 3), (12, 4)),
         states=(1,),
     ),
     # A single sample, repeated along the batch: of a file that is a change of scale at most.
-    Rule(kind="Batched", litert="QUANTIZE"),
+    Rule(op_type="Batched", builtin_op="QUANTIZE"),
     # a constant in the shape of its input
-    *(Rule(kind=kind, litert="CONSTANT", when=_is_filled) for kind in FILLS),
+    *(Rule(op_type=kind, builtin_op="CONSTANT", when=_is_filled) for kind in FILLS),
     # nothing at inference
-    *(Rule(kind=layer.__name__, litert="", scale=SAME, exact=True) for layer in LEAVES),
+    *(Rule(op_type=layer.__name__, builtin_op="", scale=SAME_AS_INPUT_SCALE, passthrough=True) for layer in LEAVES),
 )
 # LiteRT operators without a kernel for 16-bit activations (CAST has one, but its scale of 1 is too coarse to add to),
 # and those that have one for 4-bit weights.
@@ -384,7 +420,7 @@ RESCALES = frozenset({"QUANTIZE", "RELU", "RELU6"})  # they change the scale, wh
 NARROW = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _BY_KIND: dict[str, list[Rule]] = {}
 for _rule in TABLE:
-    _BY_KIND.setdefault(_rule.kind, []).append(_rule)
+    _BY_KIND.setdefault(_rule.op_type, []).append(_rule)
 
 # What neither format can express, by the kind of operation or layer, and what to do instead.
 _SPECTRA = "computes on complex numbers", "compute the spectrum in front of the model, and give the model that"
@@ -402,8 +438,8 @@ NO_FILE_HOLDS: dict[str, tuple[str, str]] = {
 def refuse_what_no_file_holds(graph: Graph) -> None:
     """Raise BadInput for an operation that neither format can express, naming its place."""
     for node in graph.nodes:
-        if node.kind in NO_FILE_HOLDS:
-            what, remedy = NO_FILE_HOLDS[node.kind]
+        if node.op_type in NO_FILE_HOLDS:
+            what, remedy = NO_FILE_HOLDS[node.op_type]
             raise BadInput(
-                f"operation {node.name} ({node.kind}) {what}, which neither TFLite nor ONNX files hold: {remedy}"
+                f"operation {node.name} ({node.op_type}) {what}, which neither TFLite nor ONNX files hold: {remedy}"
             )

@@ -1,8 +1,8 @@
 """Where the quantizers go: fuse a graph into the steps its kernels will execute, and give each tensor its scale.
 
-A step is what becomes one integer operator: a product with its bias and activation, or a single operation. Tensors
-inside a step have no scale. Tensors that an operator requires to agree (`SAME` in the table) and tensors of the same
-site in an unrolled recurrence share one.
+A fused operator is what becomes one integer operator: a product with its bias and activation, or a single operation.
+Tensors inside one have no scale. Tensors that an operator requires to agree (`SAME_AS_INPUT_SCALE` in the table) and
+tensors of the same scope in an unrolled recurrence share one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 
 from ..precision import PRECISIONS, Precision
-from .graph.nodes import Graph, Node, Readers, Tensor
-from .operators import LINEAR, NARROW, NOT_WIDE, SAME, Fixed, Rule, rule_for
+from .graph.nodes import Consumers, Graph, Node, Tensor
+from .operators import LINEAR, NARROW, NOT_WIDE, SAME_AS_INPUT_SCALE, FixedOutputScale, Rule, rule_for
 
 # How to compute a node: the name of a precision, or None with the reason why it stays float.
 Choice = tuple[str | None, str]
@@ -28,20 +28,20 @@ class Scale:
 
     source: "observed" (calibrated, kept as weights), "state" (calibrated likewise, its step a power of two), "fixed"
     (prescribed by an operator) or "values" (the extremes of a constant's present values). symmetric: the zero point
-    is 0. headroom: how far it reaches below the values seen.
+    is 0. range_margin: how far it reaches below the values seen.
     """
 
     name: str
     source: str
-    fixed: Fixed | None = None
+    fixed: FixedOutputScale | None = None
     symmetric: bool = False
-    headroom: float = 0.0
+    range_margin: float = 0.0
     bits: int = 8
     tensors: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(eq=False)
-class Step:
+class FusedOp:
     """`nodes` executed as one operator. `rule` is None where they stay float, for `reason`."""
 
     rule: Rule | None
@@ -93,7 +93,7 @@ class Plan:
     """The steps of a graph in order, and the `Scale` of each quantized tensor by id; other tensors are float."""
 
     graph: Graph
-    steps: list[Step]
+    steps: list[FusedOp]
     scales: dict[int, Scale]
 
     @property
@@ -101,9 +101,9 @@ class Plan:
         return list({id(scale): scale for scale in self.scales.values()}.values())
 
     @cached_property
-    def makers(self) -> dict[str, list[Step]]:
+    def makers(self) -> dict[str, list[FusedOp]]:
         """The steps whose first output has the scale of that name."""
-        found: dict[str, list[Step]] = {scale.name: [] for scale in self.distinct_scales}
+        found: dict[str, list[FusedOp]] = {scale.name: [] for scale in self.distinct_scales}
         for step in self.steps:
             if (scale := self.scale_of(step.outputs[0])) is not None:
                 found[scale.name].append(step)
@@ -129,8 +129,8 @@ def place(
     return Plan(graph, steps, _assign_scales(steps, states))
 
 
-def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[Step]:
-    readers = Readers(graph)
+def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[FusedOp]:
+    readers = Consumers(graph)
     taken: set[int] = set()
     steps = []
     for node in graph.nodes:
@@ -139,8 +139,8 @@ def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[Step]:
         rule = rule_for(node)
         chosen, reason = choose(node)
         if rule is None:
-            reason = reason or f"no int8 rule for {node.kind}"
-        step = Step(None if reason else rule, [node], reason=reason)
+            reason = reason or f"no int8 rule for {node.op_type}"
+        step = FusedOp(None if reason else rule, [node], reason=reason)
         if step.rule is not None:
             step.precision, step.reason = _nearest(PRECISIONS[chosen or "w8a8"], step.rule, node)
         if rule and rule.kernel is not None:
@@ -152,9 +152,9 @@ def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[Step]:
         if step.rule:
             following = readers.only(step.nodes[-1].output)
             activation = rule_for(following) if following is not None and choose(following)[0] else None
-            if activation and activation.litert in step.rule.fuses and len(step.nodes[-1].outputs) == 1:
+            if activation and activation.builtin_op in step.rule.fuses and len(step.nodes[-1].outputs) == 1:
                 step.nodes.append(following)
-                step.activation = activation.litert
+                step.activation = activation.builtin_op
         taken.update(id(one) for one in step.nodes)
         steps.append(step)
     return _in_order(steps)
@@ -162,19 +162,19 @@ def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[Step]:
 
 def _nearest(wanted: Precision, rule: Rule, node: Node) -> tuple[Precision, str]:
     """Return the precision nearest to `wanted` that LiteRT has a kernel for, and why it is another one."""
-    if wanted.activations > 8 and rule.litert in NOT_WIDE and _floats([*node.inputs, node.output]):
-        return PRECISIONS["w8a8"], f"{rule.litert} has no kernel for 16-bit activations"
+    if wanted.activations > 8 and rule.builtin_op in NOT_WIDE and _floats([*node.inputs, node.output]):
+        return PRECISIONS["w8a8"], f"{rule.builtin_op} has no kernel for 16-bit activations"
     if wanted.weights < 8 and rule.kernel is None:
         return PRECISIONS["w8a8"], ""
-    if wanted.weights == 4 and rule.litert not in NARROW:
-        return PRECISIONS["w8a8"], f"{rule.litert} has no kernel for 4-bit weights"
+    if wanted.weights == 4 and rule.builtin_op not in NARROW:
+        return PRECISIONS["w8a8"], f"{rule.builtin_op} has no kernel for 4-bit weights"
     return wanted, ""
 
 
-def _in_order(steps: list[Step]) -> list[Step]:
+def _in_order(steps: list[FusedOp]) -> list[FusedOp]:
     """Order steps so that each comes after what it reads: fusing moved the early nodes of a step to its last one."""
     made_by = {id(out): step for step in steps for out in step.outputs}
-    ordered: list[Step] = []
+    ordered: list[FusedOp] = []
     done: set[int] = set()
     for goal in steps:
         stack = [(goal, False)]
@@ -191,7 +191,7 @@ def _in_order(steps: list[Step]) -> list[Step]:
 
 def _is_bias(node: Node, linear: Node) -> bool:
     """Tell whether `node` adds a constant along the output channels of `linear`."""
-    if node.kind != "Add" or len(node.inputs) != 2 or node.inputs[0] is not linear.output:
+    if node.op_type != "Add" or len(node.inputs) != 2 or node.inputs[0] is not linear.output:
         return False
     bias = node.inputs[1]
     return bias.is_constant and bias.value.size == linear.output.shape[-1] == (bias.shape or (0,))[-1]
@@ -214,7 +214,7 @@ class _Groups:
         self.parent[self.find(id(a))] = self.find(id(b))
 
 
-def _convert_precisions(graph: Graph, steps: list[Step]) -> None:
+def _convert_precisions(graph: Graph, steps: list[FusedOp]) -> None:
     """Put a requantization where an operator reads values of more or fewer bits than its own."""
     made_with = {id(out): step.precision.activations for step in steps if step.rule for out in step.outputs}
     wanted: dict[int, int] = {}
@@ -237,18 +237,24 @@ def _convert_precisions(graph: Graph, steps: list[Step]) -> None:
                 steps.insert(steps.index(step), between)
 
 
-def _separate_conflicts(graph: Graph, steps: list[Step]) -> None:
+def _separate_conflicts(graph: Graph, steps: list[FusedOp]) -> None:
     """Put a requantization before operators whose several inputs must share a scale but cannot: one is prescribed, or
     a constant, a table of embeddings for one, is read elsewhere too and keeps its own.
     """
     way = _way_to(steps)
-    prescribed = {id(out) for step in steps if step.rule and isinstance(step.rule.scale, Fixed) for out in step.outputs}
+    prescribed = {
+        id(out) for step in steps if step.rule and isinstance(step.rule.scale, FixedOutputScale) for out in step.outputs
+    }
     reads = Counter(id(leaf) for leaf in graph.outputs)
     for step in steps:
         reads.update({id(leaf) for leaf in step.inputs})
     for step in list(steps):
         floats = [leaf for leaf in _floats(step.inputs) if not leaf.is_constant or _has_range(leaf)]
-        if step.rule is None or step.rule.scale != SAME or len({id(way(leaf)[-1]) for leaf in floats}) < 2:
+        if (
+            step.rule is None
+            or step.rule.scale != SAME_AS_INPUT_SCALE
+            or len({id(way(leaf)[-1]) for leaf in floats}) < 2
+        ):
             continue
         for leaf in floats:
             *_, source = passed = way(leaf)
@@ -256,12 +262,12 @@ def _separate_conflicts(graph: Graph, steps: list[Step]) -> None:
                 steps.insert(steps.index(step), _requantize(leaf, step))
 
 
-def _way_to(steps: list[Step]) -> Callable[[Tensor], list[Tensor]]:
+def _way_to(steps: list[FusedOp]) -> Callable[[Tensor], list[Tensor]]:
     """Return what lists a tensor, the one that it is a part of or was moved from, and so on to where that was made."""
     movers = {
         id(out): step
         for step in steps
-        if step.rule and step.rule.scale == SAME and len(_floats(step.inputs)) == 1
+        if step.rule and step.rule.scale == SAME_AS_INPUT_SCALE and len(_floats(step.inputs)) == 1
         for out in step.outputs
     }
 
@@ -274,18 +280,18 @@ def _way_to(steps: list[Step]) -> Callable[[Tensor], list[Tensor]]:
     return way
 
 
-REQUANTIZE = Rule(kind="Requantize", litert="QUANTIZE")
+REQUANTIZE = Rule(op_type="Requantize", builtin_op="QUANTIZE")
 
 
-def _requantize(leaf: Tensor, step: Step) -> Step:
+def _requantize(leaf: Tensor, step: FusedOp) -> FusedOp:
     out = Tensor(f"{step.name}/requantize_{leaf.name}", leaf.shape, leaf.dtype)
-    node = Node("Requantize", lambda x: x, (leaf,), {}, [out], out.name, f"{step.nodes[0].site}/requantize")
+    node = Node("Requantize", lambda x: x, (leaf,), {}, [out], out.name, f"{step.nodes[0].scope}/requantize")
     out.producer = node
     _reread(step, leaf, out)
-    return Step(REQUANTIZE, [node], precision=step.precision)
+    return FusedOp(REQUANTIZE, [node], precision=step.precision)
 
 
-def _reread(step: Step, old: Tensor, new: Tensor) -> None:
+def _reread(step: FusedOp, old: Tensor, new: Tensor) -> None:
     for reader in step.nodes:
         reader.args, reader.kwargs = _swapped((reader.args, reader.kwargs), old, new)
 
@@ -306,7 +312,7 @@ def _has_range(leaf: Tensor) -> bool:
     return leaf.is_constant and (leaf.trainable or bool(np.any(leaf.value)))
 
 
-def _sharing(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) -> _Groups:
+def _sharing(steps: list[FusedOp], carried: Sequence[tuple[Tensor, Tensor]]) -> _Groups:
     """Group the tensors that have one scale: where an operator asks for it, along a recurrence, and as `carried`."""
     groups = _Groups()
     for given, new in carried:
@@ -315,18 +321,18 @@ def _sharing(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) -> _Gr
     for step in (step for step in steps if step.rule):
         inputs, outputs = _floats(step.inputs), _floats(step.outputs)
         for index, out in enumerate(outputs):
-            groups.join(out, at_site.setdefault((step.nodes[-1].site, index), out))
-        if step.rule.scale == SAME:
+            groups.join(out, at_site.setdefault((step.nodes[-1].scope, index), out))
+        if step.rule.scale == SAME_AS_INPUT_SCALE:
             for leaf in inputs:
                 for out in outputs or inputs[:1]:
                     groups.join(out, leaf)
     return groups
 
 
-def _assign_scales(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) -> dict[int, Scale]:
+def _assign_scales(steps: list[FusedOp], carried: Sequence[tuple[Tensor, Tensor]]) -> dict[int, Scale]:
     groups, way = _sharing(steps, carried), _way_to(steps)
     quantized: dict[int, Tensor] = {}
-    fixed: dict[int, Fixed] = {}
+    fixed: dict[int, FixedOutputScale] = {}
     symmetric: set[int] = set()
     headroom: dict[int, float] = {}
     states = {id(step.outputs[index]) for step in steps if step.rule for index in step.rule.states}
@@ -335,16 +341,16 @@ def _assign_scales(steps: list[Step], carried: Sequence[tuple[Tensor, Tensor]]) 
         if step.rule is None:
             continue
         for leaf in _floats(step.inputs):
-            if step.rule.litert != "QUANTIZE" or not leaf.is_constant:  # a constant is rounded once, as wanted
+            if step.rule.builtin_op != "QUANTIZE" or not leaf.is_constant:  # a constant is rounded once, as wanted
                 quantized[id(leaf)] = leaf
-            if step.rule.litert != "QUANTIZE":
+            if step.rule.builtin_op != "QUANTIZE":
                 bits[id(leaf)] = step.precision.activations
         symmetric.update(id(step.nodes[0].inputs[index]) for index in step.rule.symmetric)
         for index, out in enumerate(_floats(step.outputs)):
             quantized[id(out)] = out
-            headroom[id(out)] = step.rule.headroom
+            headroom[id(out)] = step.rule.range_margin
             bits[id(out)] = 16 if index in step.rule.states else step.precision.activations
-            if isinstance(step.rule.scale, Fixed):
+            if isinstance(step.rule.scale, FixedOutputScale):
                 fixed[id(out)] = step.rule.scale
     members: dict[int, list[Tensor]] = {}
     for key, tensor in quantized.items():
@@ -386,4 +392,4 @@ def clustered_kernels(plan: Plan) -> dict[Tensor, int]:
     return {leaf: count for leaf, count in counts.items() if 2 <= count <= MOST_CLUSTERS}
 
 
-__all__ = ["LINEAR", "Plan", "Scale", "Step", "clustered_kernels", "place", "sparse_kernels"]
+__all__ = ["LINEAR", "FusedOp", "Plan", "Scale", "clustered_kernels", "place", "sparse_kernels"]

@@ -29,7 +29,7 @@ from ..precision import PRECISIONS
 from ..progress import say, track
 from . import naming
 from .fake_quant import (
-    HALVES,
+    ROUNDINGS,
     SMALLEST_RANGE,
     fake_quantize,
     fake_quantize_bias,
@@ -50,9 +50,9 @@ from .graph.tracing import trace
 from .noise import check_trace, measure, of_first, signal_to_noise, too_coarse, weak_operators
 from .observers import OBSERVERS
 from .operators import NOTHING, PRODUCTS, RESCALES, SUMS, refuse_what_no_file_holds
-from .passes.canonicalize import simplify
+from .passes.canonicalize import canonicalize
 from .passes.correct import bias_shift, equalize
-from .placement import Choice, Plan, Scale, Step, clustered_kernels, place, sparse_kernels
+from .placement import Choice, FusedOp, Plan, Scale, clustered_kernels, place, sparse_kernels
 from .samples import build, from_config, gather, to_config
 
 RANGES = ("frozen", "moving-average", "learned")
@@ -134,12 +134,12 @@ class QatConfig:
             for pattern, precision in self.by_name.items():
                 if naming.names(pattern, node):
                     return precision, "" if precision else f"QatConfig.by_name[{pattern!r}] is None"
-            for kind in (*node.kinds, *classes(node)) if self.by_type else ():
+            for kind in (*node.op_types, *classes(node)) if self.by_type else ():
                 if kind in self.by_type:
                     precision = self.by_type[kind]
                     return precision, "" if precision else f"QatConfig.by_type[{kind!r}] is None"
-            if node.site in self.kept:
-                return None, self.kept[node.site]
+            if node.scope in self.kept:
+                return None, self.kept[node.scope]
             return self.default, "" if self.default else "QatConfig.default is None"
 
         return choose
@@ -341,7 +341,7 @@ def make_plan(
     carried: inputs and the outputs that become them in the next call, which share a scale. inputs: symbolic tensors as
     the model takes them, by default its own.  Raises: BadInput where the model cannot be traced.
     """
-    graph = simplify(trace(model, RECURRENCES[config.recurrence], inputs))
+    graph = canonicalize(trace(model, RECURRENCES[config.recurrence], inputs))
     refuse_what_no_file_holds(graph)
     if config.equalize:
         equalize(graph)
@@ -457,7 +457,7 @@ class QuantizedGraph(keras.Layer):
 
     def _follow(self, scale: Scale, extremes: list[tuple[Any, Any]]) -> None:
         """Move a range a little towards the extremes of this batch, unless it is frozen."""
-        low = ops.min(ops.stack([low for low, _ in extremes])) - scale.headroom
+        low = ops.min(ops.stack([low for low, _ in extremes])) - scale.range_margin
         high = ops.max(ops.stack([high for _, high in extremes]))
         for step in self.plan.makers[scale.name] if scale.bits == 8 else ():
             high = ops.maximum(high, low + self._narrowest(step))
@@ -497,7 +497,7 @@ class QuantizedGraph(keras.Layer):
                 if scale.name not in ranges:
                     ranges[scale.name] = self.range(scale)
                 low_high = ranges[scale.name]
-                given = HALVES[halves](value, *low_high, scale.bits) if halves else value
+                given = ROUNDINGS[halves](value, *low_high, scale.bits) if halves else value
                 value = fake_quantize(given, *low_high, scale.bits)
                 if scale.name in self.width_of:
                     value = value + learned_steps(given, value, *self.gradient_range(scale), scale.bits)
@@ -508,7 +508,7 @@ class QuantizedGraph(keras.Layer):
                 store(leaf, self.weight(leaf), True)
             return held[id(leaf)]
 
-        def kernel(step: Step) -> tuple[Any, Any]:
+        def kernel(step: FusedOp) -> tuple[Any, Any]:
             """Return the kernel of a step and its scale, which it has none of in float."""
             key = id(step.kernel), step.rule is None
             if key not in kernels:
@@ -545,7 +545,7 @@ class QuantizedGraph(keras.Layer):
                 inner.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
             for out in step.outputs:
                 rule = step.rule
-                store(out, inner[id(out)], rule is None or not rule.exact, rule.halves if rule else "")
+                store(out, inner[id(out)], rule is None or not rule.passthrough, rule.rounding if rule else "")
         results = [value(leaf) for leaf in plan.graph.outputs]
         return results[0] if len(results) == 1 else results
 
@@ -558,12 +558,12 @@ class QuantizedGraph(keras.Layer):
             weight = ops.take(weight, self.cluster_of[leaf.name], axis=0)
         return weight * self.mask_of[leaf.name] if leaf.name in self.mask_of else weight
 
-    def bias(self, step: Step, scale: Any) -> Any:
+    def bias(self, step: FusedOp, scale: Any) -> Any:
         """Return the bias of a quantized step on the grid of its accumulator; `scale` is that of its kernel."""
         data = self.plan.scale_of(step.inputs[0])
         return fake_quantize_bias(self.weight(step.bias), self.range(data), scale, data.bits)
 
-    def accumulated(self, step: Step, bias: Tensor, kernel: Tensor) -> Any:
+    def accumulated(self, step: FusedOp, bias: Tensor, kernel: Tensor) -> Any:
         """Return one of several biases of a quantized step on the grid of its accumulator."""
         data = self.plan.scale_of(step.inputs[0])
         (low, high), bits = self.range(self.plan.scale_of(kernel)), self.plan.scale_of(kernel).bits
@@ -614,7 +614,7 @@ class QuantizedGraph(keras.Layer):
             scale = scales[name]
             if scale.source == "state":
                 low, high = to_power_of_two(low, high, scale.bits)
-            ends = nudge(low - scale.headroom, high, scale.symmetric, scale.bits)
+            ends = nudge(low - scale.range_margin, high, scale.symmetric, scale.bits)
             variable.assign(np.array(ends, np.float32))
         self._widen_the_narrow()
         self._choose_exact_ratios()
@@ -631,7 +631,7 @@ class QuantizedGraph(keras.Layer):
                 if high - low < (least := float(self._narrowest(step))):
                     self.range_of[made.name].assign(np.array(nudge(low, low + least, made.symmetric), np.float32))
 
-    def _narrowest(self, step: Step) -> Any:
+    def _narrowest(self, step: FusedOp) -> Any:
         """Return the narrowest range for what `step` makes: its kernel has to multiply by less than 256.
 
         Nothing is lost, since one step of the accumulator, or of the coarsest summand, is what a result is known to.
@@ -643,9 +643,9 @@ class QuantizedGraph(keras.Layer):
         if step.kernel is not None:  # whose scale training may change: a factor of 16 is left for that
             largest = ops.max(ops.abs(self.weight(step.kernel))) / limits(step.precision.weights)[1]
             return steps(8) * sizes[0] * ops.maximum(largest, SMALLEST_RANGE) / 16
-        if step.rule.litert in PRODUCTS:
+        if step.rule.builtin_op in PRODUCTS:
             return steps(8) * sizes[0] * sizes[-1] / 128
-        return steps(8) * functools.reduce(ops.maximum, sizes) / 128 if step.rule.litert in SUMS else 0.0
+        return steps(8) * functools.reduce(ops.maximum, sizes) / 128 if step.rule.builtin_op in SUMS else 0.0
 
     def _choose_exact_ratios(self) -> None:
         """Widen the ranges that a mere change of scale leads to until the ratio of the scales is one that XNNPACK has.
@@ -668,12 +668,12 @@ class QuantizedGraph(keras.Layer):
                 self.range_of[made.name].assign(np.array([low * wider, high * wider], np.float32))
                 chosen.add(made.name)
 
-    def _only_rescales(self, step: Step, made: Scale) -> bool:
-        if step.rule is None or step.rule.litert in RESCALES:
+    def _only_rescales(self, step: FusedOp, made: Scale) -> bool:
+        if step.rule is None or step.rule.builtin_op in RESCALES:
             return step.rule is not None
         constants = [np.asarray(self.weight(leaf)) for leaf in step.inputs if leaf.is_constant]
         low, high = (float(end) for end in self.range(made))
-        is_sum = step.rule.litert == "ADD" and step.activation is None and len(constants) == 1
+        is_sum = step.rule.builtin_op == "ADD" and step.activation is None and len(constants) == 1
         return is_sum and np.abs(constants[0]).max() < (high - low) / steps(made.bits) / NOTHING
 
     def _correct_biases(self, samples: list[np.ndarray]) -> None:
@@ -681,7 +681,7 @@ class QuantizedGraph(keras.Layer):
         steps = {
             id(step.bias): step
             for step in self.plan.steps
-            if step.rule and step.bias is not None and step.nodes[0].kind != "TransposedConv"
+            if step.rule and step.bias is not None and step.nodes[0].op_type != "TransposedConv"
         }
         wanted = {id(step.inputs[0]) for step in steps.values()}
         sums: dict[int, tuple[Any, int]] = {}
@@ -694,7 +694,7 @@ class QuantizedGraph(keras.Layer):
                     sums[id(leaf)] = total + rows.sum(0), count + len(rows)
         for step in steps.values():
             total, count = sums[id(step.inputs[0])]
-            kernel, kind = self.weight(step.kernel), step.nodes[0].kind
+            kernel, kind = self.weight(step.kernel), step.nodes[0].op_type
             shift = bias_shift(kind, kernel, total / count, step.rule.channels, step.precision.weights)
             bias = self.weight_of[step.bias.name]
             bias.assign(np.asarray(bias) - shift.reshape(bias.shape).astype(np.float32))
@@ -737,11 +737,11 @@ class QuantizedGraph(keras.Layer):
         """
         rows = []
         for step in self.plan.steps:
-            if step.rule is not None and not step.rule.litert:
+            if step.rule is not None and not step.rule.builtin_op:
                 continue
             scale = self.plan.scale_of(step.outputs[0])
             low_high = [float(x) for x in self.range(scale)] if scale else None
-            operator = step.rule.litert if step.rule else step.nodes[0].kind
+            operator = step.rule.builtin_op if step.rule else step.nodes[0].op_type
             rows.append(
                 {
                     "name": step.name,
@@ -762,7 +762,7 @@ def _refuse_what_is_not_finite(seen: list[tuple[Tensor, np.ndarray]], start: int
     for leaf, values in seen:
         if leaf.is_constant or np.isfinite(np.sum(values, dtype=np.float64)):
             continue
-        meant = leaf.producer is not None and leaf.producer.kind in _NOTHING_BELOW
+        meant = leaf.producer is not None and leaf.producer.op_type in _NOTHING_BELOW
         broken = ~np.isfinite(values) & ~(meant & np.isneginf(values))
         if np.any(broken):
             raise BadInput(

@@ -181,7 +181,7 @@ def _assign(variable: Any, theirs: dict[str, Any], name: str | None, ours: str) 
 def _by_use(plan: Plan) -> dict[tuple[str, int], str]:
     """Map where constants are read, which step and sequence share, to their names, which depend on the building."""
     return {
-        (node.site, position): leaf.name
+        (node.scope, position): leaf.name
         for node in plan.graph.nodes
         for position, leaf in enumerate(node.inputs)
         if leaf.is_constant
@@ -189,10 +189,10 @@ def _by_use(plan: Plan) -> dict[tuple[str, int], str]:
 
 
 def _origins(plan: Plan, scale: Scale) -> list[tuple[str, int]]:
-    """Return where the tensors of a scale come from: the sites and output numbers that step and sequence share."""
+    """Return where the tensors of a scale come from: the scopes and output numbers that step and sequence share."""
     inputs = {id(leaf): ("input", index) for index, leaf in enumerate(plan.graph.inputs)}
     return [
-        inputs[id(leaf)] if leaf.producer is None else (leaf.producer.site, leaf.producer.outputs.index(leaf))
+        inputs[id(leaf)] if leaf.producer is None else (leaf.producer.scope, leaf.producer.outputs.index(leaf))
         for leaf in scale.tensors
         if leaf.producer is not None or id(leaf) in inputs
     ]

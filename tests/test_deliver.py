@@ -103,7 +103,7 @@ def test_int8_without_data_is_refused_before_any_work(tmp_path):
 def test_how_to_quantize_for_a_target_names_known_operations(name):
     wanted = quantization_for(name, observer="mse")
     assert wanted.observer == "mse"
-    assert set(wanted.by_type) <= {rule.kind for rule in TABLE} and not any(wanted.by_type.values())
+    assert set(wanted.by_type) <= {rule.op_type for rule in TABLE} and not any(wanted.by_type.values())
 
 
 def test_a_target_decides_what_stays_in_float(tmp_path):

@@ -100,7 +100,7 @@ def ending(symbol: Any) -> str | None:
 
 
 def _of_traced(leaf: Any) -> str | None:
-    while leaf.producer is not None and leaf.producer.kind in _PASSED and len(leaf.producer.inputs) == 1:
+    while leaf.producer is not None and leaf.producer.op_type in _PASSED and len(leaf.producer.inputs) == 1:
         leaf = leaf.producer.inputs[0]
-    kind = "" if leaf.producer is None else leaf.producer.kind.lower()
+    kind = "" if leaf.producer is None else leaf.producer.op_type.lower()
     return kind if kind in ENDINGS else LINEAR

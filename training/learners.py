@@ -72,20 +72,20 @@ def fit(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, r
 @learner("perceptron")
 def perceptron(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
     """Apply the perceptron rule at a constant rate: Rosenblatt's with batches of one sample, else summed over them."""
-    rule = Game(loss=PerceptronCriterion(), optimizer=keras.optimizers.SGD(config.learning_rate))
+    rule = FitOverrides(loss=PerceptronCriterion(), optimizer=keras.optimizers.SGD(config.learning_rate))
     return minimise(networks, dataset, task, config, run, rule)
 
 
 @learner("hinge")
 def hinge(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
     """Minimise the multi-class hinge loss of margin 1."""
-    return minimise(networks, dataset, task, config, run, Game(loss=MultiClassHinge()))
+    return minimise(networks, dataset, task, config, run, FitOverrides(loss=MultiClassHinge()))
 
 
 @learner("squared_sigmoid")
 def squared_sigmoid(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir) -> list[Row]:
     """Minimise the squared error of a sigmoid unit: the sigmoid perceptron."""
-    return minimise(networks, dataset, task, config, run, Game(loss=SigmoidSquaredError()))
+    return minimise(networks, dataset, task, config, run, FitOverrides(loss=SigmoidSquaredError()))
 
 
 @learner("bagging")
@@ -105,7 +105,7 @@ def bagging(networks: Networks, dataset: Dataset, task: Task, config: TrainConfi
     count = len(dataset.train)
     draws = np.random.default_rng(config.seed).integers(0, count, (len(members), count))
     weights = np.stack([np.bincount(drawn, minlength=count) for drawn in draws], axis=1)  # (N, members)
-    game = Game(
+    game = FitOverrides(
         targets=lambda split: np.repeat(split.y[:, None], len(members), axis=1),
         weights=weights.astype(np.float32),
     )
@@ -127,7 +127,7 @@ def multitask(networks: Networks, dataset: Dataset, task: Task, config: TrainCon
     first, *others = model.output
     if unknown := [other for other in others if other not in TOLD]:
         raise BadInput(f"{name!r} has an output {unknown[0]!r}; learner 'multitask' has targets for {', '.join(TOLD)}")
-    game = Game(
+    game = FitOverrides(
         loss={head: task.loss(config.label_smoothing) for head in (first, *others)},
         metrics={head: task.logs(0.0) for head in (first, *others)},
         targets=lambda split: {first: split.y, **{other: TOLD[other](split.y) for other in others}},
@@ -137,7 +137,7 @@ def multitask(networks: Networks, dataset: Dataset, task: Task, config: TrainCon
 
 
 @dataclass(frozen=True, kw_only=True)
-class Game:
+class FitOverrides:
     """What `minimise` shall do otherwise than the task says; what is None stays the task's.
 
     loss, metrics: as `Model.compile` takes them. optimizer: instead of the configured one. targets: split -> targets.
@@ -155,7 +155,7 @@ class Game:
 
 
 def minimise(
-    networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir, game: Game | None = None
+    networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, run: RunDir, game: FitOverrides | None = None
 ) -> list[Row]:
     """Run `Model.fit` on one network so that it resumes exactly; keep the epoch that validates best."""
     if len(networks) != 1:
@@ -163,7 +163,7 @@ def minimise(
     ((name, model),) = networks.items()
     if task.heads and game is None:
         model, game = _of_heads(model, dataset, task, config, name)
-    game = game or Game()
+    game = game or FitOverrides()
     output = None
     if game.targets is None:
         output, *others = outputs_of(model)
@@ -196,7 +196,9 @@ def minimise(
     )
     fitted.optimizer.build(model.trainable_variables)
     _make_trackers(fitted, sample, answers)
-    keeper = Keeper(fitted, task, config, run, epochs=epochs, samples=len(dataset.validation), judged=game.judged)
+    keeper = BestCheckpoint(
+        fitted, task, config, run, epochs=epochs, samples=len(dataset.validation), judged=game.judged
+    )
     if keeper.next_epoch < epochs:
         with track(f"train {name}", epochs * len(batches)) as advance:
             fitted.fit(
@@ -289,7 +291,7 @@ def _are_probabilities(answers: Any) -> bool:
 
 def _of_heads(
     model: keras.Model, dataset: Dataset, task: Task, config: TrainConfig, name: str
-) -> tuple[keras.Model, Game]:
+) -> tuple[keras.Model, FitOverrides]:
     """Return the model with its outputs by name, of which those without targets are left out, and its losses."""
     assert task.heads
     outputs = outputs_of(model)
@@ -305,7 +307,7 @@ def _of_heads(
         logs[head] = own.logs(threshold)
     shapes = {head: outputs[place].shape for head, place in places.items()}
     heads = task.heads
-    game = Game(
+    game = FitOverrides(
         loss=loss,
         metrics=logs,
         targets=lambda split: {head: shaped(own, split.y[head], shapes[head]) for head, own in heads.items()},
@@ -385,7 +387,7 @@ class Pace(keras.callbacks.Callback):
         self._done = batch + 1
 
 
-class Keeper(keras.callbacks.Callback):
+class BestCheckpoint(keras.callbacks.Callback):
     """Logs epochs, remembers the best weights, saves the run's state, stops early."""
 
     def __init__(

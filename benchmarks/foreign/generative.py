@@ -405,7 +405,7 @@ def pixel_cnn():
     class Masked(layers.Layer):
         def __init__(self, kind, filters, size, **kwargs):
             super().__init__(**kwargs)
-            self.kind, self.filters, self.size = kind, filters, size
+            self.op_type, self.filters, self.size = kind, filters, size
             self.conv = layers.Conv2D(filters, size, padding="same", activation="relu")
 
         def build(self, shape):
@@ -413,7 +413,7 @@ def pixel_cnn():
             mask = np.zeros((self.size, self.size, 1, 1), "float32")
             middle = self.size // 2
             mask[:middle], mask[middle, :middle] = 1.0, 1.0
-            mask[middle, middle] = float(self.kind == "B")
+            mask[middle, middle] = float(self.op_type == "B")
             self.mask = mask
 
         def call(self, x):
@@ -421,7 +421,7 @@ def pixel_cnn():
             return ops.relu(ops.conv(x, kernel, padding="same") + self.conv.bias)
 
         def get_config(self):
-            return {**super().get_config(), "kind": self.kind, "filters": self.filters, "size": self.size}
+            return {**super().get_config(), "kind": self.op_type, "filters": self.filters, "size": self.size}
 
     inputs = keras.Input((16, 16, 1))
     x = Masked("A", 8, 7)(inputs)

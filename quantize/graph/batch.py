@@ -27,8 +27,8 @@ def lift(small: Graph, large: Graph) -> Graph:
 
     Raises: BadInput where more than the shape depends on the size of the batch, naming the operation.
     """
-    if [node.kind for node in small.nodes] != [node.kind for node in large.nodes]:
-        names = (one.name for one, other in zip(small.nodes, large.nodes, strict=False) if one.kind != other.kind)
+    if [node.op_type for node in small.nodes] != [node.op_type for node in large.nodes]:
+        names = (one.name for one, other in zip(small.nodes, large.nodes, strict=False) if one.op_type != other.op_type)
         raise _depends(next(names, small.name), "its operations are others for another size")
     lifted: dict[int, Tensor] = {}
     repeats: list[Node] = []
@@ -52,7 +52,7 @@ def lift(small: Graph, large: Graph) -> Graph:
         _open_attributes(node, other)
         for out, theirs in zip(node.outputs, other.outputs, strict=True):
             out.shape = _shape(out.shape, theirs.shape, node.name)
-        if node.kind == "Reshape" and None in node.op.newshape:
+        if node.op_type == "Reshape" and None in node.op.newshape:
             node.op.newshape = node.output.shape  # at most one size is open then
     for leaf, theirs in zip(small.inputs, large.inputs, strict=True):
         leaf.shape = _shape(leaf.shape, theirs.shape, leaf.name)
@@ -99,7 +99,7 @@ def _value(one: Any, other: Any, node: Node) -> Any:
         return slice(*(_value(a, b, node) for a, b in parts))
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
         return type(one)(_value(a, b, node) for a, b in zip(one, other, strict=True))
-    if type(one) is int and type(other) is int and one != other and node.kind in _OPEN:
+    if type(one) is int and type(other) is int and one != other and node.op_type in _OPEN:
         return _size(one, other, node.name)
     if isinstance(one, (int, float, str)) and one != other:
         raise _depends(node.name, f"{one} and {other} for batches of {SIZES[0]} and {SIZES[1]}")

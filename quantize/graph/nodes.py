@@ -40,16 +40,16 @@ class Tensor:
 class Node:
     """One operation. `args` and `kwargs` are its call arguments, with a `Tensor` wherever a tensor goes in.
 
-    `site` names the place in the source: the steps of an unrolled recurrence share it, and with it their scales.
+    `scope` names the place in the source: the steps of an unrolled recurrence share it, and with it their scales.
     """
 
-    kind: str
+    op_type: str
     op: Any
     args: Any
     kwargs: Any
     outputs: list[Tensor]
     name: str
-    site: str
+    scope: str
 
     @cached_property
     def inputs(self) -> list[Tensor]:
@@ -66,9 +66,9 @@ class Node:
         return self.outputs[0]
 
     @property
-    def kinds(self) -> list[str]:
+    def op_types(self) -> list[str]:
         """Its kind, and those of the operations that were merged into it."""
-        return [self.kind, *(one.kind for one in getattr(self.op, "nodes", ()))]
+        return [self.op_type, *(one.op_type for one in getattr(self.op, "nodes", ()))]
 
     def run(
         self, values: Callable[[Tensor], Any], *, training: bool | None = False, batch: Any = 1, **extra: Any
@@ -143,7 +143,7 @@ class Graph:
         self.nodes = kept[::-1]
 
 
-class Readers:
+class Consumers:
     """Who reads each tensor of `graph` as it is now. None stands for whoever takes the outputs of the graph."""
 
     def __init__(self, graph: Graph):
@@ -197,7 +197,7 @@ def computed_dtype(dtype: str) -> str:
 _OPERATIONS = frozenset(name.replace("_", "") for name in dir(ops))
 
 
-def kind_of(operation: Any) -> str:
+def op_type_of(operation: Any) -> str:
     """Return what the operator table calls `operation`; a layer kept whole is no operation of the same name."""
     name = type(operation).__name__
     if not isinstance(operation, keras.Layer):
@@ -231,7 +231,7 @@ class Recorder:
             self._kept.append(leaf)
         return self.constants[id(leaf)]
 
-    def record(self, keras_node: Any, name: str, site: str) -> Node:
+    def record(self, keras_node: Any, name: str, scope: str) -> Node:
         """Convert one Keras node and its outputs."""
         args, kwargs = keras_node.arguments.convert(self.convert)
         outputs = [
@@ -241,7 +241,7 @@ class Recorder:
         operation = keras_node.operation
         if type(operation).__name__ == "Cast":
             operation = type(operation)(computed_dtype(operation.dtype))
-        node = Node(kind_of(operation), operation, args, kwargs, outputs, name, site)
+        node = Node(op_type_of(operation), operation, args, kwargs, outputs, name, scope)
         for out, tensor in zip(keras_node.outputs, outputs, strict=True):
             tensor.producer = node
             self.tensors[id(out)] = tensor
@@ -276,7 +276,7 @@ def splice(graph: Graph, node: Node, function: Callable) -> list[Node]:
         kind = type(record.operation).__name__.lower()
         counts[kind] += 1
         number = f"_{counts[kind]}" if counts[kind] > 1 else ""
-        made.append(recorder.record(record, f"{node.name}/{kind}{number}", f"{node.site}/{kind}{number}"))
+        made.append(recorder.record(record, f"{node.name}/{kind}{number}", f"{node.scope}/{kind}{number}"))
     for leaf in recorder.constants.values():
         leaf.name = f"{node.name}.{leaf.name}".replace("/", ".")
     for old, new in zip(node.outputs, outputs, strict=True):

@@ -37,16 +37,16 @@ def promote(graph: Graph) -> None:
 def _wanted(node: Node) -> list[tuple[Tensor, str]]:
     """Return the operands of `node` and the type that it computes in."""
     operands = node.inputs
-    if node.kind in _LEAVES:
+    if node.op_type in _LEAVES:
         return [(leaf, node.output.dtype) for leaf in operands[:1]]
-    if node.kind in _LOGIC:
+    if node.op_type in _LOGIC:
         return [(leaf, "bool") for leaf in operands]
-    if node.kind == "Where" and isinstance(node.args[0], Tensor):
+    if node.op_type == "Where" and isinstance(node.args[0], Tensor):
         values = [leaf for leaf in node.args[1:] if isinstance(leaf, Tensor) and leaf is not node.args[0]]
         return [(node.args[0], "bool"), *((leaf, node.output.dtype) for leaf in values)]
-    if node.kind in _RESULT:
+    if node.op_type in _RESULT:
         return [(leaf, node.output.dtype) for leaf in operands]
-    if node.kind in _COMPARISONS and len(operands) > 1:
+    if node.op_type in _COMPARISONS and len(operands) > 1:
         common = keras.backend.result_type(*(leaf.dtype for leaf in operands))
         return [(leaf, common) for leaf in operands]
     return []
@@ -59,7 +59,7 @@ def _cast(leaf: Tensor, dtype: str, reader: Node, nodes: list[Node]) -> Tensor:
         return Tensor(name.replace("/", "."), leaf.shape, dtype, np.asarray(leaf.value).astype(dtype))
     symbolic = ops.cast(keras.KerasTensor(leaf.shape, dtype=leaf.dtype), dtype)
     out = Tensor(name, leaf.shape, dtype)
-    out.producer = Node("Cast", symbolic._keras_history.operation, (leaf,), {}, [out], name, f"{reader.site}/cast")
+    out.producer = Node("Cast", symbolic._keras_history.operation, (leaf,), {}, [out], name, f"{reader.scope}/cast")
     nodes.append(out.producer)
     return out
 

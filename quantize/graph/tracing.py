@@ -57,7 +57,7 @@ def trace(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType(
 def _asks_for_two_sizes(node: Node) -> bool:
     """Tell whether more than the batch is unknown behind `node`, or a reshape leaves more than that to be found."""
     unknown = max((sum(size is None for size in out.shape) for out in node.outputs), default=0)
-    return unknown > 1 or (node.kind == "Reshape" and None in node.op.newshape and -1 in node.op.newshape)
+    return unknown > 1 or (node.op_type == "Reshape" and None in node.op.newshape and -1 in node.op.newshape)
 
 
 def _trace(model: keras.Model, rules: Mapping[type, Callable], inputs: Any, size: int | None) -> Graph:
@@ -284,10 +284,10 @@ def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
     names: Counter[str] = Counter()
     nodes = []
     for record in nodes_before(outputs, {id(leaf) for leaf in inputs}):
-        site = opened.places.get(id(record)) or type(record.operation).__name__.lower()
-        names[site] += 1
-        unique = site if names[site] == 1 else f"{site}@{names[site]}"
-        nodes.append(recorder.record(record, unique, site if id(record) in opened.carried else unique))
+        scope = opened.places.get(id(record)) or type(record.operation).__name__.lower()
+        names[scope] += 1
+        unique = scope if names[scope] == 1 else f"{scope}@{names[scope]}"
+        nodes.append(recorder.record(record, unique, scope if id(record) in opened.carried else unique))
     losses = list(dict.fromkeys(opened.losses))
     graph = Graph(name, graph_inputs, [recorder.convert(leaf) for leaf in outputs], nodes, losses)
     name_constants_once(graph)

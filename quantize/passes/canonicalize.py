@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from ..graph.nodes import Graph, Node, Readers, Tensor
+from ..graph.nodes import Consumers, Graph, Node, Tensor
 from ..graph.operations import broadcast_sum, masked, matmul_transposed
 from ..graph.promotion import promote
 from ..operators import FILLS, LINEAR
@@ -28,7 +28,7 @@ _RESHAPES = {"Reshape", "Squeeze", "ExpandDims"}
 _MOVEMENT = {*_RESHAPES, "Transpose", "Swapaxes"}
 
 
-def simplify(graph: Graph) -> Graph:
+def canonicalize(graph: Graph) -> Graph:
     """Apply all passes to `graph` in place and return it."""
     promote(graph)
     drop_broadcasts(graph)
@@ -57,7 +57,7 @@ def spell_out_sums(graph: Graph) -> None:
     """Add operands of which none has the shape of the sum otherwise than Keras does (see `broadcast_sum`)."""
     for node in graph.nodes:
         if (
-            node.kind == "Add"
+            node.op_type == "Add"
             and all(leaf.shape != node.output.shape for leaf in node.inputs)
             and len(node.inputs) == 2
         ):
@@ -73,9 +73,9 @@ _BROADCASTING = {
 def drop_broadcasts(graph: Graph) -> None:
     """Let elementwise operations read what was broadcast to the shape that they broadcast it to themselves."""
     for node in graph.nodes:
-        for leaf in node.inputs if node.kind in _BROADCASTING else ():
+        for leaf in node.inputs if node.op_type in _BROADCASTING else ():
             made = leaf.producer
-            if made is None or made.kind not in _BROADCASTS or len(node.inputs) < 2:
+            if made is None or made.op_type not in _BROADCASTS or len(node.inputs) < 2:
                 continue
             plain = made.inputs[0]
             shapes = [plain.shape if one is leaf else one.shape for one in node.inputs]
@@ -97,7 +97,7 @@ def _broadcast(shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...] |
 def lift_scalars(graph: Graph) -> None:
     """Turn the Python numbers among elementwise operands, and tensors filled with one, into constants."""
     for node in graph.nodes:
-        if node.kind in _ELEMENTWISE | _COMPARISONS:
+        if node.op_type in _ELEMENTWISE | _COMPARISONS:
             keeps_shape = any(leaf.shape == node.output.shape and _fill(leaf) is None for leaf in node.inputs)
 
             def lift(leaf, node=node, keeps_shape=keeps_shape):
@@ -113,7 +113,7 @@ def lift_scalars(graph: Graph) -> None:
 def _fill(leaf: Tensor) -> float | None:
     """Return the number that `leaf` is filled with, if it is."""
     made = leaf.producer
-    return FILLS[made.kind](made) if made is not None and made.kind in FILLS else None
+    return FILLS[made.op_type](made) if made is not None and made.op_type in FILLS else None
 
 
 def _scalar(node: Node, value: float, dtype: str) -> Tensor:
@@ -123,7 +123,7 @@ def _scalar(node: Node, value: float, dtype: str) -> Tensor:
 def drop_identities(graph: Graph) -> None:
     """Remove copies and casts that change nothing."""
     for node in graph.nodes:
-        if node.kind in _SAME and len(node.inputs) == 1 and node.inputs[0].dtype == node.output.dtype:
+        if node.op_type in _SAME and len(node.inputs) == 1 and node.inputs[0].dtype == node.output.dtype:
             graph.replace(node.output, node.inputs[0])
     graph.prune_dead()
 
@@ -135,13 +135,13 @@ def propagate_zeros(graph: Graph) -> None:
         if not zeros:
             continue
         others = [leaf for leaf in node.inputs if leaf is not zeros[0]]
-        if node.kind == "Multiply" or (node.kind in LINEAR and node.inputs[0] is zeros[0]):
+        if node.op_type == "Multiply" or (node.op_type in LINEAR and node.inputs[0] is zeros[0]):
             shape = tuple(1 if size is None else size for size in node.output.shape)
             graph.replace(
                 node.output,
                 Tensor(f"{node.name}.zero".replace("/", "."), shape, "float32", np.zeros(shape, np.float32)),
             )
-        elif node.kind == "Add" and len(others) == 1 and others[0].shape == node.output.shape:
+        elif node.op_type == "Add" and len(others) == 1 and others[0].shape == node.output.shape:
             graph.replace(node.output, others[0])
     graph.prune_dead()
 
@@ -152,11 +152,11 @@ def fold_weights(graph: Graph) -> None:
     derived: dict[int, set[int]] = {}
     for node in graph.nodes:
         on_weights = node.inputs and all(leaf.is_constant or id(leaf) in derived for leaf in node.inputs)
-        if on_weights and node.kind != "Batched":  # whose result has as many samples as the inputs
+        if on_weights and node.op_type != "Batched":  # whose result has as many samples as the inputs
             roots = set().union(*(derived.get(id(leaf), {id(leaf)}) for leaf in node.inputs))
             derived.update((id(out), roots) for out in node.outputs)
             constant_only.append(node)
-    readers = Readers(graph)
+    readers = Consumers(graph)
     inside = {id(node) for node in constant_only}
     tied = {
         id(leaf) for leaf in graph.constants
@@ -184,7 +184,7 @@ def _computation(node: Node) -> tuple:
     attributes = {} if isinstance(node.op, keras.Layer) else getattr(node.op, "__dict__", {})
     static = sorted((k, repr(v)) for k, v in attributes.items() if not k.startswith("_") and k != "name")
     arguments = [_identity(leaf) for leaf in tree.flatten((node.args, node.kwargs))]
-    return node.kind, tuple(static), tuple(arguments)
+    return node.op_type, tuple(static), tuple(arguments)
 
 
 def _identity(leaf: Any) -> Any:
@@ -204,15 +204,15 @@ def recognise_masks(graph: Graph) -> None:
     In int8 each would stretch the range of the scores until nothing is left of them.
     """
     for node in list(graph.nodes):
-        found = _masked_sum(graph, node) if node.kind in {"Add", "Subtract"} else _masked_choice(graph, node)
+        found = _masked_sum(graph, node) if node.op_type in {"Add", "Subtract"} else _masked_choice(graph, node)
         if found is not None:
             scores, mask = found
-            node.kind, node.op, node.args, node.kwargs = "Masked", masked, (scores, mask), {}
+            node.op_type, node.op, node.args, node.kwargs = "Masked", masked, (scores, mask), {}
     graph.prune_dead()
 
 
 def _masked_choice(graph: Graph, node: Node) -> tuple[Tensor, Tensor] | None:
-    if node.kind != "Where" or len(node.inputs) != 3:
+    if node.op_type != "Where" or len(node.inputs) != 3:
         return None
     mask, first, second = node.inputs
     if _is_hopeless(second) and not _is_hopeless(first):
@@ -226,17 +226,22 @@ def _is_hopeless(leaf: Tensor) -> bool:
     if leaf.is_constant:
         return not leaf.trainable and bool(np.all(leaf.value <= _HOPELESS))
     node = leaf.producer
-    if node is None or node.kind not in {"Add", "Subtract"} or len(node.inputs) != 2 or not node.inputs[1].is_constant:
+    if (
+        node is None
+        or node.op_type not in {"Add", "Subtract"}
+        or len(node.inputs) != 2
+        or not node.inputs[1].is_constant
+    ):
         return False
-    offset = node.inputs[1].value * (1 if node.kind == "Add" else -1)
+    offset = node.inputs[1].value * (1 if node.op_type == "Add" else -1)
     return not node.inputs[1].trainable and bool(np.all(offset <= _HOPELESS))
 
 
 def _masked_sum(graph: Graph, node: Node) -> tuple[Tensor, Tensor] | None:
     if len(node.inputs) != 2:
         return None
-    sign = 1 if node.kind == "Add" else -1
-    operands = [tuple(node.inputs)] if node.kind == "Subtract" else [tuple(node.inputs), tuple(node.inputs[::-1])]
+    sign = 1 if node.op_type == "Add" else -1
+    operands = [tuple(node.inputs)] if node.op_type == "Subtract" else [tuple(node.inputs), tuple(node.inputs[::-1])]
     for scores, offset in operands:
         if offset.is_constant and not offset.trainable:
             values = offset.value * sign
@@ -257,15 +262,15 @@ def _from_boolean(graph: Graph, reader: Node, leaf: Tensor) -> tuple[Tensor, flo
     True.
     """
     chain, movers = [], []
-    while leaf.producer is not None and leaf.producer.kind in {"Add", "Subtract", "Multiply"} | _MOVEMENT:
+    while leaf.producer is not None and leaf.producer.op_type in {"Add", "Subtract", "Multiply"} | _MOVEMENT:
         data = [one for one in leaf.producer.inputs if not one.is_constant]
         numbers = [one for one in leaf.producer.inputs if one.is_constant]
         if len(data) != 1 or any(one.trainable or one.value.size != 1 for one in numbers):
             return None
-        (movers if leaf.producer.kind in _MOVEMENT else chain).append(leaf.producer)
+        (movers if leaf.producer.op_type in _MOVEMENT else chain).append(leaf.producer)
         leaf = data[0]
     cast = leaf.producer
-    if cast is None or cast.kind != "Cast" or cast.inputs[0].dtype != "bool":
+    if cast is None or cast.op_type != "Cast" or cast.inputs[0].dtype != "bool":
         return None
     values = np.array([0.0, 1.0], np.float32)
     for node in reversed(chain):
@@ -285,7 +290,7 @@ def _moved(graph: Graph, reader: Node, mask: Tensor, mover: Node) -> Tensor:
     args, kwargs = tree.map_structure(
         lambda leaf: mask if isinstance(leaf, Tensor) else leaf, (mover.args, mover.kwargs)
     )
-    out.producer = Node(mover.kind, mover.op, args, kwargs, [out], name, f"{mover.site}/mask")
+    out.producer = Node(mover.op_type, mover.op, args, kwargs, [out], name, f"{mover.scope}/mask")
     graph.nodes.insert(graph.nodes.index(reader), out.producer)
     return out
 
@@ -293,24 +298,24 @@ def _moved(graph: Graph, reader: Node, mask: Tensor, mover: Node) -> Tensor:
 def _negated(graph: Graph, reader: Node, mask: Tensor) -> Tensor:
     if mask.is_constant:
         return Tensor(f"{mask.name}.not", mask.shape, "bool", ~mask.value)
-    if mask.producer is not None and mask.producer.kind == "LogicalNot":
+    if mask.producer is not None and mask.producer.op_type == "LogicalNot":
         return mask.producer.inputs[0]
     name = f"{reader.name}/not"
     out = Tensor(name, mask.shape, "bool")
-    out.producer = Node("LogicalNot", ops.logical_not, (mask,), {}, [out], name, f"{reader.site}/not")
+    out.producer = Node("LogicalNot", ops.logical_not, (mask,), {}, [out], name, f"{reader.scope}/not")
     graph.nodes.insert(graph.nodes.index(reader), out.producer)
     return out
 
 
 def attach_biases(graph: Graph) -> None:
     """Add a bias to the product it fuses with: (x W + h U) + b, as recurrent cells have it, is (x W + b) + h U."""
-    readers = Readers(graph)
+    readers = Consumers(graph)
     for node in list(graph.nodes):
-        if node.kind != "Add" or len(node.inputs) != 2 or not _is_per_channel(node.inputs[1], node.output):
+        if node.op_type != "Add" or len(node.inputs) != 2 or not _is_per_channel(node.inputs[1], node.output):
             continue
         total, bias = node.inputs
         inner = total.producer
-        if inner is None or inner.kind != "Add" or len(inner.inputs) != 2 or readers.only(total) is None:
+        if inner is None or inner.op_type != "Add" or len(inner.inputs) != 2 or readers.only(total) is None:
             continue
         products = [leaf for leaf in inner.inputs if _is_bare_product(leaf, readers) and leaf.shape == total.shape]
         if len(products) != 2:
@@ -322,9 +327,11 @@ def attach_biases(graph: Graph) -> None:
         graph.nodes.insert(graph.nodes.index(node), inner)
 
 
-def _is_bare_product(leaf: Tensor, readers: Readers) -> bool:
+def _is_bare_product(leaf: Tensor, readers: Consumers) -> bool:
     node = leaf.producer
-    return node is not None and node.kind in LINEAR and node.inputs[-1].is_constant and readers.only(leaf) is not None
+    return (
+        node is not None and node.op_type in LINEAR and node.inputs[-1].is_constant and readers.only(leaf) is not None
+    )
 
 
 def hoist_projections(graph: Graph) -> None:
@@ -332,24 +339,24 @@ def hoist_projections(graph: Graph) -> None:
 
     The steps share their scales already, so each value is rounded as before.
     """
-    for unstack in [node for node in graph.nodes if node.kind == "Unstack" and node.op.axis == 1]:
+    for unstack in [node for node in graph.nodes if node.op_type == "Unstack" and node.op.axis == 1]:
         if len(unstack.inputs[0].shape) != 3:
             continue
-        readers = Readers(graph)
+        readers = Consumers(graph)
         products: dict[tuple[int, str], list[Node]] = {}
         for leaf in unstack.outputs:
             for node in readers.of(leaf):
-                if node and node.kind == "Matmul" and node.inputs[0] is leaf and node.inputs[1].is_constant:
-                    products.setdefault((id(node.inputs[1]), node.site), []).append(node)
+                if node and node.op_type == "Matmul" and node.inputs[0] is leaf and node.inputs[1].is_constant:
+                    products.setdefault((id(node.inputs[1]), node.scope), []).append(node)
         for steps in products.values():
             if len(steps) == len(unstack.outputs):
                 _hoist(graph, unstack, steps, readers)
     graph.prune_dead()
 
 
-def _hoist(graph: Graph, unstack: Node, products: list[Node], readers: Readers) -> None:
+def _hoist(graph: Graph, unstack: Node, products: list[Node], readers: Consumers) -> None:
     """Put one product, with the bias if all steps add the same, before `unstack`. `products`: one a step, in order."""
-    source, site = unstack.inputs[0], products[0].site
+    source, scope = unstack.inputs[0], products[0].scope
     operands, ends = [("Matmul", ops.matmul, products[0].inputs[1])], products
     sums = [end for node in products if (end := readers.only(node.output)) is not None and _adds_constant(end)]
     if len(sums) == len(products) and len({id(end.inputs[1]) for end in sums}) == 1:
@@ -357,13 +364,13 @@ def _hoist(graph: Graph, unstack: Node, products: list[Node], readers: Readers) 
         operands.append(("Add", ops.add, ends[0].inputs[1]))
     made, value = [], source
     for kind, op, operand in operands:
-        name = f"{site}/all_{kind.lower()}"
+        name = f"{scope}/all_{kind.lower()}"
         out = Tensor(name, (*source.shape[:2], ends[0].output.shape[-1]), source.dtype)
         out.producer = Node(kind, op, (value, operand), {}, [out], name, name)
         made.append(out.producer)
         value = out
     parts = [Tensor(f"{end.name}/step", end.output.shape, source.dtype) for end in ends]
-    split = Node("Unstack", unstack.op, (value,), {}, parts, f"{site}/steps", f"{site}/steps")
+    split = Node("Unstack", unstack.op, (value,), {}, parts, f"{scope}/steps", f"{scope}/steps")
     for end, part in zip(ends, parts, strict=True):
         part.producer = split
         graph.replace(end.output, part)
@@ -372,7 +379,7 @@ def _hoist(graph: Graph, unstack: Node, products: list[Node], readers: Readers) 
 
 
 def _adds_constant(node: Node) -> bool:
-    return node.kind == "Add" and len(node.inputs) == 2 and node.inputs[1].is_constant
+    return node.op_type == "Add" and len(node.inputs) == 2 and node.inputs[1].is_constant
 
 
 def sink_movement(graph: Graph) -> bool:
@@ -387,12 +394,12 @@ def sink_movement(graph: Graph) -> bool:
 
 
 def _sink_one(graph: Graph) -> bool:
-    readers = Readers(graph)
+    readers = Consumers(graph)
     for node in graph.nodes:
         movers = [
             leaf.producer
             for leaf in node.inputs
-            if leaf.producer is not None and leaf.producer.kind in _MOVEMENT and readers.only(leaf) is node
+            if leaf.producer is not None and leaf.producer.op_type in _MOVEMENT and readers.only(leaf) is node
         ]
         if movers and _swap(graph, node, movers):
             return True
@@ -401,7 +408,7 @@ def _sink_one(graph: Graph) -> bool:
 
 def _swap(graph: Graph, node: Node, movers: list[Node]) -> bool:
     """Put the elementwise `node` before the movement of its inputs, if that computes the same."""
-    if node.kind not in UNARY | _ELEMENTWISE or len(node.outputs) > 1:
+    if node.op_type not in UNARY | _ELEMENTWISE or len(node.outputs) > 1:
         return False
     first = movers[0]
     swapped = {}
@@ -419,9 +426,9 @@ def _swap(graph: Graph, node: Node, movers: list[Node]) -> bool:
     node.args, node.kwargs = tree.map_structure(lambda leaf: swapped.get(id(leaf), leaf), (node.args, node.kwargs))
     node.outputs, inner.producer = [inner], node
     mover = Node(
-        first.kind, first.op, first.args, first.kwargs, [after], f"{node.name}/{first.kind.lower()}", node.site
+        first.op_type, first.op, first.args, first.kwargs, [after], f"{node.name}/{first.op_type.lower()}", node.scope
     )
-    mover.site = f"{node.site}/{first.kind.lower()}"
+    mover.scope = f"{node.scope}/{first.op_type.lower()}"
     mover.args, mover.kwargs = tree.map_structure(
         lambda leaf: inner if leaf is before else leaf, (first.args, first.kwargs)
     )
@@ -438,14 +445,14 @@ def _moves_alike(one: Node, other: Node) -> bool:
     static = [
         tree.map_structure(lambda leaf: None if isinstance(leaf, Tensor) else leaf, n.args[1:]) for n in (one, other)
     ]
-    same = one.kind == other.kind and static[0] == static[1] and one.inputs[0].shape == other.inputs[0].shape
-    moved = one.kind in _RESHAPES or (_order(one) is not None and _order(one) == _order(other))
+    same = one.op_type == other.op_type and static[0] == static[1] and one.inputs[0].shape == other.inputs[0].shape
+    moved = one.op_type in _RESHAPES or (_order(one) is not None and _order(one) == _order(other))
     return same and moved and one.output.shape == other.output.shape
 
 
 def _order(node: Node) -> tuple[int, ...] | None:
     """Return the axes of a transpose that names them, counted from the first; None for all else."""
-    axes = node.op.axes if node.kind == "Transpose" else None
+    axes = node.op.axes if node.op_type == "Transpose" else None
     return None if axes is None else tuple(axis % len(axes) for axis in axes)
 
 
@@ -461,31 +468,33 @@ def _before(constant: Tensor, mover: Node) -> Tensor | None:
     used = list(constant.shape)
     while used and used[0] == 1:
         used = used[1:]
-    if mover.kind not in _RESHAPES or constant.value.size != channels or tuple(used) != tuple(moved[-len(used) :]):
+    if mover.op_type not in _RESHAPES or constant.value.size != channels or tuple(used) != tuple(moved[-len(used) :]):
         return None
     return replace(constant, shape=(channels,), value=constant.value.reshape(-1))
 
 
 def fold_transposes(graph: Graph) -> None:
     """Let a product read the last two axes of its second operand the other way round rather than swap them before."""
-    readers = Readers(graph)
+    readers = Consumers(graph)
     for node in graph.nodes:
-        if node.kind != "Matmul" or len(node.inputs) != 2:
+        if node.op_type != "Matmul" or len(node.inputs) != 2:
             continue
         left, right = node.inputs
         swap = right.producer
         if swap is not None and _swaps_last_two(swap) and readers.only(right) is node:
-            node.kind, node.op = "MatmulTransposed", matmul_transposed
+            node.op_type, node.op = "MatmulTransposed", matmul_transposed
             node.args, node.kwargs = (left, swap.inputs[0]), {}
     graph.prune_dead()
 
 
 def _swaps_last_two(node: Node) -> bool:
     rank = len(node.output.shape)
-    if node.kind == "Swapaxes":
+    if node.op_type == "Swapaxes":
         return {node.op.axis1 % rank, node.op.axis2 % rank} == {rank - 2, rank - 1}
     swapped = [*range(rank - 2), rank - 1, rank - 2]
-    return node.kind == "Transpose" and node.op.axes is not None and [axis % rank for axis in node.op.axes] == swapped
+    return (
+        node.op_type == "Transpose" and node.op.axes is not None and [axis % rank for axis in node.op.axes] == swapped
+    )
 
 
 def merge_movement(graph: Graph) -> None:
@@ -500,16 +509,16 @@ def merge_movement(graph: Graph) -> None:
                 graph.replace(node.output, source)
             elif source is not node.inputs[0]:
                 node.op, node.args, node.kwargs = type(node.op)(order), (source,), {}
-        if node.kind not in _RESHAPES:
+        if node.op_type not in _RESHAPES:
             continue
         source = node.inputs[0]
-        while source.producer is not None and source.producer.kind in _RESHAPES:
+        while source.producer is not None and source.producer.op_type in _RESHAPES:
             source = source.producer.inputs[0]
         if source.shape == node.output.shape:
             graph.replace(node.output, source)
         elif source is not node.inputs[0]:
             shape = tuple(-1 if size is None else size for size in node.output.shape)
-            node.kind, node.op, node.args, node.kwargs = "Reshape", ops.reshape, (source, shape), {}
+            node.op_type, node.op, node.args, node.kwargs = "Reshape", ops.reshape, (source, shape), {}
     graph.prune_dead()
 
 
@@ -518,7 +527,7 @@ def fold_affine(graph: Graph) -> None:
 
     A kernel or bias that is used at several places is folded into where all of them go on alike, and stays one.
     """
-    readers = Readers(graph)
+    readers = Consumers(graph)
     for node in list(graph.nodes):
         if node not in graph.nodes:  # folded together with another use of its kernel
             continue
@@ -529,17 +538,17 @@ def fold_affine(graph: Graph) -> None:
         if None in folds:
             continue
         operand = node.inputs[1]
-        if node.kind == "Multiply":
+        if node.op_type == "Multiply":
             _fold_into([one.linear for one in folds], operand, _scaled(fold.linear, operand))
         if fold.bias is not None:
             value = fold.bias.inputs[1].value
-            sign = 1 if node.kind == "Add" else -1
-            value = value * operand.value if node.kind == "Multiply" else value + sign * operand.value
+            sign = 1 if node.op_type == "Add" else -1
+            value = value * operand.value if node.op_type == "Multiply" else value + sign * operand.value
             _fold_into([one.bias for one in folds], operand, value)
         for one in folds:
             graph.replace(one.node.output, one.node.inputs[0])
             graph.nodes.remove(one.node)
-        readers = Readers(graph)
+        readers = Consumers(graph)
 
 
 @dataclass(frozen=True, eq=False)
@@ -553,22 +562,22 @@ class _Fold:
     @property
     def changed(self) -> list[tuple[Node, Tensor]]:
         """The nodes whose constants change, with these."""
-        parts = [self.linear] if self.node.kind == "Multiply" else []
+        parts = [self.linear] if self.node.op_type == "Multiply" else []
         return [(one, one.inputs[1]) for one in [*parts, *([self.bias] if self.bias else [])]]
 
 
-def _foldable(node: Node, readers: Readers) -> _Fold | None:
-    if node.kind not in {"Multiply", "Add", "Subtract"} or len(node.inputs) != 2:
+def _foldable(node: Node, readers: Consumers) -> _Fold | None:
+    if node.op_type not in {"Multiply", "Add", "Subtract"} or len(node.inputs) != 2:
         return None
     linear, bias = _linear_before(node.inputs[0], readers)
     if linear is None or not _is_per_channel(node.inputs[1], node.output) or len(linear.inputs) != 2:
         return None
     return (
-        _Fold(node, linear, bias) if node.kind == "Multiply" or bias is not None else None
+        _Fold(node, linear, bias) if node.op_type == "Multiply" or bias is not None else None
     )  # a sum is the bias itself
 
 
-def _other_uses(fold: _Fold, readers: Readers) -> list[_Fold | None]:
+def _other_uses(fold: _Fold, readers: Consumers) -> list[_Fold | None]:
     """Return the like folds at all other uses of what `fold` changes; None for one that goes on otherwise."""
     found: list[_Fold | None] = []
     for owner, constant in fold.changed:
@@ -579,28 +588,32 @@ def _other_uses(fold: _Fold, readers: Readers) -> list[_Fold | None]:
     return found
 
 
-def _like(fold: _Fold, use: Node | None, readers: Readers) -> _Fold | None:
+def _like(fold: _Fold, use: Node | None, readers: Consumers) -> _Fold | None:
     """Return the fold behind `use` of a shared constant if it has the same operands as `fold`."""
     following = None if use is None else readers.only(use.output)
     for node in (following, following and readers.only(following.output)):
         other = None if node is None else _foldable(node, readers)
-        if other is not None and other.node.kind == fold.node.kind and other.linear.kind == fold.linear.kind:
+        if (
+            other is not None
+            and other.node.op_type == fold.node.op_type
+            and other.linear.op_type == fold.linear.op_type
+        ):
             mine, theirs = ([one.node.inputs[1], *(leaf for _, leaf in one.changed)] for one in (fold, other))
             if list(map(id, mine)) == list(map(id, theirs)):
                 return other
     return None
 
 
-def _linear_before(tensor: Tensor, readers: Readers) -> tuple[Node | None, Node | None]:
+def _linear_before(tensor: Tensor, readers: Consumers) -> tuple[Node | None, Node | None]:
     """Return the linear node that `tensor` comes from and the node that adds its bias, if nothing else reads them."""
     node, bias = tensor.producer, None
     if node is None or readers.only(tensor) is None:
         return None, None
-    if node.kind == "Add" and len(node.inputs) == 2 and _is_per_channel(node.inputs[1], node.output):
+    if node.op_type == "Add" and len(node.inputs) == 2 and _is_per_channel(node.inputs[1], node.output):
         node, bias = node.inputs[0].producer, node
         if node is None or readers.only(node.output) is not bias:
             return None, None
-    return (node, bias) if node.kind in LINEAR and node.inputs[-1].is_constant else (None, None)
+    return (node, bias) if node.op_type in LINEAR and node.inputs[-1].is_constant else (None, None)
 
 
 def _is_per_channel(constant: Tensor, output: Tensor) -> bool:
@@ -614,7 +627,7 @@ def _scaled(linear: Node, operand: Tensor) -> np.ndarray:
     """Return the kernel of `linear` times a factor for each of its outputs."""
     kernel, factor = linear.inputs[1].value, operand.value
     shapes = {"DepthwiseConv": kernel.shape[-2:], "TransposedConv": (kernel.shape[-2], 1)}
-    shape = shapes.get(linear.kind, kernel.shape[-1:])
+    shape = shapes.get(linear.op_type, kernel.shape[-1:])
     return kernel * (factor.reshape(shape) if factor.size > 1 else factor)
 
 

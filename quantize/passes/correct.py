@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..fake_quant import SMALLEST_RANGE, fake_quantize_kernel
-from ..graph.nodes import Graph, Node, Readers, Tensor
+from ..graph.nodes import Consumers, Graph, Node, Tensor
 
 _HOMOGENEOUS = {
     "Relu",
@@ -33,10 +33,10 @@ def equalize(graph: Graph, rounds: int = 2) -> int:
     for _ in range(rounds):
         for first, bias, second in pairs:
             before, after = first.inputs[1], second.inputs[1]
-            reach = [_reach(before.value, -1, first.kind), _reach(after.value, -2, second.kind)]
+            reach = [_reach(before.value, -1, first.op_type), _reach(after.value, -2, second.op_type)]
             factor = np.sqrt(np.maximum(reach[0], SMALLEST_RANGE) / np.maximum(reach[1], SMALLEST_RANGE))
-            before.value = _per_channel(before.value, 1 / factor, -1, first.kind)
-            after.value = _per_channel(after.value, factor, -2, second.kind)
+            before.value = _per_channel(before.value, 1 / factor, -1, first.op_type)
+            after.value = _per_channel(after.value, factor, -2, second.op_type)
             if bias is not None:
                 bias.value = (bias.value / factor).astype(bias.dtype)  # factor runs along the last axis
     return len(pairs)
@@ -44,16 +44,16 @@ def equalize(graph: Graph, rounds: int = 2) -> int:
 
 def _pairs(graph: Graph) -> Iterator[tuple[Node, Tensor | None, Node]]:
     """Yield linear layers with nothing but homogeneous operations between them, and the bias of the first."""
-    readers = Readers(graph)
+    readers = Consumers(graph)
 
     def owns_kernel(node: Node) -> bool:
-        return node.kind in _EQUALIZED and node.inputs[1].is_constant and readers.only(node.inputs[1]) is node
+        return node.op_type in _EQUALIZED and node.inputs[1].is_constant and readers.only(node.inputs[1]) is node
 
     for first in graph.nodes:
         if not owns_kernel(first):
             continue
         bias, following = None, readers.only(first.output)
-        if following is not None and following.kind == "Add" and _is_bias(following, first.output, readers):
+        if following is not None and following.op_type == "Add" and _is_bias(following, first.output, readers):
             bias, following = following.inputs[1], readers.only(following.output)
         while following is not None and _is_homogeneous(following):
             following = readers.only(following.output)
@@ -61,16 +61,16 @@ def _pairs(graph: Graph) -> Iterator[tuple[Node, Tensor | None, Node]]:
             yield first, bias, following
 
 
-def _is_bias(node: Node, data: Tensor, readers: Readers) -> bool:
+def _is_bias(node: Node, data: Tensor, readers: Consumers) -> bool:
     constant, channels = node.inputs[-1], data.shape[-1]
     fits = constant.is_constant and constant.value.size == channels == constant.shape[-1]
     return node.inputs[0] is data and fits and readers.only(constant) is node
 
 
 def _is_homogeneous(node: Node) -> bool:
-    if node.kind == "ReLU":
+    if node.op_type == "ReLU":
         return (node.op.threshold, node.op.max_value) == (0, None)
-    return node.kind in _HOMOGENEOUS
+    return node.op_type in _HOMOGENEOUS
 
 
 def _reach(kernel: np.ndarray, side: int, kind: str) -> np.ndarray:

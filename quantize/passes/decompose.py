@@ -27,7 +27,7 @@ def decompose(graph: Graph) -> None:
     pending = list(graph.nodes)
     while pending:
         node = pending.pop()
-        rule = OPERATIONS.get(node.kind)
+        rule = OPERATIONS.get(node.op_type)
         if rule is not None:
             pending += splice(graph, node, lambda *args, rule=rule, node=node, **kwargs: rule(node.op, *args, **kwargs))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..graph.nodes import Graph, Node, Readers, Tensor
+from ..graph.nodes import Consumers, Graph, Node, Tensor
 from ..operators import CLIPS, rule_for
 
 UNARY = frozenset(
@@ -111,15 +111,15 @@ def fold_pointwise(graph: Graph) -> None:
         regions = ((source, _region(graph, source, seed)) for source in _sources(graph, seed))
         source, region = next((found for found in regions if found[1]), (None, []))
         if source is not None:
-            name, site, result = region[-1].name, region[-1].site, region[-1].output
-            table = Node("Table", Pointwise(source, result, region), (source,), {}, [result], name, site)
+            name, scope, result = region[-1].name, region[-1].scope, region[-1].output
+            table = Node("Table", Pointwise(source, result, region), (source,), {}, [result], name, scope)
             graph.nodes[graph.nodes.index(region[-1])] = table
             result.producer = table
             graph.nodes = [node for node in graph.nodes if node not in region]
 
 
 def _is_pointwise(node: Node) -> bool:
-    return node.kind in UNARY | BINARY and node.output.dtype.startswith("float")
+    return node.op_type in UNARY | BINARY and node.output.dtype.startswith("float")
 
 
 def _data(node: Node) -> list[Tensor]:
@@ -138,7 +138,7 @@ def _sources(graph: Graph, seed: Node) -> list[Tensor]:
     for node in reversed(graph.nodes):
         if id(node) in wanted and _is_pointwise(node):
             rule = rule_for(node)
-            if rule is None or rule.litert not in CLIPS:
+            if rule is None or rule.builtin_op not in CLIPS:
                 way.append(node)
                 wanted.update(id(leaf.producer) for leaf in _data(node))
     leaves = {id(leaf): leaf for node in reversed(way) for leaf in _data(node)}.values()
@@ -160,7 +160,7 @@ def _region(graph: Graph, source: Tensor, seed: Node) -> list[Node]:
             reachable.add(id(node.output))
     if id(seed) not in inside:
         return []
-    readers = Readers(graph)
+    readers = Consumers(graph)
     for last in reversed(list(inside.values())):
         part = _ancestors(last, inside)
         members = {id(node) for node in part}

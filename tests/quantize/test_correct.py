@@ -6,7 +6,7 @@ import pytest
 from edgewright.quantize import QatConfig, prepare_qat
 from edgewright.quantize.graph import nodes as graph
 from edgewright.quantize.graph import tracing
-from edgewright.quantize.passes.canonicalize import simplify
+from edgewright.quantize.passes.canonicalize import canonicalize
 from edgewright.quantize.passes.correct import bias_shift, equalize
 from keras import layers
 
@@ -36,14 +36,14 @@ def test_equalised_pair_by_hand():
     model = keras.Model(inputs, second(first(inputs)))
     first.set_weights([np.array([[8.0]]), np.array([6.0])])
     second.set_weights([np.array([[2.0]]), np.array([1.0])])
-    found = simplify(tracing.trace(model))
+    found = canonicalize(tracing.trace(model))
     assert equalize(found, rounds=1) == 1
     assert [float(leaf.value.reshape(())) for leaf in found.constants] == [4.0, 3.0, 4.0, 1.0]
 
 
 def test_equalising_changes_no_output_and_levels_the_channels():
     model = lopsided()
-    found = simplify(tracing.trace(model))
+    found = canonicalize(tracing.trace(model))
     assert equalize(found) == 2
     x = np.random.default_rng(0).normal(size=(4, 6, 6, 3)).astype("f4")
     result = graph.run(found, [keras.ops.convert_to_tensor(x)])[0]

@@ -6,7 +6,7 @@ import pytest
 from edgewright.quantize.graph import nodes as graphs
 from edgewright.quantize.graph import tracing
 from edgewright.quantize.operators import rule_for
-from edgewright.quantize.passes.canonicalize import simplify
+from edgewright.quantize.passes.canonicalize import canonicalize
 from int8_run import by_keras
 from keras import ops
 
@@ -98,8 +98,8 @@ def given(shape):
 def decomposed(shape, function):
     """Return what `function` gives in Keras, and what its simplified graph gives, all of whose nodes have a rule."""
     inputs = keras.Input((5,), dtype="int32") if shape is None else keras.Input(shape)
-    graph = simplify(tracing.trace(keras.Model(inputs, function(inputs))))
-    assert not [node.kind for node in graph.nodes if rule_for(node) is None]
+    graph = canonicalize(tracing.trace(keras.Model(inputs, function(inputs))))
+    assert not [node.op_type for node in graph.nodes if rule_for(node) is None]
     x = keras.ops.convert_to_tensor(given(shape), "int32" if shape is None else "float32")
     return np.asarray(by_keras(function, x)), np.asarray(graphs.run(graph, [x])[0])
 

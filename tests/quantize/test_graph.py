@@ -6,7 +6,7 @@ import pytest
 from edgewright.errors import BadInput
 from edgewright.quantize.graph import nodes as graphs
 from edgewright.quantize.graph import tracing
-from edgewright.quantize.passes.canonicalize import simplify
+from edgewright.quantize.passes.canonicalize import canonicalize
 from int8_run import MODELS, attention, cnn, lstm, samples
 
 # The traced CNN runs the model's own operations but for batch normalisation, which it computes as x * scale + offset:
@@ -25,7 +25,7 @@ def test_graph_computes_what_the_model_computes(name, simplified):
     x = samples(model, 16)
     expected = np.asarray(model(x, training=False))
     graph = tracing.trace(model)
-    actual = outputs_of(simplify(graph) if simplified else graph, x)
+    actual = outputs_of(canonicalize(graph) if simplified else graph, x)
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE[name], rtol=0)
 
@@ -99,9 +99,9 @@ def test_nested_models_are_opened():
     )
     inputs = keras.Input((4,), name="x")
     model = keras.Model(inputs, keras.layers.Dense(2, name="logits")(inner(inputs)), name="outer")
-    graph = simplify(tracing.trace(model))
-    assert [node.kind for node in graph.nodes] == ["Matmul", "Add", "Tanh", "Matmul", "Add"]
-    assert graph.nodes[0].site == "inner/inner_dense/matmul"
+    graph = canonicalize(tracing.trace(model))
+    assert [node.op_type for node in graph.nodes] == ["Matmul", "Add", "Tanh", "Matmul", "Add"]
+    assert graph.nodes[0].scope == "inner/inner_dense/matmul"
     x = samples(model, 4)
     np.testing.assert_array_equal(outputs_of(graph, x), np.asarray(model(x)))
 
@@ -111,8 +111,8 @@ def test_shared_layer_is_traced_once_per_call_with_the_same_weights():
     shared = keras.layers.Dense(4, name="shared")
     model = keras.Model(inputs, shared(shared(inputs)), name="twice")
     graph = tracing.trace(model)
-    products = [node for node in graph.nodes if node.kind == "Matmul"]
-    assert [node.site for node in products] == ["shared/matmul", "shared#2/matmul"]
+    products = [node for node in graph.nodes if node.op_type == "Matmul"]
+    assert [node.scope for node in products] == ["shared/matmul", "shared#2/matmul"]
     assert products[0].inputs[1] is products[1].inputs[1]
     x = samples(model, 4)
     np.testing.assert_array_equal(outputs_of(graph, x), np.asarray(model(x)))
@@ -120,7 +120,7 @@ def test_shared_layer_is_traced_once_per_call_with_the_same_weights():
 
 def test_steps_of_a_recurrence_share_their_site():
     graph = tracing.trace(lstm())
-    sites = [node.site for node in graph.nodes if node.kind == "Tanh"]
+    sites = [node.scope for node in graph.nodes if node.op_type == "Tanh"]
     assert len(sites) == 2 * 6  # the candidate and the output of each of six steps
     assert len(set(sites)) == 2
 
@@ -194,7 +194,7 @@ def test_sequential_and_subclassed_models_are_traced():
     own(keras.Input((4,)))
     sequential = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="inner"), keras.layers.ReLU()])
     for model, kinds in ((own, ["Matmul", "Add", "Tanh"]), (sequential, ["Matmul", "Add", "ReLU"])):
-        graph = simplify(tracing.trace(model))
-        assert [node.kind for node in graph.nodes] == kinds
+        graph = canonicalize(tracing.trace(model))
+        assert [node.op_type for node in graph.nodes] == kinds
         x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
         np.testing.assert_array_equal(graphs.run(graph, [x])[0], model(x))

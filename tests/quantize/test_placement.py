@@ -2,22 +2,22 @@
 
 import keras
 from edgewright.quantize.graph.tracing import trace
-from edgewright.quantize.operators import Fixed
-from edgewright.quantize.passes.canonicalize import simplify
+from edgewright.quantize.operators import FixedOutputScale
+from edgewright.quantize.passes.canonicalize import canonicalize
 from edgewright.quantize.placement import place
 from int8_run import attention, cnn, lstm
 
 
 def plan_of(model, **options):
-    return place(simplify(trace(model)), **options)
+    return place(canonicalize(trace(model)), **options)
 
 
 def operators(plan):
-    return [step.rule.litert if step.rule else None for step in plan.steps]
+    return [step.rule.builtin_op if step.rule else None for step in plan.steps]
 
 
 def step_of(plan, operator):
-    return next(step for step in plan.steps if step.rule and step.rule.litert == operator)
+    return next(step for step in plan.steps if step.rule and step.rule.builtin_op == operator)
 
 
 def test_convolution_bias_and_relu_are_one_step():
@@ -76,8 +76,8 @@ def test_softmax_sigmoid_and_tanh_have_their_fixed_ranges():
         operator: plan.scale_of(step.outputs[0]) for operator, step in zip(operators(plan), plan.steps, strict=True)
     }
     assert all(scale.source == "fixed" for scale in found.values())
-    assert found["SOFTMAX"].fixed == found["LOGISTIC"].fixed == Fixed(0.0, 255 / 256)
-    assert found["TANH"].fixed == Fixed(-1.0, 127 / 128)
+    assert found["SOFTMAX"].fixed == found["LOGISTIC"].fixed == FixedOutputScale(0.0, 255 / 256)
+    assert found["TANH"].fixed == FixedOutputScale(-1.0, 127 / 128)
 
 
 def test_softmax_beside_something_is_requantized_before_a_concatenation():
@@ -98,11 +98,11 @@ def test_unrolled_steps_share_their_scales_and_kernels():
     plan = plan_of(lstm())
     by_site = {}
     for step in plan.steps:
-        by_site.setdefault(step.nodes[-1].site, set()).update(id(plan.scale_of(out)) for out in step.outputs)
+        by_site.setdefault(step.nodes[-1].scope, set()).update(id(plan.scale_of(out)) for out in step.outputs)
     assert all(len(scales) == 1 for site, scales in by_site.items() if "split" not in site)
     recurrent = {id(step.kernel) for step in plan.steps if step.kernel is not None}
     assert len(recurrent) == 3  # input, recurrent and head kernels
-    assert len([step for step in plan.steps if step.rule.litert == "TANH"]) == 12
+    assert len([step for step in plan.steps if step.rule.builtin_op == "TANH"]) == 12
 
 
 def test_every_step_comes_after_what_it_reads():
@@ -130,6 +130,6 @@ def test_what_the_table_does_not_know_stays_float_with_its_reason():
 
 
 def test_kept_in_float_by_request():
-    plan = plan_of(cnn(), choose=lambda node: (None, "wanted") if node.kind == "Conv" else ("w8a8", ""))
+    plan = plan_of(cnn(), choose=lambda node: (None, "wanted") if node.op_type == "Conv" else ("w8a8", ""))
     step = plan.steps[0]
-    assert (step.rule, step.reason, step.float_rule.litert) == (None, "wanted", "CONV_2D")
+    assert (step.rule, step.reason, step.float_rule.builtin_op) == (None, "wanted", "CONV_2D")

@@ -5,7 +5,7 @@ import pytest
 from edgewright.errors import BadInput
 from edgewright.models import registry
 from edgewright.pipeline.saved import save_model
-from edgewright.pipeline.subject import find
+from edgewright.pipeline.workload import find
 
 
 @pytest.fixture(scope="module")

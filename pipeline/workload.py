@@ -25,7 +25,7 @@ from .saved import load_model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class Workload:
     """A model and its data.
 
     make() builds the model anew, seeded; identity is a digest of what it is made from; learning_rate is the peak of its
@@ -49,7 +49,7 @@ class Subject:
 def find(
     model: str, data: str | None, *, preset: str = "edge", weights: str | None = None, seed: int = 0,
     quick: bool = False,
-) -> Subject:  # fmt: skip
+) -> Workload:  # fmt: skip
     """Return the subject that `model` (zoo name, pkg.module:function or .keras file) and `data` name.
 
     weights: what a model that is not trained yet starts from (see `load_weights`). quick: at most
@@ -60,7 +60,7 @@ def find(
     return found if weights is None else _starting_from(weights, found)
 
 
-def _starting_from(weights: str, subject: Subject) -> Subject:
+def _starting_from(weights: str, subject: Workload) -> Workload:
     if subject.trained:
         raise BadInput(f"--weights {weights}: {subject.name} comes from a .keras file, which has weights")
 
@@ -73,7 +73,7 @@ def _starting_from(weights: str, subject: Subject) -> Subject:
     return replace(subject, make=make, identity=sha256(f"{subject.identity} {content}".encode()))
 
 
-def _find(model: str, data: str | None, *, preset: str, seed: int, quick: bool) -> Subject:
+def _find(model: str, data: str | None, *, preset: str, seed: int, quick: bool) -> Workload:
     limit = QUICK_TRAINING_SAMPLES if quick else None
     if model.endswith(".keras"):
         return _from_file(Path(model), data, seed=seed, limit=limit)
@@ -96,7 +96,7 @@ def digest_of(split: Any) -> str:
     return sha256("\n".join(parts).encode())
 
 
-def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None) -> Subject:
+def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None) -> Workload:
     architecture = registry.get(name)
     if preset not in architecture.presets:
         raise BadInput(f"--preset {preset!r}: {name} has {', '.join(sorted(architecture.presets))}")
@@ -108,11 +108,11 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
         return _single(name, registry.build(name, preset, seed=seed, **overrides))
 
     identity = sha256(f"{name} {preset} {overrides} {sha256(Path(inspect.getfile(architecture.builder)))}".encode())
-    return Subject(name=name, dataset=dataset, learner=architecture.learner, make=make, identity=identity,
+    return Workload(name=name, dataset=dataset, learner=architecture.learner, make=make, identity=identity,
                    learning_rate=architecture.learning_rate)  # fmt: skip
 
 
-def _from_function(spec: str, data: str | None, *, seed: int, limit: int | None) -> Subject:
+def _from_function(spec: str, data: str | None, *, seed: int, limit: int | None) -> Workload:
     builder = resolve(spec)
 
     def make() -> keras.Model:
@@ -125,14 +125,14 @@ def _from_function(spec: str, data: str | None, *, seed: int, limit: int | None)
     dataset = _own_data(spec, data, make(), seed=seed, limit=limit)
     identity = sha256(f"{spec} {sha256(Path(inspect.getfile(builder)))}".encode())
     name = spec.partition(":")[2]
-    return Subject(name=name, dataset=dataset, learner="fit", make=lambda: _as_large_as(dataset, make()),
+    return Workload(name=name, dataset=dataset, learner="fit", make=lambda: _as_large_as(dataset, make()),
                    identity=identity)  # fmt: skip
 
 
-def _from_file(path: Path, data: str | None, *, seed: int, limit: int | None) -> Subject:
+def _from_file(path: Path, data: str | None, *, seed: int, limit: int | None) -> Workload:
     model = load_model(path)
     dataset = _own_data(str(path), data, model, seed=seed, limit=limit)
-    return Subject(name=path.stem, dataset=dataset, learner="fit", trained=True, identity=sha256(path),
+    return Workload(name=path.stem, dataset=dataset, learner="fit", trained=True, identity=sha256(path),
                    make=lambda: _as_large_as(dataset, load_model(path)))  # fmt: skip
 
 
