@@ -1,7 +1,7 @@
 """Task metrics in NumPy: a per-sample score first, then one number over the samples.
 
-Keeping the scores per sample is what makes paired intervals possible: the same resampled indices are reduced for the
-float model and for the compressed one. Every metric is higher-is-better and lies on a scale where 0.01 is one point.
+Keeping the scores is what makes paired intervals possible: the same units (images, sentences, nodes, episodes) are
+resampled for the float model and for the compressed one. A metric says which way is better and what one point of it is.
 A model with several outputs is judged by one metric each, their names joined by "+": `get` composes them.
 """
 
@@ -28,6 +28,8 @@ class Metric:
     scores: (outputs (N, ...), targets (N, ...)) -> (N, width) float64, one row a sample.
     reduce: (n, width) scores -> float, for any resample of the rows.
     agreement: (outputs_a, outputs_b) -> float in [0, 1], how far two models say the same.
+    higher_is_better: perplexity, errors and distances are not. point: how large a difference is one point of
+    `--max-drop 0.01`: 0.01 of accuracy; with `relative`, a share of the baseline's value, as 1% of a return.
     centred: outputs are taken less the threshold that decides: 0.5 of a probability, 0 of a logit (see `centred`).
     parts: what the number is a mean over and may hide; None where there is nothing to tell apart.
     heads: the metrics of several outputs; outputs and targets are then sequences.
@@ -38,9 +40,18 @@ class Metric:
     reduce: Callable[[np.ndarray], float]
     agreement: Callable[[Any, Any], float]
     width: int = 1
+    higher_is_better: bool = True
+    point: float = 0.01
+    relative: bool = False
     centred: bool = False
     parts: Parts | None = None
     heads: tuple[Metric, ...] = ()
+
+    def gain(self, value: float | np.ndarray, baseline: float | np.ndarray) -> Any:
+        """Return how much better `value` is than `baseline`, on the scale where 0.01 is one point; elementwise."""
+        difference = np.subtract(value, baseline) * (1 if self.higher_is_better else -1)
+        size = np.abs(baseline) if self.relative else 1.0
+        return difference / np.maximum(size, np.finfo(np.float64).tiny) * (0.01 / self.point)
 
     @property
     def each(self) -> tuple[Metric, ...]:
@@ -52,6 +63,22 @@ class Metric:
         """The columns of the scores that belong to each of `each`."""
         ends = np.cumsum([0, *(head.width for head in self.each)])
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model's answers scored. rows: (M, width) float64, see `Metric.scores`. unit: (M,) whose row it is.
+
+    Rows of one unit (the words of a sentence, the steps of an episode) are not independent: intervals resample units.
+    """
+
+    rows: np.ndarray
+    unit: np.ndarray
+
+    @classmethod
+    def by_row(cls, rows: np.ndarray) -> Scores:
+        """Return scores of which each row is a unit by itself."""
+        return cls(rows, np.arange(len(rows)))
 
 
 @dataclass(frozen=True, kw_only=True)

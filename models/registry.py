@@ -15,7 +15,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
@@ -26,6 +26,19 @@ if TYPE_CHECKING:
     Networks = keras.Model | dict[str, keras.Model]
 
 Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployable:
+    """A network that becomes a file.
+
+    derived_from: the network that was trained, of which a step network takes weights and ranges, by layer path.
+    states: output -> the input that it becomes in the next call.
+    """
+
+    network: str
+    derived_from: str | None = None
+    states: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
