@@ -37,8 +37,8 @@ def digits(asked: Asked) -> Dataset:
     import sklearn
     from sklearn.datasets import load_digits
 
-    x, y = load_digits(return_X_y=True)
-    x = np.reshape(x, (-1, 8, 8, 1))
+    bunch: Any = load_digits()
+    x, y = np.reshape(bunch.data, (-1, 8, 8, 1)), bunch.target
     rest, test = divide(y, 0.2)
     parts = {"test": (x[test], y[test]), **_with_validation(x[rest], y[rest], 0.125)}
     return replace(_images("digits", parts, 16, asked, (f"scikit-learn {sklearn.__version__}",)), told=OF_DIGITS)

@@ -65,5 +65,7 @@ def _dataset(name: str, asked: Asked, corners: np.ndarray, preprocessing: str, s
         classes=2 if asked.task == "classification" else 0,
         preprocessing=preprocessing,
         source=("generated",),
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )

@@ -1,6 +1,7 @@
 """Tables that ship inside scikit-learn: some hundred rows of measurements, for linear models."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def setosa(asked: Asked) -> Dataset:
     """Return the flowers of `iris`, setosa (1) or not (0): a plane separates the two."""
     from sklearn.datasets import load_iris
 
-    def load(return_X_y: bool):
+    def load(return_X_y: bool) -> Any:
         x, species = load_iris(return_X_y=return_X_y)
         return x, (species == 0).astype(int)
 
@@ -45,7 +46,7 @@ def diabetes(asked: Asked) -> Dataset:
     return _table("diabetes", load_diabetes, asked)
 
 
-def _table(name: str, load: Callable[..., tuple[np.ndarray, np.ndarray]], asked: Asked) -> Dataset:
+def _table(name: str, load: Callable[..., Any], asked: Asked) -> Dataset:
     """Split off a fifth to test and a tenth to validate; scale by mean and deviation of the training part."""
     import sklearn
 
@@ -59,6 +60,7 @@ def _table(name: str, load: Callable[..., tuple[np.ndarray, np.ndarray]], asked:
     x = _standardised(x, train)
     y = y.astype(np.int32) if classifies else _standardised(y[:, None], train)
     parts = {"train": train, "validation": validation, "test": test}
+    splits = {part: Split(x=x[rows], y=y[rows]) for part, rows in parts.items()}
     return Dataset(
         name=name,
         task=asked.task,
@@ -66,7 +68,9 @@ def _table(name: str, load: Callable[..., tuple[np.ndarray, np.ndarray]], asked:
         preprocessing="each feature by mean and deviation of the training part"
         + ("" if classifies else "; target likewise"),
         source=(f"scikit-learn {sklearn.__version__}",),
-        **{part: Split(x=x[rows], y=y[rows]) for part, rows in parts.items()},
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )
 
 
