@@ -10,7 +10,7 @@ from .dataset import Dataset, Split, divide
 from .sets import Asked, dataset
 
 
-@dataset(input_shape=(30,), tasks=("classification",))
+@dataset(input_shape=(30,), tasks=("classification",), floor=0.92)
 def breast_cancer(asked: Asked) -> Dataset:
     """Return 569 tumours by 30 features of their cell nuclei, malignant (0) or benign (1) (Street 1993)."""
     from sklearn.datasets import load_breast_cancer
@@ -26,7 +26,7 @@ def iris(asked: Asked) -> Dataset:
     return _table("iris", load_iris, asked)
 
 
-@dataset(input_shape=(4,), tasks=("classification",))
+@dataset(input_shape=(4,), tasks=("classification",), floor=0.95)
 def setosa(asked: Asked) -> Dataset:
     """Return the flowers of `iris`, setosa (1) or not (0): a plane separates the two."""
     from sklearn.datasets import load_iris
@@ -38,7 +38,7 @@ def setosa(asked: Asked) -> Dataset:
     return _table("setosa", load, asked)
 
 
-@dataset(input_shape=(10,), tasks=("regression",))
+@dataset(input_shape=(10,), tasks=("regression",), floor=0.35)
 def diabetes(asked: Asked) -> Dataset:
     """Return 442 patients by ten measurements, and how far their disease went in a year (Efron 2004)."""
     from sklearn.datasets import load_diabetes
