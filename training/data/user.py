@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
+from ...forms import is_batches
 from . import arrays, targets
-from .arrays import Input, is_batches
+from .arrays import Input
 from .dataset import Dataset, Split, check, divide
 from .targets import Head, Output
 
