@@ -36,7 +36,7 @@ def both(operator, gates, **attributes):
     subprocess.run(["venv/bin/mnnconvert", "-f", "ONNX", "--modelFile", "m.onnx", "--MNNModel", "m.mnn", "--bizCode", "b"], check=True, capture_output=True)
     given = F.const(x.ravel().tolist(), list(x.shape), F.NCHW, F.float)
     seen = np.array(nn.load_module_from_file("m.mnn", ["x"], outputs).forward([given])[0].read())
-    return [values.reshape(right.shape)[:, 0, 0, 0].round(3) for values in (right, seen)]
+    return [values.reshape(right.shape)[:, 0, 0, 0].astype("f8").round(3) for values in (right, seen)]
 
 for operator, gates in (("RNN", 1), ("LSTM", 4)):
     forward, reverse = both(operator, gates), both(operator, gates, direction="reverse")
