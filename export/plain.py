@@ -16,7 +16,7 @@ from ..quantize.passes.canonicalize import canonicalize
 from ..quantize.placement import place
 from .convert import convert, freeze, inputs_of
 from .lower import lower
-from .names import input_names
+from ..ends import input_names
 from .onnx_writer import write_onnx
 from .subject import float_subject
 from .verify import verify

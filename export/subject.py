@@ -15,7 +15,7 @@ from ..quantize.graph.nodes import Graph, computed_dtype
 from ..quantize.graph.tracing import symbolic_inputs
 from ..quantize.qat import QuantizedGraph
 from ..quantize.samples import gather
-from .names import input_names, output_names
+from ..ends import input_names, output_names
 
 SAMPLES = 8
 Arrays = list[np.ndarray]
