@@ -22,6 +22,7 @@ CORA = [f"cora/ind.cora.{part}" for part in PARTS]
 VALIDATION = 500  # nodes behind the labelled ones, as Yang 2016 and Kipf 2017 split
 NEIGHBOURS, LABELLED = 8, 20  # of `digits_graph`: edges that a node draws, and labelled nodes a class
 TASKS = ("node_classification",)
+ADJACENCY = "adjacency D^-1/2 (A + I) D^-1/2"
 
 
 @dataset(input_shape=(2708, 1433), tasks=TASKS, here=lambda: all(map(sources.find, CORA)))
@@ -38,8 +39,8 @@ def cora(asked: Asked) -> Dataset:
         "validation": np.arange(labelled, labelled + VALIDATION),
         "test": np.sort(tested),
     }
-    return _graph("cora", asked, by_row(features), edges, labels, nodes, "rows of features sum to 1",
-                  sources.describe(CORA))  # fmt: skip
+    words = f"rows of features sum to 1; {ADJACENCY}"
+    return _graph("cora", by_row(features), edges, labels, nodes, preprocessing=words, source=sources.describe(CORA))
 
 
 @dataset(input_shape=(1797, 64), tasks=TASKS)
@@ -55,21 +56,20 @@ def digits_graph(asked: Asked) -> Dataset:
     rest = order[rank >= LABELLED]
     nodes = {"train": order[rank < LABELLED], "validation": rest[:VALIDATION], "test": rest[VALIDATION:]}
     nearest = kneighbors_graph(pixels, NEIGHBOURS).toarray()
-    return _graph("digits_graph", asked, pixels / 16, nearest, labels, nodes, f"pixels / 16; {NEIGHBOURS} nearest",
-                  (f"scikit-learn {sklearn.__version__}",))  # fmt: skip
+    words = f"pixels / 16; edges to the {NEIGHBOURS} nearest; {ADJACENCY}"
+    source = (f"scikit-learn {sklearn.__version__}",)
+    return _graph("digits_graph", pixels / 16, nearest, labels, nodes, preprocessing=words, source=source)
 
 
 def _graph(
     name: str,
-    asked: Asked,
     features: np.ndarray,
     edges: np.ndarray,
     labels: np.ndarray,
     nodes: dict[str, np.ndarray],
-    words: str,
-    source: tuple[str, ...],
+    **facts: Any,
 ) -> Dataset:
-    """Return one graph as a data set. Shapes: features (nodes, F), edges (nodes, nodes), labels (nodes,)."""
+    """Return one graph as a data set.  Shapes: features (nodes, F), edges (nodes, nodes), labels (nodes,)."""
     x = {
         "features": features[None].astype(np.float32),
         "adjacency": normalized(np.maximum(edges, edges.T))[None].astype(np.float32),
@@ -79,10 +79,9 @@ def _graph(
         parts[part][0, members] = labels[members]
     return Dataset(
         name=name,
-        task=asked.task,
+        task=TASKS[0],
         classes=int(labels.max()) + 1,
-        preprocessing=f"{words}; adjacency D^-1/2 (A + I) D^-1/2",
-        source=source,
+        **facts,
         **{part: Split(x=x, y=y) for part, y in parts.items()},
     )
 
