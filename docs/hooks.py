@@ -12,26 +12,31 @@ from typing import Any
 
 import edgewright
 from edgewright.cli import commands
-from edgewright.devices.report.report import table
 
 NAME = re.compile(r"^::: ew\.(\w+)$", re.MULTILINE)
+HEADER = ("argument", "what", "values", "default")
+ALIASES = {"load_data": "edgewright.training.data.load"}  # public under another name than its own
+CONFIGS = ("Config", "Thresholds")  # whose methods are of no use to a reader
 VERBS_HERE = "<!-- verbs -->"
-EVERY_VERB = {"--config", "--json", "--debug"}
+WIDE = {"zoo.md", "foreign_models.md", "benchmarks.md", "applications.md", "data.md", "reference/command-line.md"}
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Return the page with its placeholders replaced."""
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Return the page with its placeholders replaced; pages of wide tables get the whole width."""
+    if page.file.src_uri in WIDE:
+        page.meta["hide"] = ["toc"]
     return NAME.sub(_docstring, markdown).replace(VERBS_HERE, "\n".join(map(described, commands.VERBS)))
 
 
 def public_names() -> dict[str, str]:
     """Return the full path of each public name."""
-    return {name: f"edgewright{module}.{name}" for name, module in edgewright._HOME.items()}
+    return {name: f"edgewright{module}.{name}" for name, module in edgewright._HOME.items()} | ALIASES
 
 
 def _docstring(match: re.Match[str]) -> str:
     path = public_names()[match[1]]
-    return f"::: {path}\n    options:\n      heading: ew.{match[1]}\n      toc_label: {match[1]}"
+    options = f"::: {path}\n    options:\n      heading: ew.{match[1]}\n      toc_label: {match[1]}"
+    return options + ("\n      members: false" if match[1].endswith(CONFIGS) else "")
 
 
 def described(verb: Any) -> str:
@@ -43,11 +48,9 @@ def described(verb: Any) -> str:
         kind, text = typing.get_args(hints[parameter.name])[:2]
         row = (f"`{_shown(parameter)}`", _cell(text), _values(kind), _default(parameter))
         (options if parameter.kind is parameter.KEYWORD_ONLY else places).append(row)
-    parts = [f"## {name}\n", inspect.cleandoc(verb.__doc__ or ""), ""]
-    rows = places + options
-    if rows:
-        parts += [table(("argument", "what", "values", "default"), rows), ""]
-    return "\n".join(parts)
+    section = f"## {name}\n\n{inspect.cleandoc(verb.__doc__ or '')}\n"
+    lines = [f"| {' | '.join(row)} |" for row in (HEADER, ("---",) * len(HEADER), *places, *options)]
+    return section + ("\n" + "\n".join(lines) + "\n" if places or options else "")
 
 
 def _shown(parameter: inspect.Parameter) -> str:
@@ -74,4 +77,4 @@ def _values(kind: Any) -> str:
 def _default(parameter: inspect.Parameter) -> str:
     if parameter.default is parameter.empty:
         return "needed"
-    return "" if parameter.default in (None, False) else f"`{parameter.default}`"
+    return "" if parameter.default is None or parameter.default is False else f"`{parameter.default}`"
