@@ -35,7 +35,7 @@ def as_list(text: str, names: list[str]) -> str:
     A word counts where a statement may begin, outside of code; several names with one explanation stay together.
     """
     known = "|".join(map(re.escape, [*names, *WORDS]))
-    begins = re.compile(rf"(?:^|(?<=\n)|(?<=[.;:])\s+|\s{{2,}})((?:{known})(?:, (?:{known}))*): ")
+    begins = re.compile(rf"(?:^|(?<=\n)|(?<=[.;:])\s+|\s{{2,}})((?:{known})(?:, (?:{known}))*):\s+")
     if not names and not any(word in text for word in WORDS):
         return text
     head, *rest = text.split("\n\n")
