@@ -61,8 +61,8 @@ def decibels(signal: np.ndarray, noise: np.ndarray) -> float:
 def _power(values: np.ndarray) -> float:
     """Return the sum of squares, in double precision; a piece at a time, which stays in the processor's cache."""
     flat = values.reshape(-1)
-    pieces = (flat[start : start + PIECE].astype(np.float64) for start in range(0, flat.size, PIECE))
-    return float(sum(np.dot(piece, piece) for piece in pieces))
+    pieces = (flat[start : start + PIECE] for start in range(0, flat.size, PIECE))
+    return sum(float(np.square(piece, dtype=np.float64).sum()) for piece in pieces)
 
 
 def check_trace(
