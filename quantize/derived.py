@@ -15,12 +15,12 @@ import keras
 from keras import tree
 
 from ..copies import copy_model, copy_state
+from ..ends import input_names, output_names
 from ..errors import BadInput, nearest
 from ..keras_internals import layers_in
 from .config import QatConfig
 from .graph.nodes import Graph, Node
 from .graph.tracing import symbolic_inputs
-from .interface import input_names, output_names
 from .layer import QuantizedGraph, Unsaved
 from .placement import Scale
 from .planning import make_plan

@@ -21,6 +21,7 @@ SHARED = {
     "archives",
     "backends",
     "copies",
+    "ends",
     "errors",
     "files",
     "keras_internals",

@@ -1,4 +1,4 @@
-"""What the inputs and outputs of a model are called outside: in files, in manifests, as states of a step."""
+"""The ends of a Keras model: its symbolic inputs, and what inputs and outputs are called, in files too."""
 
 from __future__ import annotations
 
@@ -6,15 +6,34 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
-from keras import tree
+from keras import KerasTensor, tree
 
-from ..keras_internals import origin_of
-from .graph.tracing import symbolic_inputs
+from .errors import BadInput
+from .keras_internals import origin_of
+
+
+def symbolic_inputs(model: keras.Model) -> Any:
+    """Return the symbolic inputs of `model` as it takes them: a tensor, or a list or dict of several, of any batch.
+
+    Raises: BadInput if they are not known: a subclassed model that was never called on a symbolic tensor.
+    """
+    try:
+        inputs = model.inputs if isinstance(model, keras.Sequential) else model.input
+    except (AttributeError, ValueError):
+        inputs = None
+    if isinstance(inputs, list) and len(inputs) == 1:
+        inputs = inputs[0]
+    if inputs is None or not tree.flatten(inputs):
+        raise BadInput(
+            f"model {model.name!r} has no known input shape: "
+            "call it once on a keras.Input, or build it as a functional model"
+        )
+    return tree.map_structure(lambda x: KerasTensor((None, *x.shape[1:]), dtype=x.dtype, name=x.name), inputs)
 
 
 def input_names(model: keras.Model) -> list[str]:
     """Return the names of the inputs in their flat order."""
-    return [leaf.name for leaf in tree.flatten(symbolic_inputs(model))]
+    return [tensor.name for tensor in tree.flatten(symbolic_inputs(model))]
 
 
 def output_names(model: keras.Model, count: int) -> list[str]:
@@ -46,7 +65,7 @@ def _told(model: keras.Model) -> list[str]:
     if paths and all(any(isinstance(part, str) for part in path) for path in paths):
         return ["_".join(map(str, path)) for path in paths]
     makers = [origin.operation if (origin := origin_of(tensor)) else None for tensor in tree.flatten(made)]
-    if makers and getattr(makers[0], "is_quantization_aware", False):
+    if makers and getattr(makers[0], "is_quantization_aware", False):  # one layer, which knows what it was made of
         return _of_source(makers[0].source)
     return [maker.name for maker in makers if maker is not None]
 
@@ -64,5 +83,5 @@ def _layer_names(entries: Any) -> list[str]:
     """Return the names among nested entries of (layer, node, tensor)."""
     if isinstance(entries, (list, tuple)) and len(entries) == 3 and isinstance(entries[0], str):
         return [entries[0]]
-    parts = entries.values() if isinstance(entries, dict) else entries
+    parts: Sequence[Any] = list(entries.values()) if isinstance(entries, dict) else entries
     return [name for part in parts for name in _layer_names(part)]
