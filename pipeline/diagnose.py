@@ -209,7 +209,7 @@ def points_of(
             notes += [note for note in said if note not in notes]
     before = [stages[0], *stages]
     points: list[Point] = [
-        {"stage": stage, "metric": task.metric, "value": value, "change": value - previous,
+        {"stage": stage, "metric": task.metric.name, "value": value, "change": value - previous,
          "lowest": _lowest(figures, dataset), "n": len(split)}
         for (stage, value, figures), (_, previous, _) in zip(stages, before, strict=False)
     ]  # fmt: skip
