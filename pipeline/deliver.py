@@ -20,6 +20,8 @@ from ..progress import say
 from ..quantize import find_quantized
 from .check import as_exported, layers_of
 
+Written = tuple[list[Path], str]  # files, and why they are not all that the target takes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
@@ -32,6 +34,7 @@ class Delivery:
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the document of one target that `edgewright export --target --json` prints."""
         files = [str(path) for path in self.files]
         return {
             "target": self.target,
@@ -53,7 +56,8 @@ def deliver(network: keras.Model, targets: Sequence[str], folder: Path, calibrat
     """
     found = [load(name) for name in targets]  # unknown names before any work
     quantized = find_quantized(network) is not None
-    wanting = [one.name for one in found if one.model.precision == "w8a8-ptq" and not quantized and calibration is None]
+    takes_int8 = [target.name for target in found if target.model.precision == "w8a8-ptq"]
+    wanting = takes_int8 if not quantized and calibration is None else []
     if wanting:
         raise BadInput(
             f"--data is missing: {', '.join(wanting)} take int8, and {network.name} has no quantizers; "
@@ -81,11 +85,11 @@ def _deliver(artifact: Artifact, target: Target, folder: Path, layers: dict[str,
     return Delivery(target=target.name, files=tuple(files), check=found, ok=not reason, reason=reason)
 
 
-def _model(artifact: Artifact, plain: ModelFile, target: Target, path: Path, found: checks.Check) -> Any:
+def _model(artifact: Artifact, plain: ModelFile, target: Target, path: Path, found: checks.Check) -> Written:
     return [artifact.save(path.with_name(path.name + artifact.suffix))], ""
 
 
-def _c_array(artifact: Artifact, plain: ModelFile, target: Target, path: Path, found: checks.Check) -> Any:
+def _c_array(artifact: Artifact, plain: ModelFile, target: Target, path: Path, found: checks.Check) -> Written:
     written, _ = _model(artifact, plain, target, path, found)
     if found.arena_bytes is None:
         return written, "no C array: the arena is not known"
@@ -101,7 +105,7 @@ def _c_array(artifact: Artifact, plain: ModelFile, target: Target, path: Path, f
     return [*written, header, write(path.with_name(f"{source.symbol}.cc"), source.source)], ""
 
 
-def _compiled(artifact: Artifact, plain: ModelFile, target: Target, path: Path, found: checks.Check) -> Any:
+def _compiled(artifact: Artifact, plain: ModelFile, target: Target, path: Path, found: checks.Check) -> Written:
     compiled = compile_file(plain.path, target)
     if compiled.ok:
         return [save(compiled, path.with_name(f"{path.name}.tflite"), plain.path)], ""
