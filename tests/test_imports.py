@@ -17,8 +17,10 @@ MAY_IMPORT = {
     "quantize": {"models"},
     "export": {"quantize", "devices"},
 }
-SHARED = {"archives", "backends", "copies", "ends", "errors", "files", "forms", "keras_internals", "metrics", "precision",
-          "progress", "runners", "vocabulary", "workers"}  # fmt: skip
+SHARED = {
+    "archives", "backends", "copies", "ends", "errors", "files", "forms", "keras_internals", "metrics", "precision",
+    "progress", "runners", "vocabulary", "workers",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
