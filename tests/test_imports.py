@@ -19,7 +19,8 @@ MAY_IMPORT = {
 }
 LEAVES = ("models", "devices/targets/target.py")  # checking and compiling for a target is done on a device
 COMPOSING = {"pipeline", "cli"}
-SHARED = {"archives", "backends", "copies", "errors", "files", "metrics", "precision", "progress", "runners", "workers"}
+SHARED = {"archives", "backends", "copies", "ends", "errors", "files", "keras_internals", "metrics", "precision",
+          "progress", "runners", "workers"}  # fmt: skip
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)

@@ -5,6 +5,7 @@ import io
 import lzma
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ ANOMALOUS = 0  # the class held out of training in anomaly detection
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of ITU-R BT.601
 
 Augmentation = Callable[[int], list[Any]]
+OF_DIGITS = {"parity": lambda labels: labels % 2}  # what a digit tells besides
 Parts = dict[str, tuple[np.ndarray, np.ndarray]]  # split -> images (N, H, W, C) of any real dtype, labels (N,)
 
 
@@ -39,7 +41,7 @@ def digits(asked: Asked) -> Dataset:
     x = np.reshape(x, (-1, 8, 8, 1))
     rest, test = divide(y, 0.2)
     parts = {"test": (x[test], y[test]), **_with_validation(x[rest], y[rest], 0.125)}
-    return _images("digits", parts, 16, asked, (f"scikit-learn {sklearn.__version__}",))
+    return replace(_images("digits", parts, 16, asked, (f"scikit-learn {sklearn.__version__}",)), told=OF_DIGITS)
 
 
 def _idx_files(name: str) -> list[str]:
@@ -53,7 +55,7 @@ def _has_idx(name: str) -> Callable[[], bool]:
 @dataset(input_shape=(28, 28, 1), tasks=TASKS, here=_has_idx("mnist"))
 def mnist(asked: Asked) -> Dataset:
     """Return MNIST: 55,000 training, 5,000 validation and the 10,000 official test images; training shifts them."""
-    return _idx_set("mnist", asked, partial(shifted, share=2 / 28))
+    return replace(_idx_set("mnist", asked, partial(shifted, share=2 / 28)), told=OF_DIGITS)
 
 
 @dataset(input_shape=(28, 28, 1), tasks=TASKS, here=_has_idx("fashion_mnist"))
