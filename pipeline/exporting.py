@@ -1,0 +1,83 @@
+"""The stage that exports: every network that goes to a device, of every model trained, as the files that are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from ..export import EXPORTERS
+from ..export.artifact import Artifact
+from ..quantize import QatConfig, prepare_qat
+from ..training.tasks import Networks
+from .judged import facts
+from .quantizing import samples
+
+if TYPE_CHECKING:
+    from .workload import Workload
+
+ROLES = {"qat": "", "qat-pruned": "-pruned", "float": ""}  # trained model: what it adds to a file's name
+Planned = tuple[str, str, str]  # role, format, precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file to be made. role: of the model that `network` is one of. bundle: what it is judged together with."""
+
+    role: str
+    format: str
+    precision: str
+    network: str
+    label: str
+    bundle: str
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return f"{self.label}.{self.format}"
+
+
+def planned(work: Workload, files: Sequence[Planned]) -> list[File]:
+    """Return what is to be made: each of `files` of each network that goes to a device."""
+    made = []
+    for role, format, precision in files:
+        whole = f"{work.name}{ROLES[role]}-{precision}"
+        for each in work.deploy:
+            label = f"{work.name}-{each.network}{ROLES[role]}-{precision}" if work.several else whole
+            made.append(File(role=role, format=format, precision=precision, network=each.network, label=label,
+                             bundle=f"{whole}.{format}"))  # fmt: skip
+    return made
+
+
+def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]) -> Iterator[tuple[File, Artifact]]:
+    """Yield each file. models: role -> networks."""
+    for file in files:
+        network, calibration = _to_export(models[file.role], work, file)
+        artifact = EXPORTERS[file.format](
+            network, precision=file.precision, calibration=calibration, name=file.label
+        )
+        yield file, replace(artifact, manifest={**artifact.manifest, **manifest_facts(work, file.network)})
+
+
+def manifest_facts(work: Workload, network: str) -> dict[str, Any]:
+    """Return what a manifest says besides: the data, the network, and what of its outputs goes in again."""
+    states = work.states(network)
+    return {**facts(work.dataset), "network": network, **({"states": states} if states else {})}
+
+
+def _to_export(networks: Networks, work: Workload, file: File) -> tuple[keras.Model, Any]:
+    """Return the network of a file and what it is calibrated on, None where it needs none.
+
+    A step network has the ranges of the network that it is derived from.
+    """
+    network = networks[file.network]
+    if not file.precision.endswith("-ptq"):
+        return network, None
+    source = work.derived.get(file.network)
+    if source is None:
+        return network, samples(work, file.network)
+    bits = file.precision.partition("-")[0]
+    aware, _ = prepare_qat(networks[source], QatConfig(default=bits), calibration=samples(work, source))
+    return work.step(file.network, {**networks, source: aware}), None
