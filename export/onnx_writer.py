@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ..errors import EdgewrightError
+from ..errors import BadInput, EdgewrightError
 from ..quantize.fake_quant import PUSH
 from .convert import convert
 from .lower import Array, Operator, Program
@@ -25,7 +25,12 @@ _TO_FIRST, _TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 def write_onnx(program: Program) -> bytes:
-    """Return the program as the bytes of a checked .onnx file."""
+    """Return the program as the bytes of a checked .onnx file.
+
+    Raises: BadInput for a program that keeps states; EdgewrightError where the file is not valid ONNX.
+    """
+    if program.is_stateful:
+        raise BadInput("ONNX knows no fused int8 recurrence: use QatConfig(recurrence='unrolled') for it")
     return _Writer(program).run()
 
 

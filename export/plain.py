@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,9 +15,11 @@ from ..quantize.graph.tracing import trace
 from ..quantize.passes.canonicalize import canonicalize
 from ..quantize.placement import place
 from .convert import convert, freeze, inputs_of
+from .facts import End, Facts, of_file
 from .lower import lower
 from .names import input_names
 from .onnx_writer import write_onnx
+from .states import states_of
 from .subject import float_subject
 from .verify import verify
 
@@ -34,21 +36,28 @@ class PlainGraph:
 
 
 def float_file(
-    model: keras.Model, format: str, precision: str = "float32", samples: Sequence[np.ndarray] = ()
-) -> tuple[bytes, dict[str, Any]]:
-    """Convert `model` in a float precision, or write it operation by operation; return the file and what to say of it.
+    model: keras.Model,
+    format: str,
+    precision: str = "float32",
+    samples: Sequence[np.ndarray] = (),
+    states: Mapping[str, str] | None = None,
+) -> tuple[bytes, Facts, dict[str, Any]]:
+    """Convert `model` in a float precision, or write it operation by operation; return the file, what it is, and how it
+    was verified.
 
-    Raises: BadInput for open dimensions, answers of NaN, or if the backend is not TensorFlow; EdgewrightError where
-    neither way gives a file that answers as the model does.
+    Raises: BadInput for open dimensions, answers of NaN, `states` that are none, or if the backend is not TensorFlow;
+    EdgewrightError where neither way gives a file that answers as the model does.
     """
     frozen = freeze(model)
     subject = float_subject(model, len(frozen.outputs), samples)
+    carried = states_of(model, **subject.names, wanted=states)
     subject.answers()
     names = input_names(model), subject.outputs
 
-    def checked(data: bytes) -> tuple[bytes, dict[str, Any]]:
+    def checked(data: bytes) -> tuple[bytes, Facts, dict[str, Any]]:
         verdict = verify(data, format, precision, subject)
-        return data, {"inputs": inputs_of(model), "outputs": subject.described(), "layers": [], **verdict}
+        inputs: list[End] = [{**spec, "scale": None, "zero_point": None} for spec in inputs_of(model)]
+        return data, of_file(data, format, inputs, subject.outputs, carried), verdict
 
     def written() -> bytes:
         if format == "onnx":

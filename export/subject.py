@@ -74,14 +74,6 @@ class Subject:
         """What inputs and outputs are called, as `lower` takes it."""
         return {"inputs": [one.name for one in self.inputs], "outputs": list(self.outputs)}
 
-    def described(self) -> list[dict[str, Any]]:
-        """Return name, shape and type of each output for a manifest; nothing if the model was not run."""
-        answers = self.answers()
-        return [
-            {"name": name, "shape": list(values.shape[1:]), "dtype": computed_dtype(values.dtype.name)}
-            for name, values in zip(self.outputs, answers.outputs if answers else (), strict=False)
-        ]
-
     def again(self) -> Answers:
         """Ask once more, for each sample by itself."""
         answers = self.answers()

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import EdgewrightError
 from ..workers import Worker
+from .facts import End
 from .subject import Subject
 
 TIME_LIMIT_S = 600
@@ -41,10 +42,10 @@ class Mismatch(EdgewrightError):
     """A file does not load, or answers something else than its model."""
 
 
-def verify(data: bytes, format: str, precision: str, subject: Subject, steps: Sequence[float] = ()) -> dict[str, Any]:
+def verify(data: bytes, format: str, precision: str, subject: Subject, scales: Sequence[float] = ()) -> dict[str, Any]:
     """Run `data` beside the model; return what the manifest says of that.
 
-    steps: the size of a quantization step of each output, 0 where there is none.
+    scales: the size of a quantization step of each output, 0 where there is none.
     Raises: Mismatch naming the operator that is refused, or the output that differs and by how much; BadInput for a
     model that answers NaN.
     """
@@ -61,7 +62,7 @@ def verify(data: bytes, format: str, precision: str, subject: Subject, steps: Se
 
     def differences(expected: Sequence[np.ndarray]) -> list[str]:
         tolerance = TOLERANCES.get(precision, INTEGERS)
-        free = [FREE_STEPS * step for step in steps] or [0.0] * len(found)
+        free = [FREE_STEPS * scale for scale in scales] or [0.0] * len(found)
         words = [difference(*each, tolerance, step) for *each, step in zip(found, expected, free, strict=True)]
         return [f"output {name!r} {said}" for name, said in zip(subject.outputs, words, strict=True) if said]
 
@@ -78,9 +79,9 @@ def verify(data: bytes, format: str, precision: str, subject: Subject, steps: Se
     return {"verified": True}
 
 
-def steps_of(facts: dict[str, Any]) -> list[float]:
-    """Return the step of each output that a manifest describes."""
-    return [entry.get("step", 0.0) for entry in facts["outputs"]]
+def scales_of(outputs: Sequence[End]) -> list[float]:
+    """Return the scale of each output that a manifest describes, 0 where it has none."""
+    return [output["scale"] or 0.0 for output in outputs]
 
 
 def difference(found: np.ndarray, expected: np.ndarray, tolerance: float, free: float = 0.0) -> str:
