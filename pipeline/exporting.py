@@ -55,9 +55,7 @@ def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]
     """Yield each file. models: role -> networks."""
     for file in files:
         network, calibration = _to_export(models[file.role], work, file)
-        artifact = EXPORTERS[file.format](
-            network, precision=file.precision, calibration=calibration, name=file.label
-        )
+        artifact = EXPORTERS[file.format](network, precision=file.precision, calibration=calibration, name=file.label)
         yield file, replace(artifact, manifest={**artifact.manifest, **manifest_facts(work, file.network)})
 
 

@@ -59,9 +59,7 @@ def least_parity(expected: Sequence[np.ndarray], given: Sequence[np.ndarray], ma
     """Compare every output that has a scale; return the worst, since none makes up for another, or None for none."""
     scales = [scale_of(output) for output in manifest["outputs"]]
     each = [
-        parity(wanted, answers, scale)
-        for wanted, answers, scale in zip(expected, given, scales, strict=True)
-        if scale
+        parity(wanted, answers, scale) for wanted, answers, scale in zip(expected, given, scales, strict=True) if scale
     ]
     return min(each, key=lambda found: found["within_one_step"], default=None)
 
