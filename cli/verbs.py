@@ -11,12 +11,12 @@ from keras import tree
 from ..errors import BadInput
 from ..export import EXPORTERS
 from ..files import write
-from ..pipeline import by_tfmot, deliver, pruning, quantizing, training, workload
+from ..pipeline import by_tfmot, deliver, exporting, pruning, quantizing, training, workload
 from ..pipeline import check as preflight
 from ..pipeline import diagnose as noise
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
 from ..pipeline.mixed import mixed_precision
-from ..pipeline.saved import check_savable, manifest_facts, load_model, noted, save_networks
+from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks
 from ..pipeline.workload import Workload
 from ..progress import say
 from ..prune import PruneConfig
@@ -147,7 +147,7 @@ def export(
             raise BadInput(
                 f"--data is missing: {precision} calibrates on samples; name a data set or give pkg.module:function"
             )
-        samples = _calibration(model, data)
+        network, samples = _calibrated(model, data, precision or "")
     if streaming:
         network, samples = _as_step(network, precision or "", samples), None
     artifact = EXPORTERS[format](network, precision=precision, calibration=samples, **more)
@@ -157,10 +157,11 @@ def export(
     return Answer(document={"path": str(path), **artifact.manifest}, text=text)
 
 
-def _calibration(model: str, data: str) -> Any:
-    """Return samples for the network of a file."""
-    _, work = _loaded(model, data)
-    return quantizing.samples(work, work.network_of(Path(model)))
+def _calibrated(model: str, data: str, precision: str) -> tuple[keras.Model, Any]:
+    """Return the network of a file as it is exported, and samples for it."""
+    networks, work = _loaded(model, data)
+    network = noted(model).get("network")
+    return exporting.to_export(networks, work, network if network in networks else next(iter(networks)), precision)
 
 
 def _as_step(network: keras.Model, precision: str, samples: Any) -> keras.Model:
@@ -173,8 +174,7 @@ def _as_step(network: keras.Model, precision: str, samples: Any) -> keras.Model:
 
 def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None, streaming: bool = False) -> Answer:
     """Write one network as each target takes it."""
-    network = load_model(model)
-    samples = None if data is None else _calibration(model, data)
+    network, samples = (load_model(model), None) if data is None else _calibrated(model, data, "w8a8-ptq")
     if streaming:
         network, samples = _as_step(network, "w8a8", samples), None
     deliveries = deliver.deliver(network, names, out, samples)

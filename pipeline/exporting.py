@@ -10,7 +10,7 @@ import keras
 
 from ..export import EXPORTERS
 from ..export.artifact import Artifact
-from ..quantize import QatConfig, prepare_qat
+from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training.tasks import Networks
 from .judged import facts
 from .quantizing import samples
@@ -54,7 +54,7 @@ def planned(work: Workload, files: Sequence[Planned]) -> list[File]:
 def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]) -> Iterator[tuple[File, Artifact]]:
     """Yield each file. models: role -> networks."""
     for file in files:
-        network, calibration = _to_export(models[file.role], work, file)
+        network, calibration = to_export(models[file.role], work, file.network, file.precision)
         artifact = EXPORTERS[file.format](network, precision=file.precision, calibration=calibration, name=file.label)
         yield file, replace(artifact, manifest={**artifact.manifest, **manifest_facts(work, file.network)})
 
@@ -65,17 +65,16 @@ def manifest_facts(work: Workload, network: str) -> dict[str, Any]:
     return {**facts(work.dataset), "network": network, **({"states": states} if states else {})}
 
 
-def _to_export(networks: Networks, work: Workload, file: File) -> tuple[keras.Model, Any]:
-    """Return the network of a file and what it is calibrated on, None where it needs none.
+def to_export(networks: Networks, work: Workload, network: str, precision: str) -> tuple[keras.Model, Any]:
+    """Return a network as it is exported, and what it is calibrated on; None where it needs none.
 
     A step network has the ranges of the network that it is derived from.
     """
-    network = networks[file.network]
-    if not file.precision.endswith("-ptq"):
-        return network, None
-    source = work.derived.get(file.network)
+    model, source = networks[network], work.derived.get(network)
+    if not precision.endswith("-ptq") or find_quantized(model) is not None:
+        return model, None
     if source is None:
-        return network, samples(work, file.network)
-    bits = file.precision.partition("-")[0]
+        return model, samples(work, network)
+    bits = precision.partition("-")[0]
     aware, _ = prepare_qat(networks[source], QatConfig(default=bits), calibration=samples(work, source))
-    return work.step(file.network, {**networks, source: aware}), None
+    return work.step(network, {**networks, source: aware}), None

@@ -46,7 +46,7 @@ def quantize(
     networks: Networks, work: Workload, training: TrainConfig, out: str | Path | None = None,
     config: QatConfig | None = None,
 ) -> Quantized:  # fmt: skip
-    """Give what goes to a device quantizers, calibrated on the task's samples, and retrain. `networks` are untouched."""
+    """Give what goes to a device quantizers, calibrated on the task's samples, and retrain; `networks` stay."""
     made = {name: prepare_qat(networks[name], config, calibration=samples(work, name)) for name in work.compressed}
     aware = work.to_train(networks, {name: model for name, (model, _) in made.items()})
     result = retrain(aware, work, training, out)

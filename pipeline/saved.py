@@ -102,7 +102,7 @@ def load_model(path: str | Path) -> keras.Model:
     check_keras_file(path)
     registry.names()  # registers the layers of the zoo
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # the reader raises whatever a malformed file provokes
         raise BadInput(f"{path}: {_reason(error)}") from error
     return origins.remember(model, Origin.read(noted(path)))

@@ -254,7 +254,7 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
         raise BadInput(f"--preset {preset!r}: {name} has {', '.join(sorted(entry.presets))}")
     probe = registry.trained(registry.networks(name, preset, seed=seed), entry.deploy)
     dataset = tasks.get(entry.task).present(data, probe, limit=limit, seed=seed, rebuilt=True)
-    overrides = {"classes": dataset.classes} if dataset.classes and entry.classes else {}
+    overrides: dict[str, Any] = {"classes": dataset.classes} if dataset.classes and entry.classes else {}
 
     def make() -> dict[str, keras.Model]:
         networks = registry.networks(name, preset, seed=seed, **overrides)
@@ -317,13 +317,15 @@ def _as_large_as(dataset: Dataset, model: keras.Model) -> keras.Model:
 
 
 def _check_fits(called: str, data: str, model: keras.Model, dataset: Dataset) -> None:
-    if not isinstance(tasks.of(dataset), Supervised):
+    task = tasks.of(dataset)
+    if not isinstance(task, Supervised):
         return
     if not dataset.heads and len(model.outputs) > 1:
         names = ", ".join(output.name for output in outputs_of(model))
         raise BadInput(
-            f"--data {data}: targets for one output, but {called} has {len(model.outputs)}: {names}; give a dict by name"
+            f"--data {data}: targets for one output, but {called} has {len(model.outputs)}: {names}; give a dict "
+            f"by name"
         )
     width = model.outputs[0].shape[-1]
-    if dataset.classes and not dataset.heads and width != dataset.classes and tasks.get(dataset.task).labelled:
+    if dataset.classes and not dataset.heads and width != dataset.classes and task.labelled:
         raise BadInput(f"--data {data}: {dataset.classes} classes, but {called} has {width} outputs")
