@@ -64,9 +64,8 @@ def _told(model: keras.Model) -> list[str]:
     if paths and all(any(isinstance(part, str) for part in path) for path in paths):
         return ["_".join(map(str, path)) for path in paths]
     makers = [getattr(tensor, "_keras_history", (None,))[0] for tensor in tree.flatten(made)]
-    source = getattr(makers[0], "source", None) if makers and hasattr(makers[0], "plan") else None
-    if source is not None:  # the quantization-aware graph, whole in one layer, knows the model that it was made of
-        return _of_source(source)
+    if makers and getattr(makers[0], "is_quantization_aware", False):  # one layer, which knows what it was made of
+        return _of_source(makers[0].source)
     return [maker.name for maker in makers if maker is not None]
 
 

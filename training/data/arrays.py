@@ -1,7 +1,4 @@
-"""Samples as users have them (lists, dicts, frames, data sets of Keras and TensorFlow) as arrays by input name.
-
-Frames and data sets are told by what they offer: pandas is no dependency, TensorFlow is not imported for arrays.
-"""
+"""Samples as users have them (lists, dicts, frames, data sets of Keras and TensorFlow) as arrays by input name."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
+from ...forms import as_ranked, is_frame, is_series, is_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,30 +22,13 @@ class Input:
     dtype: str = "float32"
 
 
-def is_frame(value: Any) -> bool:
-    """Tell a pandas (or like) DataFrame: named columns, each taken by name."""
-    return hasattr(value, "columns") and hasattr(value, "to_numpy")
-
-
-def is_series(value: Any) -> bool:
-    """Tell a pandas (or like) Series."""
-    return hasattr(value, "to_numpy") and hasattr(value, "name") and not hasattr(value, "columns")
-
-
-def is_batches(value: Any) -> bool:
-    """Tell a keras.utils.PyDataset or a tf.data.Dataset."""
-    return hasattr(value, "element_spec") or (hasattr(value, "__getitem__") and hasattr(value, "num_batches"))
-
-
 def gather(batches: Any, what: str, inputs: Sequence[Input] | None = None) -> tuple[Any, Any]:
     """Return all batches of a PyDataset or tf.data.Dataset as (x, y).
 
     Single samples of a tf.data.Dataset are told by the rank that a model's `inputs` take. Raises: BadInput for sample
     weights, which are of no meaning to the verdict, and for what is endless or empty.
     """
-    pairs = list(
-        _from_tensorflow(batches, what, inputs) if hasattr(batches, "element_spec") else _of_keras(batches, what)
-    )
+    pairs = list(_from_tensorflow(batches, what, inputs) if is_tensors(batches) else _of_keras(batches, what))
     kind = type(batches).__name__.strip("_")
     if not pairs:
         raise BadInput(f"{what}: the {kind} has no batches")
@@ -150,8 +131,8 @@ def length(arrays: Any) -> int:
     """Return how many samples there are in an array, or in each of a dict or list of arrays."""
     if isinstance(arrays, Mapping):
         return length(next(iter(arrays.values())))
-    lists = isinstance(arrays, (tuple, list)) and len(arrays) > 0 and np.ndim(arrays[0]) > 0
-    return len(arrays[0]) if lists else len(arrays)
+    first = next(iter(arrays), None) if isinstance(arrays, (tuple, list)) else None
+    return len(arrays) if first is None or not np.ndim(first) else len(first)
 
 
 def _are_inputs(x: Sequence[Any]) -> bool:
@@ -214,13 +195,6 @@ def _in_rank(found: Any, inputs: Sequence[Input] | None) -> Any:
     if isinstance(found, Mapping):
         return {one.name: as_ranked(found[one.name], one.shape) for one in inputs}
     return as_ranked(found, inputs[0].shape) if len(inputs) == 1 else found
-
-
-def as_ranked(array: np.ndarray, shape: Sequence[int | None]) -> np.ndarray:
-    """Return (N,) as (N, 1) for samples of shape (1,), and (N, 1) as (N,) for single values."""
-    if array.ndim == 1 and len(shape) == 1 and shape[0] in (1, None):
-        return array[:, None]
-    return array[:, 0] if len(shape) == 0 and array.ndim == 2 and array.shape[1] == 1 else array
 
 
 def _matrix(value: Any, what: str, name: Any, dtype: str | None) -> np.ndarray:
