@@ -7,7 +7,10 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from .lower import Array, Program
+from .convert import InputSpec
+from .flatbuffer import Table, names, view
+from .program import Array, Dequantize, Operator, Program, Quantize
+from .tflite_operators import name_of
 
 
 class End(TypedDict):
@@ -46,22 +49,24 @@ class Facts(TypedDict):
 
 
 def of_program(program: Program, states: Mapping[str, str]) -> Facts:
-    """Return what a manifest says of the file that `program` becomes."""
-    operators = [one for one in program.operators if not one.is_border]
-    before = {id(one.outputs[0]): one.inputs[0] for one in program.operators if one.name == "DEQUANTIZE"}
-    behind = {id(one.inputs[0]): one.outputs[0] for one in program.operators if one.name == "QUANTIZE"}
+    """Return what a manifest says of the file that `program` becomes; its operators are called as LiteRT does."""
+    operators = [operator for operator in program.operators if not operator.is_border]
+    before = {id(each.outputs[0]): each.inputs[0] for each in program.operators if isinstance(each, Dequantize)}
+    behind = {id(each.inputs[0]): each.outputs[0] for each in program.operators if isinstance(each, Quantize)}
     return {
         "inputs": [_input(array, behind.get(id(array), array)) for array in program.inputs],
         "outputs": [_end(array, before.get(id(array), array)) for array in program.outputs],
         "states": dict(states),
         "stateful": program.is_stateful,
-        "layers": [
-            {"name": one.outputs[0].name, "op": one.name, "dtype": "float32" if one.is_float else one.outputs[0].dtype}
-            for one in operators
-        ],
+        "layers": [_layer(operator) for operator in operators],
         "quantized_ops": len(operators) - len(program.float_operators),
         "float_ops": len(program.float_operators),
     }
+
+
+def _layer(operator: Operator) -> Layer:
+    out = operator.outputs[0]
+    return {"name": out.name, "op": name_of(operator), "dtype": "float32" if operator.is_float else out.dtype}
 
 
 def _end(array: Array, inside: Array) -> End:
@@ -84,38 +89,39 @@ def _input(array: Array, inside: Array) -> End:
 
 
 def of_file(
-    data: bytes, format: str, inputs: Sequence[End], outputs: Sequence[str], states: Mapping[str, str]
+    data: bytes, format: str, inputs: Sequence[InputSpec], outputs: Sequence[str], states: Mapping[str, str]
 ) -> Facts:
     """Return what a manifest says of a file that a converter wrote. outputs: their names; two may be one tensor."""
+    given: list[End] = [
+        {"name": spec.name, "shape": list(spec.shape), "dtype": spec.dtype, "scale": None, "zero_point": None}
+        for spec in inputs
+    ]
     found, layers = READERS[format](data)
     ends: list[End] = [{**end, "name": name} for end, name in zip(found, outputs, strict=True)]
-    return {"inputs": list(inputs), "outputs": ends, "states": dict(states), "stateful": False, "layers": layers}
+    return {"inputs": given, "outputs": ends, "states": dict(states), "stateful": False, "layers": layers}
 
 
 def _read_tflite(data: bytes) -> tuple[list[End], list[Layer]]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAsModel(data, 0)
+    model = view(data)
     graph = model.Subgraphs(0)
-    types = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    types = {value: name.lower() for value, name in names("TensorType").items()}
 
-    def end(tensor: schema.Tensor) -> End:
+    def end(tensor: Table) -> End:
         steps = tensor.Quantization()
-        is_quantized = steps is not None and steps.ScaleLength() == 1
+        quantized = steps if steps is not None and steps.ScaleLength() == 1 else None
         return {
             "name": tensor.Name().decode(),
             "shape": [int(size) for size in tensor.ShapeAsNumpy()] if tensor.ShapeLength() else [],
             "dtype": types[tensor.Type()],
-            "scale": float(steps.Scale(0)) if is_quantized else None,
-            "zero_point": int(steps.ZeroPoint(0)) if is_quantized else None,
+            "scale": None if quantized is None else float(quantized.Scale(0)),
+            "zero_point": None if quantized is None else int(quantized.ZeroPoint(0)),
         }
 
-    def layer(operator: schema.Operator) -> Layer:
+    def layer(operator: Table) -> Layer:
         code, made = model.OperatorCodes(operator.OpcodeIndex()), graph.Tensors(operator.Outputs(0))
-        custom = code.CustomCode()
-        name = custom.decode() if custom else names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-        return {"name": made.Name().decode(), "op": name, "dtype": types[made.Type()]}
+        custom, builtin = code.CustomCode(), max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        op = custom.decode() if custom else names("BuiltinOperator")[builtin]
+        return {"name": made.Name().decode(), "op": op, "dtype": types[made.Type()]}
 
     ends = [end(graph.Tensors(graph.Outputs(index))) for index in range(graph.OutputsLength())]
     return ends, [layer(graph.Operators(index)) for index in range(graph.OperatorsLength())]

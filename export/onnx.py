@@ -14,7 +14,7 @@ from .artifact import ELSEWHERE, Artifact, make_manifest
 from .onnx_writer import write_onnx
 from .plain import float_file
 from .quantized import quantized_file, source_of
-from .subject import samples_of
+from .reference import samples_of
 
 
 def export_onnx(

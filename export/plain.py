@@ -13,14 +13,13 @@ from ..errors import EdgewrightError
 from ..quantize.graph.nodes import Tensor
 from ..quantize.graph.tracing import trace
 from ..quantize.passes.canonicalize import canonicalize
-from ..quantize.placement import place
+from ..quantize.placement import Scale, place
 from .convert import convert, freeze, inputs_of
-from .facts import End, Facts, of_file
+from .facts import Facts, of_file
 from .lower import lower
-from .names import input_names
 from .onnx_writer import write_onnx
+from .reference import float_reference
 from .states import states_of
-from .subject import float_subject
 from .verify import verify
 
 
@@ -33,6 +32,10 @@ class PlainGraph:
     def weight(self, leaf: Tensor) -> Any:
         """Return the value of a weight or constant."""
         return ops.convert_to_tensor(leaf.value)
+
+    def range(self, scale: Scale) -> tuple[Any, Any]:
+        """Nothing has a range in float."""
+        raise AssertionError(f"{scale.name} has no range: the file is float")
 
 
 def float_file(
@@ -49,19 +52,19 @@ def float_file(
     EdgewrightError where neither way gives a file that answers as the model does.
     """
     frozen = freeze(model)
-    subject = float_subject(model, len(frozen.outputs), samples)
-    carried = states_of(model, **subject.names, wanted=states)
-    subject.answers()
-    names = input_names(model), subject.outputs
+    reference = float_reference(model, len(frozen.outputs), samples)
+    carried = states_of(model, reference.inputs, reference.outputs, states)
+    reference.answers()
+    names = reference.inputs, reference.outputs
 
     def checked(data: bytes) -> tuple[bytes, Facts, dict[str, Any]]:
-        verdict = verify(data, format, precision, subject)
-        inputs: list[End] = [{**spec, "scale": None, "zero_point": None} for spec in inputs_of(model)]
-        return data, of_file(data, format, inputs, subject.outputs, carried), verdict
+        verdict = verify(data, format, precision, reference)
+        return data, of_file(data, format, inputs_of(model), reference.outputs, carried), verdict
 
     def written() -> bytes:
         if format == "onnx":
-            return write_onnx(lower(PlainGraph(model), model.name, **subject.names))
+            plain = lower(PlainGraph(model), model.name, inputs=reference.inputs, outputs=reference.outputs)
+            return write_onnx(plain)
         return convert(freeze(model, rewritten=True), format, precision, names=names)
 
     try:

@@ -13,9 +13,10 @@ from ..errors import BadInput, WrongOrder
 from ..precision import EXPORTS
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
 from .facts import Facts, of_program
-from .lower import Program, lower
+from .lower import lower
+from .program import Program
+from .reference import quantized_reference
 from .states import states_of
-from .subject import quantized_subject
 from .verify import scales_of, verify
 
 
@@ -88,10 +89,10 @@ def quantized_file(
     Raises: BadInput for answers of NaN or `states` that are none; EdgewrightError where the file answers otherwise.
     """
     assert source.layer is not None
-    subject = quantized_subject(source.answering, source.layer, samples)
-    carried = states_of(model, **subject.names, wanted=states)
-    subject.answers()  # before any work: what answers NaN has no integers
-    program = lower(source.layer, model.name, integer_io=integer_io, **subject.names)
+    reference = quantized_reference(source.answering, source.layer, samples)
+    carried = states_of(model, reference.inputs, reference.outputs, states)
+    reference.answers()  # before any work: what answers NaN has no integers
+    program = lower(source.layer, model.name, integer_io=integer_io, inputs=reference.inputs, outputs=reference.outputs)
     data = write(program)
     facts = of_program(program, carried)
-    return data, facts, verify(data, format, source.precision, subject, scales_of(facts["outputs"]))
+    return data, facts, verify(data, format, source.precision, reference, scales_of(facts["outputs"]))

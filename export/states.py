@@ -35,7 +35,7 @@ def _carried(model: keras.Model) -> Sequence[tuple[int, int]]:
     """Return the numbers of inputs, and of the outputs that become them."""
     layer = find_quantized(model)
     if layer is not None:
-        return layer.carried
+        return [(given, new) for given, new in layer.carried]
     made = getattr(model, "outputs", None)
     return list(_of_recurrences(model.inputs, made)) if made and model.inputs else []
 

@@ -19,7 +19,7 @@ from .facts import Facts
 from .lower import INTEGER_IO
 from .plain import float_file
 from .quantized import quantized_file, source_of
-from .subject import samples_of
+from .reference import samples_of
 from .tflite_writer import write_tflite
 
 
