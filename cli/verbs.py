@@ -11,7 +11,7 @@ from keras import tree
 from ..errors import BadInput
 from ..export import EXPORTERS
 from ..files import write
-from ..pipeline import by_tfmot, deliver, exporting, pruning, quantizing, training, workload
+from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, training
 from ..pipeline import check as preflight
 from ..pipeline import diagnose as noise
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
@@ -35,7 +35,7 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
           epochs: int | None, batch_size: int | None, learning_rate: float | None,
           class_weights: str | None = None) -> Answer:  # fmt: skip
     """Train a model of one network or several from the start, or go on with that of a file."""
-    work = workload.find(model, data, preset=preset, weights=weights, seed=seed, quick=quick)
+    work = find.find(model, data, preset=preset, weights=weights, seed=seed, quick=quick)
     networks = work.make()
     for network in networks.values():
         check_savable(network, model)
@@ -66,8 +66,8 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
 
 
 def _cut(model: str, out: Path, config: PruneConfig) -> Answer:
-    networks = workload.with_siblings(Path(model))
-    pruned = pruning.cut(networks, config, workload.deployed(networks))
+    networks = find.with_siblings(Path(model))
+    pruned = pruning.cut(networks, config, find.deployed(networks))
     known = noted(model)
     files = save_networks(pruned.networks, out, lambda name: {**known, "network": name} if known else {})
     text = "\n".join([_told(pruned.reports), *map(str, files.values())])
@@ -104,7 +104,7 @@ def _settings(stage: str, work: Workload, **options: Any) -> TrainConfig:
 
 
 def _loaded(model: str, data: str, *, quick: bool = False, seed: int = 0) -> tuple[dict[str, keras.Model], Workload]:
-    return workload.of_file(model, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
+    return find.of_file(model, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
 
 
 def _alone(networks: Networks, what: str) -> Networks:
@@ -199,7 +199,7 @@ def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | No
     ((name, network),) = _alone(networks, "edgewright diagnose").items()
     original = network if find_quantized(network) is None else None
     if original is not None:
-        network, _ = prepare_qat(network, calibration=quantizing.samples(work, name))
+        network, _ = prepare_qat(network, calibration=work.samples(name))
     chosen = tree.map_structure(lambda array: array[:samples], work.dataset.test.x)
     diagnosis = noise.diagnose(network, chosen, device=device)
     points, notes = noise.points_of(network, work.dataset, original=original, device=device)

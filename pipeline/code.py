@@ -27,8 +27,9 @@ def modules_of(modules: Sequence[str], root: Path = ROOT) -> list[Path]:
     """Return the files of `modules` and of every module of the package that importing and running them may import.
 
     Imports inside functions count, those for a type checker alone do not. A module that looks its package's modules up
-    (`pkgutil`) imports them all; a file or module that is named in a text (a program for a process of its own, a
-    table of classes) counts as imported.
+    (`pkgutil`, or a glob of "*.py") imports them all, those of a package that it then names too (what is packed for a
+    device). A file or module that is named in a text (a program for a process of its own, a table of classes) counts as
+    imported.
     """
     waiting = [path for name in modules for path in _required(root, name)]
     found: set[Path] = set()
@@ -44,9 +45,11 @@ def _named_in(path: Path, root: Path) -> Iterator[str]:
     """Yield what a module imports, as dotted names below `root`; names of things that are no module among them."""
     package = path.parent.relative_to(root).parts
     for level, name in _read(path)[1]:
-        if level == 0:  # a file, which is looked for here first
-            files = [path.with_name(name)] if path.with_name(name).is_file() else _called(root)[name]
-            yield from (".".join(file.relative_to(root).with_suffix("").parts) for file in files)
+        if level == 0:  # a file or package by its bare name, which is looked for here first
+            places = [path.with_name(name)] if path.with_name(name).is_file() else _called(root).get(name, [])
+            if len(places) == 1:  # of several so called nobody can tell which
+                parts = places[0].relative_to(root).with_suffix("").parts
+                yield ".".join(parts if places[0].is_file() else (*parts, "*"))
         elif level <= len(package) + 1:
             base = package[: len(package) - (level - 1)]
             yield ".".join([*base, *filter(None, name.split("."))])
@@ -80,12 +83,15 @@ def _files_of(root: Path, name: str) -> list[Path]:
 
 @cache
 def _called(root: Path) -> Mapping[str, list[Path]]:
-    """Return our files by their name without a folder; those of the tests are not ours."""
-    files = defaultdict(list)
-    for folder in (root, *(each for each in root.iterdir() if (each / "__init__.py").is_file())):
-        for path in folder.glob("*.py") if folder == root else folder.rglob("*.py"):
-            files[path.name].append(path)
-    return files
+    """Return our files and packages by their bare name; those of the tests are not ours."""
+    places = defaultdict(list)
+    packages = [init.parent for init in root.glob("*/**/__init__.py")]
+    for package in packages:
+        places[package.name].append(package)
+    for folder in (root, *packages):
+        for path in folder.glob("*.py"):
+            places[path.name].append(path)
+    return dict(places)
 
 
 @cache
@@ -101,16 +107,20 @@ def _read(path: Path) -> tuple[str, tuple[tuple[int, str], ...]]:
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    waiting = [tree]
+    waiting, texts, looks_up = [tree], [], False
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.ImportFrom) and node.level:
             yield from ((node.level, f"{node.module or ''}.{alias.name}".strip(".")) for alias in node.names)
-        elif isinstance(node, ast.Attribute) and node.attr == "iter_modules":
-            yield 1, "*"
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield from _in_text(node.value)
+            texts.append(node.value)
+        looks_up |= isinstance(node, ast.Attribute) and node.attr == "iter_modules"
         waiting += _run_by(node)
+    yield from (named for text in texts for named in _in_text(text))
+    if looks_up or "*.py" in texts:
+        yield 1, "*"
+    if "*.py" in texts:
+        yield from ((0, text) for text in texts if text.isidentifier())
 
 
 def _run_by(node: ast.AST) -> list[ast.AST]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,43 +12,11 @@ from ..export import EXPORTERS
 from ..export.artifact import Artifact
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training.tasks import Networks
-from .judged import facts
-from .quantizing import samples
+from .facts import facts
+from .plan import File
 
 if TYPE_CHECKING:
     from .workload import Workload
-
-ROLES = {"qat": "", "qat-pruned": "-pruned", "float": ""}  # trained model: what it adds to a file's name
-Planned = tuple[str, str, str]  # role, format, precision
-
-
-@dataclass(frozen=True, kw_only=True)
-class File:
-    """A file to be made. role: of the model that `network` is one of. bundle: what it is judged together with."""
-
-    role: str
-    format: str
-    precision: str
-    network: str
-    label: str
-    bundle: str
-
-    @property
-    def name(self) -> str:
-        """The name of the file."""
-        return f"{self.label}.{self.format}"
-
-
-def planned(work: Workload, files: Sequence[Planned]) -> list[File]:
-    """Return what is to be made: each of `files` of each network that goes to a device."""
-    made = []
-    for role, format, precision in files:
-        whole = f"{work.name}{ROLES[role]}-{precision}"
-        for each in work.deploy:
-            label = f"{work.name}-{each.network}{ROLES[role]}-{precision}" if work.several else whole
-            made.append(File(role=role, format=format, precision=precision, network=each.network, label=label,
-                             bundle=f"{whole}.{format}"))  # fmt: skip
-    return made
 
 
 def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]) -> Iterator[tuple[File, Artifact]]:
@@ -74,7 +42,7 @@ def to_export(networks: Networks, work: Workload, network: str, precision: str) 
     if not precision.endswith("-ptq") or find_quantized(model) is not None:
         return model, None
     if source is None:
-        return model, samples(work, network)
+        return model, work.samples(network)
     bits = precision.partition("-")[0]
-    aware, _ = prepare_qat(networks[source], QatConfig(default=bits), calibration=samples(work, source))
+    aware, _ = prepare_qat(networks[source], QatConfig(default=bits), calibration=work.samples(source))
     return work.step(network, {**networks, source: aware}), None

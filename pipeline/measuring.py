@@ -11,9 +11,8 @@ import numpy as np
 from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..training.tasks import Supervised
-from .exporting import File
 from .judged import to_measure
-from .quantizing import samples
+from .plan import File
 
 if TYPE_CHECKING:
     from .workload import Workload
@@ -46,7 +45,7 @@ def _judged_by(files: Made, work: Workload) -> dict[str, Any]:
     return {
         "judge": work.task.judge(work.dataset),
         "bundles": bundles,
-        "feeds": {file.name: samples(work, file.network) for file, _ in files},
+        "feeds": {file.name: work.samples(file.network) for file, _ in files},
     }
 
 

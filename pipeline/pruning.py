@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -16,9 +16,7 @@ from ..training.data import Dataset
 from ..training.state import Row
 from ..training.tasks import Networks
 from . import training as stage
-
-if TYPE_CHECKING:
-    from .workload import Workload
+from .workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True)

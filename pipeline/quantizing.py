@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,11 +17,7 @@ from ..training.config import TrainConfig
 from ..training.tasks import Networks
 from ..training.train import TrainResult
 from . import training as stage
-
-if TYPE_CHECKING:
-    from .workload import Workload
-
-CALIBRATION = 256  # samples
+from .workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +43,7 @@ def quantize(
     config: QatConfig | None = None,
 ) -> Quantized:  # fmt: skip
     """Give what goes to a device quantizers, calibrated on the task's samples, and retrain; `networks` stay."""
-    made = {name: prepare_qat(networks[name], config, calibration=samples(work, name)) for name in work.compressed}
+    made = {name: prepare_qat(networks[name], config, calibration=work.samples(name)) for name in work.compressed}
     aware = work.to_train(networks, {name: model for name, (model, _) in made.items()})
     result = retrain(aware, work, training, out)
     return Quantized(
@@ -76,12 +72,6 @@ def retrain(networks: Networks, work: Workload, config: TrainConfig, out: str | 
         return replace(result, metric=kept.value, outputs=kept.outputs, judged=kept)
     _assign(learned, trained)
     return result
-
-
-def samples(work: Workload, network: str, count: int = CALIBRATION) -> Any:
-    """Return samples that `network` is calibrated on: an array, or of several inputs a dict by name."""
-    arrays = work.task.samples(work.dataset, network, count)
-    return dict(arrays) if len(arrays) > 1 else next(iter(arrays.values()))
 
 
 def _weights(networks: Networks) -> dict[str, list[np.ndarray]]:

@@ -27,17 +27,18 @@ from ..training.runner import predict_all
 from ..training.tasks import Evaluation, Networks, Supervised
 from . import exporting, measuring, pruning, quantizing, training
 from .budget import train_config
-from .exporting import File
+from .find import digest_of, find
+from .plan import File, planned
 from .saved import check_savable, load_model, note, save_model
 from .stages import compare
 from .steps import Steps, Work, occupying
-from .workload import Workload, digest_of, find
+from .workload import Workload
 
 QUICK_TEST_SAMPLES = 2000
 SAME_ON = 32  # samples on which a file that was written must answer as the model did
 # The modules that do the work of a step: a change in one of them, or in what it imports, makes the step's result stale.
 CODE = {
-    "train": ("pipeline.training", "models.registry"),
+    "train": ("pipeline.training",),
     "prune": ("pipeline.pruning",),
     "qat": ("pipeline.quantizing",),
     "qat-pruned": ("pipeline.quantizing",),
@@ -125,7 +126,7 @@ class Pipeline:
     def __init__(self, config: RunConfig, work: Workload, folder: Path, steps: Steps, plan: RunPlan):
         self.config, self.work, self.folder, self.steps, self.plan = config, work, folder, steps, plan
         self.data = {part: digest_of(split) for part, split in work.dataset.splits.items()}
-        self.files = {file.name: file for file in exporting.planned(work, plan.files)}
+        self.files = {file.name: file for file in planned(work, plan.files)}
         self.curves: dict[str, Any] = {}
         self.made: dict[str, list[str]] = {}  # role -> the files of its step
 
@@ -322,7 +323,7 @@ class Pipeline:
             (network,) = networks
             return {network: list(judged.all_outputs.values()) or [judged.outputs]}
         fed = [name for name in self.work.compressed if any(each.network == name for each in self.work.deploy)]
-        return {name: predict_all(networks[name], quantizing.samples(self.work, name)) for name in fed}
+        return {name: predict_all(networks[name], self.work.samples(name)) for name in fed}
 
     @property
     def sampled(self) -> bool:
@@ -367,7 +368,7 @@ class Pipeline:
         if self.sampled:
             test = self.work.dataset.test
             return test.take(np.arange(min(SAME_ON, len(test)))).x
-        return quantizing.samples(self.work, network, SAME_ON) if network in self.work.compressed else None
+        return self.work.samples(network, SAME_ON) if network in self.work.compressed else None
 
 
 def refuse_other(model: keras.Model, path: Path, samples: Any) -> None:

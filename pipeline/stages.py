@@ -29,7 +29,7 @@ from ..training import data as datasets
 from ..training.config import TrainConfig
 from ..training.tasks import Networks
 from ..training.train import TrainResult
-from . import origins, pruning, quantizing, training, workload
+from . import find, origins, pruning, quantizing, training
 from .budget import train_config
 from .by_tfmot import prune_with_tfmot, quantize_with_tfmot
 from .foreign import bench_random
@@ -72,7 +72,7 @@ def train(
     the model's own, where it is of the zoo, else "fit".  out: folder of logs and checkpoints; with it an interrupted
     training resumes exactly.
     """
-    networks, work = workload.of(model, data, learner=learner)
+    networks, work = find.of(model, data, learner=learner)
     aware = any(find_quantized(network) for network in networks.values())
     settings = config or train_config("qat" if aware else "train", work.dataset, peak=work.learning_rate)
     return (quantizing.retrain if aware else training.train)(networks, work, settings, out)
@@ -90,9 +90,9 @@ def prune(
     config = config or PruneConfig()
     if data is None:
         given = dict(model) if isinstance(model, Mapping) else {model.name: model}
-        pruned = pruning.cut(given, config, workload.deployed(given))
+        pruned = pruning.cut(given, config, find.deployed(given))
     else:
-        given, work = workload.of(model, data, learner=learner)
+        given, work = find.of(model, data, learner=learner)
         settings = training or train_config("prune", work.dataset, peak=work.learning_rate)
         pruned = pruning.prune(given, work, config, settings, out)
     for name, network in pruned.networks.items():

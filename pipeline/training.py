@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..training import train as fitting
 from ..training.config import TrainConfig
 from ..training.tasks import Evaluation, Networks
 from ..training.train import TrainResult
-
-if TYPE_CHECKING:  # what it is handed over decides what else runs
-    from .workload import Workload
+from .workload import Workload
 
 
 def train(networks: Networks, work: Workload, config: TrainConfig, out: str | Path | None = None) -> TrainResult:

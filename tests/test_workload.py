@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.models import registry
+from edgewright.pipeline.find import find
 from edgewright.pipeline.saved import save_model
-from edgewright.pipeline.workload import find
 
 
 @pytest.fixture(scope="module")
