@@ -56,8 +56,8 @@ def _named_in(path: Path, root: Path) -> Iterator[str]:
 
 
 def _required(root: Path, name: str) -> list[Path]:
-    paths = _files_of(root, name)
-    if not paths or paths[-1].stem not in (name.rpartition(".")[2], "__init__"):
+    paths, place = _files_of(root, name), root.joinpath(*name.split("."))
+    if not {place.with_suffix(".py"), place / "__init__.py"} & set(paths):
         raise KeyError(f"no module {name!r} in {root}")
     return paths
 
