@@ -10,12 +10,12 @@ import keras
 import numpy as np
 
 from ..backends import computed
+from ..ends import input_names, output_names
 from ..errors import BadInput
 from ..quantize.graph.nodes import Graph, Tensor, computed_dtype
 from ..quantize.graph.tracing import symbolic_inputs
 from ..quantize.qat import QuantizedGraph
 from ..quantize.samples import gather
-from .names import input_names, output_names
 
 SAMPLES = 8
 Arrays = list[np.ndarray]

@@ -22,9 +22,9 @@ LOAD_BLOCKS = 3.0  # loading anew for each block may take this many times as lon
 def latency(job, say):
     """Time several models in turns, in blocks of many inferences, each round in a new random order.
 
-    Reads `cores` (list to run on, or null), `block_us`, `min_rounds`, `max_rounds`, `max_seconds`, `seed`, and for an
-    early end `pairs` [[candidate, baseline], ...] and `precision`: stop once the interval of every pair's speed-up is
-    that narrow (relative half width).
+    Reads `inputs` of a model, or else of the job, `cores` (list to run on, or null), `block_us`, `min_rounds`,
+    `max_rounds`, `max_seconds`, `seed`, and for an early end `pairs` [[candidate, baseline], ...] and `precision`: stop
+    once the interval of every pair's speed-up is that narrow (relative half width).
 
     Where its memory happens to lie makes one load of a small model up to 2% faster than another (measured). So each
     block runs on a fresh load, shifted by a random amount: that luck is averaged out, and what is left of it shows in
@@ -36,7 +36,7 @@ def latency(job, say):
     for index, spec in enumerate(job["models"]):
         say("load", model=index)
         verify(spec)
-        timed.append(Timed(spec, job["inputs"], random))
+        timed.append(Timed(spec, spec.get("inputs") or job["inputs"], random))
     for index, model in enumerate(timed):
         stable = model.warm_up(job["block_us"])
         say("warm", model=index, stable=stable, block=model.count)

@@ -104,6 +104,7 @@ class Child:
         with self._limited(END_S), suppress(ValueError):
             while process.stdout.read(1 << 16):  # until the command, and what it started, has closed it
                 pass
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it may take its time to end
         expired = self._expired.is_set()
         _kill_group(process)
         code = process.wait()
