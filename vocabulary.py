@@ -33,7 +33,14 @@ def vocabularies(model: keras.Model, guess: bool = False) -> dict[str, int | Non
     guess: a layer that hides its tables counts with the smallest, be it one of positions: enough to make samples up.
     """
     names = input_names(model)
-    return dict(zip(names, _sizes(list(model.inputs), _uses(model, guess), guess), strict=True))
+    return dict(zip(names, _sizes(*_graph(model, guess), guess), strict=True))
+
+
+def _graph(model: Any, guess: bool) -> tuple[list[Any], list[_Use]]:
+    """Return the inputs of a built model, and what is done with them; of a subclassed one it is one call of itself."""
+    ends = (model.inputs, model.outputs) if getattr(model, "outputs", None) else (model.input, model.output)
+    inputs, outputs = map(tree.flatten, ends)
+    return inputs, _uses(outputs, guess)
 
 
 def _sizes(inputs: Sequence[Any], uses: Iterable[_Use], guess: bool) -> list[int | None]:
@@ -61,14 +68,14 @@ def _within(operation: Any, guess: bool) -> list[int | None]:
     if getattr(operation, "is_quantization_aware", False):
         graph = operation.plan.graph
         return _sizes(graph.inputs, map(_of_node, graph.nodes), guess)
-    return _sizes(tree.flatten(operation.inputs), _uses(operation, guess), guess)
+    return _sizes(*_graph(operation, guess), guess)
 
 
-def _uses(model: keras.Model, guess: bool) -> list[_Use]:
-    """Return what the graph behind the outputs of a built model does, each operation after what it reads."""
+def _uses(outputs: Sequence[Any], guess: bool) -> list[_Use]:
+    """Return what the graph behind some outputs does, each operation after what it reads."""
     uses: list[_Use] = []
     seen: set[int] = set()
-    stack: list[tuple[Any, bool]] = [(tensor, False) for tensor in tree.flatten(model.outputs)]
+    stack: list[tuple[Any, bool]] = [(tensor, False) for tensor in outputs]
     while stack:
         tensor, done = stack.pop()
         operation, index, _ = getattr(tensor, "_keras_history", (None, 0, 0))
@@ -88,7 +95,9 @@ def _of_operation(operation: Any, node: Any, guess: bool) -> _Use:
     inputs, outputs = node.input_tensors, tree.flatten(node.output_tensors)
     if isinstance(operation, keras.layers.Embedding):
         return _Use(inputs, outputs, tables=(operation.input_dim,))
-    if getattr(operation, "is_quantization_aware", False) or (isinstance(operation, keras.Model) and operation.outputs):
+    if getattr(operation, "is_quantization_aware", False) or (
+        isinstance(operation, keras.Model) and getattr(operation, "outputs", None)
+    ):
         return _Use(inputs, outputs, inner=operation)
     hidden = _embeddings(operation) if guess else ()
     return _Use(inputs, outputs, tables=tuple(hidden), passes=type(operation).__name__ in PASSING)

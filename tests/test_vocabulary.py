@@ -56,6 +56,20 @@ def test_a_layer_that_hides_its_tables_tells_nothing_but_a_bound_to_make_samples
     assert vocabularies(model) == {"tokens": None} and vocabularies(model, guess=True) == {"tokens": 8}
 
 
+def test_a_subclassed_model_hides_its_tables_too():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.words, self.head = layers.Embedding(50, 4), layers.Dense(2)
+
+        def call(self, x):
+            return self.head(ops.mean(self.words(x), 1))
+
+    model = Own()
+    model(keras.Input((8,), dtype="int32", name="tokens"))
+    assert list(vocabularies(model).values()) == [None] and list(vocabularies(model, guess=True).values()) == [50]
+
+
 @pytest.mark.parametrize("name", ["transformer_classifier"])
 def test_quantization_does_not_hide_the_vocabulary(name):
     model = registry.build(name, "edge")

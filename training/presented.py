@@ -50,8 +50,8 @@ def takes(model: keras.Model, rebuilt: bool = False) -> dict[str, Any]:
     outputs = outputs_of(model)
     known: dict[str, Any] = {
         "inputs": tuple(
-            Input(name=one.name, shape=tuple(one.shape[1:]), dtype=keras.backend.standardize_dtype(one.dtype))
-            for one in inputs
+            Input(name=symbol.name, shape=tuple(symbol.shape[1:]), dtype=keras.backend.standardize_dtype(symbol.dtype))
+            for symbol in inputs
         ),
         "outputs": tuple(replace(output, shape=(None,)) for output in outputs) if rebuilt else outputs,
     }
