@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -41,13 +41,21 @@ def output_names(model: keras.Model, count: int) -> list[str]:
     None is that of an input. Where Keras does not tell (a subclassed model) they are numbered.
     """
     told = _told(model)
-    told = told if len(told) == count else [f"output_{index}" for index in range(count)]
-    taken, names = set(input_names(model)), []
-    for name in told:
-        others = (f"{name}_{number}" for number in range(2, count + len(taken) + 2))
-        names.append(name if name not in taken else next(other for other in others if other not in taken))
-        taken.add(names[-1])
-    return names
+    return distinct(told if len(told) == count else (), count, input_names(model))
+
+
+def distinct(names: Sequence[str], count: int, taken: Iterable[str]) -> list[str]:
+    """Return `count` names that differ from each other and from those `taken`, by numbers behind them."""
+    used, chosen = set(taken), []
+    for index in range(count):
+        name = names[index] if index < len(names) else f"output_{index}"
+        number, candidate = 1, name
+        while candidate in used:
+            number += 1
+            candidate = f"{name}_{number}"
+        used.add(candidate)
+        chosen.append(candidate)
+    return chosen
 
 
 def _told(model: keras.Model) -> list[str]:
@@ -56,9 +64,8 @@ def _told(model: keras.Model) -> list[str]:
     if paths and all(any(isinstance(part, str) for part in path) for path in paths):
         return ["_".join(map(str, path)) for path in paths]
     makers = [getattr(tensor, "_keras_history", (None,))[0] for tensor in tree.flatten(made)]
-    source = getattr(makers[0], "source", None) if makers and hasattr(makers[0], "plan") else None
-    if source is not None:  # the quantization-aware graph, whole in one layer, knows the model that it was made of
-        return _of_source(source)
+    if makers and getattr(makers[0], "is_quantization_aware", False):  # one layer, which knows what it was made of
+        return _of_source(makers[0].source)
     return [maker.name for maker in makers if maker is not None]
 
 

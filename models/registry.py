@@ -43,6 +43,24 @@ class Deployable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bars:
+    """What `edgewright matrix` asks of a model; drop and gap as `Metric.gain` has them, 0.01 being one point.
+
+    floor: of the float model's metric, None for the one of its data set, or else of the metric. drop: the most that
+    pruning or QAT may lose. gap: the most between a model and its file. pruned: share of zeros among the weights that
+    pruning takes. argmax, step: of an int8 file's outputs, the share that names the model's class, and the share within
+    one step of its value.
+    """
+
+    floor: float | None = None
+    drop: float = 0.03
+    gap: float = 0.02
+    pruned: float = 0.5
+    argmax: float = 0.995
+    step: float = 0.99
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A registry entry.
 
@@ -50,7 +68,8 @@ class Architecture:
     likewise. classes: 0 where the task has none. params: trainable parameters of the `paper` preset, all networks'
     together. data: names of data sets, the first available wins and the last is offline. learning_rate: the peak of its
     training. presets: builder arguments by preset. variants: names of further entries of the same builder. networks:
-    what is built, a lone network by the model's name; deploy: those of them that go to a device.
+    what is built, a lone network by the model's name; deploy: those of them that go to a device. bars: what the model
+    is held to.
     """
 
     name: str
@@ -69,6 +88,7 @@ class Architecture:
     variants: tuple[str, ...] = ()
     networks: tuple[str, ...]
     deploy: tuple[Deployable, ...]
+    bars: Bars = Bars()
 
     @property
     def alone(self) -> bool:
@@ -123,6 +143,7 @@ def register(
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     networks: tuple[str, ...] = (),
     deploy: tuple[str | Deployable, ...] = (),
+    bars: Bars = Bars(),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated builder under its own name. The fields are those of `Architecture`.
 
@@ -153,6 +174,7 @@ def register(
             variants=tuple(variants or ()),
             networks=networks or (name,),
             deploy=_deployed(deploy or networks or (name,)),
+            bars=bars,
         )
         _enter(entry)
         for other, given in (variants or {}).items():

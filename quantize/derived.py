@@ -15,10 +15,10 @@ import keras
 from keras import tree
 
 from ..copies import copy_model, copy_state
+from ..ends import input_names, output_names
 from ..errors import BadInput, nearest
 from .graph.nodes import Graph, Node
 from .graph.tracing import symbolic_inputs
-from .interface import input_names, output_names
 from .placement import Scale
 from .qat import QatConfig, QuantizedGraph, Unsaved, as_model, find_quantized, make_plan, source_of
 

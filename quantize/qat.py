@@ -24,6 +24,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from ..ends import distinct
 from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..precision import PRECISIONS
 from ..progress import say, track
@@ -47,7 +48,6 @@ from .graph.layer_rules import RECURRENCES
 from .graph.nodes import Graph, Node, Tensor
 from .graph.operations import NEVER
 from .graph.tracing import trace
-from .interface import distinct
 from .noise import check_trace, measure, of_first, signal_to_noise, too_coarse, weak_operators
 from .observers import OBSERVERS
 from .operators import NOTHING, PRODUCTS, RESCALES, SUMS, refuse_what_no_file_holds

@@ -31,14 +31,14 @@ Parts = dict[str, tuple[np.ndarray, np.ndarray]]  # split -> images (N, H, W, C)
 # ---------------------------------------------------------------- the sets
 
 
-@dataset(input_shape=(8, 8, 1), tasks=TASKS)
+@dataset(input_shape=(8, 8, 1), tasks=TASKS, floor=0.65)
 def digits(asked: Asked) -> Dataset:
     """Return the 1,797 handwritten digits of scikit-learn: a fifth of a class to test, a tenth to validate."""
     import sklearn
     from sklearn.datasets import load_digits
 
-    x, y = load_digits(return_X_y=True)
-    x = np.reshape(x, (-1, 8, 8, 1))
+    bunch: Any = load_digits()
+    x, y = np.reshape(bunch.data, (-1, 8, 8, 1)), bunch.target
     rest, test = divide(y, 0.2)
     parts = {"test": (x[test], y[test]), **_with_validation(x[rest], y[rest], 0.125)}
     return replace(_images("digits", parts, 16, asked, (f"scikit-learn {sklearn.__version__}",)), told=OF_DIGITS)
@@ -99,7 +99,7 @@ def _cifar_files() -> list[str]:
     return there if len(there) > 1 and "test_batch" in there[-1] else []
 
 
-@dataset(input_shape=(32, 32, 3), tasks=TASKS, here=lambda: bool(_cifar_files()))
+@dataset(input_shape=(32, 32, 3), tasks=TASKS, here=lambda: bool(_cifar_files()), floor=0.4)
 def cifar10(asked: Asked) -> Dataset:
     """Return CIFAR-10: a tenth of the training batches that are here for validation, the official test batch.
 

@@ -17,8 +17,8 @@ from .minimise import minimiser
 def bagging(model: keras.Model, dataset: Dataset, task: Objective, config: TrainConfig) -> FitOverrides:
     """Train every member of an ensemble on a bootstrap of its own: samples drawn with replacement, as weights.
 
-    The members are what the last layer averages; metrics of the history are means over them. Where the graph does not
-    show them any more (rewritten for quantization) the ensemble is tuned as one net.
+    The members are what the last layer averages; metrics of the history are means over them. Under pruning and
+    quantization, which see the ensemble whole, it is tuned as one net.
     Source: Breiman 1996, Bagging predictors.
     """
     members = members_of(model)
@@ -37,9 +37,12 @@ def bagging(model: keras.Model, dataset: Dataset, task: Objective, config: Train
 
 
 def members_of(model: keras.Model) -> list[keras.KerasTensor]:
-    """Return the outputs of the members of an ensemble: what an Average at its end takes; none where there is none."""
+    """Return the outputs of the members of an ensemble: what an Average at its end takes; none where there is none.
+
+    A model that does more than its layers (masks that follow a schedule) must not be cut up: they are not its own.
+    """
     (output,) = model.outputs
     operation, node, _ = getattr(output, "_keras_history", (None, 0, 0))
-    if not isinstance(operation, keras.layers.Average):
+    if not isinstance(operation, keras.layers.Average) or operation not in model.layers:
         return []
     return list(operation._inbound_nodes[node].input_tensors)

@@ -115,8 +115,8 @@ def validate(overrides: Overrides, networks: Networks, dataset: Dataset, task: A
     share = fitting.loss_weights or {}
     row = {"val_loss": 0.0}
     for head, loss in losses.items():
-        value = loss(targets[head], answers[head], sample_weight=weights.get(head))
-        row["val_loss"] += share.get(head, 1.0) * float(keras.ops.convert_to_numpy(value))
+        value: Any = keras.ops.convert_to_numpy(loss(targets[head], answers[head], sample_weight=weights.get(head)))
+        row["val_loss"] += share.get(head, 1.0) * float(value)
     if task.scored:
         head = fitting.judged
         right = task.right(answers[head], targets[head], fitting.threshold)

@@ -127,7 +127,7 @@ def _balanced(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _named(weights: Mapping[Any, float], own: Head) -> np.ndarray:
-    names = list(own.labels) or list(range(own.classes))
+    names: list[Any] = list(own.labels) or list(range(own.classes))
     found = np.ones(own.classes)
     for name, weight in weights.items():
         if name not in names and str(name) not in names:
@@ -157,7 +157,7 @@ def end_in_probabilities(task: Objective, ending: str | None, answers: Any) -> b
 
 def _are_probabilities(answers: Any) -> bool:
     """Tell whether what a model answers to a few samples are probabilities, quantized ones perhaps, or logits."""
-    answers = keras.ops.convert_to_numpy(answers).astype(np.float32)
+    answers = np.asarray(keras.ops.convert_to_numpy(answers), np.float32)
     slack = min(0.5, 0.01 + answers.shape[-1] / 512)  # each may be rounded to 1/256
     sums = answers.sum(-1)
     return bool(np.all((answers >= 0) & (answers <= 1)) and np.all(np.abs(sums - 1) <= slack))
