@@ -17,19 +17,8 @@ MAY_IMPORT = {
     "quantize": {"models"},
     "export": {"quantize", "devices"},
 }
-SHARED = {
-    "archives",
-    "backends",
-    "copies",
-    "ends",
-    "errors",
-    "files",
-    "metrics",
-    "precision",
-    "progress",
-    "runners",
-    "workers",
-}
+SHARED = {"archives", "backends", "copies", "ends", "errors", "files", "forms", "metrics", "precision", "progress",
+          "runners", "vocabulary", "workers"}  # fmt: skip
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)

@@ -101,6 +101,8 @@ def predict_all(model: keras.Model, x: Any, batch_size: int = 256) -> list[np.nd
 def _packed(model: keras.Model, network: str, inputs: Arrays) -> Any:
     """Return arrays by name as the model is called: one, or a list or dict of several, of its types."""
     structure, names = symbolic_inputs(model), input_names(model)
+    if len(names) == len(inputs) == 1:  # a lone input that Keras named may be called otherwise in the next copy
+        names = list(inputs)
     if missing := [name for name in names if name not in inputs]:
         raise BadInput(f"network {network!r}: no input {missing[0]!r}; it takes {', '.join(names)}")
     arrays = [
