@@ -17,10 +17,13 @@ from keras import tree
 from ..copies import copy_model, copy_state
 from ..ends import input_names, output_names
 from ..errors import BadInput, nearest
+from .config import QatConfig
 from .graph.nodes import Graph, Node
 from .graph.tracing import symbolic_inputs
+from .layer import QuantizedGraph, Unsaved
 from .placement import Scale
-from .qat import QatConfig, QuantizedGraph, Unsaved, as_model, find_quantized, make_plan, source_of
+from .planning import make_plan
+from .prepare import as_model, find_quantized, source_of
 
 States = Sequence[tuple[int, int]]  # numbers of inputs, and of the outputs that become them in the next call
 

@@ -19,7 +19,7 @@ from keras import ops, tree
 from ..backends import computed
 from ..errors import BadInput
 from .derived import UnlikeLayer, derive, source_model, take_weights
-from .qat import find_quantized
+from .prepare import find_quantized
 
 TOLERANCE = 1e-4  # between the steps and the sequence, relative to the largest output
 

@@ -72,6 +72,12 @@ class Node:
     def output(self) -> Tensor:
         return self.outputs[0]
 
+    def reread(self, old: Tensor, new: Tensor) -> None:
+        """Read `new` wherever it reads `old`."""
+        self.args, self.kwargs = tree.map_structure(
+            lambda argument: new if argument is old else argument, (self.args, self.kwargs)
+        )
+
     @property
     def op_types(self) -> list[str]:
         """Its kind, and those of the operations that were merged into it."""
@@ -130,14 +136,10 @@ class Graph:
 
     def replace(self, old: Tensor, new: Tensor) -> None:
         """Let every reader of `old` read `new`."""
-
-        def swap(leaf):
-            return new if leaf is old else leaf
-
         for node in self.nodes:
             if old in node.inputs:
-                node.args, node.kwargs = tree.map_structure(swap, (node.args, node.kwargs))
-        self.outputs = [swap(leaf) for leaf in self.outputs]
+                node.reread(old, new)
+        self.outputs = [new if tensor is old else tensor for tensor in self.outputs]
 
     def prune_dead(self) -> None:
         """Drop the nodes that no output needs."""
