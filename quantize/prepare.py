@@ -17,7 +17,7 @@ from ..progress import say
 from .calibration import calibrate
 from .config import QatConfig
 from .graph.nodes import Graph
-from .interface import distinct
+from ..ends import distinct
 from .layer import QuantizedGraph, Unsaved
 from .noise import Pairs, check_trace, measure, signal_to_noise, too_coarse, weak_operators
 from .placement import clustered_kernels, sparse_kernels

@@ -154,7 +154,7 @@ def test_parzen_windows_are_a_mixture_of_gaussians():
 
 
 def test_training_images_themselves_are_likelier_than_noise():
-    _, networks, task, dataset = presented("gan_mlp")
+    _, _, task, dataset = presented("gan_mlp")
     random = np.random.default_rng(0)
 
     class Drawing:
@@ -232,7 +232,7 @@ def test_no_node_is_of_two_splits_and_labels_of_others_are_hidden():
 
 
 def test_only_told_nodes_are_learned_from_and_judged():
-    trained, _, task, dataset = presented("gcn")
+    _, _, task, dataset = presented("gcn")
     logits = np.random.default_rng(0).normal(size=(1, 1797, 10)).astype("f4")
     truth = dataset.train.y
     nodes = np.flatnonzero(truth[0] != graphs.HIDDEN)
