@@ -11,13 +11,13 @@ import keras
 import numpy as np
 from keras import tree
 
+from ..ends import distinct
 from ..errors import BadInput, WrongOrder
 from ..precision import PRECISIONS
 from ..progress import say
 from .calibration import calibrate
 from .config import QatConfig
 from .graph.nodes import Graph
-from ..ends import distinct
 from .layer import QuantizedGraph, Unsaved
 from .noise import Pairs, check_trace, measure, signal_to_noise, too_coarse, weak_operators
 from .placement import clustered_kernels, sparse_kernels
