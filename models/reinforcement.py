@@ -2,6 +2,7 @@
 
 from keras import layers
 
+from .linear import Monomials
 from .registry import register
 
 FAMILY = "rl"
@@ -19,18 +20,20 @@ FAMILY = "rl"
     learning_rate=0.05,
     variants={
         "linear_q": {
-            "params": 10,
+            "params": 30,
             "input_shape": (4,),
             "classes": 2,
+            "degree": 2,
             "bias": True,
             "data": ("cart_pole",),
             "paper": "Sutton and Barto 2018, Reinforcement learning, section 9.4; the pole of Barto 1983",
         },
     },
 )
-def tabular_q(inputs, classes, bias=False):
-    """Build one dense layer: of a one-hot state its row of the table of Q values, else a linear function.
+def tabular_q(inputs, classes, degree=1, bias=False):
+    """Build one dense layer: of a one-hot state its row of the table of Q values, else a linear function of features.
 
-    Shapes: state (N, F) -> Q values (N, actions).
+    degree: of the products of the state's values that are features.  Shapes: state (N, F) -> Q values (N, actions).
     """
-    return layers.Dense(classes, use_bias=bias, kernel_initializer="zeros", name="q_values")(inputs)
+    features = Monomials(degree, name="features")(inputs) if degree > 1 else inputs
+    return layers.Dense(classes, use_bias=bias, kernel_initializer="zeros", name="q_values")(features)
