@@ -7,13 +7,18 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test torture lint clean
+.PHONY: demo test docs torture lint clean
 
 demo: $(STAMP)
 	$(BIN)/edgewright run lenet5 --data digits --quick --out $(OUT)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
+
+# The site of docs/, in build/docs; needs no network once it is installed. Warnings are errors.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open build/docs/index.html, or with search: $(BIN)/python -m http.server --directory build/docs"
 
 # Faults in full; takes an hour on two cores. `make torture ARGS="--mutants 200"` for less.
 torture: $(STAMP)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +31,9 @@ class Metric:
     agreement: (outputs_a, outputs_b) -> float in [0, 1], how far two models say the same.
     higher_is_better: perplexity, errors and distances are not. point: how large a difference is one point of
     `--max-drop 0.01`: 0.01 of accuracy; with `relative`, a share of the baseline's value, as 1% of a return.
+    floor: what a wrong implementation would miss where its data set knows no better: far above chance, below what a
+    short training reaches; None where that depends on the data alone.
+    unit: what differences are told in: points (hundredths), or the metric's own unit, "" where it has none.
     centred: outputs are taken less the threshold that decides: 0.5 of a probability, 0 of a logit (see `centred`).
     parts: what the number is a mean over and may hide; None where there is nothing to tell apart.
     heads: the metrics of several outputs; outputs and targets are then sequences.
@@ -43,6 +47,8 @@ class Metric:
     higher_is_better: bool = True
     point: float = 0.01
     relative: bool = False
+    floor: float | None = None
+    unit: str = "points"
     centred: bool = False
     parts: Parts | None = None
     heads: tuple[Metric, ...] = ()
@@ -52,6 +58,15 @@ class Metric:
         difference = np.subtract(value, baseline) * (1 if self.higher_is_better else -1)
         size = np.abs(baseline) if self.relative else 1.0
         return difference / np.maximum(size, np.finfo(np.float64).tiny) * (0.01 / self.point)
+
+    def allowance(self, max_drop: float, baseline: float) -> float:
+        """Return how large a difference from `baseline` a drop of `max_drop` is, in the metric's own units."""
+        return max_drop / 0.01 * self.point * (abs(baseline) if self.relative else 1.0)
+
+    @property
+    def plain(self) -> bool:
+        """Whether a gain is the difference itself."""
+        return self.higher_is_better and not self.relative and self.point == 0.01
 
     @property
     def each(self) -> tuple[Metric, ...]:
@@ -79,6 +94,26 @@ class Scores:
     def by_row(cls, rows: np.ndarray) -> Scores:
         """Return scores of which each row is a unit by itself."""
         return cls(rows, np.arange(len(rows)))
+
+    @classmethod
+    def of_samples(cls, rows: np.ndarray, samples: int) -> Scores:
+        """Return scores of `samples` units with as many rows each, in their order: a row, or one a time step.
+
+        Raises: ValueError where the rows are no multiple of the samples.
+        """
+        each, left = divmod(len(rows), samples)
+        if left or not each:
+            raise ValueError(f"{len(rows)} rows are not as many for each of {samples} samples")
+        return cls(rows, np.repeat(np.arange(samples), each))
+
+    @property
+    def units(self) -> np.ndarray:
+        """The units that occur, in order.  Shape (n,)."""
+        return np.unique(self.unit)
+
+    def of(self, columns: slice) -> Scores:
+        """Return some columns of the scores: those of one output."""
+        return Scores(self.rows[:, columns], self.unit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +183,34 @@ def _auc(scores: np.ndarray) -> float:
     return float((ranks[anomalous].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
+def _surprise(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Score logits by the negative log-likelihood of what came, in nats. Shapes: (..., K), (...) -> (M, 1)."""
+    logits = outputs.reshape(-1, outputs.shape[-1]).astype(np.float64)
+    logits -= logits.max(-1, keepdims=True)
+    said = np.take_along_axis(logits, targets.reshape(-1, 1).astype(np.int64), -1)
+    return np.log(np.exp(logits).sum(-1, keepdims=True)) - said
+
+
+def _perplexity(scores: np.ndarray) -> float:
+    return float(np.exp(scores.mean()))
+
+
+def _totals(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Score what needs no targets, as the reward of each step of an episode, by its sum over a sample."""
+    return outputs.reshape(len(outputs), -1).sum(-1, keepdims=True).astype(np.float64)
+
+
+def _features(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return np.concatenate([each.reshape(len(each), -1) for each in (outputs, targets)], 1).astype(np.float64)
+
+
+def _frechet(scores: np.ndarray) -> float:
+    made, real = np.split(scores, 2, axis=1)  # (N, k) each
+    ours, theirs = (np.atleast_2d(np.cov(features, rowvar=False, bias=True)) for features in (made, real))
+    shared = np.sqrt(np.maximum(np.linalg.eigvals(ours @ theirs).real, 0)).sum()  # trace of the root of the product
+    return float(((made.mean(0) - real.mean(0)) ** 2).sum() + np.trace(ours) + np.trace(theirs) - 2 * shared)
+
+
 def _mean(scores: np.ndarray) -> float:
     return float(scores.mean())
 
@@ -171,15 +234,27 @@ def _values(outputs: np.ndarray) -> np.ndarray:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric(name="accuracy", scores=_correct, reduce=_mean, agreement=_same_class,
+        Metric(name="accuracy", scores=_correct, reduce=_mean, agreement=_same_class, floor=0.6,
                parts=Parts(figure="recall", unit="class", said=_class)),
         Metric(name="binary_accuracy", scores=_right_side, reduce=_mean, agreement=_same_side, centred=True,
-               parts=Parts(figure="recall", unit="class", said=_side)),
+               floor=0.6, parts=Parts(figure="recall", unit="class", said=_side)),
         Metric(name="label_accuracy", scores=_right_side, reduce=_mean, agreement=_same_side, centred=True,
-               parts=Parts(figure="recall", unit="label", said=_sides)),
+               floor=0.6, parts=Parts(figure="recall", unit="label", said=_sides)),
         Metric(name="explained_variance", scores=_residuals, reduce=_explained, agreement=_explained_by, width=2,
-               parts=Parts(figure="explained variance", unit="value", said=_values)),
-        Metric(name="auc", scores=_anomaly, reduce=_auc, agreement=_explained_by, width=2),
+               floor=0.5, parts=Parts(figure="explained variance", unit="value", said=_values)),
+        Metric(name="auc", scores=_anomaly, reduce=_auc, agreement=_explained_by, width=2, floor=0.6),
+        # Rows are the nats of a token; a unit is a text.
+        Metric(name="perplexity", scores=_surprise, reduce=_perplexity, agreement=_same_class, unit="",
+               higher_is_better=False, relative=True),
+        # Rows are returns; a unit is an episode.
+        Metric(name="mean_return", scores=_totals, reduce=_mean, agreement=_explained_by, relative=True, unit=""),
+        # 0.01 nats are 1% of a likelihood, as 1% of a perplexity is. Not a share of the value: the log of a density
+        # has no zero of its own, other units of the data move it. What has many values is divided by their number.
+        Metric(name="log_likelihood", scores=_totals, reduce=_mean, agreement=_explained_by, unit="nats"),
+        # Rows are features, those of a made sample and those of a real one: (N, 2k). Dowson and Landau 1982; for
+        # generators Heusel 2017, arXiv:1706.08500.
+        Metric(name="frechet_distance", scores=_features, reduce=_frechet, agreement=_explained_by, unit="",
+               higher_is_better=False, relative=True),
     )
 }  # fmt: skip
 
@@ -267,7 +342,8 @@ def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[st
         truth, said = truth.ravel(), said.ravel()
         count = 2 if metric.centred else max(outputs.shape[-1], int(truth.max()) + 1)
         known = {"labels": list(range(count))}
-    each = precision_recall_fscore_support(truth, said, zero_division=0, **known)
+    counted: Any = partial(precision_recall_fscore_support, truth, said, zero_division=0, **known)
+    each = counted()
     tables = multilabel_confusion_matrix(truth, said, **known)  # (K, 2, 2): [[tn, fp], [fn, tp]]
     tn, fp, fn = tables[:, 0, 0], tables[:, 0, 1], tables[:, 1, 0]
     found: dict[str, Any] = {
@@ -278,7 +354,7 @@ def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[st
         "support": [int(one) for one in each[3]],
     }  # fmt: skip
     for mean in ("macro", "micro"):
-        means = precision_recall_fscore_support(truth, said, zero_division=0, average=mean, **known)
+        means = counted(average=mean)
         found[mean] = dict(zip(("precision", "recall", "f1"), map(float, means[:3]), strict=True))
     if metric.parts.unit == "class" and len(known["labels"]) <= MANY_CLASSES:
         found["confusion"] = confusion_matrix(truth, said, **known).tolist()

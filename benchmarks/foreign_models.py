@@ -45,6 +45,8 @@ HEADER = (
     "result",
 )
 
+SUMMARY = ("group", "models", "ok", "of these warned", "refused", "FAILED")
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -131,13 +133,22 @@ def page(rows):
     shares = [f"{counts[kind]} {kind} ({counts[kind] / len(rows):.1%})" for kind in ("ok", "refused", "FAILED")]
     weak = sum(map(is_weak, rows))
     text.append(f"{', '.join(shares)}, of {len(rows)}; {weak} of the ok below 20 dB, with a warning.\n")
-    for group in dict.fromkeys(row["group"] for row in rows):
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    text.append(f"{table(SUMMARY, [summed(group, rows) for group in groups])}\n")
+    for group in groups:
         text.append(f"## {group}\n\n{table(HEADER, [cells(row) for row in rows if row['group'] == group])}\n")
     rest = [row for row in rows if row["status"] != "ok"]
     if rest:
         text.append("## Refused or failed\n")
         text += [f"- {row['name']} ({row['status']}, {row['stage']}): {row['error']}" for row in rest]
     return "\n".join(text) + "\n"
+
+
+def summed(group, rows):
+    """Return the line of one group in the summary."""
+    own = [row for row in rows if row["group"] == group]
+    counts = Counter(row["status"] for row in own)
+    return (group, len(own), counts["ok"], sum(map(is_weak, own)), counts["refused"], counts["FAILED"])
 
 
 def is_weak(row):

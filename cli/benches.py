@@ -11,6 +11,7 @@ from ..devices.measure import BenchConfig, ModelFile, Run
 from ..devices.report import overview, report
 from ..devices.targets import compile as compiling
 from ..devices.targets import target
+from ..devices.verdict import document
 from ..devices.verdict.compare import Thresholds
 from ..devices.verdict.compare import compare as compare_run
 from ..devices.verdict.regress import regressions
@@ -52,8 +53,8 @@ def compare(folders: Sequence[str], *, max_drop: float, min_speedup: float | Non
         raise BadInput(f"FOLDER: {len(runs)} were given; give one run, or an earlier and a later one")
     other = _two_models(folders, runs)
     found = regressions(runs[0], runs[1], thresholds)
-    document = {"schema": 1, "models": [run.model for run in runs], "changes": found.to_json()}
-    return Answer(document=document, text="\n\n".join(filter(None, [other, str(found)])), ok=not found.regressed)
+    answer = {"schema": 1, "models": [run.model for run in runs], "changes": found.to_json()}
+    return Answer(document=answer, text="\n\n".join(filter(None, [other, str(found)])), ok=not found.regressed)
 
 
 def _two_models(folders: Sequence[str], runs: Sequence[Run]) -> str:
@@ -87,12 +88,12 @@ def render(folders: Sequence[str], out: Path | None) -> Answer:
     page = write(out, overview.html(sessions))
     boards = {session.place: overview.leaderboard([session]) for session in sessions}
     kept = ("artifact", "rank", "sha256", "p50_us", "metric_value", "verdict", "why_not")
-    document = [
+    board = [
         {"model": model, "device": device, **{key: entry[key] for key in kept}}
         for (model, device), entries in boards.items()
         for entry in entries
     ]
-    return Answer(document={"report": str(page), "leaderboard": document}, text=str(page))
+    return Answer(document={"report": str(page), "leaderboard": board}, text=str(page))
 
 
 def _results_in(folder: Path) -> tuple[dict[str, Any], Run]:
@@ -105,9 +106,9 @@ def _results_in(folder: Path) -> tuple[dict[str, Any], Run]:
 def judged(run: Run, thresholds: Thresholds, out: Path | None) -> Answer:
     """Return the verdicts on `run` as an answer, and write run and report to `out` if given."""
     verdicts = compare_run(run, thresholds)
-    results = {"model": "", "data": "", **run.to_json(verdicts, thresholds)}
+    results = {"model": "", "data": "", **document.compose(run, verdicts, thresholds)}
     if out is not None:
-        run.save(out, verdicts, thresholds)
+        document.save(run, out, verdicts, thresholds)
         write(out / "report.html", report.html(results, {name: each.tolist() for name, each in run.samples().items()}))
     return Answer(document=results, text=report.markdown(results), ok=all(one.verdict != "fail" for one in verdicts))
 

@@ -1,4 +1,7 @@
-"""Writes docs/zoo.md from runs of `edgewright matrix`: python docs/zoo.py FOLDER [FOLDER ...], later ones win."""
+"""Writes docs/zoo.md from docs/zoo.json: python docs/zoo.py [FOLDER ...]
+
+Rows of the folders, runs of `edgewright matrix`, are entered into zoo.json first; later ones win.
+"""
 
 import json
 import sys
@@ -6,11 +9,13 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from edgewright import metrics
 from edgewright.devices.report.report import table
 from edgewright.models import registry
 from edgewright.pipeline.cost import multiply_adds
 
-ROOT = Path(__file__).parent.parent
+DOCS = Path(__file__).parent
+KEPT = DOCS / "zoo.json"
 INTRODUCTION = """# The zoo
 
 {count} architectures and variants, {measured} of them measured here from training to device. `paper` sizes are the
@@ -22,76 +27,126 @@ for two cores.
 Metric: accuracy, area under the curve (anomaly detectors) or explained variance (regression, reconstruction) on the
 whole test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it differs. Size and
 speed-up: of that file over the float32 file, in LiteRT on one thread, with the 95% interval. MACs: multiply-adds of one
-sample.
+sample. Each table is ordered by them.
 
-Find a model by task and budget; `edgewright models --json` says the same to programs. Made by `python docs/zoo.py`.
+[Sizes](#sizes) and [papers](#papers) are below. `edgewright models --json` says the same to programs. Made by
+`python docs/zoo.py`.
 """
-QUICK = """{count} of the runs are `--quick` (data marked *): data that needs no download, training that ends
-as soon as the net is seen to work, and int8 of the pruned net, measured for a few seconds while others may load the
-machine: they show that every stage works, not how good a model is."""
+QUICK = """Data marked *: a `--quick` run, on data that needs no download, with training that ends as soon as the net is
+seen to work and int8 of the pruned net, measured for a few seconds while others may load the machine. It shows that
+every stage works, not how good a model is."""
+FEW = "Of cifar10's five training batches {batches} was at hand: its rows would do better with all."
+MEASURED = ("model", "data", "float", "int8", "size", "speed-up", "stages")
+SIZES = ("model", "family", "parameters", "edge parameters", "edge MACs")
 
 
-def load(folders: list[Path]) -> dict[str, dict[str, Any]]:
-    """Return the row of each model that was run, with its results."""
-    rows = {}
-    for folder in folders:
-        document = json.loads((folder / "matrix.json").read_text())
-        for row in document["rows"]:
-            results = folder / row["model"] / "results.json"
-            if results.is_file():
-                rows[row["model"]] = {**row, "quick": document["quick"], "results": json.loads(results.read_text())}
-    return rows
+def entered(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what is kept of each model that was run in a folder of `edgewright matrix`."""
+    document = json.loads((folder / "matrix.json").read_text())
+    found = {}
+    for row in document["rows"]:
+        results = folder / row["model"] / "results.json"
+        if results.is_file():
+            found[row["model"]] = _facts(row, json.loads(results.read_text())) | {"quick": document["quick"]}
+    return found
 
 
 def text(rows: dict[str, dict[str, Any]]) -> str:
     """Return the page."""
-    names = [row["name"] for row in registry.describe()]
-    machines = {_machine(row["results"]) for row in rows.values()}
-    quick = sum(row["quick"] for row in rows.values())
-    how = f"Machine: {'; '.join(sorted(machines))}.{' ' + QUICK.format(count=quick) if quick else ''}"
-    batches = {row["results"]["source"].count("data_batch_") for row in rows.values() if row["data"] == "cifar10"}
-    if batches - {0, 5}:  # 0: the whole archive
-        how += f" Of cifar10's five training batches {max(batches)} was at hand: its rows would do better with all."
-    page = INTRODUCTION.format(count=len(names), measured=len(rows), how=textwrap.fill(how, 120))
-    tasks = sorted({registry.get(name).task for name in names})
-    for task in tasks:
-        chosen = [name for name in names if registry.get(name).task == task]
-        lines = sorted((_line(name, rows.get(name)) for name in chosen), key=lambda line: line[0])
-        header = ("model", "family", "parameters", "edge parameters", "edge MACs", "data", "float", "int8", "size",
-                  "speed-up", "stages")  # fmt: skip
-        page += f"\n## {task.replace('_', ' ').capitalize()}\n\n{table(header, [line[1] for line in lines])}\n"
-    papers = [(name, registry.get(name).paper) for name in names]
-    notes = [f"- {name}, {stage}: {cell['reason']}" for name, row in sorted(rows.items())
-             for stage, cell in row["stages"].items() if cell["reason"]]  # fmt: skip
+    names = sorted((row["name"] for row in registry.describe()), key=lambda name: (_macs(rows, name), name))
+    page = INTRODUCTION.format(count=len(names), measured=sum(name in rows for name in names), how=_how(rows))
+    for task in sorted({registry.get(name).task for name in names}):
+        lines = [_line(name, rows.get(name)) for name in names if registry.get(name).task == task]
+        page += f"\n## {task.replace('_', ' ').capitalize()}\n\n{table(MEASURED, lines)}\n"
+    notes = [f"- {name}, {stage}: {reason}" for name, row in sorted(rows.items())
+             for stage, reason in row["notes"].items()]  # fmt: skip
     page += "\n## What a stage says\n\n" + ("\n".join(notes) or "Every stage passed.") + "\n"
-    return page + f"\n## Papers\n\n{table(('model', 'source'), papers)}\n"
+    page += f"\n## Sizes\n\n{table(SIZES, [_size(name, rows.get(name)) for name in names])}\n"
+    papers = "\n".join(f"- {name}: {registry.get(name).paper}" for name in sorted(names))
+    return page + f"\n## Papers\n\n{papers}\n"
 
 
-def _line(name: str, row: dict[str, Any] | None) -> tuple[int, tuple[str, ...]]:
-    known, model = registry.get(name), registry.build(name, "edge")
-    macs = multiply_adds(model)
-    start = (name, known.family, f"{known.params:,}", f"{model.count_params():,}", f"{macs:,}")
+def _how(rows: dict[str, dict[str, Any]]) -> str:
+    """Say on what the rows were measured, and what was less than it might be."""
+    said = [f"Machine: {'; '.join(sorted({row['machine'] for row in rows.values()}))}."]
+    if any(row["quick"] for row in rows.values()):
+        said.append(QUICK.replace("\n", " "))
+    few = {row.get("cifar10_batches") for row in rows.values()} - {None, 0, 5}  # 0: the whole archive
+    if few:
+        said.append(FEW.format(batches=max(few)))
+    return textwrap.fill(" ".join(said), 120)
+
+
+def _macs(rows: dict[str, dict[str, Any]], name: str) -> int:
+    return rows[name]["macs"] if name in rows else 0
+
+
+def _line(name: str, row: dict[str, Any] | None) -> tuple[str, ...]:
     if row is None:
-        return macs, (*start, "", "", "", "", "", "not run yet")
-    results, stages = row["results"], row["stages"]
-    sizes = {one["name"]: one["bytes"] for one in results["artifacts"] if one["format"] == "tflite"}
-    judged = min((one for one in results["verdicts"] if one["artifact"].endswith("w8a8-qat.tflite")),
-                 key=lambda one: "pruned" in one["artifact"])  # fmt: skip
-    low, high = judged["speedup_ci95"] or (0, 0)
-    speed = f"{judged['speedup']:.2f}x [{low:.2f}, {high:.2f}]" if judged["speedup"] else ""
+        return (name, "", "", "", "", "", "not run yet")
+    low, high = row["speedup_ci95"] or (0, 0)
+    speed = f"{row['speedup']:.2f}x [{low:.2f}, {high:.2f}]" if row["speedup"] else ""
+    int8 = "" if row["int8"] is None else f"{row['int8']:.3f} ({row['points']:+.1f})"
+    base = "" if row["float"] is None else f"{row['float']:.3f}"
+    return (name, row["data"] + "*" * row["quick"], base, int8, f"{row['size']:.2f}", speed, row["stages"])
+
+
+def _size(name: str, row: dict[str, Any] | None) -> tuple[str, ...]:
+    known = registry.get(name)
+    edge = ("", "") if row is None else (f"{row['parameters']:,}", f"{row['macs']:,}")
+    return (name, known.family, f"{known.params:,}", *edge)
+
+
+def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page says of one model."""
+    networks = registry.deployables(row["model"], registry.build(row["model"], "edge")).values()
+    stages = row["stages"]
+    sizes = {file["name"]: file["bytes"] for file in results["artifacts"] if file["format"] == "tflite"}
+    judged = min((verdict for verdict in results["verdicts"] if verdict["artifact"].endswith("w8a8-qat.tflite")),
+                 key=lambda verdict: "pruned" in verdict["artifact"])  # fmt: skip
     base, int8 = stages["tflite_float"]["value"], stages["tflite_int8"]["value"]
-    lost = "" if None in (base, int8) else f"{int8:.3f} ({100 * (int8 - base):+.1f})"
-    ratio = sizes[judged["artifact"]] / sizes[results["baselines"][judged["artifact"]]]
+    return {
+        "data": row["data"],
+        "float": base,
+        "int8": int8,
+        "points": None if None in (base, int8) else (int8 - base) / _point(results),
+        "size": sizes[judged["artifact"]] / sizes[results["baselines"][judged["artifact"]]],
+        "speedup": judged["speedup"],
+        "speedup_ci95": judged["speedup_ci95"],
+        "stages": _stages(stages),
+        "parameters": sum(network.count_params() for network in networks),
+        "macs": sum(multiply_adds(network) for network in networks),
+        "machine": _machine(results["environment"]),
+        "notes": {stage: cell["reason"] for stage, cell in stages.items() if cell["reason"]},
+        "cifar10_batches": results["source"].count("data_batch_") if row["data"] == "cifar10" else None,
+    }
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    litert = environment["packages"].get("ai-edge-litert", "?")
+    return f"{environment['cpu']}, {environment['cores']} cores, LiteRT {litert}"
+
+
+def _point(results: dict[str, Any]) -> float:
+    """Return what one point of the metric is."""
+    return metrics.get(next(each["metric"] for each in results["measurements"] if each["metric"])).point
+
+
+def _stages(stages: dict[str, dict[str, Any]]) -> str:
     bad = [stage for stage, cell in stages.items() if cell["status"] == "fail"]
     skipped = [stage for stage, cell in stages.items() if cell["status"] == "skip"]
-    verdict = f"fails: {', '.join(bad)}" if bad else f"pass; {', '.join(skipped)} skipped" if skipped else "pass"
-    return macs, (*start, row["data"] + "*" * row["quick"], f"{base:.3f}", lost, f"{ratio:.2f}", speed, verdict)
+    return f"fails: {', '.join(bad)}" if bad else f"pass; {', '.join(skipped)} skipped" if skipped else "pass"
 
 
-def _machine(results: dict[str, Any]) -> str:
-    found = results["environment"]
-    return f"{found['cpu']}, {found['cores']} cores, LiteRT {found['packages'].get('ai-edge-litert', '?')}"
+def main(folders: list[Path]) -> None:
+    """Enter the runs of these folders and write the page."""
+    rows = json.loads(KEPT.read_text())
+    for folder in folders:
+        rows |= entered(folder)
+    kept = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in sorted(rows.items()))
+    KEPT.write_text(f"{{\n{kept}\n}}\n")
+    (DOCS / "zoo.md").write_text(text(rows))
 
 
 if __name__ == "__main__":
-    (ROOT / "docs" / "zoo.md").write_text(text(load([Path(name) for name in sys.argv[1:]])))
+    main([Path(name) for name in sys.argv[1:]])

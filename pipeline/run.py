@@ -16,6 +16,7 @@ import yaml
 from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..devices.report import report
+from ..devices.verdict import document
 from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput, EdgewrightError
 from ..export import EXPORTERS
@@ -256,7 +257,7 @@ class Pipeline:
         )
 
     def measured(self, run: Run, name: str) -> dict[str, Any]:
-        run.save(self.folder / name)
+        document.save(run, self.folder / name)
         created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         return {"files": [f"{name}/results.json", f"{name}/raw.npz"], "created": created}
 
@@ -268,7 +269,7 @@ class Pipeline:
             if role == "float" or name not in run.answers:
                 continue
             manifest = json.loads((self.folder / f"{path}.json").read_text())
-            steps = [one.get("step") for one in manifest["outputs"]]
+            steps = [one["scale"] for one in manifest["outputs"]]
             each = [
                 parity(np.load(self.outputs(role, place), allow_pickle=False), given, step)
                 for place, (given, step) in enumerate(zip(run.answers[name], steps, strict=True))
@@ -287,7 +288,7 @@ class Pipeline:
         """Judge and write the report; always done anew, since thresholds may have changed."""
         run = Run.load(self.folder / "bench")
         thresholds = Thresholds(max_drop=self.config.max_drop, min_speedup=self.config.min_speedup)
-        results = run.to_json(compare(run, thresholds), thresholds)
+        results = document.compose(run, compare(run, thresholds), thresholds)
         results |= {
             "command": _command(),
             "created": measured["created"],

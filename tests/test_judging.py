@@ -10,6 +10,7 @@ import pytest
 from edgewright.cli import commands as cli
 from edgewright.cli import verbs
 from edgewright.devices.measure import BenchConfig, ModelFile, out_of_range
+from edgewright.devices.verdict.document import compose, save
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline import judged, stages
 from edgewright.pipeline.run import refuse_other
@@ -70,7 +71,7 @@ def test_what_is_kept_of_a_run_gives_the_same_verdict(tmp_path):
     y = np.array(["no", "yes"])[(X[:, 0] > 2.6).astype(int)]
     run, found = judge(linear(("h", first(1), -10.4, "sigmoid")), linear(("h", first(1), -40, "sigmoid")), (X, y))
     assert "recall of class yes" in "; ".join(found.reasons)
-    run.save(tmp_path, [found])
+    save(run, tmp_path, [found])
     assert ew.compare(type(run).load(tmp_path))[0] == found
     document = json.loads((tmp_path / "results.json").read_text())
     assert document["labels"] == {"": ["no", "yes"]} and document["verdicts"][0]["parts"][0]["part"] == "class yes"
@@ -177,7 +178,7 @@ def test_emulated_speed_ups_are_in_no_column_and_reasons_in_the_table():
                    config=BenchConfig(max_seconds=0.3))  # fmt: skip
     for emulated in (False, True):
         run.emulated = emulated
-        results = run.to_json(ew.compare(run), ew.Thresholds())
+        results = compose(run, ew.compare(run), ew.Thresholds())
         row = next(line for line in report.markdown(results).splitlines() if line.startswith("| same.tflite | pass"))
         assert ("×" in row.split("|")[3]) != emulated and "binary accuracy +0.00 points" in row.split("|")[6]
     assert "the processor is emulated" in report.markdown(results) and "By class" in report.html(results)
@@ -236,7 +237,7 @@ def test_compare_of_two_models_says_so(tmp_path):
             run = ew.bench([ew.export_tflite(model, name=file)], baseline=ew.export_tflite(model, name=f"{file}-base"),
                            data=(X, y), config=QUIET)  # fmt: skip
             run.model = name
-            run.save(tmp_path / name / file)
+            save(run, tmp_path / name / file)
     limits = {"max_drop": 0.01, "min_speedup": None}
     answer = verbs.compare([str(tmp_path / name / "same") for name in "ab"], **limits)
     assert answer.document["models"] == ["a", "b"] and "two models are compared" in answer.text

@@ -6,6 +6,7 @@ import pytest
 from edgewright.errors import BadInput
 from edgewright.pipeline import matrix
 from edgewright.pipeline.budget import budget
+from schemas import problems
 
 KERNEL = {"name": "hidden/kernel", "shape": [8, 4], "sparsity": 0.5, "reason": ""}
 BIAS = {"name": "hidden/bias", "shape": [4], "sparsity": None, "reason": "biases are few"}
@@ -73,6 +74,8 @@ def test_a_quick_matrix_fills_every_cell(quick):
     (row,) = found["rows"]
     assert [row["stages"][stage]["status"] for stage in matrix.STAGES] == ["pass"] * len(matrix.STAGES)
     assert 0 < row["seconds"] < found["seconds"]
+    assert problems("matrix", found) == [] and problems("matrix", {**found, "rows": [{**row, "stages": {}}]})
+    assert problems("results", json.loads((folder / row["model"] / "results.json").read_text())) == []
 
 
 def test_what_a_quick_matrix_does_not_judge_is_not_made(quick):

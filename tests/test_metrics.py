@@ -115,3 +115,29 @@ def test_a_value_that_a_sum_of_squares_hides(confidence):
     assert metric.reduce(metric.scores(ruined, truth)) > 0.99999
     large, small = parts.estimate(metric.parts, truth, truth, ruined)
     assert large.delta == 0 and small.delta == pytest.approx(-1, abs=0.01) and small.ci95[1] < -0.8
+
+
+def test_perplexity_by_hand():
+    metric = METRICS["perplexity"]
+    logits = np.log(np.array([[[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]]))  # (N, T, K)
+    rows = metric.scores(logits, np.array([[0, 1]]))
+    np.testing.assert_allclose(rows[:, 0], [np.log(2), np.log(1.25)])
+    assert metric.reduce(rows) == pytest.approx(np.sqrt(2 * 1.25))
+    assert metric.gain(10.2, 10.0) == pytest.approx(-0.02)  # 2% worse is two points
+    assert metric.allowance(0.01, 10.0) == pytest.approx(0.1)
+
+
+def test_gains_have_the_direction_and_the_point_of_their_metric():
+    assert METRICS["accuracy"].gain(0.7, 0.8) == 0.7 - 0.8  # the difference itself, to the bit
+    assert METRICS["mean_return"].gain(-110.0, -100.0) == pytest.approx(-0.1)
+    assert METRICS["log_likelihood"].gain(-2.5, -2.0) == pytest.approx(-0.5)
+    assert METRICS["frechet_distance"].gain(0.9, 1.0) == pytest.approx(0.1)
+
+
+def test_frechet_distance_of_two_normal_clouds_by_hand():
+    random = np.random.default_rng(0)
+    made, real = random.normal(0, 2, (40_000, 2)), random.normal(1, 1, (40_000, 2))
+    metric = METRICS["frechet_distance"]
+    # A shift of 1 in two dimensions, and in each (2 - 1)^2 of spread.
+    assert metric.reduce(metric.scores(made, real)) == pytest.approx(4.0, rel=0.03)
+    assert metric.reduce(metric.scores(real, real)) == pytest.approx(0.0, abs=1e-9)

@@ -9,16 +9,16 @@ import keras
 import numpy as np
 
 SAMPLES = 16
-GROUPS = {  # group: the module that registers its nets
-    "keras-hub": "hub",
-    "keras.applications": "applications",
-    "kimm": "others",
-    "keras-rs": "others",
-    "keras-tcn": "others",
-    "tutorial, images": "images",
-    "tutorial, sequences": "sequences",
-    "tutorial, generative": "generative",
-    "tutorial, tables": "tables",
+GROUPS = {  # group: the modules that register its nets
+    "keras-hub": ("hub", "hub_images"),
+    "keras.applications": ("applications",),
+    "kimm": ("others",),
+    "keras-rs": ("others",),
+    "keras-tcn": ("others",),
+    "tutorial, images": ("images", "scenes"),
+    "tutorial, sequences": ("sequences", "signals"),
+    "tutorial, generative": ("generative",),
+    "tutorial, tables": ("tables", "control"),
 }
 Built = tuple[keras.Model, Any]
 
@@ -49,7 +49,7 @@ def net(group: str, name: str | None = None) -> Callable[[Callable[[], Built]], 
 
 def load_all() -> dict[str, Net]:
     """Return all nets by name, those of the groups in order."""
-    for module in dict.fromkeys(GROUPS.values()):
+    for module in dict.fromkeys(module for modules in GROUPS.values() for module in modules):
         importlib.import_module(f".{module}", __package__)
     order = list(GROUPS)
     return dict(sorted(NETS.items(), key=lambda item: order.index(item[1].group)))

@@ -89,7 +89,7 @@ class Point:
 
 
 def intervals(verdicts: Sequence[Mapping], marks: Mapping[str, Mark], max_drop: float | None) -> str:
-    """Draw the two intervals behind each verdict: speed-up over the baseline, and change of the metric in points."""
+    """Draw the two intervals behind each verdict: speed-up over the baseline, and gain of the metric in points."""
     rows = [verdict for verdict in verdicts if verdict.get("speedup_ci95")]
     if not rows:
         return ""
@@ -98,9 +98,10 @@ def intervals(verdicts: Sequence[Mapping], marks: Mapping[str, Mark], max_drop: 
         for row, verdict in enumerate(rows):
             look = marks[verdict["artifact"]].line(linewidth=2)
             _interval(speed, row, verdict["speedup"], verdict["speedup_ci95"], look)
-            if verdict.get("metric_delta") is not None and verdict.get("metric_delta_ci95"):
-                points = [100 * bound for bound in verdict["metric_delta_ci95"]]
-                _interval(metric, row, 100 * verdict["metric_delta"], points, look)
+            kind = "metric_gain" if "metric_gain" in verdict else "metric_delta"  # earlier runs have but the latter
+            if verdict.get(kind) is not None and verdict.get(f"{kind}_ci95"):
+                points = [100 * bound for bound in verdict[f"{kind}_ci95"]]
+                _interval(metric, row, 100 * verdict[kind], points, look)
         speed.axvline(1, color=_MUTED, linewidth=1)
         metric.axvline(0, color=_MUTED, linewidth=1)
         if max_drop is not None:

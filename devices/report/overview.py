@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from ... import metrics
 from ..verdict.regress import Changes, number, regressions
 from ..verdict.results import Run
 from . import charts
-from .report import estimate_row, how, measurement_rows, profile_entry, render
+from .report import how, render
+from .rows import estimate_row, measurement_rows, profile_entry
 
 _UNSTEADY = ("emulated", "drift", "throttling", "noise")
 
@@ -74,10 +76,17 @@ def front(entries: Sequence[Mapping[str, Any]]) -> set[str]:
     return {
         one["sha256"] for one in known
         if not any(
-            other["p50_us"] <= one["p50_us"] and other["metric_value"] >= one["metric_value"]
+            other["p50_us"] <= one["p50_us"] and _gain(other, one) >= 0
             and (other["p50_us"], other["metric_value"]) != (one["p50_us"], one["metric_value"]) for other in known
         )
     }  # fmt: skip
+
+
+def _gain(other: Mapping[str, Any], one: Mapping[str, Any]) -> float:
+    """Return how much better an entry's metric is; one whose direction is not known is better with more."""
+    name = str(one.get("metric"))
+    difference = other["metric_value"] - one["metric_value"]
+    return difference if not metrics.known(name) or metrics.get(name).higher_is_better else -difference
 
 
 def _entries(session: Session) -> Iterator[dict[str, Any]]:
@@ -102,6 +111,7 @@ def _entries(session: Session) -> Iterator[dict[str, Any]]:
             "why_not": ", ".join(why_not),
             "p50_us": latency.get("p50"),
             "ci95": found.get("latency_us_ci95"),
+            "metric": found.get("metric"),
             "metric_value": found.get("value"),
             "metric_ci95": found.get("value_ci95"),
             "bytes": artifact["bytes"],

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-NOTHING = "–"
-_BY_CLASS = ("precision", "recall", "f1", "specificity", "npv")
-_KINDS = ("pass", "fail", "inconclusive")
+from ...metrics import Metric
+from . import rows
 
 
 def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | None = None) -> str:
@@ -22,31 +21,34 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
     distributions are drawn from the recorded percentiles.
     """
     results, samples = _relabelled(results, samples or {})
+    metric = rows.metric_of(results)
     return render(
         "report.html",
         title=f"{results['model']} on {results['data']}: Edgewright report",
         results={"notes": [], "command": "", **results},
         subtitle=_subtitle(results),
         outcome=_outcome(results),
-        rule=_rule(results.get("thresholds")),
-        metric=_metric(results).replace("_", " "),
-        verdicts=[_verdict_row(verdict) for verdict in results["verdicts"]],
-        measurements=list(measurement_rows(results)),
+        rule=_rule(results),
+        metric=_spaced(metric),
+        unit=rows.known_metric(metric).unit,
+        verdicts=[rows.verdict_row(verdict, metric) for verdict in results["verdicts"]],
+        measurements=list(rows.measurement_rows(results)),
+        bundles=list(rows.bundle_rows(results)),
         charts=_charts(results, samples),
-        classes=list(class_rows(results)),
-        layers=list(_layers(results)),
+        classes=list(rows.class_rows(results)),
+        layers=list(rows.layer_rows(results)),
         controls=[
             {
                 "artifact": one["artifact"],
-                "speedup": _number(one["speedup"], ".3f", "×"),
-                "ci95": _range(one["speedup_ci95"], ".3f"),
+                "speedup": rows.number(one["speedup"], ".3f", "×"),
+                "ci95": rows.interval(one["speedup_ci95"], ".3f"),
             }
             for one in results.get("controls", [])
         ],
         flags=results.get("flags", []),
-        estimates=list(map(estimate_row, results.get("estimates", []))),
-        profiles=[profile_entry(entry) for entry in results.get("profiles", [])],
-        rules=list(_rules(results)),
+        estimates=list(map(rows.estimate_row, results.get("estimates", []))),
+        profiles=[rows.profile_entry(entry) for entry in results.get("profiles", [])],
+        rules=list(_mlperf(results)),
         environment=list(_flat(results.get("environment", {}))),
     )
 
@@ -65,50 +67,82 @@ def render(template: str, **values: Any) -> str:
 def markdown(results: Mapping[str, Any]) -> str:
     """Return the summary for a terminal: outcome, verdict table, measurement table, how to repeat it."""
     results, _ = _relabelled(results, {})
+    sections = [
+        _title(results), _rule(results), _verdict_table(results), _measurement_table(results),
+        _bundle_table(results), _class_table(results), _profile_table(results), _remarks(results),
+        _estimate_table(results), _repeat(results),
+    ]  # fmt: skip
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _title(results: Mapping[str, Any]) -> str:
     outcome = ", ".join(f"{count} {kind}" for kind, count in _outcome(results)) or "no verdict"
-    parts = [f"# {_cell(results['model'])} on {_cell(results['data'])}: {outcome}", ""]
-    if rule := _rule(results.get("thresholds")):
-        parts += [rule, ""]
-    metric = _metric(results).replace("_", " ")
-    if results["verdicts"]:
-        rows = [
-            (row["artifact"], row["verdict"], f"{row['speedup']} {row['speedup_ci95']}".strip(),
-             f"{row['delta']} {row['delta_ci95']}".strip(), row["agreement"], row["why"])
-            for row in map(_verdict_row, results["verdicts"])
-        ]  # fmt: skip
-        header = ("file", "verdict", "speed-up [95%]", f"{metric}, points [95%]", "agreement", "why")
-        parts += [table(header, rows), ""]
-    rows = [
-        (row["artifact"], row["value"], row["p50"], row["p99"], row["size"], row["sparsity"], row["operators"])
-        for row in measurement_rows(results)
-    ]
-    header = ("file", metric, "p50 µs", "p99 µs", "kB", "zeros", "int / float ops")
-    parts += [table(header, rows), ""]
-    if rows := list(class_rows(results)):
-        header = ("file, by class", "macro F1", "lowest recall", "of", "ROC AUC")
-        cells = [[row[key] for key in ("artifact", "f1", "recall", "part", "auc")] for row in rows]
-        parts += [table(header, cells), ""]
-    if profiles := [profile_entry(entry, by_kind=True, most=6) for entry in results.get("profiles", [])]:
-        header = ("file, profiled", "operators", "µs", "share", "calls")
-        rows = [
-            (entry["artifact"], bar["operator"], bar["us"], bar["share"], bar["calls"])
-            for entry in profiles
-            for bar in entry["bars"] or [{"operator": entry["reason"], "us": "", "share": "", "calls": ""}]
-        ]
-        parts += [table(header, rows), ""]
-    parts += [f"- {_cell(flag['kind'])}: {_cell(flag['text'])}" for flag in results.get("flags", [])]
-    parts += [f"- {_cell(note)}" for note in results.get("notes", [])]
-    if estimates := [estimate_row(row) for row in results.get("estimates", [])]:
-        header = ("file", "target (estimated, not measured)", "latency µs", "cycles", "SRAM kB", "weights kB", "remark")
-        cells = [[row[key] for key in ("artifact", "target", "latency", "cycles", "sram", "flash", "reason")]
-                 for row in estimates]  # fmt: skip
-        parts += ["", table(header, cells), ""]
-    for suite, rows in _rules(results):
-        met = [row["rule"] for row in rows if row["met"]]
-        parts.append(f"{suite}, rules met by every file: {'; '.join(met) or 'none'}")
-    if results.get("command"):
-        parts += [f"Repeat: `{results['command']}`"]
-    return "\n".join(parts).rstrip() + "\n"
+    return f"# {_cell(results['model'])} on {_cell(results['data'])}: {outcome}"
+
+
+def _verdict_table(results: Mapping[str, Any]) -> str:
+    metric = rows.metric_of(results)
+    unit = ", points" if rows.known_metric(metric).unit == "points" else ""
+    header = ("file", "verdict", "speed-up [95%]", f"{_spaced(metric)}{unit} [95%]", "agreement", "why")
+    return _filled(header, [
+        (row["artifact"], row["verdict"], f"{row['speedup']} {row['speedup_ci95']}".strip(),
+         f"{row['delta']} {row['delta_ci95']}".strip(), row["agreement"], row["why"])
+        for row in (rows.verdict_row(verdict, metric) for verdict in results["verdicts"])
+    ])  # fmt: skip
+
+
+def _measurement_table(results: Mapping[str, Any]) -> str:
+    keys = ("artifact", "value", "p50", "p99", "size", "sparsity", "operators")
+    header = ("file", _spaced(rows.metric_of(results)), "p50 µs", "p99 µs", "kB", "zeros", "int / float ops")
+    return table(header, [[row[key] for key in keys] for row in rows.measurement_rows(results)])
+
+
+def _bundle_table(results: Mapping[str, Any]) -> str:
+    keys = ("bundle", "value", "files", "reason")
+    header = ("files together", _spaced(rows.metric_of(results)), "of", "remark")
+    return _filled(header, [[row[key] for key in keys] for row in rows.bundle_rows(results)])
+
+
+def _class_table(results: Mapping[str, Any]) -> str:
+    keys = ("artifact", "f1", "recall", "part", "auc")
+    header = ("file, by class", "macro F1", "lowest recall", "of", "ROC AUC")
+    return _filled(header, [[row[key] for key in keys] for row in rows.class_rows(results)])
+
+
+def _profile_table(results: Mapping[str, Any]) -> str:
+    profiles = [rows.profile_entry(entry, by_kind=True, most=6) for entry in results.get("profiles", [])]
+    header = ("file, profiled", "operators", "µs", "share", "calls")
+    return _filled(header, [
+        (entry["artifact"], bar["operator"], bar["us"], bar["share"], bar["calls"])
+        for entry in profiles
+        for bar in entry["bars"] or [{"operator": entry["reason"], "us": "", "share": "", "calls": ""}]
+    ])  # fmt: skip
+
+
+def _remarks(results: Mapping[str, Any]) -> str:
+    told = [f"- {_cell(warning['kind'])}: {_cell(warning['text'])}" for warning in results.get("flags", [])]
+    return "\n".join(told + [f"- {_cell(note)}" for note in results.get("notes", [])])
+
+
+def _estimate_table(results: Mapping[str, Any]) -> str:
+    keys = ("artifact", "target", "latency", "cycles", "sram", "flash", "reason")
+    header = ("file", "target (estimated, not measured)", "latency µs", "cycles", "SRAM kB", "weights kB", "remark")
+    return _filled(header, [[row[key] for key in keys] for row in map(rows.estimate_row, results.get("estimates", []))])
+
+
+def _repeat(results: Mapping[str, Any]) -> str:
+    met = [(suite, [row["rule"] for row in found if row["met"]]) for suite, found in _mlperf(results)]
+    told = [f"{suite}, rules met by every file: {'; '.join(those) or 'none'}" for suite, those in met]
+    return "\n".join(told + ([f"Repeat: `{results['command']}`"] if results.get("command") else []))
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _filled(header: Sequence[str], cells: Sequence[Sequence[Any]]) -> str:
+    """Return a table, or nothing where it has no rows."""
+    return table(header, cells) if cells else ""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -187,19 +221,31 @@ def _charts(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]) 
         )
     max_drop = (results.get("thresholds") or {}).get("max_drop")
     arrays = {name: np.asarray(values, np.float64) for name, values in samples.items()}
-    metric = _metric(results)
+    metric = rows.metric_of(results)
+    best = "Upper" if rows.known_metric(metric).higher_is_better else "Lower"
     limit = " Dashed: the largest drop allowed." if max_drop is not None else ""
     return [
         ("Intervals behind the verdicts", f"95% confidence, against the float file of the same format.{limit}",
          charts.intervals(results["verdicts"], marks, max_drop)),
         (f"{metric.replace('_', ' ').capitalize()} against latency",
-         "Upper left is better. Bars: 95% intervals. Circle: TFLite, square: ONNX, hollow: pruned.",
+         f"{best} left is better. Bars: 95% intervals. Circle: TFLite, square: ONNX, hollow: pruned.",
          charts.tradeoff(points, metric)),
         ("File size", "Hollow: pruned; zeros save space only once the file is compressed.", charts.sizes(points)),
         ("Latency distributions", "One inference: nine of ten, from the fastest on; the bar is the median.",
          charts.latencies(points, arrays)),
         ("Learning curves", "Solid: validation. Dashed: training.", charts.curves(results.get("curves", {}))),
     ]  # fmt: skip
+
+
+def _most(metric: Metric, max_drop: float) -> str:
+    """Say how much worse a file may be: in points, as a share of the baseline's value, or in the metric's unit."""
+    if metric.unit == "points":
+        points = 100 * max_drop
+        return f"the metric drops by at most {points:g} {'point' if points == 1 else 'points'}"
+    limit = metric.allowance(max_drop, 1.0)
+    name = _spaced(metric.name)
+    worse = f"{100 * limit:g}%" if metric.relative else f"{limit:g} {metric.unit}".rstrip()
+    return f"{name} is worse by at most {worse}"
 
 
 def _subtitle(results: Mapping[str, Any]) -> str:
@@ -222,196 +268,29 @@ def how(results: Mapping[str, Any]) -> list[str]:
 
 def _outcome(results: Mapping[str, Any]) -> list[tuple[str, int]]:
     counts = Counter(verdict["verdict"] for verdict in results["verdicts"])
-    return [(kind, counts[kind]) for kind in _KINDS if counts[kind]]
+    return [(kind, counts[kind]) for kind in rows.KINDS if counts[kind]]
 
 
-def _rule(thresholds: Mapping[str, Any] | None) -> str:
+def _rule(results: Mapping[str, Any]) -> str:
+    thresholds = results.get("thresholds")
     if not thresholds:
         return ""
     parts = []
     if thresholds.get("max_drop") is not None:
-        points = 100 * thresholds["max_drop"]
-        parts.append(f"the metric drops by at most {points:g} {'point' if points == 1 else 'points'}")
+        parts.append(_most(rows.known_metric(rows.metric_of(results)), thresholds["max_drop"]))
     if thresholds.get("min_speedup") is not None:
         parts.append(f"the speed-up is at least {thresholds['min_speedup']:g}×")
     return f"A file passes when, with 95% confidence, {' and '.join(parts)}." if parts else ""
 
 
-def _metric(results: Mapping[str, Any]) -> str:
-    return next((str(found["metric"]) for found in results["measurements"] if found.get("metric")), "metric")
-
-
-def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
-    delta = verdict.get("metric_delta")
-    delta_ci95 = verdict.get("metric_delta_ci95")
-    return {
-        "artifact": verdict["artifact"],
-        "verdict": verdict["verdict"],
-        "kind": verdict["verdict"] if verdict["verdict"] in _KINDS else "inconclusive",
-        "reason": _remark(verdict),
-        "why": _why(verdict),
-        "speedup": _number(verdict.get("speedup"), ".2f", "×"),
-        "speedup_ci95": _range(verdict.get("speedup_ci95"), ".2f"),
-        "tail": _number(verdict.get("speedup_p90"), ".2f", "×"),
-        "tail_ci95": _range(verdict.get("speedup_p90_ci95"), ".2f"),
-        "delta": _number(None if delta is None else 100 * delta, "+.2f"),
-        "delta_ci95": _range(delta_ci95 and [100 * bound for bound in delta_ci95], "+.2f"),
-        "agreement": _number(verdict.get("agreement"), ".2%"),
-        "baseline": verdict["baseline"],
-        "device": str(verdict.get("device") or ""),
-    }
-
-
-def _why(verdict: Mapping[str, Any]) -> str:
-    """Return what decided a verdict, and that the file is slower where that did not."""
-    decided = verdict.get("because") or verdict.get("reason") or ""
-    return "; ".join(filter(None, [decided, _remark(verdict) if verdict["verdict"] == "pass" else ""]))
-
-
-def _remark(verdict: Mapping[str, Any]) -> str:
-    """Return what the numbers beside a verdict leave unsaid: why it is no pass, or that the file is slower."""
-    if verdict["verdict"] != "pass":
-        return verdict.get("reason") or ""
-    return "slower than its baseline" if verdict.get("speed") == "slower" else ""
-
-
-def class_rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what accuracy does not tell of each file and output that has classes: by class too, with the confusion.
-
-    The lowest recall is that of a class which occurs: where a rare one is lost, it is seen here.
-    """
-    labels = results.get("labels") or {}
-    for measured in results["measurements"]:
-        for head, found in (measured.get("figures") or {}).items():
-            if not found:
-                continue
-            names = labels.get(head) or [str(number) for number in range(len(found["recall"]))]
-            occurring = [number for number, count in enumerate(found["support"]) if count]
-            lowest = min(occurring, key=lambda number: found["recall"][number])
-            yield {
-                "artifact": f"{measured['artifact']}, {head}" if head else measured["artifact"],
-                "f1": f"{found['macro']['f1']:.4f}",
-                "recall": f"{found['recall'][lowest]:.4f}",
-                "part": f"{names[lowest]} ({found['support'][lowest]:,})",
-                "auc": _number(found.get("roc_auc"), ".4f"),
-                "rows": [
-                    {"name": names[number], "support": f"{found['support'][number]:,}",
-                     **{key: f"{found[key][number]:.4f}" for key in _BY_CLASS},
-                     "said": found.get("confusion", [[]] * len(found["recall"]))[number]}
-                    for number in range(len(found["recall"]))
-                ],
-                "names": names,
-                "confused": "confusion" in found,
-            }  # fmt: skip
-
-
-def measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    measured = {measurement["artifact"]: measurement for measurement in results["measurements"]}
-    for artifact in results["artifacts"]:
-        found = measured.get(artifact["name"], {})
-        latency = found.get("latency_us") or {}
-        ram, size = found.get("peak_ram_bytes"), artifact.get("bytes")
-        integer, floating = artifact.get("quantized_ops"), artifact.get("float_ops")
-        yield {
-            "artifact": artifact["name"],
-            "runtime": str(found.get("runtime") or NOTHING),
-            "value": _number(found.get("value"), ".4f"),
-            "value_ci95": _range(found.get("value_ci95"), ".4f"),
-            "p50": _number(latency.get("p50"), ",.1f", " (emulated)" if found.get("emulated") else ""),
-            "p50_ci95": _range(found.get("latency_us_ci95"), ",.1f"),
-            "p90": _number(latency.get("p90"), ",.1f"),
-            "p99": _number(latency.get("p99"), ",.1f"),
-            "ram": _number(ram and ram / 1e6, ",.1f"),
-            "size": _number(size and size / 1e3, ",.1f"),
-            "sparsity": _number(artifact.get("sparsity"), ".0%"),
-            "operators": NOTHING if integer is None else f"{integer} / {floating}",
-        }
-
-
-def estimate_row(estimate: Mapping[str, Any]) -> dict[str, str]:
-    """Return a compiler's estimate as text, cell by cell."""
-    accelerator, processor = estimate.get("accelerator_operators"), estimate.get("cpu_operators")
-    sram, flash = estimate.get("sram_bytes"), estimate.get("flash_bytes")
-    return {
-        "artifact": str(estimate["artifact"]),
-        "target": str(estimate["target"]),
-        "latency": _number(estimate.get("latency_us"), ",.1f"),
-        "cycles": _number(estimate.get("cycles"), ",.0f"),
-        "sram": _number(sram and sram / 1e3, ",.1f"),
-        "flash": _number(flash and flash / 1e3, ",.1f"),
-        "operators": NOTHING if accelerator is None else f"{accelerator} / {processor}",
-        "reason": str(estimate.get("reason") or ("without the processor's part" if processor else "")),
-    }
-
-
-def profile_entry(profile: Mapping[str, Any], by_kind: bool = False, most: int = 10) -> dict[str, Any]:
-    """Return a file's operators as bars, longest first, each as wide as its share; or the reason why there are none.
-
-    by_kind: add up operators of one kind, as CONV_2D.
-    """
-    rows = [dict(row) for row in profile["rows"] or []]
-    if by_kind:
-        kinds = dict.fromkeys(_kind(row["operator"]) for row in rows)
-        rows = [_sum([row for row in rows if _kind(row["operator"]) == kind], kind) for kind in kinds]
-    rows.sort(key=lambda row: -row["us"])
-    shown, rest = rows[:most], rows[most:]
-    if rest:
-        shown.append(_sum(rest, f"{len(rest)} {'other' if len(rest) == 1 else 'others'}"))
-    inference_us = profile.get("inference_us")
-    return {
-        "artifact": profile["artifact"], "device": profile["device"], "runtime": profile["runtime"],
-        "reason": profile.get("reason") or "",
-        "total": _number(sum(row["us"] for row in rows), ",.1f"), "inference": _number(inference_us, ",.1f"),
-        "bars": [
-            {"operator": row["operator"], "name": row["name"],
-             "us": _number(row["us"], ",.1f") if row["us"] >= 0.05 else "< 1",  # counted as 0
-             "calls": f"{row['calls']} ×" if row["calls"] > 1 else "", "share": _number(row["share"], ".0%"),
-             "width": f"{100 * row['share'] / max(shown[0]['share'], 1e-9):.1f}%"}
-            for row in shown
-        ],
-    }  # fmt: skip
-
-
-def _kind(operator: str) -> str:
-    """Leave out how XNNPACK runs an operator: of "Convolution (NHWC, QC8) IGEMM" the part before the brackets."""
-    return operator.partition(" (")[0]
-
-
-def _sum(rows: Sequence[Mapping[str, Any]], operator: str) -> dict[str, Any]:
-    return {
-        "operator": operator,
-        "name": "",
-        **{key: sum(row[key] for row in rows) for key in ("us", "share", "calls")},
-    }
-
-
-def _rules(results: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    rows = results.get("rules") or []
-    for suite in dict.fromkeys(row["suite"] for row in rows):
+def _mlperf(results: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    found = results.get("rules") or []
+    for suite in dict.fromkeys(row["suite"] for row in found):
         yield suite, [
             {"rule": row["rule"], "met": row["met"] is not None and row["met"] == row["of"],
              "text": "does not apply" if row["met"] is None else f"{row['met']} of {row['of']}"}
-            for row in rows if row["suite"] == suite
+            for row in found if row["suite"] == suite
         ]  # fmt: skip
-
-
-def _layers(results: Mapping[str, Any]) -> Iterator[tuple[str, str, list[dict[str, str]]]]:
-    for name, layers in (results.get("layers") or {}).items():
-        kinds = Counter(str(layer.get("dtype") or "?") for layer in layers)
-        summary = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        yield (
-            name,
-            summary,
-            [
-                {
-                    "name": str(layer.get("name") or NOTHING),
-                    "op": str(layer.get("op") or NOTHING),
-                    "dtype": str(layer.get("dtype") or NOTHING),
-                    "sparsity": _number(layer.get("sparsity"), ".0%"),
-                }
-                for layer in layers
-            ],
-        )
 
 
 def _flat(environment: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -425,15 +304,7 @@ def _flat(environment: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
         elif isinstance(value, float):
             yield label, f"{value:.4g}"
         else:
-            yield label, NOTHING if value is None else str(value)
-
-
-def _number(value: float | None, form: str, unit: str = "") -> str:
-    return NOTHING if value is None else f"{value:{form}}{unit}".replace("-", "−")
-
-
-def _range(bounds: Sequence[float] | None, form: str) -> str:
-    return f"[{_number(bounds[0], form)}, {_number(bounds[1], form)}]" if bounds else ""
+            yield label, rows.NOTHING if value is None else str(value)
 
 
 def _cell(value: Any) -> str:

@@ -3,6 +3,8 @@
 It loads a runtime once and lives as long as its host, so that a file costs milliseconds. A file may kill it.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ...workers import Order, serve
@@ -26,7 +28,8 @@ def run(order: Order) -> Order:
         return {"refused": str(refusal)}
     except agent.Unavailable as lack:
         return {"absent": str(lack)}
-    np.savez(order["outputs"], **{f"{index}": np.stack(values) for index, values in enumerate(zip(*made, strict=True))})
+    answers: dict[str, Any] = {f"{index}": np.stack(values) for index, values in enumerate(zip(*made, strict=True))}
+    np.savez(order["outputs"], **answers)
     return {"outputs": [{key: tensor[key] for key in ("name", "shape", "dtype")} for tensor in model.outputs]}
 
 

@@ -5,16 +5,20 @@ verdict is inconclusive and says how much more measuring would decide. What the 
 (a baseline that differs from itself, a clock that slows down, an emulated processor) is not judged for speed.
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ... import metrics
 from ...errors import BadInput
-from . import intervals, parts
-from . import measurement_warnings as flags
+from ...metrics import Scores
+from . import intervals, parts, words
+from . import measurement_warnings as warnings
 from .intervals import Estimate
 from .parts import Part
 from .results import Run
@@ -26,7 +30,8 @@ MOST_PARTS = 20  # of a verdict that are listed, the worst first
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """What a file must hold. max_drop: of the metric, 0.01 is one point; None judges no metric.
+    """What a file must hold. max_drop: of the metric, 0.01 is one point of it (`metrics.Metric.point`: of perplexity
+    1%); None judges no metric.
 
     max_part_drop: of what the metric is a mean over and may hide: a class's recall, a value's explained variance; by
     default five times max_drop. A part fails a file, it never passes one: of few samples little can be shown.
@@ -61,13 +66,16 @@ class Thresholds:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is said about one file. reasons: all findings, because: those that decided the verdict.
+    """What is said about a file, or about a bundle of several.
 
+    reasons: all findings, because: those that decided the verdict.
     speed: faster, slower, same or unclear; mcnemar_p: that both err equally often.
     speedup: ratio of medians, speedup_p90: of 90th percentiles, each baseline over file.
-    metric_delta: of several outputs that of the one which lost most, and heads has each: {head, metric, metric_delta,
-    metric_delta_ci95}. parts: {part, figure, baseline, value, delta, ci95, n} of the worst classes, labels or
-    values, the intervals holding for all together (Bonferroni).
+    metric_delta: value less the baseline's, in the units of `metric`; metric_gain: how much better it is, where 0.01 is
+    one point, which is what was judged. Of several outputs they are those of the one which lost most, and heads has
+    each: {head, metric, metric_delta, metric_delta_ci95, metric_gain, metric_gain_ci95}. files: of a bundle, network ->
+    file; their speed is judged file by file. parts: {part, figure, baseline, value, delta, ci95, n} of the worst
+    classes, labels or values, the intervals holding for all together (Bonferroni).
     """
 
     artifact: str
@@ -80,6 +88,9 @@ class Verdict:
     speedup_ci95: list[float] | None = None
     metric_delta: float | None = None
     metric_delta_ci95: list[float] | None = None
+    metric: str | None = None
+    metric_gain: float | None = None
+    metric_gain_ci95: list[float] | None = None
     speedup_p90: float | None = None
     speedup_p90_ci95: list[float] | None = None
     agreement: float | None = None
@@ -87,8 +98,10 @@ class Verdict:
     because: str = ""
     heads: list[dict[str, Any]] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """Return its row in results.json."""
         document = asdict(self)
         document["reason"] = "; ".join(document.pop("reasons"))
         return document
@@ -101,8 +114,14 @@ Finding = tuple[str | None, str]  # (pass, fail, inconclusive, or None for not j
 
 
 def compare(run: Run, thresholds: Thresholds = Thresholds()) -> list[Verdict]:
-    """Judge every file of `run` that has another file as its baseline, in the order of the run."""
-    return [_judge(run, name, base, thresholds) for name, base in run.baselines.items() if name != base]
+    """Judge every file of `run` that has another file as its baseline, in the order of the run; then the bundles.
+
+    A file judged alone has one verdict; a bundle has one on the metric, and its files have theirs on speed.
+    """
+    files = [_judge_file(run, name, base, thresholds) for name, base in run.baselines.items() if name != base]
+    several = [name for name, bundle in run.bundles.items() if len(bundle.files) > 1]
+    against = [(name, base) for name in several if (base := run.baseline_of(name)) not in (None, name)]
+    return [*files, *(_judge_bundle(run, name, str(base), thresholds) for name, base in against)]
 
 
 def speed_estimate(run: Run, name: str, base: str) -> Estimate | None:
@@ -135,131 +154,176 @@ def doubts(run: Run, base: str, margin: float) -> list[str]:
     if run.emulated:
         found.append("times of an emulated processor are not ranked")
     own = replace(run, baselines={base: base})
-    return found + [text for text in (flags.noise(own, margin), flags.drift(run), flags.throttling(run)) if text]
+    seen = warnings.noise(own, margin), warnings.drift(run), warnings.throttling(run)
+    return found + [text for text in seen if text]
 
 
-def _judge(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:
-    broken = _broken(run, name, base)
-    if broken:
-        kind, reason = broken
-        return Verdict(artifact=name, baseline=base, device=run.device, verdict=kind or "", reasons=(reason,))
+def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:
+    """Judge speed, and the metric where the file is judged alone."""
+    known = partial(Verdict, artifact=name, baseline=base, device=run.device)
+    if broken := _broken(run.measured[name], run.measured[base]):
+        return known(verdict=broken[0] or "", reasons=(broken[1],))
     speed, distrust = speed_estimate(run, name, base), doubts(run, base, thresholds.margin)
     tail = speed and tail_estimate(run, name, base)
-    heads = _heads(run, name, base)
-    pieces = [part for head in heads for part in head.parts]
-    findings = [finding for head in heads for finding in _judge_head(head, thresholds)] or [
-        (None, "no metric was measured")
-    ]
+    scored, reference = run.bundle_of(name), run.bundle_of(base)
+    if scored is None or reference is None:
+        heads, unjudged = [], (None, "judged with the other files of its model")
+    else:
+        heads, unjudged = _heads(run, scored, reference), _unjudged(run, scored, reference)
+    findings = [*_judge_heads(heads, thresholds)] or [unjudged]
     findings += [*_judge_untold(run, name, thresholds), *_judge_baseline(run, base, thresholds)]
-    lowest = min(heads, key=lambda head: head.delta.value, default=None)
     findings += _judge_speed(speed, distrust, len(run.raw.seconds), thresholds)
-    overall = _overall([kind for kind, _ in findings])
-    return Verdict(
-        artifact=name,
-        baseline=base,
-        device=run.device,
-        verdict=overall,
-        reasons=tuple(reason for _, reason in findings),
-        because="; ".join(reason for kind, reason in findings if kind == overall),
+    return known(
+        **_decided(findings),
+        **_told(heads),
         speed=speed_word(speed, thresholds.margin) if speed and not distrust else "unclear",
         speedup=speed and speed.value,
         speedup_ci95=speed and speed.ci95,
         speedup_p90=tail and tail.value,
         speedup_p90_ci95=tail and tail.ci95,
-        metric_delta=lowest and lowest.delta.value,
-        metric_delta_ci95=lowest and lowest.delta.ci95,
         agreement=run.measured[name]["agreement"],
-        mcnemar_p=lowest and lowest.mcnemar_p,
-        heads=[head.to_json() for head in heads] if len(heads) > 1 else [],
-        parts=[asdict(part) for part in sorted(pieces, key=lambda part: part.delta)[:MOST_PARTS]],
     )
+
+
+def _judge_bundle(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:
+    """Judge what files answer together."""
+    ours, theirs = run.bundles[name], run.bundles[base]
+    known = partial(Verdict, artifact=name, baseline=base, device=run.device, files=dict(ours.files))
+    states = ({"status": one.status, "reason": one.reason} for one in (ours, theirs))
+    if broken := _broken(*states):
+        return known(verdict=broken[0] or "", reasons=(broken[1],))
+    heads = _heads(run, name, base)
+    findings = [*_judge_heads(heads, thresholds)] or [_unjudged(run, name, base)]
+    return known(**_decided(findings), **_told(heads))
+
+
+def _decided(findings: list[Finding]) -> dict[str, Any]:
+    """Return the fields of a verdict that its findings decide."""
+    overall = _overall([kind for kind, _ in findings])
+    return {
+        "verdict": overall,
+        "reasons": tuple(reason for _, reason in findings),
+        "because": "; ".join(reason for kind, reason in findings if kind == overall),
+    }
+
+
+def _told(heads: list[_Head]) -> dict[str, Any]:
+    """Return the fields of a verdict that tell how the metric changed."""
+    lowest = min(heads, key=lambda head: head.gain.value, default=None)
+    pieces = sorted((part for head in heads for part in head.parts), key=lambda part: part.delta)
+    found = {} if lowest is None else {**lowest.changes(), "metric": lowest.metric.name, "mcnemar_p": lowest.mcnemar_p}
+    return {
+        **found,
+        "heads": [head.to_json() for head in heads] if len(heads) > 1 else [],
+        "parts": [asdict(part) for part in pieces[:MOST_PARTS]],
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Head:
-    """One judged output of a file against its baseline's. name: as it is put before its findings."""
+    """One judged output against the baseline's. name: as it is put before its findings; baseline: the value there."""
 
     name: str
-    metric: str
+    metric: metrics.Metric
+    baseline: float
     delta: Estimate
-    samples: int
+    gain: Estimate
+    units: int
     mcnemar_p: float | None
     parts: tuple[Part, ...]
 
+    def changes(self) -> dict[str, Any]:
+        return {
+            "metric_delta": self.delta.value, "metric_delta_ci95": self.delta.ci95,
+            "metric_gain": self.gain.value, "metric_gain_ci95": self.gain.ci95,
+        }  # fmt: skip
+
     def to_json(self) -> dict[str, Any]:
-        found = {"metric_delta": self.delta.value, "metric_delta_ci95": self.delta.ci95}
-        return {"head": self.name, "metric": self.metric, **found}
+        return {"head": self.name, "metric": self.metric.name, **self.changes()}
 
 
 def _heads(run: Run, name: str, base: str) -> list[_Head]:
-    """Estimate how each judged output changed; none where no metric was measured."""
-    if not run.metric or not {name, base} <= run.raw.scores.keys():
+    """Estimate how each judged output of a bundle changed; none where no metric was measured."""
+    before, after = run.raw.scored(base), run.raw.scored(name)
+    if not run.metric or before is None or after is None or not np.array_equal(before.units, after.units):
         return []
-    metric, seed = metrics.get(run.metric), run.config.get("seed", 0)
+    metric = metrics.get(run.metric)
     names = list(run.labels) if len(run.labels) == len(metric.each) else [""] * len(metric.each)
-    found = []
-    for place, (head, own, columns) in enumerate(zip(names, metric.each, metric.columns, strict=True)):
-        scores = [run.raw.scores[each] for each in (base, name)]
-        before, after = (each[:, columns] if metric.heads else each for each in scores)
-        both_told = all(map(intervals.right_or_wrong, (before, after)))
-        found.append(
-            _Head(
-                name=head,
-                metric=own.name,
-                delta=intervals.metric_delta(own, before, after, seed=seed),
-                samples=len(before),
-                mcnemar_p=intervals.mcnemar(before, after) if both_told else None,
-                parts=tuple(_parts(run, name, base, place, own, head)),
-            )
-        )
-    return found
+    return [
+        _head(run, head, own, *((each.of(columns) if metric.heads else each) for each in (before, after)),
+              parts=tuple(_parts(run, name, base, place, own, head)))
+        for place, (head, own, columns) in enumerate(zip(names, metric.each, metric.columns, strict=True))
+    ]  # fmt: skip
+
+
+def _unjudged(run: Run, name: str, base: str) -> Finding:
+    """Say why there is no metric to judge."""
+    if {name, base} <= run.raw.scores.keys():
+        return "inconclusive", "it was judged on other units than the baseline: the two cannot be paired"
+    return None, "no metric was measured"
+
+
+def _head(run: Run, name: str, metric: metrics.Metric, before: Scores, after: Scores, parts: tuple[Part, ...]) -> _Head:
+    seed = run.config.get("seed", 0)
+    gain = intervals.metric_gain(metric, before, after, seed=seed)
+    return _Head(
+        name=name,
+        metric=metric,
+        baseline=metric.reduce(before.rows),
+        delta=gain if metric.plain else intervals.metric_delta(metric, before, after, seed=seed),
+        gain=gain,
+        units=len(before.units),
+        mcnemar_p=intervals.mcnemar(before.rows, after.rows) if _comparable(before, after) else None,
+        parts=parts,
+    )
+
+
+def _comparable(before: Scores, after: Scores) -> bool:
+    """Tell if each unit has one answer that is right or wrong, of which McNemar's test speaks."""
+    single = all(len(each.rows) == len(each.units) for each in (before, after))
+    return single and all(intervals.right_or_wrong(each.rows) for each in (before, after))
 
 
 def _parts(run: Run, name: str, base: str, place: int, metric: metrics.Metric, head: str) -> list[Part]:
-    raw = run.raw
-    if (
-        metric.parts is None
-        or place >= len(raw.truth)
-        or raw.truth[place] is None
-        or not {name, base} <= raw.said.keys()
-    ):
+    raw, kind = run.raw, metric.parts
+    truth = raw.truth[place] if place < len(raw.truth) else None
+    before, after = (raw.said[each][place] if each in raw.said else None for each in (base, name))
+    if kind is None or truth is None or before is None or after is None:
         return []
-    before, after = (raw.said[each][place] for each in (base, name))
     labels = run.labels.get(head) or []
-    found = parts.estimate(metric.parts, raw.truth[place], before, after, seed=run.config.get("seed", 0))
-    return [replace(part, part=f"{metric.parts.unit} {labels[part.number]}") if part.number < len(labels) else part
+    found = parts.estimate(kind, truth, before, after, seed=run.config.get("seed", 0))
+    return [replace(part, part=f"{kind.unit} {labels[part.number]}") if part.number < len(labels) else part
             for part in found]  # fmt: skip
 
 
-def _broken(run: Run, name: str, base: str) -> Finding | None:
-    """A file that does not run fails; a baseline that does not, or a device that vanished, leaves nothing to say."""
-    found, reference = run.measured[name], run.measured[base]
-    if found["status"] == "incomplete":
-        return "inconclusive", f"incomplete: {found['reason']}"
-    if found["status"] != "ok":
-        return "fail", f"{found['status']}: {found['reason']}"
+def _broken(ours: Mapping[str, Any], reference: Mapping[str, Any]) -> Finding | None:
+    """What does not run fails; a baseline that does not, or a device that vanished, leaves nothing to say."""
+    if ours["status"] == "incomplete":
+        return "inconclusive", f"incomplete: {ours['reason']}"
+    if ours["status"] != "ok":
+        return "fail", f"{ours['status']}: {ours['reason']}"
     if reference["status"] != "ok":
         return "inconclusive", f"the baseline was not measured: {reference['status']}: {reference['reason']}"
     return None
 
 
-def _judge_head(head: _Head, thresholds: Thresholds) -> Iterator[Finding]:
-    prefix = f"output {head.name}: " if head.name else ""
-    for kind, reason in [*_judge_metric(head, thresholds.max_drop), *_judge_parts(head.parts, thresholds)]:
-        yield kind, prefix + reason
+def _judge_heads(heads: list[_Head], thresholds: Thresholds) -> Iterator[Finding]:
+    for head in heads:
+        prefix = f"output {head.name}: " if head.name else ""
+        for kind, reason in [_judge_metric(head, thresholds.max_drop), *_judge_parts(head.parts, thresholds)]:
+            yield kind, prefix + reason
 
 
-def _judge_metric(head: _Head, max_drop: float | None) -> Iterator[Finding]:
-    delta, metric = head.delta, head.metric.replace("_", " ")
-    words = f"{metric} {_points(delta.value)} points {_ends(delta.ci95)}"
+def _judge_metric(head: _Head, max_drop: float | None) -> Finding:
+    told = f"{head.metric.name.replace('_', ' ')} {words.change(head.metric, head.delta.value, head.delta.ci95)}"
     if max_drop is None:
-        yield None, words
-    elif delta.low >= -max_drop:
-        yield "pass", words
-    elif delta.high < -max_drop:
-        yield "fail", f"{words}, more than the {100 * max_drop:g} allowed"
-    else:
-        yield "inconclusive", f"{words}, {100 * max_drop:g} allowed; {_more(delta, -max_drop, head.samples, 'samples')}"
+        return None, told
+    if head.gain.low >= -max_drop:
+        return "pass", told
+    limit = words.allowed(head.metric, max_drop, head.baseline)
+    if head.gain.high < -max_drop:
+        return "fail", f"{told}, more than the {limit} allowed"
+    return "inconclusive", f"{told}, {limit} allowed; {words.more(head.gain, -max_drop, head.units, 'samples')}"
 
 
 def _judge_parts(found: tuple[Part, ...], thresholds: Thresholds) -> Iterator[Finding]:
@@ -282,8 +346,9 @@ def _judge_parts(found: tuple[Part, ...], thresholds: Thresholds) -> Iterator[Fi
 
 
 def _of_part(part: Part) -> str:
+    low, high = map(words.points, part.ci95)
     return (
-        f"{part.figure} of {part.part} {_points(part.delta)} points {_ends(part.ci95)}, from {part.baseline:.1%} to "
+        f"{part.figure} of {part.part} {words.points(part.delta)} points [{low}, {high}], from {part.baseline:.1%} to "
         f"{part.value:.1%} on {part.n:,} samples"
     )
 
@@ -294,13 +359,13 @@ def _judge_untold(run: Run, name: str, thresholds: Thresholds) -> Iterator[Findi
     if not untold or thresholds.max_drop is None:
         return
     output, least = min(untold.items(), key=lambda each: each[1])
-    words = f"output {output} has no targets; it agrees with the baseline's to {least:.1%}"
+    told = f"output {output} has no targets; it agrees with the baseline's to {least:.1%}"
     if least < metrics.RUINED:
-        yield "fail", words
+        yield "fail", told
     elif least < metrics.FAITHFUL:
-        yield "inconclusive", f"{words}: give targets for it"
+        yield "inconclusive", f"{told}: give targets for it"
     else:
-        yield None, words
+        yield None, told
 
 
 def _judge_baseline(run: Run, base: str, thresholds: Thresholds) -> Iterator[Finding]:
@@ -333,14 +398,6 @@ def _by_chance(found: list[np.ndarray]) -> bool:
     return sum(map(len, found)) >= ENOUGH and mean < chance + 2 * error
 
 
-def _points(value: float) -> str:
-    return f"{100 * value:+.2f}"
-
-
-def _ends(ci95: Sequence[float]) -> str:
-    return f"[{_points(ci95[0])}, {_points(ci95[1])}]"
-
-
 def _judge_speed(speed: Estimate | None, distrust: list[str], rounds: int, thresholds: Thresholds) -> Iterator[Finding]:
     limit = thresholds.min_speedup
     judged = "inconclusive" if limit is not None else None
@@ -351,15 +408,15 @@ def _judge_speed(speed: Estimate | None, distrust: list[str], rounds: int, thres
         for doubt in distrust:
             yield judged, doubt
         return
-    words = f"{speed_word(speed, thresholds.margin)}: {_speed(speed)}"
+    told = f"{speed_word(speed, thresholds.margin)}: {words.speed(speed)}"
     if limit is None:
-        yield None, words
+        yield None, told
     elif speed.low >= limit:
-        yield "pass", words
+        yield "pass", told
     elif speed.high < limit:
-        yield "fail", f"{words}, less than the {limit:g}x wanted"
+        yield "fail", f"{told}, less than the {limit:g}x wanted"
     else:
-        yield "inconclusive", f"{words}, {limit:g}x wanted; {_more(speed, limit, rounds, 'rounds')}"
+        yield "inconclusive", f"{told}, {limit:g}x wanted; {words.more(speed, limit, rounds, 'rounds')}"
 
 
 def _overall(kinds: list[str | None]) -> str:
@@ -368,12 +425,3 @@ def _overall(kinds: list[str | None]) -> str:
     if not judged:
         return "inconclusive"
     return next(kind for kind in ("fail", "inconclusive", "pass") if kind in judged)
-
-
-def _speed(found: Estimate) -> str:
-    return f"{found.value:.3g}x [{found.low:.3g}, {found.high:.3g}]"
-
-
-def _more(found: Estimate, limit: float, n: int, unit: str) -> str:
-    more = intervals.more_needed(found, limit, n)
-    return "no number of " + unit + " would decide" if more is None else f"about {more:,} more {unit} would decide"

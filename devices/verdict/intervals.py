@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ...metrics import Metric
+from ...metrics import Metric, Scores
 
 RESAMPLES = 2000
 _PARTS = 15
@@ -97,28 +97,62 @@ def _pooled_quantile(blocks: Sequence[np.ndarray], quantile: float) -> Callable[
     return of
 
 
-def metric_value(metric: Metric, scores: np.ndarray, seed: int = 0) -> Estimate:
-    """Estimate a metric from its scores per sample, (n, k), by resampling samples."""
-    return _over_samples(lambda rows: metric.reduce(scores[rows]), len(scores), seed)
+def metric_value(metric: Metric, scores: Scores, seed: int = 0) -> Estimate:
+    """Estimate a metric from its scores by resampling units."""
+    drawn = _drawing(scores)
+    return _over_units(lambda places: metric.reduce(scores.rows[drawn(places)]), len(scores.units), seed)
 
 
-def metric_delta(metric: Metric, baseline: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Estimate:
-    """Estimate candidate minus baseline over the same resampled samples. Scores have shape (n, k).
+def metric_delta(metric: Metric, baseline: Scores, candidate: Scores, seed: int = 0) -> Estimate:
+    """Estimate candidate minus baseline, in the metric's own units, over the same resampled units."""
+    return _paired(metric, lambda value, reference: value - reference, baseline, candidate, seed)
 
-    Where each sample is right or wrong and the two models never differ, resampling would claim certainty. Then the
-    interval is that of the rule of three: what never happened in n samples is rarer than 3/n (Hanley 1983).
+
+def metric_gain(metric: Metric, baseline: Scores, candidate: Scores, seed: int = 0) -> Estimate:
+    """Estimate how much better the candidate is, where 0.01 is one point (`Metric.gain`), over the same units."""
+    return _paired(metric, lambda value, reference: float(metric.gain(value, reference)), baseline, candidate, seed)
+
+
+def _paired(
+    metric: Metric, compared: Callable[[float, float], float], baseline: Scores, candidate: Scores, seed: int
+) -> Estimate:
+    """Resample units, the same of both models; a unit may have other rows in each, as an episode has other steps.
+
+    Where each unit is right or wrong and the two models never differ, resampling would claim certainty. Then the
+    interval is that of the rule of three: what never happened in n units is rarer than 3/n (Hanley 1983).
+    Raises: ValueError if they were judged on other units.
     """
-    found = _over_samples(
-        lambda rows: metric.reduce(candidate[rows]) - metric.reduce(baseline[rows]), len(baseline), seed
-    )
-    if right_or_wrong(baseline) and np.array_equal(baseline, candidate):
-        rare = min(1.0, 3 / len(baseline))
+    if not np.array_equal(baseline.units, candidate.units):
+        raise ValueError(f"scores of {len(baseline.units)} and of {len(candidate.units)} units cannot be paired")
+    ours, theirs = _drawing(candidate), _drawing(baseline)
+
+    def difference(places: np.ndarray) -> float:
+        return compared(metric.reduce(candidate.rows[ours(places)]), metric.reduce(baseline.rows[theirs(places)]))
+
+    found = _over_units(difference, len(baseline.units), seed)
+    if right_or_wrong(baseline.rows) and np.array_equal(baseline.rows, candidate.rows):
+        rare = min(1.0, 3 / len(baseline.units))
         return Estimate(found.value, -rare, rare, rate=1.0)
     return found
 
 
+def _drawing(scores: Scores) -> Callable[[np.ndarray], np.ndarray]:
+    """Return (places of the drawn units (n,)) -> the numbers of their rows, those of a unit together."""
+    order = np.argsort(scores.unit, kind="stable")
+    _, starts, sizes = np.unique(scores.unit[order], return_index=True, return_counts=True)
+
+    def rows(places: np.ndarray) -> np.ndarray:
+        counts = sizes[places]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return order[np.repeat(starts[places], counts) + within]
+
+    if (sizes == 1).all():  # a row a unit: what is drawn are rows, whose resampling is then one look-up
+        return lambda places: order[places]
+    return rows
+
+
 def right_or_wrong(scores: np.ndarray) -> bool:
-    """True where a sample's score is 1 for right or 0 for wrong."""
+    """Tell if each score is 1 for right or 0 for wrong."""
     return scores.shape[1] == 1 and bool(np.isin(scores, (0, 1)).all())
 
 
@@ -162,10 +196,10 @@ def more_needed(found: Estimate, limit: float, n: int) -> int | None:
     return max(1, int(np.ceil(n * (half_width / distance) ** (1 / found.rate))) - n) if distance > 1e-9 else None
 
 
-def _over_samples(statistic: Callable[[np.ndarray], float], n: int, seed: int) -> Estimate:
-    rows = np.arange(n)
+def _over_units(statistic: Callable[[np.ndarray], float], n: int, seed: int) -> Estimate:
+    units = np.arange(n)
     found = stats.bootstrap(
-        (rows,), statistic, vectorized=False, n_resamples=RESAMPLES, method="percentile",
+        (units,), statistic, vectorized=False, n_resamples=RESAMPLES, method="percentile",
         rng=np.random.default_rng(seed),
     )  # fmt: skip
-    return Estimate(float(statistic(rows)), *map(float, found.confidence_interval))
+    return Estimate(float(statistic(units)), *map(float, found.confidence_interval))

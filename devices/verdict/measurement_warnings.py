@@ -1,16 +1,14 @@
-"""What speaks against a run's times, in words. Flags are shown whatever the verdict: none is hidden."""
+"""What speaks against a run's times, in words. Warnings are shown whatever the verdict: none is hidden."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import intervals
 from .intervals import Estimate
-
-if TYPE_CHECKING:
-    from .results import Run
+from .results import Run
 
 SLOWDOWN = 0.10  # a device that became slower by more than this while measuring was not in a steady state
 SLOWDOWN_P = 0.01  # and not by chance
@@ -63,8 +61,8 @@ def noise(run: Run, margin: float) -> str:
     return "; ".join(words)
 
 
-def flags(run: Run, margin: float = 0.01) -> list[dict[str, str]]:
-    """Return every flag of a run: rows {kind, text}."""
+def measurement_warnings(run: Run, margin: float = 0.01) -> list[dict[str, str]]:
+    """Return every warning about a run: rows {kind, text}."""
     found = {
         "emulated": "the processor is emulated: times are not ranked" if run.emulated else "",
         "drift": drift(run),
@@ -83,7 +81,7 @@ def _tail(run: Run) -> str:
 
 
 def _disturbances(run: Run) -> dict[str, str]:
-    """Read the device's own telemetry; where it told nothing, nothing is flagged."""
+    """Read the device's own telemetry; where it told nothing, there is no warning."""
     telemetry = run.environment.get("telemetry")
     if not telemetry:
         return {}

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .results import Run
+from .results import Run
 
 # (model, data set) of MLPerf Tiny: quality target
 QUALITY = {
@@ -68,11 +67,12 @@ RULES = (
 )
 
 
-def rules(run: Run) -> list[dict[str, Any]]:
+def mlperf(run: Run) -> list[dict[str, Any]]:
     """Return each rule with the number of files that meet it: rows {suite, rule, met, of}; None where none applies."""
     rows = []
     for rule in RULES:
-        found = [rule.met(run, name) for name in run.measured]
-        judged = [one for one in found if one is not None]
-        rows.append({"suite": rule.suite, "rule": rule.text, "met": sum(judged) if judged else None, "of": len(found)})
+        answers = [rule.met(run, name) for name in run.measured]
+        judged = [answer for answer in answers if answer is not None]
+        met = sum(judged) if judged else None
+        rows.append({"suite": rule.suite, "rule": rule.text, "met": met, "of": len(answers)})
     return rows

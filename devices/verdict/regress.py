@@ -13,7 +13,7 @@ import numpy as np
 
 from ... import metrics
 from ..report.report import table
-from . import intervals
+from . import intervals, words
 from .compare import Thresholds, doubts, speed_estimate, speed_word
 from .intervals import Estimate
 from .results import Run
@@ -66,6 +66,9 @@ def regressions(earlier: Run, later: Run, thresholds: Thresholds | None = None) 
             continue
         found.append(_size(name, before[name], after[name], thresholds))
         found += [*_metric(name, earlier, later), *_speed(name, earlier, later, thresholds)]
+    for bundle in earlier.bundles:
+        if bundle not in earlier.measured:
+            found += _metric(bundle, earlier, later)
     return found
 
 
@@ -76,14 +79,17 @@ def _size(name: str, before: int, after: int, thresholds: Thresholds) -> Change:
 
 
 def _metric(name: str, earlier: Run, later: Run) -> list[Change]:
-    before, after = (run.raw.scores.get(name) for run in (earlier, later))
+    before, after = (run.raw.scored(name) for run in (earlier, later))
     if earlier.metric is None or before is None or after is None:
         return []
     known = partial(Change, artifact=name, quantity=earlier.metric)
-    if earlier.data != later.data or earlier.metric != later.metric or len(before) != len(after):
+    same_units = np.array_equal(before.units, after.units)
+    if earlier.data != later.data or earlier.metric != later.metric or not same_units:
         return [known(change="unclear", reason="other data: the runs cannot be paired")]
-    delta = intervals.metric_delta(metrics.get(earlier.metric), before, after)
-    word = REGRESSED if delta.high < 0 else "improved" if delta.low > 0 else "same" if delta.value == 0 else "unclear"
+    metric = metrics.get(earlier.metric)
+    gain = intervals.metric_gain(metric, before, after)
+    delta = gain if metric.plain else intervals.metric_delta(metric, before, after)
+    word = REGRESSED if gain.high < 0 else "improved" if gain.low > 0 else "same" if gain.value == 0 else "unclear"
     return [known(change=word, value=delta.value, ci95=delta.ci95)]
 
 
@@ -128,9 +134,8 @@ def number(one: Change) -> str:
     """Return the size of a change as text, with its interval."""
     if one.value is None:
         return "–"
-    interval: Sequence[float] = one.ci95 or []
     if metrics.known(one.quantity):
-        ends = f" [{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""
-        return f"{100 * one.value:+.2f} points{ends}"
+        return words.change(metrics.get(one.quantity), one.value, one.ci95)
+    interval: Sequence[float] = one.ci95 or []
     ends = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
     return f"{one.value:.3g}x{ends}"

@@ -1,19 +1,21 @@
-"""What a benchmark found: raw samples, and the results.json document made from them."""
+"""What a benchmark found, as data: raw samples, and what was measured on each file and bundle.
+
+Statistics over it are functions elsewhere (`intervals`, `measurement_warnings`, `mlperf`, `compare`), and `document`
+composes results.json of them.
+"""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ... import files as whole
-from ... import metrics
 from ...errors import BadInput
-from . import intervals
-from . import measurement_warnings as flags
-from .mlperf import rules
+from ...metrics import Scores
 
 MEASURED = ("status", "reason", "runtime", "load_us", "first_us", "peak_ram_bytes", "metric", "value", "n",
             "agreement")  # fmt: skip
@@ -27,17 +29,26 @@ class Raw:
     """What the statistics start from.
 
     latency: file -> one array of microseconds a block, in the order of rounds; control: the same for the second copy of
-    each baseline; seconds: when each round ended; scores: file -> (n, k) scores per sample (see `metrics`).
-    truth: for each judged output the targets, said: file -> what it says there, as `metrics.Parts` has them; None where
-    the metric has no parts.
+    each baseline; seconds: when each round ended; scores: bundle -> (M, k) rows, units: bundle -> (M,) whose row each
+    is (see `metrics.Scores`); a bundle without units has a unit a row. Where each file is judged alone, a bundle is
+    named after its file. truth: for each judged output the targets, said: file -> what it says there, as
+    `metrics.Parts` has them; None where the metric has no parts.
     """
 
     latency: dict[str, list[np.ndarray]] = field(default_factory=dict)
     control: dict[str, list[np.ndarray]] = field(default_factory=dict)
     seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))
     scores: dict[str, np.ndarray] = field(default_factory=dict)
+    units: dict[str, np.ndarray] = field(default_factory=dict)
     truth: list[np.ndarray | None] = field(default_factory=list)
     said: dict[str, list[np.ndarray | None]] = field(default_factory=dict)
+
+    def scored(self, bundle: str) -> Scores | None:
+        """Return the scores of a bundle with their units, or None where it was not judged."""
+        rows, unit = self.scores.get(bundle), self.units.get(bundle)
+        if rows is None:
+            return None
+        return Scores.by_row(rows) if unit is None else Scores(rows, unit)
 
     def save(self, path: Path) -> None:
         """Write an .npz without pickle; file names are values in it, never keys."""
@@ -49,6 +60,7 @@ class Raw:
                 arrays[f"{kind}_{i}_sizes"] = np.array([len(block) for block in blocks])
         arrays["score_names"] = np.array(list(self.scores), dtype=np.str_)
         arrays.update({f"scores_{i}": scores for i, scores in enumerate(self.scores.values())})
+        arrays.update({f"units_{i}": self.units[name] for i, name in enumerate(self.scores) if name in self.units})
         for head, truth in enumerate(self.truth):
             kept = {"truth": truth} | {
                 f"said_{list(self.scores).index(name)}": each[head] for name, each in self.said.items()
@@ -59,7 +71,8 @@ class Raw:
             np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
     @classmethod
-    def load(cls, path: Path) -> "Raw":
+    def load(cls, path: Path) -> Raw:
+        """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             raw = cls(seconds=arrays["seconds"])
             for kind in ("latency", "control"):
@@ -67,6 +80,7 @@ class Raw:
                     ends = np.cumsum(arrays[f"{kind}_{i}_sizes"])[:-1]
                     getattr(raw, kind)[str(name)] = np.split(arrays[f"{kind}_{i}"], ends)
             raw.scores = {str(name): arrays[f"scores_{i}"] for i, name in enumerate(arrays["score_names"])}
+            raw.units = {name: arrays[f"units_{i}"] for i, name in enumerate(raw.scores) if f"units_{i}" in arrays}
             heads = range(int(arrays["truths"]) if "truths" in arrays else 0)
             kept = {key: arrays[key] for key in arrays.files if "_of_" in key}
             raw.truth = [kept.get(f"truth_of_{head}") for head in heads]
@@ -74,6 +88,18 @@ class Raw:
                 name: [kept.get(f"said_{i}_of_{head}") for head in heads] for i, name in enumerate(raw.scores) if heads
             }
         return raw
+
+
+@dataclass(kw_only=True)
+class Bundle:
+    """Files that are judged together: network -> file name, and what came of it. n: units; rows: scores of them."""
+
+    files: dict[str, str]
+    status: str = "ok"
+    reason: str = ""
+    value: float | None = None
+    n: int | None = None
+    rows: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -86,7 +112,7 @@ class Run:
     metric: of several outputs "a+b"; labels: the judged outputs, and the names of their classes where they had any;
     estimates: what compilers expect (see `compile`), never ranked with measurements; profiles: see `measure.profile`;
     baselines: file -> the file it is judged against; outputs: file -> (N, ...) float outputs, answers: of every output
-    of the file, both in memory only.
+    of the file, both in memory only. bundles: by name; empty where each file is judged alone, by what it answers.
     """
 
     model: str = ""
@@ -104,6 +130,7 @@ class Run:
     estimates: list[dict[str, Any]] = field(default_factory=list)
     profiles: list[dict[str, Any]] = field(default_factory=list)
     labels: dict[str, list[str]] = field(default_factory=dict)
+    bundles: dict[str, Bundle] = field(default_factory=dict)
     raw: Raw = field(default_factory=Raw)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     answers: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -112,67 +139,40 @@ class Run:
         """Return every latency sample in microseconds by file."""
         return {name: np.concatenate(blocks) for name, blocks in self.raw.latency.items()}
 
-    def to_json(self, verdicts: Sequence[Any] = (), thresholds: Any = None) -> dict[str, Any]:
-        """Return the results.json document, schema 1, with the verdicts of `compare` if given."""
-        document = {
-            "schema": 1,
-            "model": self.model,
-            "data": self.data,
-            "artifacts": self.artifacts,
-            "measurements": [self._measurement(name) for name in self.measured],
-            "verdicts": [verdict.to_json() for verdict in verdicts],
-            "layers": self.layers,
-            "environment": self.environment,
-            "notes": self.notes,
-            "baselines": self.baselines,
-            "config": self.config,
-            "estimates": self.estimates,
-            "profiles": self.profiles,
-            "labels": self.labels,
-            "controls": flags.controls(self),
-            "flags": flags.flags(self),
-            "rules": rules(self),
-        }
-        return document if thresholds is None else {**document, "thresholds": asdict(thresholds)}
+    def bundle_of(self, file: str) -> str | None:
+        """Return the bundle that is a file alone, or None where the file is judged with others only."""
+        if not self.bundles:
+            return file
+        return next((name for name, one in self.bundles.items() if list(one.files.values()) == [file]), None)
 
-    def save(self, folder: str | Path, verdicts: Sequence[Any] = (), thresholds: Any = None) -> Path:
-        """Write raw.npz, then results.json, each whole or absent; return the path of results.json."""
-        self.raw.save(Path(folder) / "raw.npz")
-        return whole.write_json(Path(folder) / "results.json", self.to_json(verdicts, thresholds))
+    def baseline_of(self, bundle: str) -> str | None:
+        """Return the bundle of the baselines of a bundle's files, or None where there is none."""
+        if not self.bundles:
+            return self.baselines[bundle]
+        wanted = {network: self.baselines[file] for network, file in self.bundles[bundle].files.items()}
+        return next((name for name, one in self.bundles.items() if one.files == wanted), None)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Run":
-        """Read what `save` wrote. Raises: BadInput if the folder holds no run of schema 1."""
+    def load(cls, folder: str | Path) -> Run:
+        """Read what `document.save` wrote. Raises: BadInput if the folder holds no run of schema 1."""
         path = Path(folder) / "results.json"
         document = json.loads(path.read_text()) if path.is_file() else {}
         if document.get("schema") != 1:
             raise BadInput(f"folder={str(folder)!r} holds no results.json of schema 1")
-        measurements = document["measurements"]
+        measurements, bundles = document["measurements"], document.get("bundles", [])
         return cls(
             device=measurements[0]["device"],
             emulated=measurements[0]["emulated"],
-            metric=next((each["metric"] for each in measurements if each["metric"]), None),
+            metric=next((row["metric"] for row in [*measurements, *bundles] if row.get("metric")), None),
             measured={
                 each["artifact"]: {key: each[key] for key in (*MEASURED, *TOLD) if key in each} for each in measurements
             },
+            bundles={each.pop("name"): Bundle(**each) for each in map(_bundle, bundles)},
             raw=Raw.load(Path(folder) / "raw.npz"),
             **{name: document[name] for name in _SAVED if name in document},
         )
 
-    def _measurement(self, name: str) -> dict[str, Any]:
-        found = {"artifact": name, "device": self.device, "emulated": self.emulated, **self.measured[name]}
-        blocks, scores = self.raw.latency.get(name), self.raw.scores.get(name)
-        found["latency_us"] = None if blocks is None else summary(np.concatenate(blocks))
-        found["latency_us_ci95"] = blocks and intervals.median(intervals.block_medians(blocks)).ci95
-        if self.metric and scores is not None:
-            found["value_ci95"] = intervals.metric_value(metrics.get(self.metric), scores).ci95
-        return found
 
-
-def summary(us: np.ndarray) -> dict[str, float | int]:
-    """Return min, p50, p90, p99, mean and n of latencies in microseconds."""
-    p50, p90, p99 = np.percentile(us, [50, 90, 99])
-    return {
-        "min": float(us.min()), "p50": float(p50), "p90": float(p90), "p99": float(p99), "mean": float(us.mean()),
-        "n": len(us),
-    }  # fmt: skip
+def _bundle(entry: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what results.json tells of a bundle besides: statistics over its scores."""
+    return {key: entry[key] for key in ("name", *Bundle.__dataclass_fields__) if key in entry}

@@ -1,8 +1,10 @@
 """Verdicts on made-up runs whose right answer is known."""
 
+import numpy as np
 import pytest
-from edgewright.devices.verdict.compare import Thresholds
-from edgewright.devices.verdict.results import Raw
+from edgewright.devices.verdict.compare import Thresholds, compare
+from edgewright.devices.verdict.document import save
+from edgewright.devices.verdict.results import Bundle, Raw, Run
 from edgewright.errors import BadInput
 from made_up_run import a_run, verdict
 
@@ -127,3 +129,51 @@ def test_verdict_as_json_has_one_reason():
     assert {"artifact", "baseline", "device", "speedup", "speedup_ci95", "metric_delta", "metric_delta_ci95",
             "agreement", "verdict"} <= set(document)  # fmt: skip
     assert document["reason"].startswith("accuracy +0.00 points")
+
+
+def judged(change, metric="perplexity", **limits):
+    """Return the verdict on a file whose nats of 200 texts of 10 words each are `change` more than the baseline's."""
+    run = a_run()
+    nats = np.random.default_rng(0).exponential(2.0, (2000, 1))
+    run.metric, run.raw.scores = metric, {"float": nats, "small": nats + change}
+    run.raw.units = {name: np.repeat(np.arange(200), 10) for name in ("float", "small")}
+    return verdict(run, **limits)
+
+
+def test_lower_perplexity_is_better_and_its_point_is_a_percent():
+    better, worse, much = (judged(np.log(1 + change)) for change in (-0.05, 0.005, 0.05))
+    assert (better.verdict, worse.verdict, much.verdict) == ("pass", "pass", "fail")
+    assert better.metric_delta < 0 < better.metric_gain and much.metric_gain == pytest.approx(-0.05)
+    assert "worse, more than the 0.0" in much.because and "better" in better.because
+    assert much.mcnemar_p is None and much.metric == "perplexity"
+
+
+def test_files_of_a_bundle_are_judged_together_and_timed_each():
+    run = a_run(lost=200)
+    for name in ("float", "small"):
+        for role in ("encoder", "step"):
+            run.measured[f"{name}-{role}"] = dict(run.measured[name])
+            run.raw.latency[f"{name}-{role}"] = run.raw.latency[name]
+    run.measured = {name: each for name, each in run.measured.items() if "-" in name}
+    run.baselines = {name: f"float-{name.partition('-')[2]}" for name in run.measured}
+    run.bundles = {
+        name: Bundle(files={role: f"{name}-{role}" for role in ("encoder", "step")}) for name in ("float", "small")
+    }
+    encoder, step, both = compare(run)
+    assert (encoder.artifact, step.artifact, both.artifact) == ("small-encoder", "small-step", "small")
+    assert both.verdict == "fail" and both.metric_delta == pytest.approx(-0.2) and both.speedup is None
+    assert both.files == {"encoder": "small-encoder", "step": "small-step"} and both.baseline == "float"
+    assert encoder.speedup == pytest.approx(2, rel=0.05) and encoder.metric_delta is None
+    assert "judged with the other files" in encoder.reasons[0]
+
+
+def test_units_and_bundles_are_saved_and_loaded(tmp_path):
+    run = a_run()
+    run.raw.units = {"small": np.arange(1000) // 2}
+    assert "cannot be paired" in verdict(run).because
+    run.bundles = {name: Bundle(files={"net": name}, value=0.9, n=1000, rows=1000) for name in ("float", "small")}
+    save(run, tmp_path, compare(run))
+    again = Run.load(tmp_path)
+    assert again.bundles == run.bundles
+    assert again.raw.units.keys() == {"small"} and np.array_equal(again.raw.units["small"], run.raw.units["small"])
+    assert len(again.raw.scored("small").units) == 500 and len(again.raw.scored("float").units) == 1000

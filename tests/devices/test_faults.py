@@ -9,6 +9,7 @@ from edgewright.devices.measure import BenchConfig, bench
 from edgewright.devices.transports.local import Local
 from edgewright.devices.transports.transport import DeviceLost
 from edgewright.devices.verdict.compare import compare
+from edgewright.devices.verdict.document import compose
 from fake_devices import Faulty, Null
 from processes import running
 
@@ -31,7 +32,7 @@ def files(tmp_path):
 
 def incomplete(run):
     """Check that what is missing is called so; return what is."""
-    document = json.loads(json.dumps(run.to_json(compare(run)), allow_nan=False))
+    document = json.loads(json.dumps(compose(run, compare(run)), allow_nan=False))
     missing = [row for row in document["measurements"] if row["status"] == "incomplete"]
     for row in missing:
         assert "vanished" in row["reason"]

@@ -1,8 +1,9 @@
 """Flags and rules on made-up runs: each is raised by its cause alone."""
 
 import pytest
-from edgewright.devices.verdict.measurement_warnings import controls, flags
-from edgewright.devices.verdict.mlperf import rules
+from edgewright.devices.verdict.document import compose
+from edgewright.devices.verdict.measurement_warnings import controls, measurement_warnings
+from edgewright.devices.verdict.mlperf import mlperf
 from made_up_run import a_run, verdict
 
 STEADY = {
@@ -18,7 +19,7 @@ def run_with(telemetry=None, **more):
 
 
 def kinds(run):
-    return {one["kind"] for one in flags(run)}
+    return {one["kind"] for one in measurement_warnings(run)}
 
 
 def test_a_steady_run_has_no_flag():
@@ -48,7 +49,7 @@ def test_a_wide_tail_is_flagged():
     for block in run.raw.latency["small"]:
         block[:4] *= 3
     assert kinds(run) == {"tail"}
-    assert "small" in flags(run)[0]["text"]
+    assert "small" in measurement_warnings(run)[0]["text"]
 
 
 def test_a_throttled_device_is_not_judged_for_speed():
@@ -58,7 +59,7 @@ def test_a_throttled_device_is_not_judged_for_speed():
 
 
 def test_the_control_is_part_of_the_results():
-    (row,) = run_with().to_json()["controls"]
+    (row,) = compose(run_with())["controls"]
     assert row["artifact"] == "float" and row["speedup_ci95"][0] < 1 < row["speedup_ci95"][1]
     assert controls(run_with()) == [row]
 
@@ -70,7 +71,7 @@ def test_the_tail_has_an_interval_of_its_own():
 
 
 def met(run):
-    return {(row["suite"], row["rule"]): row["met"] for row in rules(run)}
+    return {(row["suite"], row["rule"]): row["met"] for row in mlperf(run)}
 
 
 def test_rules_are_counted_over_the_files():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from edgewright.devices.verdict import intervals
 from edgewright.devices.verdict.intervals import Estimate
-from edgewright.metrics import METRICS
+from edgewright.metrics import METRICS, Scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ def test_speedup_pairs_rounds():
 def test_metric_delta_by_hand():
     baseline = scores(*[1] * 90, *[0] * 10)
     candidate = scores(*[1] * 85, *[0] * 15)
-    found = intervals.metric_delta(ACCURACY, baseline, candidate)
+    found = intervals.metric_delta(ACCURACY, Scores.by_row(baseline), Scores.by_row(candidate))
     assert found.value == pytest.approx(-0.05)
     # Five lost of a hundred: the binomial 2.5% and 97.5% quantiles are 1 and 10.
     assert found.low == pytest.approx(-0.10, abs=0.011)
@@ -36,7 +36,7 @@ def test_metric_delta_by_hand():
 
 
 def test_no_difference_in_n_samples_is_the_rule_of_three():
-    same = scores(*[1] * 90, *[0] * 10)
+    same = Scores.by_row(scores(*[1] * 90, *[0] * 10))
     assert intervals.metric_delta(ACCURACY, same, same) == Estimate(0.0, -0.03, 0.03, rate=1.0)
 
 
@@ -44,7 +44,7 @@ def test_explained_variance_of_the_same_outputs_is_exactly_the_same():
     metric = METRICS["explained_variance"]
     random = np.random.default_rng(0)
     targets = random.normal(size=(50, 3))
-    each = metric.scores(targets + 0.1, targets)
+    each = Scores.by_row(metric.scores(targets + 0.1, targets))
     assert intervals.metric_delta(metric, each, each) == Estimate(0.0, 0.0, 0.0)
 
 
@@ -101,7 +101,7 @@ def test_median_is_inside_scales_and_stays_in_range(values, factor):
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=5, max_size=60))
 def test_delta_is_antisymmetric_and_contains_its_value(pairs):
-    a, b = (scores(*column) for column in zip(*pairs, strict=True))
+    a, b = (Scores.by_row(scores(*column)) for column in zip(*pairs, strict=True))
     there, back = intervals.metric_delta(ACCURACY, a, b), intervals.metric_delta(ACCURACY, b, a)
     assert there.value == pytest.approx(-back.value)
     assert there.ci95 == pytest.approx([-back.high, -back.low], abs=1e-9)
@@ -122,3 +122,30 @@ def test_intervals_cover_what_they_should():
 def test_median_of_three_does_not_leave_their_range():
     values = np.array([1.0, 1.0, 678221.7451358802])  # whose last interpolates to 678221.7451358803
     assert intervals.median(values).high == values.max()
+
+
+def test_units_are_resampled_whole():
+    """Rows of a unit are copies of each other: as many as there are units is known, however many rows there are."""
+    random = np.random.default_rng(0)
+    alone = [Scores.by_row(random.normal(size=(50, 1)) + shift) for shift in (0, 0.1)]
+    copied = [Scores.of_samples(np.repeat(each.rows, 20, axis=0), 50) for each in alone]
+    apart = [Scores.by_row(each.rows) for each in copied]
+    metric = METRICS["mean_return"]
+    by_row, by_unit, wrong = (intervals.metric_delta(metric, *each) for each in (alone, copied, apart))
+    assert by_unit.ci95 == pytest.approx(by_row.ci95)
+    assert wrong.high - wrong.low < 0.5 * (by_unit.high - by_unit.low)
+
+
+def test_units_may_have_other_rows_in_each_model_but_must_be_the_same():
+    metric = METRICS["mean_return"]
+    short = Scores(np.ones((3, 1)), np.array([0, 1, 2]))
+    long = Scores(np.full((5, 1), 2.0), np.array([2, 0, 1, 1, 1]))
+    assert intervals.metric_delta(metric, short, long) == Estimate(1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="cannot be paired"):
+        intervals.metric_delta(metric, short, Scores(np.ones((3, 1)), np.array([0, 1, 3])))
+
+
+def test_a_gain_is_the_difference_bit_for_bit_where_points_are_hundredths():
+    random = np.random.default_rng(0)
+    a, b = (Scores.by_row((random.random((200, 1)) < share).astype(float)) for share in (0.9, 0.8))
+    assert intervals.metric_gain(ACCURACY, a, b) == intervals.metric_delta(ACCURACY, a, b)

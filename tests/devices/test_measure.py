@@ -9,6 +9,7 @@ from edgewright import files
 from edgewright.devices import measure
 from edgewright.devices.measure import BenchConfig, ModelFile, Run, bench
 from edgewright.devices.verdict.compare import Thresholds, compare
+from edgewright.devices.verdict.document import compose, save
 from edgewright.errors import BadInput
 
 SHORT = BenchConfig(min_rounds=10, max_rounds=10, block_ms=2)
@@ -56,7 +57,7 @@ def test_raw_samples_are_kept(run):
 
 
 def test_the_document_has_the_schema(run):
-    document = json.loads(json.dumps(run.to_json(compare(run), Thresholds()), allow_nan=False))
+    document = json.loads(json.dumps(compose(run, compare(run), Thresholds()), allow_nan=False))
     assert document["schema"] == 1
     assert (document["model"], document["data"]) == ("dense", "made up")
     for table, keys in SCHEMA.items():
@@ -99,11 +100,11 @@ def test_doubtful_times_are_taken_again_and_it_is_said(tflite, monkeypatch):
 
 def test_saved_and_loaded_it_judges_the_same(run, tmp_path):
     verdicts = compare(run)
-    path = run.save(tmp_path / "out", verdicts)
+    path = save(run, tmp_path / "out", verdicts)
     assert path.name == "results.json"
     again = Run.load(tmp_path / "out")
     assert compare(again) == verdicts
-    assert again.to_json(verdicts) == run.to_json(verdicts)
+    assert compose(again, verdicts) == compose(run, verdicts)
     for name, samples in run.samples().items():
         assert np.array_equal(again.samples()[name], samples)
 

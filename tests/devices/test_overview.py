@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from edgewright.devices.report import report
 from edgewright.devices.report.overview import Session, front, html, leaderboard
+from edgewright.devices.verdict.document import compose
 from made_up_run import a_run
 from pages import HOSTILE, Page
 from report_sample import latency_samples, sample
@@ -25,7 +26,7 @@ def session(label="monday", device="local", names=("float", "small"), **more):
                                "load_us": None, "first_us": None, "peak_ram_bytes": None}  # fmt: skip
     from edgewright.devices.verdict.compare import compare
 
-    return Session(label=label, run=run, results=run.to_json(compare(run)))
+    return Session(label=label, run=run, results=compose(run, compare(run)))
 
 
 def test_the_faster_file_leads_and_both_are_on_the_front():

@@ -10,6 +10,7 @@ from edgewright.devices.measure import BenchConfig, bench, profile
 from edgewright.devices.report.report import html
 from edgewright.devices.transports.local import Local
 from edgewright.devices.transports.qemu import Qemu
+from edgewright.devices.verdict.document import save
 from edgewright.devices.verdict.results import Run
 from pages import Page
 
@@ -78,7 +79,7 @@ def test_a_benchmark_takes_profiles_and_keeps_them(net, tmp_path):
     (tmp_path / "broken.tflite").write_bytes((net / "net.tflite").read_bytes()[:400])
     run = bench([net / "net.tflite", tmp_path / "broken.tflite"], baseline="net.tflite", inputs=SAMPLES, config=config)
     assert [entry["artifact"] for entry in run.profiles] == ["net.tflite"]  # what does not run has none
-    run.save(tmp_path)
+    save(run, tmp_path)
     document = json.loads((tmp_path / "results.json").read_text())
     assert document["profiles"] == Run.load(tmp_path).profiles == run.profiles
     assert document["config"]["kernels"] == "reference"

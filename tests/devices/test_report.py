@@ -3,6 +3,7 @@ import re
 
 import pytest
 from edgewright.devices.report import report
+from edgewright.devices.report import rows as rows_of
 from pages import HOSTILE, Page
 from report_sample import latency_samples, sample
 
@@ -116,7 +117,7 @@ def test_a_page_without_flags_says_that_none_was_seen():
 
 def test_bars_are_the_longest_operators_and_the_rest_is_summed_up():
     rows = [{"operator": f"OP {i}", "name": "n", "us": float(i), "share": i / 78, "calls": 1} for i in range(1, 13)]
-    bars = report.profile_entry(
+    bars = rows_of.profile_entry(
         {"artifact": "a", "device": "d", "runtime": "r", "rows": rows, "inference_us": 80}, most=10
     )["bars"]
     assert [bar["operator"] for bar in bars] == [*(f"OP {i}" for i in range(12, 2, -1)), "2 others"]
@@ -130,7 +131,7 @@ def test_kinds_are_added_up_without_how_they_run():
         {"operator": "Clamp (NC)", "name": "", "us": 0.0, "share": 0.1, "calls": 1},
     ]
     profile = {"artifact": "a", "device": "d", "runtime": "r", "rows": rows, "inference_us": 11.0}
-    bars = report.profile_entry(profile, by_kind=True)["bars"]
+    bars = rows_of.profile_entry(profile, by_kind=True)["bars"]
     assert [(bar["operator"], bar["us"], bar["share"]) for bar in bars] == [
         ("Convolution", "9.0", "90%"), ("Clamp", "< 1", "10%"),
     ]  # fmt: skip

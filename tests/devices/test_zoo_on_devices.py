@@ -10,6 +10,7 @@ from edgewright.devices.report import report
 from edgewright.devices.runtimes import environments
 from edgewright.devices.transports import browser
 from edgewright.devices.verdict.compare import compare
+from edgewright.devices.verdict.document import compose
 from edgewright.metrics import METRICS
 from pages import Page
 
@@ -75,7 +76,7 @@ def test_lenet5_answers_in_the_browser_as_here(lenet5, digits, in_browser, forma
 @needs_browser
 @pytest.mark.slow
 def test_the_browsers_latency_of_lenet5_is_in_the_report(in_browser):
-    document = in_browser.to_json(compare(in_browser))
+    document = compose(in_browser, compare(in_browser))
     text = Page(report.html(document)).text
     assert "device: browser" in text
     for (format, _), one in zip(KINDS, document["measurements"], strict=True):

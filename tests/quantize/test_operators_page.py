@@ -1,4 +1,4 @@
-"""The page on operators is made from the table, and no row goes untested."""
+"""The pages on operators are made from the table, and no row goes untested."""
 
 import importlib.util
 from pathlib import Path
@@ -25,3 +25,7 @@ def test_every_row_has_a_case(page):
 
 def test_page_is_up_to_date(page):
     assert (ROOT / "docs" / "operators.md").read_text() == page.text(), "run: python docs/operators.py"
+
+
+def test_page_of_cases_is_up_to_date(page):
+    assert (ROOT / "docs" / "operator_cases.md").read_text() == page.cases_text(), "run: python docs/operators.py"

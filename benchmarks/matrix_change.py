@@ -1,0 +1,64 @@
+"""What changed from one matrix to another: `python benchmarks/matrix_change.py BEFORE AFTER`, each a folder of
+`edgewright matrix --out`.
+
+Prints a JSON line for each row with a difference, in status or value of a stage (speed-ups apart, which no two runs
+share) and in bytes or content of its files, and a last line that counts them. Code 0 if nothing became worse: no new
+failing cell, no file larger by more than 1%, no metric lower by more than half a point.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+LOWER, LARGER = 0.005, 1.01
+
+
+def main(before: Path, after: Path) -> int:
+    """Compare every row that both matrices have."""
+    old, new = _rows(before), _rows(after)
+    worse = 0
+    for model in old.keys() & new.keys():
+        cells = _cells(old[model], new[model])
+        files = _files(before / model, after / model)
+        worse += any(cell["worse"] for cell in cells.values()) or any(file["worse"] for file in files.values())
+        if cells or files:
+            print(json.dumps({"model": model, "cells": cells, "files": files}))
+    counts = {"rows": len(old.keys() & new.keys()), "gone": sorted(old.keys() - new.keys()), "worse": worse}
+    print(json.dumps({"name": "matrix_change", **counts, "new": sorted(new.keys() - old.keys())}))
+    return int(bool(worse or counts["gone"]))
+
+
+def _rows(folder: Path) -> dict:
+    return {row["model"]: row["stages"] for row in json.loads((folder / "matrix.json").read_text())["rows"]}
+
+
+def _cells(old: dict, new: dict) -> dict:
+    changed = {}
+    for stage in old.keys() - {"device"}:
+        was, now = old[stage], new[stage]
+        if (was["status"], was["value"]) == (now["status"], now["value"]):
+            continue
+        fell = (was["value"] or 0) - (now["value"] or 0) > LOWER
+        failed = now["status"] == "fail" != was["status"]
+        values = {"was": [was["status"], was["value"]], "now": [now["status"], now["value"]]}
+        changed[stage] = {**values, "worse": failed or fell, "reason": now["reason"]}
+    return changed
+
+
+def _files(before: Path, after: Path) -> dict:
+    """Compare the files of a row by name: bytes, and where those agree, content."""
+    changed = {}
+    for path in sorted((before / "artifacts").glob("*")):
+        other = after / "artifacts" / path.name
+        if path.suffix == ".json":
+            continue
+        if not other.is_file():
+            changed[path.name] = {"was": path.stat().st_size, "now": None, "worse": True}
+        elif path.read_bytes() != other.read_bytes():
+            was, now = path.stat().st_size, other.stat().st_size
+            changed[path.name] = {"was": was, "now": now, "worse": now > LARGER * was}
+    return changed
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
