@@ -17,6 +17,7 @@ import yaml
 from edgewright.cli import arguments, commands
 from edgewright.devices import measure
 from edgewright.devices.verdict.compare import Thresholds, compare
+from edgewright.devices.verdict.document import compose
 from edgewright.devices.verdict.results import MEASURED
 from edgewright.errors import BadInput
 from made_up_run import a_run
@@ -219,7 +220,7 @@ def test_python_of_the_how_to_pages_runs(page, reader):
 def test_results_keep_to_their_schema():
     run = a_run(lost=3)
     run.measured = {name: dict.fromkeys(MEASURED) | found for name, found in run.measured.items()}
-    document = run.to_json(compare(run), Thresholds())
+    document = compose(run, compare(run), Thresholds())
     assert problems("results", document) == []
     for broken in (
         {key: value for key, value in document.items() if key != "verdicts"},
