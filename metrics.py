@@ -31,6 +31,8 @@ class Metric:
     agreement: (outputs_a, outputs_b) -> float in [0, 1], how far two models say the same.
     higher_is_better: perplexity, errors and distances are not. point: how large a difference is one point of
     `--max-drop 0.01`: 0.01 of accuracy; with `relative`, a share of the baseline's value, as 1% of a return.
+    floor: what a wrong implementation would miss where its data set knows no better: far above chance, below what a
+    short training reaches; None where that depends on the data alone.
     unit: what differences are told in: points (hundredths), or the metric's own unit, "" where it has none.
     centred: outputs are taken less the threshold that decides: 0.5 of a probability, 0 of a logit (see `centred`).
     parts: what the number is a mean over and may hide; None where there is nothing to tell apart.
@@ -45,6 +47,7 @@ class Metric:
     higher_is_better: bool = True
     point: float = 0.01
     relative: bool = False
+    floor: float | None = None
     unit: str = "points"
     centred: bool = False
     parts: Parts | None = None
@@ -231,15 +234,15 @@ def _values(outputs: np.ndarray) -> np.ndarray:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric(name="accuracy", scores=_correct, reduce=_mean, agreement=_same_class,
+        Metric(name="accuracy", scores=_correct, reduce=_mean, agreement=_same_class, floor=0.6,
                parts=Parts(figure="recall", unit="class", said=_class)),
         Metric(name="binary_accuracy", scores=_right_side, reduce=_mean, agreement=_same_side, centred=True,
-               parts=Parts(figure="recall", unit="class", said=_side)),
+               floor=0.6, parts=Parts(figure="recall", unit="class", said=_side)),
         Metric(name="label_accuracy", scores=_right_side, reduce=_mean, agreement=_same_side, centred=True,
-               parts=Parts(figure="recall", unit="label", said=_sides)),
+               floor=0.6, parts=Parts(figure="recall", unit="label", said=_sides)),
         Metric(name="explained_variance", scores=_residuals, reduce=_explained, agreement=_explained_by, width=2,
-               parts=Parts(figure="explained variance", unit="value", said=_values)),
-        Metric(name="auc", scores=_anomaly, reduce=_auc, agreement=_explained_by, width=2),
+               floor=0.5, parts=Parts(figure="explained variance", unit="value", said=_values)),
+        Metric(name="auc", scores=_anomaly, reduce=_auc, agreement=_explained_by, width=2, floor=0.6),
         # Rows are the nats of a token; a unit is a text.
         Metric(name="perplexity", scores=_surprise, reduce=_perplexity, agreement=_same_class, unit="",
                higher_is_better=False, relative=True),

@@ -16,7 +16,6 @@ import numpy as np
 from common import emit
 from edgewright.devices.measure import answers
 from edgewright.errors import BadInput
-from edgewright.metrics import METRICS
 from edgewright.pipeline.stages import quantize_with_tfmot, train_config
 from edgewright.pipeline.subject import find
 from edgewright.training.data import Dataset, calibration
@@ -27,7 +26,7 @@ NAMES = ("lenet5", "resnet8", "ds_cnn", "anomaly_detector")
 
 def points(file: Path, dataset: Dataset) -> float:
     """Return the metric of a file on the test set, times 100."""
-    metric = METRICS[TASKS[dataset.task].metric]
+    metric = TASKS[dataset.task].metric
     return 100 * metric.reduce(metric.scores(answers(file, dataset.test.x), dataset.test.y))
 
 

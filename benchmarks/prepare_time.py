@@ -2,7 +2,8 @@
 
 FOLDER is a checkout of the earlier build. Each run is a process of its own, in turns, so that what else the machine
 does meets both: processor seconds (which a loaded machine changes least) and peak memory of preparing mobilenet_v2 as
-published (224 x 224 x 3, 12 samples: on more of them the build of 28 November fails). Prints a JSON line each, a ratio with its interval; bars: 0.7 and 1.0.
+published (224 x 224 x 3, 12 samples: on more of them the build of 28 November fails). Prints a JSON line each, a ratio
+with its interval; bars: 0.7 and 1.0.
 """
 
 import argparse

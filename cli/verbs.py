@@ -114,7 +114,7 @@ def _check_for_tfmot(out: Path, config: QatConfig) -> None:
 def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings: TrainConfig) -> Answer:
     artifact, found, value = stages.quantize_with_tfmot(network, dataset, settings)
     path = artifact.save(out)
-    metric = TASKS[dataset.task].metric
+    metric = TASKS[dataset.task].metric.name
     text = f"{found}\n{path}: {metric} {value:.4f} on the test set of {dataset.name}, fake-quantized in tf-keras"
     document = {"path": str(path), "data": dataset.name, "metric": metric, "value": value, "rows": list(found.rows)}
     return Answer(document=document, text=text)

@@ -66,6 +66,8 @@ def make_manifest(data: bytes, model: keras.Model, **known: Any) -> dict[str, An
         "sha256": sha256(data),
         "weights_sha256": weights_hash(model),
         "sparsity": sparsity(model),
+        "network": model.name,
+        "states": {},
         "stateful": False,
         "tools": {
             name: importlib.metadata.version(name)

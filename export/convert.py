@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,6 +27,14 @@ from ..quantize.passes import canonicalize
 from ..workers import Worker
 
 TIME_LIMIT_S = 600
+
+
+class InputSpec(NamedTuple):
+    """An input of a file: its name, its shape with a batch of 1, its type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ def freeze(model: keras.Model, rewritten: bool | None = None) -> Frozen:
     computes in another precision than float32 is written in it: LiteRT has hardly a kernel for others.
     Raises: BadInput for open dimensions, or if the Keras backend is not TensorFlow.
     """
-    inputs = [(_plain(one["name"]), tuple(one["shape"]), one["dtype"]) for one in inputs_of(model)]
+    inputs = [spec._replace(name=_plain(spec.name)) for spec in inputs_of(model)]
     traced = canonicalize.canonicalize(tracing.trace(model)) if needs_rewriting(model) or rewritten else None
     structure = tracing.symbolic_inputs(model)
 
@@ -65,8 +73,8 @@ def needs_rewriting(model: keras.Model) -> bool:
     )
 
 
-def inputs_of(model: keras.Model) -> list[dict[str, Any]]:
-    """Return name, shape with batch 1 and dtype of each input of a float file.
+def inputs_of(model: keras.Model) -> list[InputSpec]:
+    """Return what each input of a float file is.
 
     Raises: BadInput for an input with open dimensions.
     """
@@ -77,17 +85,15 @@ def inputs_of(model: keras.Model) -> list[dict[str, Any]]:
                 f"input {leaf.name!r} of model {model.name!r} has open dimensions, {tuple(leaf.shape[1:])}; in a file "
                 "all are fixed: export edgewright.fix_shapes(model, [shape]), with a shape of one sample for each input"
             )
-    return [
-        {"name": leaf.name, "shape": [1, *leaf.shape[1:]], "dtype": graph.computed_dtype(leaf.dtype)} for leaf in leaves
-    ]
+    return [InputSpec(leaf.name, (1, *leaf.shape[1:]), graph.computed_dtype(leaf.dtype)) for leaf in leaves]
 
 
 def freeze_function(
     function: Callable[..., list[Any]],
-    inputs: Sequence[tuple[str, tuple[int, ...], str]],
+    inputs: Sequence[InputSpec],
     what: str = "float export",
 ) -> Frozen:
-    """Freeze a function of tensors, which returns a list of tensors. inputs: name, shape and dtype of each.
+    """Freeze a function of tensors, which returns a list of tensors.
 
     Raises: BadInput if the Keras backend is not TensorFlow.
     """

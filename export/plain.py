@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,12 +13,13 @@ from ..errors import EdgewrightError
 from ..quantize.graph.nodes import Tensor
 from ..quantize.graph.tracing import trace
 from ..quantize.passes.canonicalize import canonicalize
-from ..quantize.placement import place
+from ..quantize.placement import Scale, place
 from .convert import convert, freeze, inputs_of
+from .facts import Facts, of_file
 from .lower import lower
-from .names import input_names
 from .onnx_writer import write_onnx
-from .subject import float_subject
+from .reference import float_reference
+from .states import states_of
 from .verify import verify
 
 
@@ -32,27 +33,38 @@ class PlainGraph:
         """Return the value of a weight or constant."""
         return ops.convert_to_tensor(leaf.value)
 
+    def range(self, scale: Scale) -> tuple[Any, Any]:
+        """Nothing has a range in float."""
+        raise AssertionError(f"{scale.name} has no range: the file is float")
+
 
 def float_file(
-    model: keras.Model, format: str, precision: str = "float32", samples: Sequence[np.ndarray] = ()
-) -> tuple[bytes, dict[str, Any]]:
-    """Convert `model` in a float precision, or write it operation by operation; return the file and what to say of it.
+    model: keras.Model,
+    format: str,
+    precision: str = "float32",
+    samples: Sequence[np.ndarray] = (),
+    states: Mapping[str, str] | None = None,
+) -> tuple[bytes, Facts, dict[str, Any]]:
+    """Convert `model` in a float precision, or write it operation by operation; return the file, what it is, and how it
+    was verified.
 
-    Raises: BadInput for open dimensions, answers of NaN, or if the backend is not TensorFlow; EdgewrightError where
-    neither way gives a file that answers as the model does.
+    Raises: BadInput for open dimensions, answers of NaN, `states` that are none, or if the backend is not TensorFlow;
+    EdgewrightError where neither way gives a file that answers as the model does.
     """
     frozen = freeze(model)
-    subject = float_subject(model, len(frozen.outputs), samples)
-    subject.answers()
-    names = input_names(model), subject.outputs
+    reference = float_reference(model, len(frozen.outputs), samples)
+    carried = states_of(model, reference.inputs, reference.outputs, states)
+    reference.answers()
+    names = reference.inputs, reference.outputs
 
-    def checked(data: bytes) -> tuple[bytes, dict[str, Any]]:
-        verdict = verify(data, format, precision, subject)
-        return data, {"inputs": inputs_of(model), "outputs": subject.described(), "layers": [], **verdict}
+    def checked(data: bytes) -> tuple[bytes, Facts, dict[str, Any]]:
+        verdict = verify(data, format, precision, reference)
+        return data, of_file(data, format, inputs_of(model), reference.outputs, carried), verdict
 
     def written() -> bytes:
         if format == "onnx":
-            return write_onnx(lower(PlainGraph(model), model.name, **subject.names))
+            plain = lower(PlainGraph(model), model.name, inputs=reference.inputs, outputs=reference.outputs)
+            return write_onnx(plain)
         return convert(freeze(model, rewritten=True), format, precision, names=names)
 
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..quantize.graph.nodes import Tensor
-from .lower import Array, Operator, Program
+from .program import Array, Concatenate, Dequantize, Operator, Program, Reshape
 
 
 def probed(program: Program, tensors: Sequence[Tensor]) -> Program:
@@ -15,18 +15,17 @@ def probed(program: Program, tensors: Sequence[Tensor]) -> Program:
 
     Shapes: (1, sum of sizes) float32.  Raises: KeyError for a tensor that the program does not hold.
     """
-    extra, parts = [], []
-    for index, leaf in enumerate(tensors):
-        array = program.arrays[id(leaf)]
+    extra: list[Operator] = []
+    parts: list[Array] = []
+    for index, tensor in enumerate(tensors):
+        array = program.arrays[id(tensor)]
         if array.scale is not None:
             real = Array(f"probe_{index}", array.shape, "float32")
-            extra.append(Operator("DEQUANTIZE", [array], [real]))
+            extra.append(Dequantize([array], [real]))
             array = real
-        size = int(np.prod(array.shape))
-        shape = Array(f"probe_{index}.shape", (2,), "int32", data=np.array([1, size], np.int32))
-        flat = Array(f"probe_{index}.flat", (1, size), array.dtype)
-        extra.append(Operator("RESHAPE", [array, shape], [flat], {"shape": (1, size)}))
-        parts.append(flat)
+        shape = (1, int(np.prod(array.shape)))
+        parts.append(Array(f"probe_{index}.flat", shape, array.dtype))
+        extra.append(Reshape([array], [parts[-1]], shape=shape))
     everything = Array("output_0", (1, sum(part.shape[1] for part in parts)), "float32")
-    joined = Operator("CONCATENATION", parts, [everything], {"axis": 1})
+    joined = Concatenate(parts, [everything], axis=1)
     return Program(program.name, program.inputs, [everything], [*program.operators, *extra, joined], program.arrays)

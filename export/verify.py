@@ -17,7 +17,9 @@ import numpy as np
 
 from ..errors import EdgewrightError
 from ..workers import Worker
-from .subject import Subject
+from .facts import End
+from .flatbuffer import view
+from .reference import ReferenceModel
 
 TIME_LIMIT_S = 600
 RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime"}
@@ -41,46 +43,48 @@ class Mismatch(EdgewrightError):
     """A file does not load, or answers something else than its model."""
 
 
-def verify(data: bytes, format: str, precision: str, subject: Subject, steps: Sequence[float] = ()) -> dict[str, Any]:
+def verify(
+    data: bytes, format: str, precision: str, reference: ReferenceModel, scales: Sequence[float] = ()
+) -> dict[str, Any]:
     """Run `data` beside the model; return what the manifest says of that.
 
-    steps: the size of a quantization step of each output, 0 where there is none.
+    scales: the size of a quantization step of each output, 0 where there is none.
     Raises: Mismatch naming the operator that is refused, or the output that differs and by how much; BadInput for a
     model that answers NaN.
     """
-    answers = subject.answers()
+    answers = reference.answers()
     if answers is None:
         return {"verified": False, "unverified": "the model takes none of the samples that were made up for it"}
-    what = f"the {format} file of model {subject.model.name!r} as {precision}"
+    what = f"the {format} file of model {reference.model.name!r} as {precision}"
     try:
         found = _run(data, format, answers.samples, what)
     except _Absent as absent:
         return {"verified": False, "unverified": str(absent)}
     if len(found) != len(answers.outputs):
         raise Mismatch(f"{what} has {len(found)} outputs, the model has {len(answers.outputs)}")
+    free = [FREE_STEPS * scale for scale in scales] or [0.0] * len(found)
 
     def differences(expected: Sequence[np.ndarray]) -> list[str]:
         tolerance = TOLERANCES.get(precision, INTEGERS)
-        free = [FREE_STEPS * step for step in steps] or [0.0] * len(found)
-        words = [difference(*each, tolerance, step) for *each, step in zip(found, expected, free, strict=True)]
-        return [f"output {name!r} {said}" for name, said in zip(subject.outputs, words, strict=True) if said]
+        words = [difference(a, b, tolerance, step) for a, b, step in zip(found, expected, free, strict=True)]
+        return [f"output {name!r} {said}" for name, said in zip(reference.outputs, words, strict=True) if said]
 
     wrong = differences(answers.outputs)
     if wrong:  # the batch may not be what stands first, or the model never answer the same
-        again = subject.again()
+        again = reference.again()
         if answers.one_by_one and _differ(again.outputs, answers.outputs):
             return {"verified": False, "unverified": "the model answers something else each time it is asked"}
         wrong = differences(again.outputs)
-        if wrong and _differ(subject.again().outputs, again.outputs):
+        if wrong and _differ(reference.again().outputs, again.outputs):
             return {"verified": False, "unverified": "the model answers something else each time it is asked"}
     if wrong:
         raise Mismatch(f"{what} answers otherwise than the model: {'; '.join(wrong)}")
     return {"verified": True}
 
 
-def steps_of(facts: dict[str, Any]) -> list[float]:
-    """Return the step of each output that a manifest describes."""
-    return [entry.get("step", 0.0) for entry in facts["outputs"]]
+def scales_of(outputs: Sequence[End]) -> list[float]:
+    """Return the scale of each output that a manifest describes, 0 where it has none."""
+    return [output["scale"] or 0.0 for output in outputs]
 
 
 def difference(found: np.ndarray, expected: np.ndarray, tolerance: float, free: float = 0.0) -> str:
@@ -120,7 +124,8 @@ def _run(data: bytes, format: str, samples: Sequence[np.ndarray], what: str) -> 
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         path, given, made = Path(folder, f"model.{format}"), Path(folder, "in.npz"), Path(folder, "out.npz")
         path.write_bytes(data)
-        np.savez(given, **{f"{index}": array for index, array in enumerate(samples)})
+        arrays: dict[str, Any] = {f"{index}": array for index, array in enumerate(samples)}
+        np.savez(given, **arrays)
         order = {"path": str(path), "runtime": RUNTIMES[format], "inputs": str(given), "outputs": str(made)}
         try:
             answer = _runner().ask(order, TIME_LIMIT_S)
@@ -130,8 +135,8 @@ def _run(data: bytes, format: str, samples: Sequence[np.ndarray], what: str) -> 
             raise _Absent(answer["absent"])
         if "refused" in answer:
             raise Mismatch(f"{what} does not load: {_with_layer(answer['refused'], data, format)}")
-        with np.load(made) as arrays:
-            return [arrays[f"{index}"] for index in range(len(arrays.files))]
+        with np.load(made) as outputs:
+            return [outputs[f"{index}"] for index in range(len(outputs.files))]
 
 
 @functools.cache
@@ -147,9 +152,7 @@ def _with_layer(words: str, data: bytes, format: str) -> str:
     number = re.search(r"Node number (\d+)", words)
     if format != "tflite" or number is None:
         return words
-    from ai_edge_litert import schema_py_generated as schema
-
-    graph = schema.Model.GetRootAsModel(data, 0).Subgraphs(0)
+    graph = view(data).Subgraphs(0)
     if int(number.group(1)) >= graph.OperatorsLength():
         return words
     operator = graph.Operators(int(number.group(1)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..workers import Order, serve
+from .flatbuffer import packed, unpacked
 
 
 def convert(job: Order) -> Order:
@@ -58,7 +59,8 @@ def quantize(float_file: bytes, recipe: str) -> bytes:
     from ai_edge_quantizer import recipe as recipes
 
     tool = quantizer.Quantizer(bytearray(float_file), getattr(recipes, recipe)())
-    return bytes(tool.quantize(enable_progress_report=False).quantized_model)
+    quantized: Any = tool.quantize(enable_progress_report=False)
+    return bytes(quantized.quantized_model)
 
 
 def to_onnx(job: dict) -> bytes:
@@ -79,20 +81,21 @@ def to_onnx(job: dict) -> bytes:
 @contextlib.contextmanager
 def _whole_sizes() -> Iterator[None]:
     """Round the scales of a resize up: 32 / 62 in float32 times 62 is less than 32, which ONNX cuts to 31."""
-    from tf2onnx.graph import Graph
+    from tf2onnx import graph
 
-    make = Graph.make_const
+    owner: Any = graph.Graph
+    make = owner.make_const
 
     def make_const(self: Any, name: str, values: Any, *args: Any, **kwargs: Any) -> Any:
         if name.startswith("scales"):
             values = np.where(values == np.round(values), values, np.nextafter(values, np.float32(np.inf)))
         return make(self, name, values, *args, **kwargs)
 
-    Graph.make_const = make_const
+    owner.make_const = make_const
     try:
         yield
     finally:
-        Graph.make_const = make
+        owner.make_const = make
 
 
 def _read(job: dict):
@@ -121,10 +124,7 @@ def _spell_out(graph_def: Any) -> None:
 
 def name_tflite(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
     """Give the ends of a .tflite file, and of its signature, these names in their order."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    model = unpacked(data)
     graph = model.subgraphs[0]
     for ends, names in ((graph.outputs, outputs), (graph.inputs, inputs)):  # an input that is returned stays an input
         for index, name in zip(ends, names, strict=True):
@@ -137,9 +137,7 @@ def name_tflite(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
             name_of = dict(zip((int(index) for index in ends), names, strict=True))
             for entry in entries or []:
                 entry.name = name_of.get(int(entry.tensorIndex), entry.name)
-    builder = flatbuffers.Builder(len(data) + 1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return packed(model, size=len(data) + 1024)
 
 
 def name_onnx(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:

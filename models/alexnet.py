@@ -1,8 +1,8 @@
 """The first deep nets on ImageNet: AlexNet (Krizhevsky 2012) and ZFNet (Zeiler 2013, arXiv:1311.2901)."""
 
-from keras import layers
+from keras import KerasTensor, layers
 
-from .blocks import LocalResponseNormalization
+from .blocks import LocalResponseNormalization, Size
 from .registry import register
 
 FAMILY = "cnn"
@@ -19,7 +19,8 @@ SMALL = {"input_shape": (32, 32, 3), "classes": 10, "width": 1 / 12, "hidden": 6
     edge={**SMALL, "stem_size": 5, "stem_strides": 1},
 )
 def alexnet(
-    inputs, classes, width=1.0, hidden=4096, *, stem_size=11, stem_strides=4, groups=1, response_norm=True, dropout=0.5
+    inputs: KerasTensor, classes: int, width: float = 1.0, hidden: int = 4096, *, stem_size: int = 11,
+    stem_strides: int = 4, groups: int = 1, response_norm: bool = True, dropout: float = 0.5
 ):  # fmt: skip
     """Build AlexNet on one device.
 
@@ -50,7 +51,10 @@ def alexnet(
     data=("cifar10", "digits"),
     edge={**SMALL, "stem_strides": 1, "strides": 1},
 )
-def zfnet(inputs, classes, width=1.0, hidden=4096, *, stem_strides=2, strides=2, response_norm=True, dropout=0.5):
+def zfnet(
+    inputs: KerasTensor, classes: int, width: float = 1.0, hidden: int = 4096, *, stem_strides: int = 2,
+    strides: int = 2, response_norm: bool = True, dropout: float = 0.5
+):  # fmt: skip
     """Build ZFNet: AlexNet with a first layer of 7x7 at stride 2, and a second at stride 2 after it.
 
     response_norm: contrast normalisation across maps after the first two.
@@ -72,14 +76,16 @@ def zfnet(inputs, classes, width=1.0, hidden=4096, *, stem_strides=2, strides=2,
     return classifier(x, classes, hidden, dropout)
 
 
-def convolution(x, maps, size, strides=1, *, padding="same", groups=1, name):
+def convolution(
+    x: KerasTensor, maps: float, size: Size, strides: int = 1, *, padding: str = "same", groups: int = 1, name: str
+):
     """Add a convolution with ReLU."""
     return layers.Conv2D(
         int(maps), size, strides, padding, groups=groups, activation="relu", kernel_initializer="he_normal", name=name
     )(x)
 
 
-def classifier(x, classes, hidden, dropout):
+def classifier(x: KerasTensor, classes: int, hidden: int, dropout: float):
     """Add two dense layers with dropout, and the logits."""
     x = layers.Flatten(name="flatten")(x)
     for index in (6, 7):

@@ -1,6 +1,8 @@
 """Autoencoders: nets that learn to return their input through a narrow layer."""
 
-from keras import layers
+from collections.abc import Sequence
+
+from keras import KerasTensor, layers
 
 from .registry import register
 
@@ -13,7 +15,7 @@ from .registry import register
     data=("mnist", "digits"),
     edge={"activation": "relu"},
 )
-def autoencoder(inputs, code=100, activation="sigmoid"):
+def autoencoder(inputs: KerasTensor, code: int = 100, activation: str = "sigmoid"):
     """Build encoder and linear decoder, untied.  Shapes: (N, features) -> reconstruction (N, features)."""
     x = layers.Dense(code, activation=activation, name="code")(inputs)
     return layers.Dense(inputs.shape[-1], name="reconstruction")(x)
@@ -26,7 +28,7 @@ def autoencoder(inputs, code=100, activation="sigmoid"):
     paper="Banbury 2021, MLPerf Tiny, arXiv:2106.07597 (anomaly detection)",
     data=("nab", "digits"),
 )
-def anomaly_detector(inputs, hidden=(128, 128, 128, 128), code=8):
+def anomaly_detector(inputs: KerasTensor, hidden: Sequence[int] = (128, 128, 128, 128), code: int = 8):
     """Build the MLPerf Tiny anomaly detector: 640-128x4-8-128x4-640, normalised; a large error marks an anomaly.
 
     Shapes: (N, features) -> reconstruction (N, features).
@@ -40,7 +42,7 @@ def anomaly_detector(inputs, hidden=(128, 128, 128, 128), code=8):
     return layers.Dense(inputs.shape[-1], name="reconstruction")(x)
 
 
-def dense_norm_relu(x, width, name):
+def dense_norm_relu(x: KerasTensor, width: int, name: str):
     """Add an affine map, batch normalisation and ReLU."""
     x = layers.Dense(width, name=name)(x)
     x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)

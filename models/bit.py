@@ -1,6 +1,8 @@
 """Big Transfer: residual nets normalised without batches (Kolesnikov 2019, arXiv:1912.11370)."""
 
-from keras import layers
+from collections.abc import Sequence
+
+from keras import KerasTensor, layers
 
 from .blocks import StandardizedConv2D
 from .registry import register
@@ -18,7 +20,10 @@ FAMILY = "cnn"
     edge={"input_shape": (32, 32, 3), "classes": 10, "width": 16, "groups": 4, "depths": (1, 1), "stem_size": 3,
           "stem_pool": False},
 )  # fmt: skip
-def bit(inputs, classes, depths=(3, 4, 6, 3), width=64, groups=32, *, stem_size=7, stem_pool=True):
+def bit(
+    inputs: KerasTensor, classes: int, depths: Sequence[int] = (3, 4, 6, 3), width: int = 64, groups: int = 32, *,
+    stem_size: int = 7, stem_pool: bool = True
+):  # fmt: skip
     """Build BiT-R50x1: pre-activation bottlenecks with group normalisation and standardised kernels.
 
     width: maps of the first stage's 3x3 convolutions, doubled from stage to stage; groups: of each normalisation.
@@ -38,7 +43,7 @@ def bit(inputs, classes, depths=(3, 4, 6, 3), width=64, groups=32, *, stem_size=
     return layers.Dense(classes, name="logits")(x)
 
 
-def preactivated(x, maps, strides, groups, name):
+def preactivated(x: KerasTensor, maps: int, strides: int, groups: int, name: str):
     """Add a bottleneck that normalises before each convolution (He 2016, arXiv:1603.05027)."""
     shortcut = x
     y = norm_relu(x, groups, name=f"{name}_conv1")
@@ -52,7 +57,7 @@ def preactivated(x, maps, strides, groups, name):
     return layers.Add(name=f"{name}_add")([shortcut, y])
 
 
-def norm_relu(x, groups, name):
+def norm_relu(x: KerasTensor, groups: int, name: str):
     """Add group normalisation and ReLU."""
     x = layers.GroupNormalization(groups, epsilon=1e-5, name=f"{name}_norm")(x)
     return layers.Activation("relu", name=f"{name}_relu")(x)

@@ -1,16 +1,19 @@
 """Blocks that several families share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import KerasTensor, layers, ops
 
 # Keras' default of 0.99 needs some 500 steps to forget its start; a short training on a small set has fewer.
 MOMENTUM = 0.9
 
+Size = int | tuple[int, int]  # of a square window, or height and width
 
-def maxout(x, units, pieces, name):
+
+def maxout(x: KerasTensor, units: int, pieces: int, name: str):
     """Add `units` maxima of `pieces` affine maps each.  Shapes: (N, n) -> (N, units).  Source: arXiv:1302.4389."""
     x = layers.Dense(units * pieces, name=f"{name}_pieces")(x)
     x = layers.Reshape((units * pieces, 1), name=f"{name}_column")(x)
@@ -22,7 +25,8 @@ def maxout(x, units, pieces, name):
 
 
 def conv_norm(
-    x, maps, size, strides=1, *, name, activation=None, padding="same", bias=False, gamma=True, epsilon=1e-3
+    x: KerasTensor, maps: int, size: Size, strides: int = 1, *, name: str, activation: str | None = None,
+    padding: str = "same", bias: bool = False, gamma: bool = True, epsilon: float = 0.001
 ):  # fmt: skip
     """Add a convolution, its batch normalisation and, where one is named, an activation.
 
@@ -32,19 +36,22 @@ def conv_norm(
     return norm(x, activation, gamma=gamma, epsilon=epsilon, name=name)
 
 
-def depthwise_norm(x, size, strides=1, *, name, activation=None, bias=False, epsilon=1e-3):
+def depthwise_norm(
+    x: KerasTensor, size: Size, strides: int = 1, *, name: str, activation: str | None = None, bias: bool = False,
+    epsilon: float = 0.001
+):  # fmt: skip
     """Add a depthwise convolution, its batch normalisation and, where one is named, an activation."""
     x = layers.DepthwiseConv2D(size, strides, "same", use_bias=bias, depthwise_initializer="he_normal", name=name)(x)
     return norm(x, activation, epsilon=epsilon, name=name)
 
 
-def norm(x, activation=None, *, name, gamma=True, epsilon=1e-3):
+def norm(x: KerasTensor, activation: str | None = None, *, name: str, gamma: bool = True, epsilon: float = 1e-3):
     """Add batch normalisation and, where one is named, an activation."""
     x = layers.BatchNormalization(momentum=MOMENTUM, epsilon=epsilon, scale=gamma, name=f"{name}_norm")(x)
     return x if activation is None else layers.Activation(activation, name=f"{name}_{activation}")(x)
 
 
-def divisible(maps, by=8):
+def divisible(maps: float, by: int = 8):
     """Round a scaled number of maps to a multiple of `by`, never down by more than a tenth (TF-slim's rule)."""
     rounded = max(by, int(maps + by / 2) // by * by)
     return rounded if rounded >= 0.9 * maps else rounded + by
@@ -53,7 +60,7 @@ def divisible(maps, by=8):
 # ---------------------------------------------------------------- blocks
 
 
-def squeeze_excite(x, squeezed, *, name, activation="relu", gate="sigmoid"):
+def squeeze_excite(x: KerasTensor, squeezed: int, *, name: str, activation: str = "relu", gate: str = "sigmoid"):
     """Weigh the maps by a gate computed from their means, through `squeezed` units.  Source: arXiv:1709.01507."""
     s = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)  # (N, 1, 1, C)
     s = layers.Dense(squeezed, activation, kernel_initializer="he_normal", name=f"{name}_reduce")(s)
@@ -62,8 +69,9 @@ def squeeze_excite(x, squeezed, *, name, activation="relu", gate="sigmoid"):
 
 
 def inverted_residual(
-    x, maps, *, expanded, name, size=3, strides=1, activation="relu6", squeezed=0, squeeze_activation="relu",
-    gate="sigmoid", drop=0.0
+    x: KerasTensor, maps: int, *, expanded: int, name: str, size: Size = 3, strides: int = 1,
+    activation: str = "relu6", squeezed: int = 0, squeeze_activation: str = "relu", gate: str = "sigmoid",
+    drop: float = 0.0
 ):  # fmt: skip
     """Add MobileNetV2's block: widen to `expanded` maps, filter each, narrow to `maps` without activation, and add the
     input where the shape stays.
@@ -93,21 +101,24 @@ class LocalResponseNormalization(layers.Layer):
     Shapes: (N, H, W, C) -> the same.  Source: Krizhevsky 2012, section 3.3.
     """
 
-    def __init__(self, depth=5, bias=2.0, alpha=1e-4, beta=0.75, **kwargs):
+    def __init__(self, depth: int = 5, bias: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **kwargs: Any):
         super().__init__(**kwargs)
         self.depth, self.bias, self.alpha, self.beta = depth, bias, alpha, beta
 
-    def call(self, inputs):
+    def call(self, inputs: KerasTensor):
+        """Compute the layer.  Shapes: see the class."""
         maps = np.arange(inputs.shape[-1])
         band = np.abs(maps[:, None] - maps) <= self.depth // 2
         power: Any = ops.matmul(ops.square(inputs), self.alpha * band.astype("float32"))
         logarithm: Any = ops.log(power + self.bias)
         return inputs * ops.exp(-self.beta * logarithm)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]):
+        """Return the shape of the outputs, batch included."""
         return input_shape
 
     def get_config(self):
+        """Return the constructor\'s arguments."""
         mine = {"depth": self.depth, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
         return {**super().get_config(), **mine}
 
@@ -119,7 +130,8 @@ class StandardizedConv2D(layers.Conv2D):
     Zeros stay zero and are not counted, so that a pruned kernel is as sparse where it is used.
     """
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: KerasTensor, kernel: Any):
+        """Convolve with the standardised kernel."""
         present = ops.cast(ops.not_equal(kernel, 0), kernel.dtype)
         count = ops.maximum(_sum_per_map(present), 1)
         centred: Any = (kernel - _sum_per_map(kernel) / count) * present
@@ -139,12 +151,13 @@ class LocallyConnected2D(layers.Layer):
     Source: LeCun 1989, Generalization and network design strategies.
     """
 
-    def __init__(self, maps, size, strides=1, activation=None, **kwargs):
+    def __init__(self, maps: int, size: int, strides: int = 1, activation: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.maps, self.size, self.strides = maps, size, strides
         self.activation = keras.activations.get(activation)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int]):
+        """Make the weights."""
         _, height, width, _ = self.compute_output_shape(input_shape)
         window = self.size**2 * input_shape[-1]
         reach = (6 / (window + self.maps)) ** 0.5  # Glorot's, of one unit: the shape of all kernels would mislead it
@@ -152,13 +165,14 @@ class LocallyConnected2D(layers.Layer):
         self.kernel = self.add_weight(shape=(height * width, window, self.maps), initializer=start, name="kernel")
         self.bias = self.add_weight(shape=(height, width, self.maps), initializer="zeros", name="bias")
 
-    def call(self, inputs):
+    def call(self, inputs: KerasTensor):
+        """Compute the layer.  Shapes: see the class."""
         _, height, width, _ = shape = self.compute_output_shape(inputs.shape)
         windows = ops.reshape(self._windows(inputs, height, width), (-1, height * width, 1, self.kernel.shape[1]))
         x = ops.matmul(windows, self.kernel)  # (N, H' W', 1, maps)
         return self.activation(ops.reshape(x, (-1, *shape[1:])) + self.bias)
 
-    def _windows(self, x, height, width):
+    def _windows(self, x: KerasTensor, height: int, width: int):
         """Lay out what each position sees.  Shapes: (N, H, W, C) -> (N, H', W', size^2 C)."""
         step, far = self.strides, (self.strides * (height - 1) + 1, self.strides * (width - 1) + 1)
         offsets = [(row, column) for row in range(self.size) for column in range(self.size)]
@@ -166,10 +180,12 @@ class LocallyConnected2D(layers.Layer):
             [x[:, row : row + far[0] : step, column : column + far[1] : step] for row, column in offsets], axis=-1
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]):
+        """Return the shape of the outputs, batch included."""
         batch, *sides, _ = input_shape
         return (batch, *((side - self.size) // self.strides + 1 for side in sides), self.maps)
 
     def get_config(self):
+        """Return the constructor\'s arguments."""
         mine = {"maps": self.maps, "size": self.size, "strides": self.strides}
         return {**super().get_config(), **mine, "activation": keras.activations.serialize(self.activation)}

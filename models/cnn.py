@@ -1,6 +1,8 @@
 """Plain convolutional classifiers, and what they do with one convolution: dilate, factorise, unshare, slide in time."""
 
-from keras import layers, ops
+from collections.abc import Sequence
+
+from keras import KerasTensor, layers, ops
 
 from .blocks import LocallyConnected2D
 from .registry import register
@@ -23,7 +25,9 @@ CONNECTIONS = (
     data=("mnist", "digits"),
     edge={"activation": "relu"},
 )
-def lenet5(inputs, classes, activation="tanh", connections=None):
+def lenet5(
+    inputs: KerasTensor, classes: int, activation: str = "tanh", connections: Sequence[Sequence[int]] | None = None
+):
     """Build LeNet-5 with plain average pooling and a linear output in place of the RBF units.
 
     connections: for each map of C3 the maps of S2 it reads, as in `CONNECTIONS`; by default it reads all.
@@ -67,7 +71,11 @@ def lenet5(inputs, classes, activation="tanh", connections=None):
         },
     },
 )
-def simple_cnn(inputs, classes, convolutions=((32, 5, "same"), (64, 5, "same")), hidden=1024, dropout=(0.0, 0.5)):
+def simple_cnn(
+    inputs: KerasTensor, classes: int,
+    convolutions: Sequence[tuple[int, int, str]] = ((32, 5, "same"), (64, 5, "same")), hidden: int = 1024,
+    dropout: Sequence[float] = (0.0, 0.5)
+):  # fmt: skip
     """Build a convolution with ReLU and a pool for each (maps, size, padding), then one hidden layer.
 
     dropout: before and after the hidden layer.  Shapes: images (N, H, W, C) -> logits (N, classes).
@@ -92,7 +100,7 @@ def simple_cnn(inputs, classes, convolutions=((32, 5, "same"), (64, 5, "same")),
     data=("mnist", "digits"),
     edge={"input_shape": (16, 16, 1), "width": 16},
 )
-def dilated_cnn(inputs, classes, width=32, dilations=(1, 2, 4)):
+def dilated_cnn(inputs: KerasTensor, classes: int, width: int = 32, dilations: Sequence[int] = (1, 2, 4)):
     """Build 3x3 convolutions of growing dilation: the receptive field doubles with each, the weights do not.
 
     Shapes: images (N, H, W, C) -> logits (N, classes).
@@ -124,7 +132,9 @@ FACTORS = {
     data=("mnist", "digits"),
     edge={"input_shape": (16, 16, 1), "width": 16},
 )
-def factorized_cnn(inputs, classes, width=32, stages=("asymmetric", "bottleneck")):
+def factorized_cnn(
+    inputs: KerasTensor, classes: int, width: int = 32, stages: Sequence[str] = ("asymmetric", "bottleneck")
+):
     """Build a 3x3 stem and, behind a pool each, `stages` of a convolution split as `FACTORS` says.
 
     Shapes: images (N, H, W, C) -> logits (N, classes).
@@ -137,7 +147,7 @@ def factorized_cnn(inputs, classes, width=32, stages=("asymmetric", "bottleneck"
     return layers.Dense(classes, name="logits")(x)
 
 
-def factorized(x, kind, name):
+def factorized(x: KerasTensor, kind: str, name: str):
     """Add the convolutions of `FACTORS[kind]`.  Shapes: (N, H, W, F) -> the same."""
     width = x.shape[-1]
     for index, (size, share) in enumerate(FACTORS[kind], 1):
@@ -157,7 +167,7 @@ def factorized(x, kind, name):
     data=("mnist", "digits"),
     learning_rate=0.01,
 )
-def locally_connected(inputs, classes, maps=(1, 1), activation="tanh"):
+def locally_connected(inputs: KerasTensor, classes: int, maps: Sequence[int] = (1, 1), activation: str = "tanh"):
     """Build two layers of units that see 3x3 and 5x5 windows, each with weights of its own.
 
     Shapes: images (N, 16, 16, 1) -> logits (N, classes).
@@ -178,7 +188,10 @@ def locally_connected(inputs, classes, maps=(1, 1), activation="tanh"):
     data=("fsdd", "digits"),
     edge={"input_shape": (32, 16), "classes": 10, "hidden": ((32, 5), (32, 5)), "window": 9, "activation": "relu"},
 )
-def tdnn(inputs, classes, hidden=((8, 3),), window=5, activation="sigmoid"):
+def tdnn(
+    inputs: KerasTensor, classes: int, hidden: Sequence[tuple[int, int]] = ((8, 3),), window: int = 5,
+    activation: str = "sigmoid"
+):  # fmt: skip
     """Build dense layers that slide over time, (units, window) each, and average the evidence of the last over time.
 
     Shapes: frames (N, T, F) -> logits (N, classes).

@@ -1,8 +1,10 @@
 """Compound scaling of inverted residuals (Tan 2019, arXiv:1905.11946)."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
-from keras import layers
+from keras import KerasTensor, layers
 
 from .blocks import conv_norm, divisible, inverted_residual
 from .registry import register
@@ -40,8 +42,8 @@ SMALL = {
     variants={"efficientnet_lite0": {"params": 4_652_008, "activation": "relu6", "squeeze": 0.0}},
 )
 def efficientnet_b0(
-    inputs, classes, width=1.0, depth=1.0, *, stages=STAGES, head=1280, activation="silu", squeeze=0.25, dropout=0.2,
-    drop_connect=0.2
+    inputs: KerasTensor, classes: int, width: float = 1.0, depth: float = 1.0, *, stages: Sequence[Any] = STAGES,
+    head: int = 1280, activation: str = "silu", squeeze: float = 0.25, dropout: float = 0.2, drop_connect: float = 0.2
 ):  # fmt: skip
     """Build an EfficientNet; `width` and `depth` scale maps and blocks of the `stages` (1.0 and 1.1 make B1).
 

@@ -4,11 +4,13 @@ A path is a list of steps: a convolution as (maps, size) or (maps, size, strides
 paths that fork from there.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
-from keras import layers
+from keras import KerasTensor, layers
 
-from .blocks import LocalResponseNormalization, conv_norm
+from .blocks import LocalResponseNormalization, Size, conv_norm
 from .registry import register
 
 FAMILY = "cnn"
@@ -16,7 +18,7 @@ AVERAGE, MAXIMUM, HALVE = "average", "maximum", "halve"  # pools of 3x3: at stri
 SMALL = {"input_shape": (32, 32, 3), "classes": 10, "width": 0.125, "stem_strides": 1}
 
 
-def module(x, *paths, conv, name, padding="same"):
+def module(x: KerasTensor, *paths: Any, conv: Callable[..., KerasTensor], name: str, padding: str = "same"):
     """Add an inception module: every path starts from `x`.
 
     conv: function (x, maps, size, strides, name=) that adds one convolution. padding: of what has a stride.
@@ -37,7 +39,7 @@ def module(x, *paths, conv, name, padding="same"):
     return layers.Concatenate(name=name)(ends)
 
 
-def pool(x, kind, padding, name):
+def pool(x: KerasTensor, kind: str, padding: str, name: str):
     """Add the pool that `kind` names."""
     if kind == AVERAGE:
         return layers.AveragePooling2D(3, 1, "same", name=name)(x)
@@ -46,20 +48,25 @@ def pool(x, kind, padding, name):
     return layers.MaxPooling2D(3, 2, padding, name=name)(x)
 
 
-def convolution(x, maps, size, strides=1, *, width=1.0, padding="same", name):
+def convolution(
+    x: KerasTensor, maps: int, size: Size, strides: int = 1, *, width: float = 1.0, padding: str = "same", name: str
+):
     """Add a biased convolution with ReLU, as nets had it before batch normalisation."""
     return layers.Conv2D(
         max(1, int(maps * width)), size, strides, padding, activation="relu", kernel_initializer="he_normal", name=name
     )(x)
 
 
-def normalised(x, maps, size, strides=1, *, width=1.0, padding="same", gamma=True, name):
+def normalised(
+    x: KerasTensor, maps: int, size: Size, strides: int = 1, *, width: float = 1.0, padding: str = "same",
+    gamma: bool = True, name: str
+):  # fmt: skip
     """Add a convolution, batch normalisation and ReLU."""
     maps = max(1, int(maps * width))
     return conv_norm(x, maps, size, strides, padding=padding, gamma=gamma, activation="relu", name=name)
 
 
-def head(x, classes, dropout):
+def head(x: KerasTensor, classes: int, dropout: float):
     """Add the mean over the image, dropout and the logits."""
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
@@ -91,7 +98,10 @@ GOOGLENET = (
     data=("cifar10", "digits"),
     edge={**SMALL, "modules": tuple(stage[:1] for stage in GOOGLENET), "dropout": 0.0},
 )
-def googlenet(inputs, classes, width=1.0, modules=GOOGLENET, *, stem_strides=2, response_norm=True, dropout=0.4):
+def googlenet(
+    inputs: KerasTensor, classes: int, width: float = 1.0, modules: Sequence[Any] = GOOGLENET, *,
+    stem_strides: int = 2, response_norm: bool = True, dropout: float = 0.4
+):  # fmt: skip
     """Build GoogLeNet without the auxiliary classifiers, which serve training alone.
 
     width: scales all maps.  Shapes: images (N, H, W, C) -> logits (N, classes).
@@ -116,12 +126,12 @@ def googlenet(inputs, classes, width=1.0, modules=GOOGLENET, *, stem_strides=2, 
 # ---------------------------------------------------------------- version 2: batch normalisation, 5x5 as two 3x3
 
 
-def _v2(one, before_3, three, before_double, double, pooled, *, kind=AVERAGE):
+def _v2(one: int, before_3: int, three: int, before_double: int, double: int, pooled: int, *, kind: str = AVERAGE):
     """Return the paths of a module of version 2."""
     return [(one, 1)], [(before_3, 1), (three, 3)], [(before_double, 1), (double, 3), (double, 3)], [kind, (pooled, 1)]
 
 
-def _v2_halving(before_3, three, before_double, double):
+def _v2_halving(before_3: int, three: int, before_double: int, double: int):
     """Return the paths of a module of version 2 that halves the image."""
     return [(before_3, 1), (three, 3, 2)], [(before_double, 1), (double, 3), (double, 3, 2)], [HALVE]
 
@@ -149,7 +159,10 @@ V2 = (
     data=("cifar10", "digits"),
     edge={**SMALL, "modules": (V2[0][1:], V2[1][3:], V2[2][:1])},
 )
-def inception_v2(inputs, classes, width=1.0, modules=V2, *, stem_strides=2, dropout=0.2):
+def inception_v2(
+    inputs: KerasTensor, classes: int, width: float = 1.0, modules: Sequence[Any] = V2, *, stem_strides: int = 2,
+    dropout: float = 0.2
+):  # fmt: skip
     """Build the inception net of the batch normalisation paper.
 
     width: scales all maps.  Shapes: images (N, H, W, C) -> logits (N, classes).
@@ -172,11 +185,11 @@ ACROSS, DOWN = (1, 7), (7, 1)  # a row and a column
 V3_FORK = [(384, (1, 3))], [(384, (3, 1))]
 
 
-def _v3_a(pooled):
+def _v3_a(pooled: int):
     return [(64, 1)], [(48, 1), (64, 5)], [(64, 1), (96, 3), (96, 3)], [AVERAGE, (pooled, 1)]
 
 
-def _v3_b(maps):
+def _v3_b(maps: int):
     once = [(maps, 1), (maps, ACROSS), (192, DOWN)]
     twice = [(maps, 1), (maps, DOWN), (maps, ACROSS), (maps, DOWN), (192, ACROSS)]
     return [(192, 1)], once, twice, [AVERAGE, (192, 1)]
@@ -209,7 +222,10 @@ V3 = (
     data=("cifar10", "digits"),
     edge={**SMALL, "modules": (V3[0], V3_HALVE_A, V3[4], V3_C), "padding": "same"},
 )
-def inception_v3(inputs, classes, width=1.0, modules=V3, *, stem_strides=2, padding="valid", dropout=0.2):
+def inception_v3(
+    inputs: KerasTensor, classes: int, width: float = 1.0, modules: Sequence[Any] = V3, *, stem_strides: int = 2,
+    padding: str = "valid", dropout: float = 0.2
+):  # fmt: skip
     """Build Inception-v3 without the auxiliary classifier, which serves training alone.
 
     width: scales all maps. padding: of stem, strides and pools; "same" lets small images through.
@@ -258,7 +274,10 @@ V4 = (*4 * (V4_A,), V4_HALVE_A, *7 * (V4_B,), V4_HALVE_B, *3 * (V4_C,))
     data=("cifar10", "digits"),
     edge={**SMALL, "modules": (V4_A, V4_HALVE_A, V4_B, V4_C), "padding": "same"},
 )
-def inception_v4(inputs, classes, width=1.0, modules=V4, *, stem_strides=2, padding="valid", dropout=0.2):
+def inception_v4(
+    inputs: KerasTensor, classes: int, width: float = 1.0, modules: Sequence[Any] = V4, *, stem_strides: int = 2,
+    padding: str = "valid", dropout: float = 0.2
+):  # fmt: skip
     """Build Inception-v4.
 
     width: scales all maps. padding: of stem, strides and pools; "same" lets small images through.

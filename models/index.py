@@ -40,8 +40,8 @@ def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
         variants = dict(_items(given.get("variants")))
         yield _row(function.name, family, list(variants), entry)  # pyright: ignore[reportAttributeAccessIssue]
         for name, arguments in variants.items():
-            own = {key: ast.literal_eval(value) for key, value in _items(arguments) if key in ("params", "data")}
-            yield _row(name, family, [], {**entry, **own})
+            own = {key: ast.literal_eval(value) for key, value in _items(arguments) if key in (*entry, "family")}
+            yield _row(name, own.pop("family", family), [], {**entry, **own})
 
 
 def _row(name: str, family: str, variants: list[str], entry: dict[str, Any]) -> dict[str, Any]:

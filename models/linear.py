@@ -5,11 +5,12 @@ the zoo answers with one logit a class.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import KerasTensor, layers, ops
 
 from .registry import register
 
@@ -25,7 +26,7 @@ ONE_BEFORE: Any = (1, 0)  # Keras' annotation knows symmetric padding only
     paper="Rosenblatt 1958, The perceptron: a probabilistic model for information storage and organization",
     data=("setosa",),
 )
-def perceptron(inputs, classes=2):
+def perceptron(inputs: KerasTensor, classes: int = 2):
     """Build w.x + b, started at zero as the rule's bound on its updates asks.  Shapes: (N, features) -> (N, 2)."""
     score = layers.Dense(1, kernel_initializer="zeros", name="score")(inputs)
     return against_zero(score, classes)
@@ -42,7 +43,7 @@ def perceptron(inputs, classes=2):
         "polynomial_regression": {"params": 66, "degree": 2, "decay": 0.25},
     },
 )
-def linear_regression(inputs, targets=1, degree=1, decay=0.0):
+def linear_regression(inputs: KerasTensor, targets: int = 1, degree: int = 1, decay: float = 0.0):
     """Build w.x + b over all monomials of the features up to `degree`.
 
     decay: of ridge regression; |Xw - y|^2 + a |w|^2 over n samples is mean squared error + decay |w|^2 with
@@ -61,12 +62,12 @@ def linear_regression(inputs, targets=1, degree=1, decay=0.0):
     paper="Cox 1958, The regression analysis of binary sequences",
     data=("breast_cancer",),
 )
-def logistic_regression(inputs, classes=2):
+def logistic_regression(inputs: KerasTensor, classes: int = 2):
     """Build z = w.x + b; cross-entropy of (0, z) is softplus((1 - 2y) z).  Shapes: (N, features) -> (N, 2)."""
     return against_zero(layers.Dense(1, name="score")(inputs), classes)
 
 
-def against_zero(score, classes):
+def against_zero(score: KerasTensor, classes: int):
     """Return logits (N, 2) of a score (N, 1): zero for the first class, the score for the second."""
     if classes != 2:
         raise ValueError(f"classes={classes}: one score tells two classes apart; softmax_regression takes more")
@@ -82,7 +83,7 @@ def against_zero(score, classes):
     paper="Bridle 1990, Training stochastic model recognition algorithms as networks",
     data=("digits",),
 )
-def softmax_regression(inputs, classes):
+def softmax_regression(inputs: KerasTensor, classes: int):
     """Build W x + b.  Shapes: (N, features) -> logits (N, classes)."""
     return layers.Dense(classes, name="logits")(inputs)
 
@@ -96,7 +97,7 @@ def softmax_regression(inputs, classes):
     paper="Weston and Watkins 1999, Support vector machines for multi-class pattern recognition",
     data=("digits",),
 )
-def linear_svm(inputs, classes, decay=1e-4):
+def linear_svm(inputs: KerasTensor, classes: int, decay: float = 1e-4):
     """Build W x + b for the multi-class hinge loss; `decay` |W|^2 widens the margin.
 
     Shapes: (N, features) -> scores (N, classes).
@@ -113,7 +114,7 @@ def linear_svm(inputs, classes, decay=1e-4):
     data=("digits",),
     edge={"features": 256},
 )
-def kernel_machine(inputs, classes, features=1024, gamma=0.05):
+def kernel_machine(inputs: KerasTensor, classes: int, features: int = 1024, gamma: float = 0.05):
     """Build a linear classifier on random features of the kernel exp(-gamma |x - y|^2).
 
     Shapes: (N, n) -> logits (N, classes).
@@ -129,25 +130,29 @@ class RandomFourierFeatures(layers.Layer):
     Shapes: (N, n) -> (N, features).  Source: Rahimi and Recht 2007, algorithm 1.
     """
 
-    def __init__(self, features, gamma, **kwargs):
+    def __init__(self, features: int, gamma: float, **kwargs: Any):
         super().__init__(**kwargs)
         self.features, self.gamma = features, gamma
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int]):
+        """Make the weights."""
         normal: Any = keras.initializers.RandomNormal(stddev=(2 * self.gamma) ** 0.5)
         phase: Any = keras.initializers.RandomUniform(0.0, 2 * np.pi)
         shape = (input_shape[-1], self.features)
         self.kernel = self.add_weight(shape=shape, initializer=normal, trainable=False, name="kernel")
         self.bias = self.add_weight(shape=shape[-1:], initializer=phase, trainable=False, name="bias")
 
-    def call(self, inputs):
+    def call(self, inputs: KerasTensor):
+        """Compute the layer.  Shapes: see the class."""
         cosines: Any = ops.cos(ops.matmul(inputs, self.kernel) + self.bias)
         return (2 / self.features) ** 0.5 * cosines
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]):
+        """Return the shape of the outputs, batch included."""
         return (*input_shape[:-1], self.features)
 
     def get_config(self):
+        """Return the constructor\'s arguments."""
         return {**super().get_config(), "features": self.features, "gamma": self.gamma}
 
 
@@ -158,12 +163,14 @@ class Monomials(layers.Layer):
     Shapes: (N, n) -> (N, binomial(n + degree, degree) - 1).
     """
 
-    def __init__(self, degree, **kwargs):
+    def __init__(self, degree: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.degree = degree
 
-    def call(self, inputs):
-        count, found = inputs.shape[-1], [inputs]
+    def call(self, inputs: KerasTensor):
+        """Compute the layer.  Shapes: see the class."""
+        count: int = inputs.shape[-1]
+        found: list[Any] = [inputs]
         for degree in range(2, self.degree + 1):
             # Feature i comes before those products of the degree below that hold no feature before i: the last ones.
             products = [
@@ -173,8 +180,10 @@ class Monomials(layers.Layer):
             found.append(ops.concatenate(products, axis=-1))
         return ops.concatenate(found, axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]):
+        """Return the shape of the outputs, batch included."""
         return (*input_shape[:-1], math.comb(input_shape[-1] + self.degree, self.degree) - 1)
 
     def get_config(self):
+        """Return the constructor\'s arguments."""
         return {**super().get_config(), "degree": self.degree}

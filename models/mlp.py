@@ -1,10 +1,11 @@
 """Multilayer perceptrons: affine maps with an activation between."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import KerasTensor, layers
 
 from .blocks import maxout
 from .registry import register
@@ -18,7 +19,7 @@ from .registry import register
     data=("xor",),
     learning_rate=0.03,
 )
-def xor_mlp(inputs, hidden=2, outputs=1):
+def xor_mlp(inputs: KerasTensor, hidden: int = 2, outputs: int = 1):
     """Build 2-2-1 with ReLU and a linear output, as small as can tell XOR.  Shapes: (N, 2) -> (N, 1).
 
     The hidden units start as sums of both inputs above thresholds from 0 to 1, and the output near zero: a ReLU that is
@@ -41,7 +42,7 @@ def xor_mlp(inputs, hidden=2, outputs=1):
     edge={"hidden": (128, 64), "activation": "relu"},
     variants={"shallow_mlp": {"hidden": (100,), "params": 79_510}},
 )
-def mlp(inputs, classes, hidden=(300, 100), activation="tanh"):
+def mlp(inputs: KerasTensor, classes: int, hidden: Sequence[int] = (300, 100), activation: str = "tanh"):
     """Build a feed-forward net with one layer for each width in `hidden`.
 
     Shapes: (N, features) -> logits (N, classes). For regression, `classes` is the number of targets.
@@ -61,7 +62,10 @@ def mlp(inputs, classes, hidden=(300, 100), activation="tanh"):
     data=("mnist", "digits"),
     edge={"input_shape": (64,), "hidden": (32, 32), "pieces": 3, "dropout": 0.2},
 )
-def maxout_mlp(inputs, classes, hidden=(240, 240), pieces=5, dropout=0.5, units="maxout"):
+def maxout_mlp(
+    inputs: KerasTensor, classes: int, hidden: Sequence[int] = (240, 240), pieces: int = 5, dropout: float = 0.5,
+    units: str = "maxout"
+):  # fmt: skip
     """Build hidden layers of units that learn their activation.
 
     units: "maxout", the largest of `pieces` affine maps; "prelu", a learnt slope below zero; "leaky_relu", a fixed one.
@@ -74,7 +78,7 @@ def maxout_mlp(inputs, classes, hidden=(240, 240), pieces=5, dropout=0.5, units=
     return layers.Dense(classes, name="logits")(x)
 
 
-def _learnt_activation(x, width, pieces, units, name):
+def _learnt_activation(x: KerasTensor, width: int, pieces: int, units: str, name: str):
     if units == "maxout":
         return maxout(x, width, pieces, name=name)
     slopes = {"prelu": layers.PReLU, "leaky_relu": layers.LeakyReLU}
@@ -93,7 +97,10 @@ def _learnt_activation(x, width, pieces, units, name):
     data=("mnist", "digits"),
     edge={"input_shape": (64,), "hidden": (64, 64)},
 )
-def mc_dropout_mlp(inputs, classes, hidden=(800, 800), keep_input=0.8, keep_hidden=0.5):
+def mc_dropout_mlp(
+    inputs: KerasTensor, classes: int, hidden: Sequence[int] = (800, 800), keep_input: float = 0.8,
+    keep_hidden: float = 0.5
+):  # fmt: skip
     """Build a ReLU net with dropout before every layer; `monte_carlo` keeps it on at inference.
 
     What goes to a device is one pass without dropout, the approximation of the mean that Srivastava calls weight
@@ -106,7 +113,10 @@ def mc_dropout_mlp(inputs, classes, hidden=(800, 800), keep_input=0.8, keep_hidd
     return layers.Dense(classes, name="logits")(x)
 
 
-def monte_carlo(model, x, passes=100, activation=lambda outputs: outputs):
+def monte_carlo(
+    model: keras.Model, x: np.ndarray, passes: int = 100,
+    activation: Callable[[np.ndarray], np.ndarray] = lambda outputs: outputs
+):  # fmt: skip
     """Return mean and variance over `passes` with dropout kept on, each of the shape of the outputs.
 
     activation: applied to each pass' outputs, as a softmax to logits.  Source: arXiv:1506.02142, section 4.
@@ -125,7 +135,10 @@ def monte_carlo(model, x, passes=100, activation=lambda outputs: outputs):
     data=("digits",),
     edge={"hidden": (64, 32)},
 )
-def multitask_mlp(inputs, classes, hidden=(100, 20), heads=(("parity", 2),)):
+def multitask_mlp(
+    inputs: KerasTensor, classes: int, hidden: Sequence[int] = (100, 20),
+    heads: Sequence[tuple[str, int]] = (("parity", 2),)
+):  # fmt: skip
     """Build a shared trunk with one head for the class and one for each (name, outputs) of `heads`.
 
     Shapes: (N, features) -> dict of logits: "logits" (N, classes), "parity" (N, 2).
@@ -147,7 +160,7 @@ def multitask_mlp(inputs, classes, hidden=(100, 20), heads=(("parity", 2),)):
     data=("digits",),
     edge={"members": 5, "hidden": (32,)},
 )
-def bagging_ensemble(inputs, classes, members=10, hidden=(100,)):
+def bagging_ensemble(inputs: KerasTensor, classes: int, members: int = 10, hidden: Sequence[int] = (100,)):
     """Build `members` nets side by side whose logits are averaged; the learner gives each a bootstrap of its own.
 
     Shapes: (N, features) -> logits (N, classes).
@@ -157,7 +170,7 @@ def bagging_ensemble(inputs, classes, members=10, hidden=(100,)):
     )
 
 
-def _member(x, classes, hidden, name):
+def _member(x: KerasTensor, classes: int, hidden: Sequence[int], name: str):
     for index, width in enumerate(hidden, 1):
         x = layers.Dense(width, activation="relu", name=f"{name}_hidden_{index}")(x)
     return layers.Dense(classes, name=f"{name}_logits")(x)

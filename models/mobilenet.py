@@ -1,6 +1,9 @@
 """Depthwise separable convolutions (Howard 2017, arXiv:1704.04861) and inverted residuals (arXiv:1801.04381)."""
 
-from keras import layers
+from collections.abc import Sequence
+from typing import Any
+
+from keras import KerasTensor, layers
 
 from .blocks import conv_norm, depthwise_norm, divisible, inverted_residual
 from .registry import register
@@ -18,7 +21,7 @@ SMALL = {"input_shape": (32, 32, 3), "classes": 10}
     data=("fsdd", "digits"),
     edge={"classes": 10, "width": 32},
 )
-def ds_cnn(inputs, classes, width=64, depth=4, dropout=0.2):
+def ds_cnn(inputs: KerasTensor, classes: int, width: int = 64, depth: int = 4, dropout: float = 0.2):
     """Build the keyword spotter: a 10x4 stem, `depth` separable blocks, average over time and frequency.
 
     Convolutions have biases, as in the reference.  Shapes: mfcc (N, T, F, 1) -> logits (N, classes).
@@ -45,7 +48,10 @@ V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *5 * ((512, 1),
     data=("cifar10", "digits"),
     edge={**SMALL, "width": 0.25, "blocks": (V1[0], V1[1], V1[3], V1[5], V1[11])},
 )
-def mobilenet_v1(inputs, classes, width=1.0, blocks=V1, dropout=0.001, bias=False):
+def mobilenet_v1(
+    inputs: KerasTensor, classes: int, width: float = 1.0, blocks: Sequence[Any] = V1, dropout: float = 0.001,
+    bias: bool = False
+):  # fmt: skip
     """Build MobileNet: a stem and separable `blocks` of (maps, strides), all maps times `width`.
 
     bias: of the convolutions; MLPerf Tiny's net for visual wake words (width 0.25, 96x96, 2 classes) has it.
@@ -59,7 +65,7 @@ def mobilenet_v1(inputs, classes, width=1.0, blocks=V1, dropout=0.001, bias=Fals
     return layers.Dense(classes, name="logits")(x)
 
 
-def separable(x, maps, strides=1, *, activation, bias=False, name):
+def separable(x: KerasTensor, maps: int, strides: int = 1, *, activation: str, bias: bool = False, name: str):
     """Add a 3x3 depthwise convolution and a pointwise one, each normalised."""
     x = depthwise_norm(x, 3, strides, bias=bias, activation=activation, name=f"{name}_depthwise")
     return conv_norm(x, maps, 1, bias=bias, activation=activation, name=f"{name}_pointwise")
@@ -78,7 +84,7 @@ V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
     data=("cifar10", "digits"),
     edge={**SMALL, "width": 0.25, "stages": ((1, 16, 1, 1), (6, 24, 1, 2), (6, 32, 2, 2), (6, 64, 1, 1)), "head": 128},
 )
-def mobilenet_v2(inputs, classes, width=1.0, stages=V2, head=1280):
+def mobilenet_v2(inputs: KerasTensor, classes: int, width: float = 1.0, stages: Sequence[Any] = V2, head: int = 1280):
     """Build MobileNetV2: a stem, inverted residuals by `stages` of (expansion, maps, blocks, strides), a 1x1 `head`.
 
     width: scales all maps, the head's only upwards.  Shapes: images (N, H, W, C) -> logits (N, classes).
@@ -120,7 +126,10 @@ V3_SMALL = (
     data=("cifar10", "digits"),
     edge={**SMALL, "width": 0.25, "blocks": (V3_SMALL[0], V3_SMALL[2], V3_SMALL[3], V3_SMALL[5]), "head": 64},
 )
-def mobilenet_v3_small(inputs, classes, width=1.0, blocks=V3_SMALL, head=1024, dropout=0.2):
+def mobilenet_v3_small(
+    inputs: KerasTensor, classes: int, width: float = 1.0, blocks: Sequence[Any] = V3_SMALL, head: int = 1024,
+    dropout: float = 0.2
+):  # fmt: skip
     """Build MobileNetV3: inverted residuals, some with squeeze-and-excitation, and a head of `head` units on the means.
 
     blocks: (kernel, expanded maps, maps, squeeze-and-excitation, activation, strides) each; width: scales the maps.

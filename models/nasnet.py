@@ -1,8 +1,8 @@
 """Cells found by architecture search (Zoph 2017, arXiv:1707.07012)."""
 
-from keras import layers
+from keras import KerasTensor, layers
 
-from .blocks import MOMENTUM, conv_norm
+from .blocks import MOMENTUM, Size, conv_norm
 from .registry import register
 
 FAMILY = "cnn"
@@ -17,7 +17,10 @@ FAMILY = "cnn"
     data=("cifar10", "digits"),
     edge={"input_shape": (32, 32, 3), "classes": 10, "maps": 8, "repeats": 1, "stages": 2, "stem": 8, "stem_cells": 0},
 )
-def nasnet(inputs, classes, maps=44, repeats=4, stages=3, *, stem=32, stem_cells=2):
+def nasnet(
+    inputs: KerasTensor, classes: int, maps: int = 44, repeats: int = 4, stages: int = 3, *, stem: int = 32,
+    stem_cells: int = 2
+):  # fmt: skip
     """Build NASNet-A mobile: `stages` of `repeats` normal cells, a reduction cell between each two.
 
     maps: of the first stage's operations, doubled from stage to stage; a normal cell returns six times as many.
@@ -39,7 +42,7 @@ def nasnet(inputs, classes, maps=44, repeats=4, stages=3, *, stem=32, stem_cells
     return layers.Dense(classes, name="logits")(x)
 
 
-def normal_cell(x, before, maps, name):
+def normal_cell(x: KerasTensor, before: KerasTensor | None, maps: int, name: str):
     """Add a normal cell (figure 4, left).  Shapes: (N, H, W, C) -> (N, H, W, 6 * maps)."""
     p = adjusted(before, x, maps, name=f"{name}_before")
     h = squeezed(x, maps, name=f"{name}_input")
@@ -52,7 +55,7 @@ def normal_cell(x, before, maps, name):
     return layers.Concatenate(name=name)([p, *sums])
 
 
-def reduction_cell(x, before, maps, name):
+def reduction_cell(x: KerasTensor, before: KerasTensor | None, maps: int, name: str):
     """Add a reduction cell (figure 4, right).  Shapes: (N, H, W, C) -> (N, H / 2, W / 2, 4 * maps)."""
     p = adjusted(before, x, maps, name=f"{name}_before")
     h = squeezed(x, maps, name=f"{name}_input")
@@ -69,7 +72,7 @@ def reduction_cell(x, before, maps, name):
     return layers.Concatenate(name=name)([two, three, four, five])
 
 
-def adjusted(before, x, maps, name):
+def adjusted(before: KerasTensor | None, x: KerasTensor, maps: int, name: str):
     """Bring what the cell before the last returned to the size of `x`, and to `maps` maps."""
     if before is None:
         return x
@@ -87,13 +90,13 @@ def adjusted(before, x, maps, name):
     return layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(y)
 
 
-def squeezed(x, maps, name):
+def squeezed(x: KerasTensor, maps: int, name: str):
     """Add ReLU, a 1x1 convolution and batch normalisation."""
     x = layers.Activation("relu", name=f"{name}_relu")(x)
     return conv_norm(x, maps, 1, name=name)
 
 
-def separable(x, maps, size, strides=1, *, name):
+def separable(x: KerasTensor, maps: int, size: Size, strides: int = 1, *, name: str):
     """Add ReLU, a separable convolution and batch normalisation, twice; the first has the strides."""
     for index in (1, 2):
         x = layers.Activation("relu", name=f"{name}_relu{index}")(x)
@@ -105,12 +108,12 @@ def separable(x, maps, size, strides=1, *, name):
     return x
 
 
-def average(x, name):
+def average(x: KerasTensor, name: str):
     """Add a 3x3 average pool at stride 1."""
     return layers.AveragePooling2D(3, 1, "same", name=name)(x)
 
 
-def same_with_zeros(x, size, name):
+def same_with_zeros(x: KerasTensor, size: int, name: str):
     """Pad with zeros as a convolution of stride 2 does; a pool's own padding would not count."""
     pads = [((size - 2 + side % 2) // 2, size // 2) for side in x.shape[1:3]]
     return layers.ZeroPadding2D(pads, name=name)(x)

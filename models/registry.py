@@ -1,7 +1,8 @@
 """The zoo's register: one decorator a model, found by importing every module of this package.
 
-A builder is a function whose name is the model's name. It takes symbolic `inputs` and returns an output tensor; an
-architecture of several networks (`networks=`) takes `input_shape` instead and returns a dict of keras.Model.
+A builder is a function whose name is the model's name. It takes symbolic `inputs` and returns an output tensor, or
+(`networks=`) builds several networks: it takes `input_shape` instead, or nothing, and returns a dict of keras.Model,
+step networks included. Either way an architecture is a dict of networks, some of which go to a device.
 Importing this module imports no Keras; asking it for a name does.
 """
 
@@ -13,9 +14,9 @@ import inspect
 import pkgutil
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
@@ -23,7 +24,7 @@ from ..errors import BadInput
 if TYPE_CHECKING:
     import keras
 
-    Networks = keras.Model | dict[str, keras.Model]
+    Networks = Mapping[str, keras.Model]
 
 Shape = tuple[int | None, ...]
 
@@ -42,6 +43,24 @@ class Deployable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bars:
+    """What `edgewright matrix` asks of a model; drop and gap as `Metric.gain` has them, 0.01 being one point.
+
+    floor: of the float model's metric, None for the one of its data set, or else of the metric. drop: the most that
+    pruning or QAT may lose. gap: the most between a model and its file. pruned: share of zeros among the weights that
+    pruning takes. argmax, step: of an int8 file's outputs, the share that names the model's class, and the share within
+    one step of its value.
+    """
+
+    floor: float | None = None
+    drop: float = 0.03
+    gap: float = 0.02
+    pruned: float = 0.5
+    argmax: float = 0.995
+    step: float = 0.99
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A registry entry.
 
@@ -49,7 +68,8 @@ class Architecture:
     likewise. classes: 0 where the task has none. params: trainable parameters of the `paper` preset, all networks'
     together. data: names of data sets, the first available wins and the last is offline. learning_rate: the peak of its
     training. presets: builder arguments by preset. variants: names of further entries of the same builder. networks:
-    what a builder of several returns; deploy: those of them that go to a device.
+    what is built, a lone network by the model's name; deploy: those of them that go to a device. bars: what the model
+    is held to.
     """
 
     name: str
@@ -66,8 +86,14 @@ class Architecture:
     learning_rate: float = 2e-3
     presets: Mapping[str, Mapping[str, Any]]
     variants: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-    deploy: tuple[str, ...] = ()
+    networks: tuple[str, ...]
+    deploy: tuple[Deployable, ...]
+    bars: Bars = Bars()
+
+    @property
+    def alone(self) -> bool:
+        """Tell if the builder returns the output of one network, rather than a dict of several."""
+        return self.networks == (self.name,)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -98,6 +124,10 @@ class Architecture:
 _ENTRIES: dict[str, Architecture] = {}
 
 
+# What a variant may have of its own; every other word it gives is an argument of the builder.
+OVERRIDABLE = {each.name for each in fields(Architecture)} - {"name", "builder", "presets", "variants"}
+
+
 def register(
     *,
     task: str,
@@ -112,21 +142,23 @@ def register(
     edge: Mapping[str, Any] | None = None,
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     networks: tuple[str, ...] = (),
-    deploy: tuple[str, ...] = (),
+    deploy: tuple[str | Deployable, ...] = (),
+    bars: Bars = Bars(),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated builder under its own name. The fields are those of `Architecture`.
 
     edge: arguments of the preset that trains in about a minute on two cores. variants: further names for the same
-    builder, each with its `params` and the arguments it fixes in both presets (its own `edge`, `data` and
-    `learning_rate` if it has).
+    builder, each with its `params`, the fields that differ (task, learner, data, dtype, paper, ...), the arguments that
+    it fixes in both presets, and its own `edge` if it has one. networks: what a builder of several returns. deploy: a
+    name stands for Deployable(network=name); left out, all networks go.
     The family is the module's `FAMILY`, or else the module's name.
     Raises: ValueError for a name that is taken or arguments the builder does not have.
     """
 
     def enter(builder: Callable[..., Any]) -> Callable[..., Any]:
-        module = sys.modules[builder.__module__]
+        name, module = builder.__name__, sys.modules[builder.__module__]
         entry = Architecture(
-            name=builder.__name__,
+            name=name,
             family=getattr(module, "FAMILY", builder.__module__.rpartition(".")[2]),
             builder=builder,
             task=task,
@@ -140,35 +172,46 @@ def register(
             learning_rate=learning_rate,
             presets={"paper": {}, "edge": edge or {}},
             variants=tuple(variants or ()),
-            networks=networks,
-            deploy=deploy or networks,
+            networks=networks or (name,),
+            deploy=_deployed(deploy or networks or (name,)),
+            bars=bars,
         )
         _enter(entry)
-        for name, arguments in (variants or {}).items():
-            _enter(_variant(entry, name, **arguments))
+        for other, given in (variants or {}).items():
+            _enter(_variant(entry, other, **given))
         return builder
 
     return enter
 
 
-def _variant(
-    entry: Architecture, name: str, *, params: int, edge: Any = None, data: Any = None,
-    learning_rate: float | None = None, **fixed: Any,
-) -> Architecture:  # fmt: skip
-    presets = {"paper": {**entry.presets["paper"], **fixed}, "edge": {**entry.presets["edge"], **fixed, **(edge or {})}}
-    return replace(entry, name=name, params=params, presets=presets, data=data or entry.data, variants=(),
-                   learning_rate=learning_rate or entry.learning_rate)  # fmt: skip
+def _deployed(deploy: tuple[str | Deployable, ...]) -> tuple[Deployable, ...]:
+    return tuple(each if isinstance(each, Deployable) else Deployable(network=each) for each in deploy)
+
+
+def _variant(entry: Architecture, name: str, *, edge: Mapping[str, Any] | None = None, **given: Any) -> Architecture:
+    """Return `entry` under another name: fields replaced, the other words fixed as arguments of every preset."""
+    own = {field: given.pop(field) for field in sorted(OVERRIDABLE & given.keys())}
+    kept = {
+        preset: {argument: value for argument, value in arguments.items() if argument not in own} | given
+        for preset, arguments in entry.presets.items()
+    }
+    alone = {"networks": (name,), "deploy": (name,)} if entry.alone else {}
+    own = alone | own
+    if "deploy" in own:
+        own["deploy"] = _deployed(own["deploy"])
+    return replace(entry, name=name, presets={**kept, "edge": {**kept["edge"], **(edge or {})}}, variants=(), **own)
 
 
 def _enter(entry: Architecture) -> None:
     if entry.name in _ENTRIES:
-        modules = " and ".join(one.builder.__module__ for one in (_ENTRIES[entry.name], entry))
+        modules = " and ".join(each.builder.__module__ for each in (_ENTRIES[entry.name], entry))
         raise ValueError(f"model {entry.name!r} is registered twice: in {modules}")
     allowed = {"input_shape", "classes", *inspect.signature(entry.builder).parameters}
     for arguments in entry.presets.values():
         if unknown := set(arguments) - allowed:
             raise ValueError(f"model {entry.name!r}: builder has no argument {', '.join(sorted(unknown))}")
-    if unknown := set(entry.deploy) - set(entry.networks):
+    named = {name for each in entry.deploy for name in (each.network, each.derived_from) if name}
+    if unknown := named - set(entry.networks):
         raise ValueError(f"model {entry.name!r}: deploy names {', '.join(sorted(unknown))}, not among networks")
     _ENTRIES[entry.name] = entry
 
@@ -201,7 +244,7 @@ def describe() -> list[dict[str, Any]]:
     return [{key: list(value) if isinstance(value, tuple) else value for key, value in row.items()} for row in rows]
 
 
-def build(
+def networks(
     name: str,
     preset: str = "paper",
     *,
@@ -209,8 +252,8 @@ def build(
     classes: int | None = None,
     seed: int = 0,
     **overrides: Any,
-) -> Networks:
-    """Build a model with fresh weights, or a dict of models for an architecture of several networks.
+) -> dict[str, keras.Model]:
+    """Build the networks of a model by name, with fresh weights; a lone one is called as the model.
 
     What is left None is the preset's; `overrides` are arguments of the builder. The weights are a function of `seed`
     (and of the backend); no global random state is changed.
@@ -219,7 +262,21 @@ def build(
     architecture = get(name)
     arguments = architecture.arguments(preset, input_shape=input_shape, classes=classes, **overrides)
     with _seeded(seed):
-        return _several(architecture, arguments) if architecture.networks else _single(architecture, arguments)
+        if architecture.alone:
+            return {name: _single(architecture, arguments)}
+        return _several(architecture, arguments)
+
+
+def build(name: str, preset: str = "paper", **options: Any) -> keras.Model | dict[str, keras.Model]:
+    """Build a model with fresh weights, or a dict of models for an architecture of several; see `networks`."""
+    built = networks(name, preset, **options)
+    return built[name] if get(name).alone else built
+
+
+def trained(networks: Networks, deploy: Sequence[Deployable]) -> dict[str, keras.Model]:
+    """Return the networks that a learner trains: all but those that take their weights from another."""
+    derived = {each.network for each in deploy if each.derived_from}
+    return {name: network for name, network in networks.items() if name not in derived}
 
 
 def _single(architecture: Architecture, arguments: dict[str, Any]) -> keras.Model:
@@ -254,7 +311,7 @@ def _inputs(shape: Any, dtype: Any) -> Any:
     if not isinstance(shape, Mapping):
         return keras.Input(tuple(shape), dtype=dtype, name="inputs")
     of = dtype if isinstance(dtype, Mapping) else dict.fromkeys(shape, dtype)
-    return {name: keras.Input(tuple(one), dtype=of[name], name=name) for name, one in shape.items()}
+    return {name: keras.Input(tuple(sizes), dtype=of[name], name=name) for name, sizes in shape.items()}
 
 
 @contextmanager
@@ -270,6 +327,4 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def deployables(name: str, networks: Networks) -> dict[str, keras.Model]:
     """Return the networks of architecture `name` that go to a device, by name."""
-    if not isinstance(networks, Mapping):
-        return {name: networks}
-    return {part: networks[part] for part in get(name).deploy}
+    return {each.network: networks[each.network] for each in get(name).deploy}

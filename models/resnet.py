@@ -1,6 +1,8 @@
 """Residual networks (He 2016, arXiv:1512.03385), plain and with squeeze-and-excitation."""
 
-from keras import layers
+from collections.abc import Sequence
+
+from keras import KerasTensor, layers
 
 from .blocks import conv_norm, squeeze_excite
 from .registry import register
@@ -18,7 +20,7 @@ EPSILON = 1.001e-5  # of the published weights' normalisation
     data=("cifar10", "digits"),
     edge={"width": 8},
 )
-def resnet8(inputs, classes, width=16):
+def resnet8(inputs: KerasTensor, classes: int, width: int = 16):
     """Build the MLPerf Tiny image classifier: a stem and three basic blocks of `width`, 2 and 4 times `width` maps.
 
     Shapes: images (N, H, W, C) -> logits (N, classes).
@@ -59,8 +61,8 @@ SMALL = {"input_shape": (32, 32, 3), "classes": 10, "width": 8, "stem_size": 3, 
     },
 )  # fmt: skip
 def resnet50(
-    inputs, classes, depths=(3, 4, 6, 3), *, bottleneck=True, width=64, reduction=0, stem_size=7, stem_strides=2,
-    stem_pool=True
+    inputs: KerasTensor, classes: int, depths: Sequence[int] = (3, 4, 6, 3), *, bottleneck: bool = True,
+    width: int = 64, reduction: int = 0, stem_size: int = 7, stem_strides: int = 2, stem_pool: bool = True
 ):  # fmt: skip
     """Build a residual net of four stages, `depths` blocks each, at `width`, 2, 4 and 8 times `width` maps.
 
@@ -95,8 +97,8 @@ def resnet50(
     edge={**SMALL, "depths": (1, 1, 1, 1)},
 )
 def se_resnet(
-    inputs, classes, depths=(3, 4, 6, 3), *, bottleneck=True, width=64, reduction=16, stem_size=7, stem_strides=2,
-    stem_pool=True
+    inputs: KerasTensor, classes: int, depths: Sequence[int] = (3, 4, 6, 3), *, bottleneck: bool = True,
+    width: int = 64, reduction: int = 16, stem_size: int = 7, stem_strides: int = 2, stem_pool: bool = True
 ):  # fmt: skip
     """Build a residual net whose blocks weigh their maps before the shortcut is added; SE-ResNet-50 by default.
 
@@ -108,14 +110,14 @@ def se_resnet(
     )  # fmt: skip
 
 
-def basic_block(x, maps, strides, reduction, name):
+def basic_block(x: KerasTensor, maps: int, strides: int, reduction: int, name: str):
     """Add a block of two 3x3 convolutions."""
     y = conv_norm(x, maps, 3, strides, activation="relu", epsilon=EPSILON, name=f"{name}_conv1")
     y = conv_norm(y, maps, 3, epsilon=EPSILON, name=f"{name}_conv2")
     return join(x, y, strides, reduction, name)
 
 
-def bottleneck_block(x, maps, strides, reduction, name):
+def bottleneck_block(x: KerasTensor, maps: int, strides: int, reduction: int, name: str):
     """Add a block that narrows to `maps`, convolves 3x3 and widens to four times `maps`."""
     y = conv_norm(x, maps, 1, strides, activation="relu", epsilon=EPSILON, name=f"{name}_conv1")
     y = conv_norm(y, maps, 3, activation="relu", epsilon=EPSILON, name=f"{name}_conv2")
@@ -123,7 +125,7 @@ def bottleneck_block(x, maps, strides, reduction, name):
     return join(x, y, strides, reduction, name)
 
 
-def join(shortcut, y, strides, reduction, name):
+def join(shortcut: KerasTensor, y: KerasTensor, strides: int, reduction: int, name: str):
     """Add the shortcut, through a 1x1 convolution where the shape changes."""
     if reduction:
         y = squeeze_excite(y, y.shape[-1] // reduction, name=f"{name}_se")

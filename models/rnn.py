@@ -1,6 +1,6 @@
 """Recurrent networks."""
 
-from keras import layers
+from keras import KerasTensor, layers
 
 from .registry import register
 
@@ -14,7 +14,7 @@ from .registry import register
     data=("fsdd", "digits"),
     edge={"input_shape": (24, 16), "units": 32},
 )
-def lstm(inputs, classes, units=128):
+def lstm(inputs: KerasTensor, classes: int, units: int = 128):
     """Build a many-to-one classifier on the last state.  Shapes: (N, T, F) -> logits (N, classes)."""
     x = layers.LSTM(units, name="lstm")(inputs)  # (N, units)
     return layers.Dense(classes, name="logits")(x)

@@ -4,11 +4,12 @@ Sequence lengths are static and the batch is the only -1 of a reshape, so that e
 of known shape.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import KerasTensor, layers, ops
 
 from .registry import register
 
@@ -24,8 +25,9 @@ from .registry import register
     edge={"vocabulary": 8_000, "depth": 2, "width": 32, "heads": 2, "feed_forward": 64},
 )
 def transformer_classifier(
-    inputs, classes, *, vocabulary=37_000, depth=6, width=512, heads=8, feed_forward=2048, dropout=0.1
-):
+    inputs: KerasTensor, classes: int, *, vocabulary: int = 37000, depth: int = 6, width: int = 512, heads: int = 8,
+    feed_forward: int = 2048, dropout: float = 0.1
+):  # fmt: skip
     """Build an encoder whose outputs are averaged over all positions, padding included.
 
     Shapes: token ids (N, T) in [0, vocabulary) -> logits (N, classes).
@@ -41,7 +43,7 @@ def transformer_classifier(
     return layers.Dense(classes, name="logits")(x)
 
 
-def encoder_block(x, heads, feed_forward, dropout, name):
+def encoder_block(x: KerasTensor, heads: int, feed_forward: int, dropout: float, name: str):
     """Add self-attention and a position-wise feed-forward net, each followed by residual sum and norm (post-norm)."""
     width = x.shape[-1]
     attended = SelfAttention(heads, name=f"{name}_attention")(x)
@@ -51,13 +53,13 @@ def encoder_block(x, heads, feed_forward, dropout, name):
     return _add_norm(x, mixed, dropout, name=f"{name}_feed_forward")
 
 
-def _add_norm(x, update, dropout, name):
+def _add_norm(x: KerasTensor, update: KerasTensor, dropout: float, name: str):
     update = layers.Dropout(dropout, name=f"{name}_dropout")(update)
     x = layers.Add(name=f"{name}_add")([x, update])
     return layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)
 
 
-def attention(query, key, value):
+def attention(query: KerasTensor, key: KerasTensor, value: KerasTensor) -> Any:
     """Average `value` by how far each key agrees with the query: softmax(Q K') V.
 
     The query comes scaled by 1 / sqrt(d): next to its projection the factor folds into the kernel.
@@ -67,7 +69,7 @@ def attention(query, key, value):
     return ops.matmul(weights, value)
 
 
-def positional_encoding(length, width, base=10_000.0):
+def positional_encoding(length: int, width: int, base: float = 10_000.0):
     """Return the sinusoids of section 3.5, (length, width) float32: sines at even, cosines at odd places."""
     angles = np.arange(length)[:, None] / base ** (np.arange(0, width, 2) / width)  # (length, width / 2)
     table = np.empty((length, width), np.float32)
@@ -80,10 +82,11 @@ def positional_encoding(length, width, base=10_000.0):
 class SinusoidalPositions(layers.Layer):
     """Adds the positional encoding: a constant, not a weight.  Shapes: (N, T, width) -> the same."""
 
-    def build(self, shape):
-        self.table = positional_encoding(*shape[1:])
+    def build(self, input_shape: Sequence[int]):
+        """Compute the table for sequences of this shape."""
+        self.table = positional_encoding(*input_shape[1:])
 
-    def call(self, x):
+    def call(self, x: KerasTensor):
         """Return x plus the encoding of its positions."""
         return x + ops.cast(self.table, x.dtype)
 
@@ -92,20 +95,21 @@ class SinusoidalPositions(layers.Layer):
 class SelfAttention(layers.Layer):
     """Multi-head self-attention; projections have no bias, as in the paper.  Shapes: (N, T, width) -> the same."""
 
-    def __init__(self, heads, **kwargs):
+    def __init__(self, heads: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.heads = heads
 
-    def build(self, shape):
-        _, self.length, self.width = shape
+    def build(self, input_shape: Sequence[int]):
+        """Make the projections.  Raises: ValueError if the heads do not divide the width."""
+        _, self.length, self.width = input_shape
         if self.width % self.heads:
             raise ValueError(f"heads={self.heads} must divide width={self.width}")
         for part in ("query", "key", "value", "output"):
             projection = layers.Dense(self.width, use_bias=False, name=part)
-            projection.build(shape)
+            projection.build(input_shape)
             setattr(self, f"{part}_projection", projection)
 
-    def call(self, x):
+    def call(self, x: KerasTensor):
         """Attend from each position to all."""
         scale = (self.width // self.heads) ** -0.5
         query = self._split(self.query_projection(x) * scale)  # (N, heads, T, d)
@@ -114,9 +118,9 @@ class SelfAttention(layers.Layer):
         mixed = ops.transpose(attention(query, key, value), (0, 2, 1, 3))  # (N, T, heads, d)
         return self.output_projection(ops.reshape(mixed, (-1, self.length, self.width)))
 
-    def _split(self, x):
-        x = ops.reshape(x, (-1, self.length, self.heads, self.width // self.heads))
-        return ops.transpose(x, (0, 2, 1, 3))
+    def _split(self, x: KerasTensor) -> Any:
+        parts: Any = ops.reshape(x, (-1, self.length, self.heads, self.width // self.heads))
+        return ops.transpose(parts, (0, 2, 1, 3))
 
     def get_config(self):
         """Return the constructor's arguments."""

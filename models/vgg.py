@@ -1,6 +1,8 @@
 """Deep nets of 3x3 convolutions alone (Simonyan 2014, arXiv:1409.1556)."""
 
-from keras import layers
+from collections.abc import Sequence
+
+from keras import KerasTensor, layers
 
 from .registry import register
 
@@ -21,7 +23,10 @@ FAMILY = "cnn"
         "vgg19": {"params": 143_667_240, "depths": (2, 2, 4, 4, 4), "learning_rate": 5e-4},  # more and it never starts
     },
 )
-def vgg16(inputs, classes, depths=(2, 2, 3, 3, 3), width=64, hidden=4096, dropout=0.5):
+def vgg16(
+    inputs: KerasTensor, classes: int, depths: Sequence[int] = (2, 2, 3, 3, 3), width: int = 64, hidden: int = 4096,
+    dropout: float = 0.5
+):  # fmt: skip
     """Build a VGG net: stages of `depths` 3x3 convolutions, each halved by a pool, and three dense layers.
 
     width: maps of the first stage; they double up to eight times.  Shapes: images (N, H, W, C) -> logits (N, classes).

@@ -189,7 +189,7 @@ def points_of(
             notes += [note for note in run.notes if note not in notes]
     rows, before = [], found[0][1]
     for stage, value, figures in found:
-        rows.append({"stage": stage, "metric": task.metric, "value": value, "change": value - before,
+        rows.append({"stage": stage, "metric": task.metric.name, "value": value, "change": value - before,
                      "lowest": _lowest(figures, dataset), "n": len(split)})  # fmt: skip
         before = value
     return tuple(rows), tuple(notes)

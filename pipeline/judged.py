@@ -55,7 +55,7 @@ def to_measure(dataset: Dataset) -> dict[str, Any]:
     return {
         "inputs": dataset.test.x,
         "targets": dataset.test.y,
-        "metric": tasks.of(dataset).metric,
+        "metric": tasks.of(dataset).metric.name,
         "labels": dataset.named_labels,
     }
 

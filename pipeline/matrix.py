@@ -104,7 +104,7 @@ def serve(order: Order) -> dict[str, Any]:
 
 
 def _parameters(name: str) -> int:
-    networks = registry.deployables(name, registry.build(name, "edge"))
+    networks = registry.deployables(name, registry.networks(name, "edge"))
     return sum(model.count_params() for model in networks.values())
 
 

@@ -269,7 +269,7 @@ class Pipeline:
             if role == "float" or name not in run.answers:
                 continue
             manifest = json.loads((self.folder / f"{path}.json").read_text())
-            steps = [one.get("step") for one in manifest["outputs"]]
+            steps = [one["scale"] for one in manifest["outputs"]]
             each = [
                 parity(np.load(self.outputs(role, place), allow_pickle=False), given, step)
                 for place, (given, step) in enumerate(zip(run.answers[name], steps, strict=True))

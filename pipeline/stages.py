@@ -26,8 +26,7 @@ from ..training import data as datasets
 from ..training import tasks
 from ..training.answers import in_order, outputs_of, places_of
 from ..training.data import Dataset, Split
-from ..training.learners import loss_of
-from ..training.tasks import TASKS, sample_weights, shaped, targets_of
+from ..training.tasks import TASKS, loss_of, sample_weights, shaped, targets_of
 from ..training.train import TrainConfig, TrainResult, data_for, evaluate, predict_all
 from ..training.train import train as fit
 from .budget import budget
@@ -91,7 +90,7 @@ def _validation(model: keras.Model, task: tasks.Task, dataset: Dataset, config: 
         found = loss(shaped(own, truth, values.shape[1:]), values, sample_weight=weight)
         total += (dataset.heads[head].weight if head else 1.0) * float(keras.ops.convert_to_numpy(found))
         if task.scored:
-            metric = metrics.get(own.metric)
+            metric = own.metric
             scores = metric.scores(metrics.centred(metric, values, threshold > 0), truth)
             accuracy = float(np.average(scores[:, 0], weights=weight))
     return {"val_loss": total} | ({"val_accuracy": accuracy} if task.scored else {})
@@ -141,7 +140,7 @@ def quantize_with_tfmot(
     model: keras.Model, dataset: Dataset, training: TrainConfig
 ) -> tuple[Artifact, tfmot.TfmotReport, float]:
     """Return the int8 TFLite file of TFMOT's QAT on `dataset`, a report, and the metric of its fake-quantized model."""
-    metric = metrics.get(TASKS[dataset.task].metric)
+    metric = TASKS[dataset.task].metric
     quantized, found = tfmot.qat(
         model,
         *_for_tfmot(model, dataset.train, dataset.task),

@@ -285,7 +285,9 @@ REQUANTIZE = Rule(op_type="Requantize", builtin_op="QUANTIZE")
 
 def _requantize(leaf: Tensor, step: FusedOp) -> FusedOp:
     out = Tensor(f"{step.name}/requantize_{leaf.name}", leaf.shape, leaf.dtype)
-    node = Node("Requantize", lambda x: x, (leaf,), {}, [out], out.name, f"{step.nodes[0].scope}/requantize")
+    first = step.nodes[0]
+    places = f"{first.scope}/requantize", f"{first.origin}/requantize"
+    node = Node("Requantize", lambda x: x, (leaf,), {}, [out], out.name, *places)
     out.producer = node
     _reread(step, leaf, out)
     return FusedOp(REQUANTIZE, [node], precision=step.precision)

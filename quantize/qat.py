@@ -24,6 +24,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from ..ends import distinct
 from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..precision import PRECISIONS
 from ..progress import say, track
@@ -281,24 +282,11 @@ def as_model(layer: QuantizedGraph, source: keras.Model, inputs: Any) -> keras.M
     structure = getattr(source, "output", None) if hasattr(source, "outputs") else None
     if len(outputs) > 1:
         taken = {layer.name, *(leaf.name for leaf in tree.flatten(given))}
-        names = _distinct(getattr(source, "output_names", None) or [], len(outputs), taken)
+        names = distinct(getattr(source, "output_names", None) or [], len(outputs), taken)
         outputs = [keras.layers.Identity(name=name)(leaf) for name, leaf in zip(names, outputs, strict=True)]
     if isinstance(structure, dict):
         return keras.Model(given, tree.pack_sequence_as(structure, outputs), name=source.name)
     return keras.Model(given, outputs if len(outputs) > 1 else outputs[0], name=source.name)
-
-
-def _distinct(names: Sequence[str], count: int, taken: set[str]) -> list[str]:
-    """Return `count` names that differ from each other and from those `taken`, by numbers behind them."""
-    found: list[str] = []
-    for index in range(count):
-        name = names[index] if index < len(names) else f"output_{index}"
-        number = 1
-        while (candidate := name if number == 1 else f"{name}_{number}") in taken:
-            number += 1
-        taken.add(candidate)
-        found.append(candidate)
-    return found
 
 
 def find_quantized(model: keras.Model) -> QuantizedGraph | None:

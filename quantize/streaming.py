@@ -10,8 +10,6 @@ than in the unrolled one, where nothing is added to states of zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -19,11 +17,9 @@ import numpy as np
 from keras import ops, tree
 
 from ..backends import computed
-from ..copies import copy_state
 from ..errors import BadInput
-from .graph.tracing import symbolic_inputs
-from .placement import Plan, Scale
-from .qat import QuantizedGraph, as_model, find_quantized, make_plan, source_of
+from .derived import UnlikeLayer, derive, source_model, take_weights
+from .qat import find_quantized
 
 TOLERANCE = 1e-4  # between the steps and the sequence, relative to the largest output
 
@@ -36,22 +32,23 @@ def streaming(model: keras.Model) -> keras.Model:
     time steps.
     """
     layer = find_quantized(model)
-    if layer is None:
-        step, _ = _step_of(model)
-        _check(model, step)
-        return step
-    if layer.config.recurrence != "unrolled":
+    source = model if layer is None else source_model(layer)
+    step = _step_of(source)
+    try:
+        take_weights(step, source)
+    except UnlikeLayer as error:
         raise BadInput(
-            f"model {model.name!r} keeps its states inside fused operators: prepare it with recurrence='unrolled'"
-        )
-    source = keras.saving.deserialize_keras_object(layer.source)
-    step, states = _step_of(source)
+            f"model {model.name!r} cannot be called on one time step: Layer {error.layer!r} has weights of other "
+            "shapes then"
+        ) from error
     _check(source, step)
-    return as_model(_quantized(layer, step, states), step, symbolic_inputs(step))
+    return step if layer is None else derive(step, model)
 
 
-def _step_of(model: keras.Model) -> tuple[keras.Model, int]:
-    """Return the step model and how many states it has: the last inputs, and in the same order the last outputs."""
+def _step_of(model: keras.Model) -> keras.Model:
+    """Return the step model with weights of its own: the last inputs, and in the same order the last outputs, are
+    states.
+    """
     functional = keras.Model(model.inputs, model.outputs, name=model.name)
     if len(functional.inputs) != 1 or len(functional.inputs[0].shape) < 2:
         raise BadInput(f"model {model.name!r} must take one sequence to be streamed, shape (N, T, ...)")
@@ -62,8 +59,8 @@ def _step_of(model: keras.Model) -> tuple[keras.Model, int]:
         if not isinstance(operation, keras.Layer):
             return operation
         if id(operation) not in copies:
-            copies[id(operation)] = operation, _copy(operation)
-        return copies[id(operation)][1]
+            copies[id(operation)] = _copy(operation)
+        return copies[id(operation)]
 
     def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(operation, keras.layers.RNN):
@@ -81,7 +78,6 @@ def _step_of(model: keras.Model) -> tuple[keras.Model, int]:
     frame = keras.Input((1, *whole.shape[2:]), dtype=whole.dtype, name=whole.name)
     try:
         outputs = tree.flatten(functional._run_through_graph([frame], operation_fn=copied, call_fn=call))
-        _copy_states(model, copies.values())
     except BadInput:
         raise
     except ValueError as error:
@@ -89,23 +85,12 @@ def _step_of(model: keras.Model) -> tuple[keras.Model, int]:
         raise BadInput(f"model {model.name!r} cannot be called on one time step: {reason}") from error
     if not given:
         raise BadInput(f"model {model.name!r} has no recurrence: there is no state to stream with")
-    return keras.Model([frame, *given], [*outputs, *new], name=f"{model.name}_step"), len(given)
-
-
-def _copy_states(model: keras.Model, copies: Iterable[tuple[keras.Layer, keras.Layer]]) -> None:
-    for original, copy in copies:
-        try:
-            copy_state(original, copy)
-        except BadInput as error:
-            raise BadInput(
-                f"model {model.name!r} cannot be called on one time step: Layer {original.name!r} has weights of other "
-                "shapes then"
-            ) from error
+    return keras.Model([frame, *given], [*outputs, *new], name=f"{model.name}_step")
 
 
 def _copy(layer: keras.Layer) -> keras.Layer:
     inner = getattr(layer, "_flatten_layers", lambda **_: ())(include_self=False)
-    hidden = [one.name for one in inner if isinstance(one, keras.layers.RNN)]
+    hidden = [within.name for within in inner if isinstance(within, keras.layers.RNN)]
     if hidden:
         raise BadInput(f"layer {layer.name!r} hides the recurrence {hidden[0]!r}: only a plain one can be streamed")
     config = layer.get_config()
@@ -144,58 +129,4 @@ def _check(model: keras.Model, step: keras.Model) -> None:
         )
 
 
-def _quantized(trained: QuantizedGraph, step: keras.Model, states: int) -> QuantizedGraph:
-    """Return the quantized graph of `step`, with the weights, masks and ranges of `trained`."""
-    inputs, outputs = len(step.inputs), len(step.outputs)
-    carried = [(inputs - states + i, outputs - states + i) for i in range(states)]
-    plan = make_plan(step, trained.config, carried)
-    theirs = _by_use(trained.plan)
-    names = {name: theirs.get(use) for use, name in _by_use(plan).items()}  # of constants, ours to theirs
-    layer = QuantizedGraph(
-        source=source_of(step),
-        config=asdict(trained.config),
-        masked=[ours for ours, name in names.items() if name in trained.masked],
-        clustered={ours: trained.clustered[name] for ours, name in names.items() if name in trained.clustered},
-        carried=carried,
-        plan=plan,
-        name=f"{step.name}_int8",
-    )
-    for kind in ("weight_of", "mask_of", "cluster_of"):
-        for ours, variable in getattr(layer, kind).items():
-            _assign(variable, getattr(trained, kind), names[ours], ours)
-    origins = {origin: scale.name for scale in trained.plan.distinct_scales for origin in _origins(trained.plan, scale)}
-    for scale in layer.plan.distinct_scales:
-        name = next((origins[origin] for origin in _origins(plan, scale) if origin in origins), None)
-        for kind in ("range_of", "width_of"):
-            if scale.name in getattr(layer, kind):
-                _assign(getattr(layer, kind)[scale.name], getattr(trained, kind), name, scale.name)
-    return layer
-
-
-def _assign(variable: Any, theirs: dict[str, Any], name: str | None, ours: str) -> None:
-    if name not in theirs:
-        raise BadInput(f"{ours} of the step has no counterpart in the sequence that was trained: it cannot be streamed")
-    variable.assign(theirs[name])
-
-
-def _by_use(plan: Plan) -> dict[tuple[str, int], str]:
-    """Map where constants are read, which step and sequence share, to their names, which depend on the building."""
-    return {
-        (node.scope, position): leaf.name
-        for node in plan.graph.nodes
-        for position, leaf in enumerate(node.inputs)
-        if leaf.is_constant
-    }
-
-
-def _origins(plan: Plan, scale: Scale) -> list[tuple[str, int]]:
-    """Return where the tensors of a scale come from: the scopes and output numbers that step and sequence share."""
-    inputs = {id(leaf): ("input", index) for index, leaf in enumerate(plan.graph.inputs)}
-    return [
-        inputs[id(leaf)] if leaf.producer is None else (leaf.producer.scope, leaf.producer.outputs.index(leaf))
-        for leaf in scale.tensors
-        if leaf.producer is not None or id(leaf) in inputs
-    ]
-
-
-__all__ = ["run", "streaming"]
+__all__ = ["derive", "run", "streaming"]

@@ -17,7 +17,19 @@ MAY_IMPORT = {
     "quantize": {"models"},
     "export": {"quantize", "devices"},
 }
-SHARED = {"archives", "backends", "copies", "errors", "files", "metrics", "precision", "progress", "runners", "workers"}
+SHARED = {
+    "archives",
+    "backends",
+    "copies",
+    "ends",
+    "errors",
+    "files",
+    "metrics",
+    "precision",
+    "progress",
+    "runners",
+    "workers",
+}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)

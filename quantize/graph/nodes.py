@@ -41,6 +41,7 @@ class Node:
     """One operation. `args` and `kwargs` are its call arguments, with a `Tensor` wherever a tensor goes in.
 
     `scope` names the place in the source: the steps of an unrolled recurrence share it, and with it their scales.
+    `stands_for` is the scope of the nodes that this one was made of, if it does at once what they did step by step.
     """
 
     op_type: str
@@ -50,6 +51,12 @@ class Node:
     outputs: list[Tensor]
     name: str
     scope: str
+    stands_for: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The place in the source that it computes, however it was rewritten."""
+        return self.stands_for or self.scope
 
     @cached_property
     def inputs(self) -> list[Tensor]:

@@ -26,6 +26,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, tree
 
+from ...ends import symbolic_inputs
 from ...errors import BadInput, EdgewrightError
 from . import batch
 from . import layer_rules as composites
@@ -65,25 +66,6 @@ def _trace(model: keras.Model, rules: Mapping[type, Callable], inputs: Any, size
     with _Opened(model, rules, size) as opened:
         outputs = tree.flatten(opened.call(model, arguments))
         return _collect(model.name, tree.flatten(arguments), outputs, opened)
-
-
-def symbolic_inputs(model: keras.Model) -> Any:
-    """Return the symbolic inputs of `model` as it takes them: a tensor, or a list or dict of several, of any batch.
-
-    Raises: BadInput if they are not known: a subclassed model that was never called on a symbolic tensor.
-    """
-    try:
-        found = model.inputs if isinstance(model, keras.Sequential) else model.input
-    except (AttributeError, ValueError):
-        found = None
-    if isinstance(found, list) and len(found) == 1:
-        found = found[0]
-    if found is None or not tree.flatten(found):
-        raise BadInput(
-            f"model {model.name!r} has no known input shape: "
-            "call it once on a keras.Input, or build it as a functional model"
-        )
-    return tree.map_structure(lambda x: KerasTensor((None, *x.shape[1:]), dtype=x.dtype, name=x.name), found)
 
 
 class _NeedsBatch(BadInput):

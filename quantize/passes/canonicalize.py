@@ -357,16 +357,16 @@ def hoist_projections(graph: Graph) -> None:
 def _hoist(graph: Graph, unstack: Node, products: list[Node], readers: Consumers) -> None:
     """Put one product, with the bias if all steps add the same, before `unstack`. `products`: one a step, in order."""
     source, scope = unstack.inputs[0], products[0].scope
-    operands, ends = [("Matmul", ops.matmul, products[0].inputs[1])], products
+    operands, ends = [("Matmul", ops.matmul, products[0].inputs[1], scope)], products
     sums = [end for node in products if (end := readers.only(node.output)) is not None and _adds_constant(end)]
     if len(sums) == len(products) and len({id(end.inputs[1]) for end in sums}) == 1:
         ends = sums
-        operands.append(("Add", ops.add, ends[0].inputs[1]))
+        operands.append(("Add", ops.add, ends[0].inputs[1], ends[-1].scope))  # the first step adds no state
     made, value = [], source
-    for kind, op, operand in operands:
+    for kind, op, operand, origin in operands:
         name = f"{scope}/all_{kind.lower()}"
         out = Tensor(name, (*source.shape[:2], ends[0].output.shape[-1]), source.dtype)
-        out.producer = Node(kind, op, (value, operand), {}, [out], name, name)
+        out.producer = Node(kind, op, (value, operand), {}, [out], name, name, origin)
         made.append(out.producer)
         value = out
     parts = [Tensor(f"{end.name}/step", end.output.shape, source.dtype) for end in ends]

@@ -28,7 +28,7 @@ def classifier():
 
 def within_one_step(artifact, folder, x, expected):
     given = answers(artifact.save(folder / f"net.{artifact.manifest['format']}"), x)
-    return (np.abs(given - expected) < 1.5 * artifact.manifest["outputs"][0]["step"]).mean()
+    return (np.abs(given - expected) < 1.5 * artifact.manifest["outputs"][0]["scale"]).mean()
 
 
 def test_a_model_of_any_policy_goes_all_the_way_in_float32(policy, tmp_path):

@@ -46,7 +46,7 @@ def agree(model, folder, x=X):
         artifact = export(qat)
         assert artifact.manifest["float_ops"] == len(report.float_ops)
         given = answers(artifact.save(folder / f"net.{kind}"), x)
-        shares.append(float((np.abs(given - expected) < 1.5 * artifact.manifest["outputs"][0]["step"]).mean()))
+        shares.append(float((np.abs(given - expected) < 1.5 * artifact.manifest["outputs"][0]["scale"]).mean()))
     return report, shares
 
 
@@ -82,7 +82,7 @@ def test_a_float_activation_that_int8_tabulates_is_written_out(tmp_path):
     qat, report = ew.prepare_qat(model, ew.QatConfig(by_name={"curve": None}), calibration=X)
     assert [row["name"] for row in report.float_ops] == ["curve/softplus"]
     artifact = ew.export_tflite(qat)
-    step = artifact.manifest["outputs"][0]["step"]
+    step = artifact.manifest["outputs"][0]["scale"]
     assert np.abs(answers(artifact.save(tmp_path / "net.tflite"), X) - qat.predict(X, verbose=0)).max() < 1.5 * step
 
 

@@ -46,7 +46,7 @@ def test_manifest_declares_the_state_and_the_agent_resets_it(fused, samples, tmp
     assert artifact.manifest["stateful"]
     path = artifact.save(tmp_path / "fused.tflite")
     expected = np.asarray(fused(samples))
-    step = artifact.manifest["outputs"][0]["step"]
+    step = artifact.manifest["outputs"][0]["scale"]
     assert np.ptp(expected) > 20 * step
     assert (np.abs(answers(ModelFile.read(path), samples) - expected) < 1.5 * step).mean() >= 0.99
     assert (np.abs(_without_reset(artifact.data, samples) - expected) > 1.5 * step).mean() > 0.05
@@ -99,7 +99,7 @@ def test_the_operator_may_stay_in_float(samples, tmp_path):
     assert artifact.manifest["stateful"] and artifact.manifest["float_ops"] == 1
     path = artifact.save(tmp_path / "float.tflite")
     expected = np.asarray(qat(samples))
-    np.testing.assert_allclose(answers(path, samples), expected, atol=1.5 * artifact.manifest["outputs"][0]["step"])
+    np.testing.assert_allclose(answers(path, samples), expected, atol=1.5 * artifact.manifest["outputs"][0]["scale"])
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_values_are_rounded_at_each_of_two_scales_in_a_row(tmp_path):
     qat, _ = prepare_qat(model, calibration=x)
     artifact = export_onnx(qat)
     given, expected = answers(artifact.save(tmp_path / "net.onnx"), x), np.asarray(qat(x, training=False)[0])
-    assert np.mean(np.abs(given - expected) < 0.5 * artifact.manifest["outputs"][0]["step"]) > 0.999
+    assert np.mean(np.abs(given - expected) < 0.5 * artifact.manifest["outputs"][0]["scale"]) > 0.999
 
 
 @pytest.mark.parametrize("kept", ["second", "third"])
@@ -98,4 +98,4 @@ def test_what_stays_in_float_is_computed_in_float(kept, tmp_path):
     qat, _ = prepare_qat(model, QatConfig(by_name={kept: None}), calibration=x)
     artifact = export_onnx(qat)
     given, expected = answers(artifact.save(tmp_path / "net.onnx"), x), np.asarray(qat(x, training=False))
-    assert np.mean(np.abs(given - expected) < 0.5 * artifact.manifest["outputs"][0]["step"]) > 0.99
+    assert np.mean(np.abs(given - expected) < 0.5 * artifact.manifest["outputs"][0]["scale"]) > 0.99

@@ -13,25 +13,35 @@ import numpy as np
 import pytest
 from edgewright.export import export_tflite
 from edgewright.quantize import prepare_qat
-from int8_run import LITERT
+from kernel_agreement import Agreement, Tally
 from operator_cases import CASES, build, config
 
 NAMES = sorted(CASES) if os.environ.get("EDGEWRIGHT_JAX_CASES") == "all" else [*sorted(CASES)[::8], "lstm_fused"]
 SCRIPT = """
 import json, pathlib, sys, numpy as np
 from edgewright.export import export_tflite
+from edgewright.export.tflite_writer import write_tflite
 from edgewright.quantize import find_quantized, prepare_qat
 from int8_run import output_step
+from kernel_agreement import agreements, probe, run_all
 from operator_cases import build, config
-folder, facts = pathlib.Path(sys.argv[1]), {}
+folder, facts, probes = pathlib.Path(sys.argv[1]), {}, {}
 for name in sys.argv[2:]:
     model, x = build(name)
     qat, _ = prepare_qat(model, config(name), calibration=x)
-    artifact = export_tflite(qat)
+    layer, artifact = find_quantized(qat), export_tflite(qat)
+    given = probe(layer, name)
+    probes[name] = layer, x, given
     (folder / f"{name}.tflite").write_bytes(artifact.data)
+    (folder / f"{name}.probe.tflite").write_bytes(write_tflite(given.program))
     np.save(folder / f"{name}.npy", x)
+    np.save(folder / f"{name}.probe.npy", x)
+    facts[name] = {"step": output_step(layer), "operators": [each["op"] for each in artifact.manifest["layers"]]}
     np.save(folder / f"{name}@jax.npy", np.asarray(qat(x, training=False)))
-    facts[name] = [output_step(find_quantized(qat)), [layer["op"] for layer in artifact.manifest["layers"]]]
+run_all(folder, ["xnnpack"])
+for name, (layer, x, given) in probes.items():
+    values = given.parts(np.load(folder / f"{name}.probe@xnnpack.npy"))
+    facts[name]["kernels"] = [vars(kernel) for kernel in agreements(layer, x, {"xnnpack": values})["xnnpack"]]
 (folder / "facts.json").write_text(json.dumps(facts))
 """
 
@@ -55,12 +65,19 @@ def from_jax(tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_file_from_jax_rounds_as_jax_did(from_jax, name):
     folder, facts = from_jax
-    step, operators = facts[name]
-    command = [sys.executable, "-c", LITERT, folder / f"{name}.tflite", folder / f"{name}.npy", folder / "y.npy"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    off = np.abs(np.load(folder / "y.npy") - np.load(folder / f"{name}@jax.npy")) / step
+    off = np.abs(np.load(folder / f"{name}@xnnpack.npy") - np.load(folder / f"{name}@jax.npy")) / facts[name]["step"]
     assert (off < 1.5).mean() >= 0.99
     model, x = build(name)
     qat, _ = prepare_qat(model, config(name), calibration=x)
-    assert operators == [layer["op"] for layer in export_tflite(qat).manifest["layers"]]
+    assert facts[name]["operators"] == [layer["op"] for layer in export_tflite(qat).manifest["layers"]]
+
+
+def test_kernels_of_files_from_jax_give_the_integers_of_training(from_jax):
+    _, facts = from_jax
+    tally = Tally("xnnpack")
+    for name in NAMES:
+        kernels = [Agreement(**kernel) for kernel in facts[name]["kernels"]]
+        assert not any(kernel.fault for kernel in kernels), "\n".join(kernel.fault for kernel in kernels)
+        tally.add(kernels, name)
+    shortcomings = [said for operator in tally.by_operator if (said := tally.shortcoming(operator))]
+    assert not shortcomings, "\n".join(shortcomings)

@@ -13,36 +13,46 @@ import keras
 import numpy as np
 import pytest
 from edgewright.devices import measure
+from edgewright.export.onnx_writer import write_onnx
+from edgewright.export.tflite_writer import write_tflite
 from edgewright.pipeline.diagnose import diagnose
-from edgewright.quantize import prepare_qat
+from edgewright.quantize import find_quantized, prepare_qat
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from keras import layers, ops
+from kernel_agreement import Tally, agreements, probe
 
 SERVER = """
-import json, sys, numpy as np
+import json, sys, numpy as np, onnxruntime
 from ai_edge_litert.interpreter import Interpreter
+from edgewright.devices.agent.agent import onnx_options
+def litert(path):
+    runner = Interpreter(model_path=path, num_threads=1)
+    runner.allocate_tensors()
+    source, target = runner.get_input_details()[0], runner.get_output_details()[0]
+    def one(sample):
+        runner.set_tensor(source["index"], sample[None])
+        runner.invoke()
+        return runner.get_tensor(target["index"]).copy()[0]
+    return one
+def ort(path):
+    session = onnxruntime.InferenceSession(path, onnx_options(onnxruntime), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda sample: session.run(None, {name: sample[None]})[0][0]
 for line in sys.stdin:
     job = json.loads(line)
     try:
-        runner = Interpreter(model_path=job["model"], num_threads=1)
-        runner.allocate_tensors()
-        sources, target = runner.get_input_details(), runner.get_output_details()[0]
-        results = []
-        for sample in np.load(job["x"]):
-            runner.set_tensor(sources[0]["index"], sample[None])
-            runner.invoke()
-            results.append(runner.get_tensor(target["index"]).copy()[0])
-        np.save(job["y"], np.stack(results))
+        one = (ort if job["model"].endswith(".onnx") else litert)(job["model"])
+        np.save(job["y"], np.stack([one(sample) for sample in np.load(job["x"])]))
         print("done", flush=True)
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:
         print(str(error).replace("\\n", " "), flush=True)
 """
 
 
 @pytest.fixture(scope="module")
-def litert(tmp_path_factory):
-    """One process that runs file after file; it is not the one that holds TensorFlow."""
+def answers(tmp_path_factory):
+    """One process that runs file after file; it is not the one that holds TensorFlow. `diagnose` asks it too."""
     folder = tmp_path_factory.mktemp("graphs")
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -51,12 +61,18 @@ def litert(tmp_path_factory):
         job = {"model": str(path), "x": str(folder / "x.npy"), "y": str(folder / "y.npy")}
         server.stdin.write(json.dumps(job) + "\n")
         server.stdin.flush()
-        assert server.stdout.readline() == "done\n", f"LiteRT refuses {Path(path)}"
+        said = server.stdout.readline()
+        assert said == "done\n", f"{Path(path)} is refused: {said}"
         return np.load(folder / "y.npy")
+
+    def of_bytes(data, suffix, x):
+        path = folder / f"model{suffix}"
+        path.write_bytes(data)
+        return answers(path, {"x": x})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "answers", answers)
-        yield
+        yield of_bytes
     server.stdin.close()
     server.wait()
 
@@ -148,7 +164,7 @@ BY_RANK = {4: steps_on_images, 3: steps_on_sequences, 2: steps_on_vectors}
 
 @st.composite
 def models(draw):
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(draw(st.integers(0, 2**16)))
     shape = draw(st.sampled_from([(8, 8, 3), (6, 6, 4), (6, 4), (8, 3), (10,)]))
     x = inputs = keras.Input(shape, name="x")
@@ -165,20 +181,43 @@ def models(draw):
     return model
 
 
-@settings(
-    max_examples=int(os.environ.get("EDGEWRIGHT_GRAPHS", "200")),
-    deadline=None,
-    derandomize="EDGEWRIGHT_GRAPHS" not in os.environ,
-    suppress_health_check=list(HealthCheck),
-)
-@given(model=models())
-def test_every_kernel_rounds_as_in_training(litert, model):
-    x = np.random.default_rng(0).normal(size=(16, *model.input_shape[1:])).astype("float32")
-    qat, report = prepare_qat(model, calibration=x)
-    assert not report.float_ops, report
-    found = diagnose(qat, x)
-    note(str(found))
-    assert found.first_divergence is None, found.first_divergence
-    last = found.rows[-1:]  # none where movements cancel and the graph returns its input
-    if last and last[0].device_within_one < 0.99:  # an earlier kernel was off by a step, which what follows enlarged
-        assert min(row.kernel_exact for row in found.rows) < 1
+def test_every_kernel_rounds_as_in_training(answers):
+    tallies = {runtime: Tally(runtime) for runtime in ("xnnpack", "onnxruntime")}
+
+    @settings(
+        max_examples=int(os.environ.get("EDGEWRIGHT_GRAPHS", "200")),
+        deadline=None,
+        derandomize="EDGEWRIGHT_GRAPHS" not in os.environ,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(model=models())
+    def rounds_as_in_training(model):
+        x = np.random.default_rng(0).normal(size=(16, *model.input_shape[1:])).astype("float32")
+        qat, report = prepare_qat(model, calibration=x)
+        assert not report.float_ops, report
+        found = diagnose(qat, x)
+        note(str(found))
+        assert found.first_divergence is None, found.first_divergence
+        last = found.rows[-1:]  # none where movements cancel and the graph returns its input
+        if (
+            last and last[0].device_within_one < 0.99
+        ):  # an earlier kernel was off by a step, which what follows enlarged
+            assert min(row.kernel_exact for row in found.rows) < 1
+        kernels = kernels_of(qat, x, answers)
+        faults = [f"{runtime}: {kernel.fault}" for runtime in kernels for kernel in kernels[runtime] if kernel.fault]
+        assert not faults, "\n".join(faults)
+        for runtime, tally in tallies.items():
+            tally.add(kernels[runtime], f"graph {sum(map(len, tally.by_operator.values()))}")
+
+    rounds_as_in_training()
+    said = [tally.shortcoming(operator) for tally in tallies.values() for operator in tally.by_operator]
+    assert not any(said), "\n".join(filter(None, said))
+
+
+def kernels_of(qat, x, answers):
+    """Return by runtime how each kernel rounds."""
+    layer = find_quantized(qat)
+    given = probe(layer, qat.name)
+    files = {"xnnpack": (write_tflite(given.program), ".tflite"), "onnxruntime": (write_onnx(given.program), ".onnx")}
+    values = {runtime: given.parts(answers(*file, x)) for runtime, file in files.items()}
+    return agreements(layer, x, values)

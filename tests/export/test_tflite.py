@@ -225,5 +225,5 @@ def test_what_is_always_zero_has_a_scale_that_kernels_take(body, tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 6, 8)).astype("float32")
     qat, _ = prepare_qat(keras.Model(inputs, body(inputs)), calibration=x)
     artifact = export_tflite(qat)
-    given, step = answers(artifact.save(tmp_path / "net.tflite"), x), artifact.manifest["outputs"][0]["step"]
+    given, step = answers(artifact.save(tmp_path / "net.tflite"), x), artifact.manifest["outputs"][0]["scale"]
     assert (np.abs(given - qat.predict(x, verbose=0)) < 1.5 * step).mean() >= 0.99

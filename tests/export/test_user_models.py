@@ -129,7 +129,7 @@ def test_they_become_integers_and_compute_what_training_saw(build, tmp_path):
     for kind, export in (("tflite", ew.export_tflite), ("onnx", ew.export_onnx)):
         artifact = export(qat)
         given = answers(artifact.save(tmp_path / f"net.{kind}"), x)
-        step = artifact.manifest["outputs"][0]["step"]
+        step = artifact.manifest["outputs"][0]["scale"]
         assert (np.abs(given - expected) < 1.5 * step).mean() >= 0.99
     if build is not codebook:  # which takes another vector where two are as near
         assert np.sqrt(np.mean((expected - near) ** 2)) < 0.15 * near.std()

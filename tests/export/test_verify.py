@@ -9,8 +9,8 @@ import tensorflow
 from device_models import write_crashing
 from edgewright.errors import BadInput, EdgewrightError, WrongOrder
 from edgewright.export import export_onnx, export_tflite, verify
-from edgewright.export.lower import Array, Operator, Program
-from edgewright.export.subject import float_subject
+from edgewright.export.program import Array, Binary, Program
+from edgewright.export.reference import float_reference
 from edgewright.export.tflite_writer import write_tflite
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat
 from edgewright.quantize.streaming import streaming
@@ -46,9 +46,9 @@ def test_rounded_weights_are_no_mismatch(precision):
 
 @pytest.mark.parametrize("format", EXPORTS)
 def test_a_file_of_other_weights_is_refused_by_output_and_size(format):
-    data, subject = EXPORTS[format](dense(seed=1)).data, float_subject(dense(), 1)
+    data, reference = EXPORTS[format](dense(seed=1)).data, float_reference(dense(), 1)
     with pytest.raises(EdgewrightError) as caught:
-        verify.verify(data, format, "float32", subject)
+        verify.verify(data, format, "float32", reference)
     words = str(caught.value)
     assert "'dense' as float32 answers otherwise than the model: output 'logits' is " in words
     assert " off, where its values measure " in words and "\n" not in words
@@ -57,16 +57,16 @@ def test_a_file_of_other_weights_is_refused_by_output_and_size(format):
 def test_a_file_that_does_not_load_is_refused_by_operation():
     inputs = [Array("x", (1, 4), "int32"), Array("keep", (1, 4), "bool")]
     made = Array("masked/minimum", (1, 4), "int32")
-    data = write_tflite(Program("mixed", inputs, [made], [Operator("MINIMUM", inputs, [made])]))
+    data = write_tflite(Program("mixed", inputs, [made], [Binary(inputs, [made], function="minimum")]))
     with pytest.raises(EdgewrightError, match=r"does not load: .*MINIMUM.* It is operation 'masked/minimum'") as caught:
-        verify.verify(data, "tflite", "float32", float_subject(dense(), 1))
+        verify.verify(data, "tflite", "float32", float_reference(dense(), 1))
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_takes_its_process_down_is_refused(tmp_path):
     data = write_crashing(tmp_path / "crash.tflite").read_bytes()
     with pytest.raises(EdgewrightError, match="does not run: litert died with status"):
-        verify.verify(data, "tflite", "float32", float_subject(dense(), 1))
+        verify.verify(data, "tflite", "float32", float_reference(dense(), 1))
     assert export_tflite(dense()).manifest["verified"]  # the next one has a new process
 
 

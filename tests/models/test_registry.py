@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
-from edgewright.models import registry
+from edgewright.models import index, registry
 
 # Names that Keras gives where the builder gives none: the class in snake case, numbered.
 UNNAMED = re.compile(r"(dense|conv\d?d|depthwise_conv2d|batch_normalization|activation|re_lu|multiply|take)(_\d+)?$")
@@ -21,20 +21,19 @@ NAMES = [row["name"] for row in registry.describe()]
 @pytest.mark.parametrize("name", NAMES)
 def test_paper_preset_has_the_published_number_of_parameters(name):
     with keras.StatelessScope(initialize_variables=False):  # shapes only: no weight is allocated
-        built = registry.build(name)
-        networks = list(built.values()) if isinstance(built, dict) else [built]
-        weights = [weight for network in networks for weight in network.trainable_weights]
+        networks = registry.trained(registry.networks(name), registry.get(name).deploy)
+        weights = [weight for network in networks.values() for weight in network.trainable_weights]
         assert sum(math.prod(weight.shape) for weight in weights) == registry.get(name).params
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_edge_preset_runs(name):
-    built = registry.build(name, "edge")
-    assert isinstance(built, keras.Model)
-    y = built(np.zeros((2, *built.input_shape[1:]), built.inputs[0].dtype), training=False)
-    for symbol, value in zip(built.outputs, keras.tree.flatten(y), strict=True):
-        assert value.shape == (2, *symbol.shape[1:]) and np.isfinite(value).all()
-    assert not [layer.name for layer in built.layers if UNNAMED.match(layer.name)]
+    for built in registry.networks(name, "edge").values():
+        zeros = keras.tree.map_structure(lambda symbol: np.zeros((2, *symbol.shape[1:]), symbol.dtype), built.input)
+        y = built(zeros, training=False)
+        for symbol, value in zip(built.outputs, keras.tree.flatten(y), strict=True):
+            assert value.shape == (2, *symbol.shape[1:]) and np.isfinite(value).all()
+        assert not [layer.name for layer in built.layers if UNNAMED.match(layer.name)]
     if registry.get(name).task == "classification":
         last = built.get_layer("logits")
         assert getattr(last, "activation", keras.activations.linear) is keras.activations.linear
@@ -51,7 +50,7 @@ def test_weights_are_a_function_of_the_seed(name):
 OTHER_BACKEND = """
 import json, sys
 import jax, keras, numpy as np
-from edgewright.models import registry
+from edgewright.models import index, registry
 assert keras.backend.backend() == "jax"
 folder = sys.argv[1]
 for name in json.loads(sys.argv[2]):
@@ -101,6 +100,78 @@ def test_adding_a_model_takes_one_decorator():
     finally:
         registry._ENTRIES.clear()
         registry._ENTRIES.update(known)
+
+
+@pytest.fixture
+def entries():
+    """The register, in which a test may enter models of its own."""
+    known = dict(registry._ENTRIES)
+    yield registry._ENTRIES
+    registry._ENTRIES.clear()
+    registry._ENTRIES.update(known)
+
+
+FIELDS = {"task": "classification", "input_shape": (4,), "classes": 2, "params": 10, "paper": "none",
+          "data": ("digits",)}  # fmt: skip
+
+
+def dense(inputs, classes, width=3):
+    return keras.layers.Dense(classes, name="logits")(keras.layers.Dense(width, name="hidden")(inputs))
+
+
+def test_a_variant_may_override_any_field(entries):
+    own = {"task": "regression", "learner": "hinge", "dtype": "float16", "paper": "other", "data": ("diabetes",),
+           "family": "linear", "learning_rate": 0.5, "classes": 3, "input_shape": (7,), "params": 1,
+           "bars": registry.Bars(floor=0.1)}  # fmt: skip
+    registry.register(**FIELDS, edge={"input_shape": (5,)}, variants={"wide": {**own, "width": 9}})(dense)
+    base, wide = entries["dense"], entries["wide"]
+    assert {field: getattr(wide, field) for field in own} == own
+    assert base.task == "classification" and base.bars == registry.Bars() and wide.variants == ()
+    assert wide.arguments("edge")["input_shape"] == (7,) and base.arguments("edge")["input_shape"] == (5,)
+    assert {name: net.output_shape for name, net in registry.networks("wide", "edge").items()} == {"wide": (None, 3)}
+    assert registry.build("wide").get_layer("hidden").units == 9
+    assert [each.network for each in wide.deploy] == ["wide"]
+
+
+def test_networks_are_a_dict_of_which_some_are_deployed_and_some_derived(entries):
+    def pair(input_shape):
+        nets = {}
+        for name in ("sequence", "step"):
+            x = keras.Input(input_shape, name="x")
+            nets[name] = keras.Model(x, {"y": keras.layers.Dense(1, name="y")(x)}, name=name)
+        return nets
+
+    step = registry.Deployable(network="step", derived_from="sequence", states={"y": "x"})
+    fields = {**FIELDS, "classes": 0, "networks": ("sequence", "step")}
+    registry.register(**fields, deploy=(step,), variants={"both": {"params": 4, "deploy": ("sequence", step)}})(pair)
+    built = registry.networks("pair")
+    assert list(built) == ["sequence", "step"] == list(registry.build("pair"))
+    assert list(registry.trained(built, entries["pair"].deploy)) == ["sequence"]
+    assert list(registry.deployables("pair", built)) == ["step"]
+    assert list(registry.deployables("both", built)) == ["sequence", "step"]
+    fields["deploy"] = (registry.Deployable(network="step", derived_from="teacher"),)
+    with pytest.raises(ValueError, match="teacher"):
+        registry.register(**fields)(dense)
+
+
+def test_one_network_is_called_and_deployed_as_its_model():
+    assert list(registry.networks("lenet5", "edge")) == ["lenet5"]
+    assert registry.get("lenet5").deploy == (registry.Deployable(network="lenet5"),)
+
+
+def test_the_index_reads_what_the_registry_has(tmp_path):
+    assert list(index.rows()) == registry.describe()
+    source = """
+FAMILY = "mine"
+@register(task="a", params=1, paper="p", data=("d",), variants={"v": {"task": "b", "paper": "q", "family": "f",
+    "params": 2, "width": 3}}, deploy=(Deployable(network="step"),))
+def net(inputs): ...
+"""
+    (tmp_path / "own.py").write_text(source)
+    net, variant = index._rows_of(tmp_path / "own.py")
+    assert (net["task"], net["family"], net["variants"]) == ("a", "mine", ["v"])
+    told = {"name": "v", "family": "f", "variants": [], "task": "b", "params": 2, "paper": "q", "data": ["d"]}
+    assert variant == told
 
 
 @pytest.mark.parametrize(

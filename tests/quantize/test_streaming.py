@@ -47,7 +47,7 @@ def test_quantized_steps_round_as_their_file_and_stay_near_the_sequence(name, se
     qat, _ = prepare_qat(network(NETS[name]), calibration=sequences)
     step = streaming(qat)
     artifact = export_tflite(step)
-    size = artifact.manifest["outputs"][0]["step"]
+    size = artifact.manifest["outputs"][0]["scale"]
     stepped = run(step, sequences)
     assert np.ptp(stepped) > 20 * size
     assert (np.abs(_by_litert(artifact.data, sequences) - stepped) < 1.5 * size).mean() >= 0.99
@@ -62,8 +62,8 @@ def test_states_go_in_and_come_out_at_one_scale(sequences):
     manifest = export_tflite(streaming(qat), integer_io=True).manifest
     assert len(manifest["states"]) == 3 and not manifest["stateful"]
     entries = {entry["name"]: entry for entry in [*manifest["inputs"], *manifest["outputs"]]}
-    for state in manifest["states"]:
-        given, new = entries[state["input"]], entries[state["output"]]
+    for output, source in manifest["states"].items():
+        given, new = entries[source], entries[output]
         assert (given["dtype"], new["dtype"]) == ("int8", "int8")
         assert (given["scale"], given["zero_point"]) == (new["scale"], new["zero_point"])
 

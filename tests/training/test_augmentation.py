@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from edgewright.training import data
 from edgewright.training.data import Asked, images
-from edgewright.training.learners import Augmented
+from edgewright.training.learners.wrapped import Augmented
 from edgewright.training.train import TrainConfig, train
 
 PARTS = {part: (np.full((20, 8, 8, 1), 3), np.arange(20) % 10) for part in ("train", "validation", "test")}

@@ -8,7 +8,7 @@ from edgewright.errors import BadInput
 from edgewright.export import export_tflite
 from edgewright.models import registry
 from edgewright.quantize import prepare_qat
-from edgewright.training import data, learners
+from edgewright.training import data
 from edgewright.training.data import Dataset, Split
 from edgewright.training.losses import (
     MultiClassHinge,
@@ -17,6 +17,7 @@ from edgewright.training.losses import (
     SigmoidSquaredError,
     SmoothedCrossentropy,
 )
+from edgewright.training.tasks import objective
 from edgewright.training.train import TrainConfig, evaluate, train
 from keras import ops
 
@@ -226,4 +227,4 @@ def test_a_model_that_ends_in_a_softmax_is_trained_on_its_probabilities(quantize
 def test_softmax_is_told_from_other_ends(activation, classes):
     digits = data.load("digits")
     model = softmax_classifier(activation, classes)
-    assert learners._are_probabilities(model(digits.train.x[:8])) == (activation == "softmax")
+    assert objective._are_probabilities(model(digits.train.x[:8])) == (activation == "softmax")

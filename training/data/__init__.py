@@ -7,13 +7,13 @@ from typing import Any
 from ...errors import BadInput
 from . import sets
 from .arrays import Input
-from .dataset import Dataset, Split, calibration, check, limited
+from .dataset import Dataset, Shown, Split, calibration, check, limited
 from .sets import Asked
 from .targets import Head, Output
 from .user import Wanted, adapted, from_function, from_values
 
-__all__ = ["Asked", "Dataset", "Head", "Input", "Output", "Split", "available", "calibration", "check", "choose",
-           "load", "names"]  # fmt: skip
+__all__ = ["Asked", "Dataset", "Head", "Input", "Output", "Shown", "Split", "available", "calibration", "check",
+           "choose", "load", "names"]  # fmt: skip
 
 
 def load(

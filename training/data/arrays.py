@@ -150,8 +150,8 @@ def length(arrays: Any) -> int:
     """Return how many samples there are in an array, or in each of a dict or list of arrays."""
     if isinstance(arrays, Mapping):
         return length(next(iter(arrays.values())))
-    lists = isinstance(arrays, (tuple, list)) and len(arrays) > 0 and np.ndim(arrays[0]) > 0
-    return len(arrays[0]) if lists else len(arrays)
+    first = next(iter(arrays), None) if isinstance(arrays, (tuple, list)) else None
+    return len(arrays) if first is None or not np.ndim(first) else len(first)
 
 
 def _are_inputs(x: Sequence[Any]) -> bool:

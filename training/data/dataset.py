@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
-from .targets import Head
+from .arrays import Input
+from .targets import Head, Output
 
 Array = np.ndarray
 CLASSES = ("classification", "binary_classification")  # tasks whose classes keep their shares in a subset
@@ -40,14 +41,25 @@ def _at(arrays: Any, indices: Array) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shown:
+    """The network that samples are presented to, and what its inputs and outputs are, in its order."""
+
+    network: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Data for one task.
 
-    task: a row of tasks.py; of several outputs theirs joined by "+", and `heads` says what each answers, by name.
+    task: a name in the table of tasks; of several outputs theirs joined by "+", and `heads` says what each answers.
     classes: number of classes, or 0 where the task has none. labels: what classes 0 and on were called in the data,
     where that was no number. vocabulary: number of token ids, or 0 for float samples.
     preprocessing: what was done to raw samples, in one line. source: file names with digests, or a package's version.
     augmentation: makes, from a seed, the Keras layers that change training samples at random, in order; None for none.
+    told: what a class number tells besides, by name: class numbers -> targets of a further output.
+    shown: the network that the samples were loaded for, None where they are in their own form.
     """
 
     name: str
@@ -62,6 +74,8 @@ class Dataset:
     augmentation: Callable[[int], Sequence[Any]] | None = None
     labels: tuple[str, ...] = ()
     heads: Mapping[str, Head] = field(default_factory=dict)
+    told: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
+    shown: Shown | None = None
 
     @property
     def named_labels(self) -> dict[str, tuple[str, ...]]:

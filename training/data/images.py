@@ -5,6 +5,7 @@ import io
 import lzma
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,23 +24,24 @@ ANOMALOUS = 0  # the class held out of training in anomaly detection
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of ITU-R BT.601
 
 Augmentation = Callable[[int], list[Any]]
+OF_DIGITS = {"parity": lambda labels: labels % 2}  # what a digit tells besides
 Parts = dict[str, tuple[np.ndarray, np.ndarray]]  # split -> images (N, H, W, C) of any real dtype, labels (N,)
 
 
 # ---------------------------------------------------------------- the sets
 
 
-@dataset(input_shape=(8, 8, 1), tasks=TASKS)
+@dataset(input_shape=(8, 8, 1), tasks=TASKS, floor=0.65)
 def digits(asked: Asked) -> Dataset:
     """Return the 1,797 handwritten digits of scikit-learn: a fifth of a class to test, a tenth to validate."""
     import sklearn
     from sklearn.datasets import load_digits
 
-    x, y = load_digits(return_X_y=True)
-    x = np.reshape(x, (-1, 8, 8, 1))
+    bunch: Any = load_digits()
+    x, y = np.reshape(bunch.data, (-1, 8, 8, 1)), bunch.target
     rest, test = divide(y, 0.2)
     parts = {"test": (x[test], y[test]), **_with_validation(x[rest], y[rest], 0.125)}
-    return _images("digits", parts, 16, asked, (f"scikit-learn {sklearn.__version__}",))
+    return replace(_images("digits", parts, 16, asked, (f"scikit-learn {sklearn.__version__}",)), told=OF_DIGITS)
 
 
 def _idx_files(name: str) -> list[str]:
@@ -53,7 +55,7 @@ def _has_idx(name: str) -> Callable[[], bool]:
 @dataset(input_shape=(28, 28, 1), tasks=TASKS, here=_has_idx("mnist"))
 def mnist(asked: Asked) -> Dataset:
     """Return MNIST: 55,000 training, 5,000 validation and the 10,000 official test images; training shifts them."""
-    return _idx_set("mnist", asked, partial(shifted, share=2 / 28))
+    return replace(_idx_set("mnist", asked, partial(shifted, share=2 / 28)), told=OF_DIGITS)
 
 
 @dataset(input_shape=(28, 28, 1), tasks=TASKS, here=_has_idx("fashion_mnist"))
@@ -97,7 +99,7 @@ def _cifar_files() -> list[str]:
     return there if len(there) > 1 and "test_batch" in there[-1] else []
 
 
-@dataset(input_shape=(32, 32, 3), tasks=TASKS, here=lambda: bool(_cifar_files()))
+@dataset(input_shape=(32, 32, 3), tasks=TASKS, here=lambda: bool(_cifar_files()), floor=0.4)
 def cifar10(asked: Asked) -> Dataset:
     """Return CIFAR-10: a tenth of the training batches that are here for validation, the official test batch.
 

@@ -28,7 +28,7 @@ def logic_not(asked: Asked) -> Dataset:
     return _gate("logic_not", asked, (1, 0))
 
 
-@dataset(input_shape=(2,), tasks=("regression", "classification"))
+@dataset(input_shape=(2,), tasks=("regression", "classification"), floor=0.9)
 def xor(asked: Asked) -> Dataset:
     """Return points around the corners of the unit square and the exclusive or of their corner."""
     corners, truth = corners_of(2), np.array((0, 1, 1, 0))
@@ -65,5 +65,7 @@ def _dataset(name: str, asked: Asked, corners: np.ndarray, preprocessing: str, s
         classes=2 if asked.task == "classification" else 0,
         preprocessing=preprocessing,
         source=("generated",),
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )

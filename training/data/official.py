@@ -13,6 +13,8 @@ _FSDD = (
 )
 _NAB = "https://raw.githubusercontent.com/numenta/NAB/ea702d75cc2258d9d7dd35ca8e5e2539d71f3140/"
 _POLARITY = "https://raw.githubusercontent.com/yoonkim/CNN_sentence/4abc8df1de694999ff54826854d3ebc53e3e9c20/"
+_CHARACTERS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/"
+_PLANETOID = "https://raw.githubusercontent.com/kimiyoung/planetoid/master/data/"
 
 _SHA256 = """
 440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609  mnist/train-images-idx3-ubyte.gz
@@ -39,6 +41,15 @@ d8fa6f7f0734bf5c8be12c52a94e20a82664c397d9dec4449156bd453d32856d  nab/data/realK
 47b110baa8e3636574c1033dda1cce780873647fab58223d159d4fee6f180e86  nab/data/realKnownCause/rogue_agent_key_hold.csv
 9797cfef477c13306f7a33874ab4d6cf700f8f2c7e5825a2a5bc02004370909a  nab/data/realKnownCause/rogue_agent_key_updown.csv
 1e1fbc4601321aad8d0f8b3784c8134299379f68f6c1f7777565f8ffd57ab6b1  nab/labels/combined_windows.json
+86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed  tinyshakespeare/input.txt
+23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab  cora/ind.cora.x
+94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1  cora/ind.cora.y
+b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a  cora/ind.cora.tx
+41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad  cora/ind.cora.ty
+9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543  cora/ind.cora.allx
+2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71  cora/ind.cora.ally
+58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d  cora/ind.cora.graph
+297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875  cora/ind.cora.test.index
 """  # noqa: E501
 
 _MD5 = """
@@ -61,4 +72,6 @@ URLS = {
     "fsdd/free-spoken-digit-dataset.tar.gz": _FSDD,
     **{path: _POLARITY + path.removeprefix("rt_polarity/") for path in DIGESTS if path.startswith("rt_polarity/")},
     **{path: _NAB + path.removeprefix("nab/") for path in DIGESTS if path.startswith("nab/")},
+    **{path: _CHARACTERS + path for path in DIGESTS if path.startswith("tinyshakespeare/")},
+    **{path: _PLANETOID + path.removeprefix("cora/") for path in DIGESTS if path.startswith("cora/")},
 }

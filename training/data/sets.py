@@ -30,19 +30,26 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A data set's entry: native presentation, tasks it can serve, and whether its files lie on this machine."""
+    """A data set's entry: native presentation, tasks it can serve, and whether its files lie on this machine.
+
+    floor: of the metric, what a wrong implementation would miss on this data; None for the metric's own.
+    """
 
     name: str
     load: Callable[[Asked], Dataset]
     native: Asked
     tasks: tuple[str, ...]
     here: Callable[[], bool]
+    floor: float | None = None
 
 
 _SOURCES: dict[str, Source] = {}
 
 
-def dataset(*, input_shape: tuple[int, ...], tasks: tuple[str, ...], dtype: str = "float32", here=lambda: True):
+def dataset(
+    *, input_shape: tuple[int, ...], tasks: tuple[str, ...], dtype: str = "float32",
+    here: Callable[[], bool] = lambda: True, floor: float | None = None,
+) -> Callable[[Callable[[Asked], Dataset]], Callable[[Asked], Dataset]]:  # fmt: skip
     """Register a loader under its function's name. The first task is native; `here()`: are the files there?"""
 
     def register(load: Callable[[Asked], Dataset]) -> Callable[[Asked], Dataset]:
@@ -50,7 +57,7 @@ def dataset(*, input_shape: tuple[int, ...], tasks: tuple[str, ...], dtype: str 
         if name in _SOURCES:
             raise ValueError(f"data set {name!r} is registered twice")
         native = Asked(input_shape=input_shape, dtype=dtype, task=tasks[0])
-        _SOURCES[name] = Source(name=name, load=load, native=native, tasks=tasks, here=here)
+        _SOURCES[name] = Source(name=name, load=load, native=native, tasks=tasks, here=here, floor=floor)
         return load
 
     return register

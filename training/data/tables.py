@@ -1,6 +1,7 @@
 """Tables that ship inside scikit-learn: some hundred rows of measurements, for linear models."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from .dataset import Dataset, Split, divide
 from .sets import Asked, dataset
 
 
-@dataset(input_shape=(30,), tasks=("classification",))
+@dataset(input_shape=(30,), tasks=("classification",), floor=0.92)
 def breast_cancer(asked: Asked) -> Dataset:
     """Return 569 tumours by 30 features of their cell nuclei, malignant (0) or benign (1) (Street 1993)."""
     from sklearn.datasets import load_breast_cancer
@@ -25,19 +26,19 @@ def iris(asked: Asked) -> Dataset:
     return _table("iris", load_iris, asked)
 
 
-@dataset(input_shape=(4,), tasks=("classification",))
+@dataset(input_shape=(4,), tasks=("classification",), floor=0.95)
 def setosa(asked: Asked) -> Dataset:
     """Return the flowers of `iris`, setosa (1) or not (0): a plane separates the two."""
     from sklearn.datasets import load_iris
 
-    def load(return_X_y: bool):
+    def load(return_X_y: bool) -> Any:
         x, species = load_iris(return_X_y=return_X_y)
         return x, (species == 0).astype(int)
 
     return _table("setosa", load, asked)
 
 
-@dataset(input_shape=(10,), tasks=("regression",))
+@dataset(input_shape=(10,), tasks=("regression",), floor=0.35)
 def diabetes(asked: Asked) -> Dataset:
     """Return 442 patients by ten measurements, and how far their disease went in a year (Efron 2004)."""
     from sklearn.datasets import load_diabetes
@@ -45,7 +46,7 @@ def diabetes(asked: Asked) -> Dataset:
     return _table("diabetes", load_diabetes, asked)
 
 
-def _table(name: str, load: Callable[..., tuple[np.ndarray, np.ndarray]], asked: Asked) -> Dataset:
+def _table(name: str, load: Callable[..., Any], asked: Asked) -> Dataset:
     """Split off a fifth to test and a tenth to validate; scale by mean and deviation of the training part."""
     import sklearn
 
@@ -59,6 +60,7 @@ def _table(name: str, load: Callable[..., tuple[np.ndarray, np.ndarray]], asked:
     x = _standardised(x, train)
     y = y.astype(np.int32) if classifies else _standardised(y[:, None], train)
     parts = {"train": train, "validation": validation, "test": test}
+    splits = {part: Split(x=x[rows], y=y[rows]) for part, rows in parts.items()}
     return Dataset(
         name=name,
         task=asked.task,
@@ -66,7 +68,9 @@ def _table(name: str, load: Callable[..., tuple[np.ndarray, np.ndarray]], asked:
         preprocessing="each feature by mean and deviation of the training part"
         + ("" if classifies else "; target likewise"),
         source=(f"scikit-learn {sklearn.__version__}",),
-        **{part: Split(x=x[rows], y=y[rows]) for part, rows in parts.items()},
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )
 
 

@@ -125,7 +125,7 @@ def _mapped(parts: Parts, what: str, output: Output | None) -> tuple[Head, Parts
                                                             for name in names)), numbers  # fmt: skip
 
 
-def _some(names: Sequence[Any]) -> str:
+def _some(names: Sequence[Any] | np.ndarray) -> str:
     shown = ", ".join(map(str, names[:5]))
     return f"{shown} ..." if len(names) > 5 else shown
 

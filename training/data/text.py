@@ -39,10 +39,9 @@ def rt_polarity(asked: Asked) -> Dataset:
             f"{UNKNOWN} is any other, {PAD} fills up; first {length} words"
         ),
         source=sources.describe(FILES),
-        **{
-            part: Split(x=x[of], y=y[of])
-            for part, of in {"train": train, "validation": validation, "test": test}.items()
-        },
+        train=Split(x=x[train], y=y[train]),
+        validation=Split(x=x[validation], y=y[validation]),
+        test=Split(x=x[test], y=y[test]),
     )
 
 

@@ -93,11 +93,18 @@ def from_splits(parts: Mapping[str, Any], name: str, wanted: Wanted) -> Dataset:
     for part in ("test", "validation"):
         if part not in splits:
             splits["train"], splits[part] = _hold_out(splits["train"], HELD_OUT[part], name)
-    known: dict[str, Any] = (
-        {"task": single.task, "classes": single.classes, "labels": single.labels} if single
-        else {"task": "+".join(head.task for head in heads.values()), "heads": heads}
-    )  # fmt: skip
-    return Dataset(name=name, preprocessing=f"as {name} returns it", source=(name,), **known, **splits)
+    return Dataset(
+        name=name,
+        task=single.task if single else "+".join(head.task for head in heads.values()),
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        classes=single.classes if single else 0,
+        labels=single.labels if single else (),
+        heads={} if single else heads,
+        preprocessing=f"as {name} returns it",
+        source=(name,),
+    )
 
 
 def adapted(dataset: Dataset, outputs: Sequence[Output] | None) -> Dataset:
@@ -185,11 +192,15 @@ def _read(value: Any, what: str, wanted: Wanted) -> tuple[Any, Any]:
     y = x if answers is given and isinstance(x, np.ndarray) else arrays.targets(answers, len(wanted.outputs or ()) > 1)
     counts = {f"input {name!r}": len(one) for name, one in x.items()} if isinstance(x, Mapping) else {"samples": len(x)}
     several = y.items() if isinstance(y, Mapping) else enumerate(y) if isinstance(y, list) else []
-    counts |= {f"targets {name!r}": len(one) for name, one in several} or {"targets": len(y) if np.ndim(y) else 1}
+    counts |= {f"targets {name!r}": len(one) for name, one in several} or {"targets": _count(y)}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise BadInput(f"{what}: {told}; give one target a sample")
     return x, y
+
+
+def _count(y: Any) -> int:
+    return len(y) if np.ndim(y) else 1
 
 
 def _targets(

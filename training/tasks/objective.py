@@ -1,48 +1,51 @@
-"""The table of tasks: what a network is trained to minimise, what it is judged by, which epoch is the best.
-
-A task of several outputs is composed of one row each: its name is theirs, joined by "+".
-"""
+"""What networks are fitted to: a loss, its targets in the network's shape, weights of samples, the epoch to keep."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from ..errors import BadInput
-from .data import Dataset, Split
-from .data.targets import Head
-from .losses import OfFunction, SmoothedCrossentropy
+from ...errors import BadInput
+from ...metrics import are_probabilities
+from ..config import TrainConfig
+from ..data import Dataset, Split
+from ..data.targets import Head
+from ..losses import OfProbabilities
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """One row of the table, or several composed.
+class Objective:
+    """What the learners of fit.py minimise, and which epoch is the best: tasks that they shall serve are such.
 
     loss: (label smoothing) -> keras loss, of logits where there are any. logs: (threshold) -> what Keras logs beside
-    the loss. metric: the name in metrics.METRICS that judges the model, trained, compressed or on a device.
-    labelled: targets are class numbers. ending: the activation that answers may have gone through already.
+    the loss. labelled: targets are class numbers. ending: the activation that answers may have gone through already.
     width: how many values a network must return, None for as many as the targets.
-    heads: the tasks of several outputs, by name.
+    heads: the objectives of several outputs, by name.
     """
 
     name: str
     loss: Callable[[float], keras.losses.Loss]
-    metric: str
     logs: Callable[[float], list[Any]] = lambda threshold: []
     labelled: bool = False
     ending: str | None = None
     width: int | None = None
-    heads: Mapping[str, Task] | None = None
+    heads: Mapping[str, Objective] | None = None
 
     @property
     def scored(self) -> bool:
         """Tell if an accuracy is logged, which helps to choose the epoch."""
         return not self.heads and bool(self.logs(0.0))
+
+    def right(self, answers: np.ndarray, targets: np.ndarray, threshold: float) -> np.ndarray:
+        """Return how far each sample's answer is the right one, (N,): what is logged as accuracy."""
+        said = answers.argmax(-1) if self.labelled else answers > threshold
+        truth = targets if self.labelled else targets.reshape(answers.shape) > 0.5
+        return (said == truth).reshape(len(targets), -1).mean(-1)
 
     def best_epoch(self, history: Sequence[Mapping[str, float]], samples: int) -> int:
         """Return the index of the logs of the epoch to keep: that of the least validation loss.
@@ -61,69 +64,8 @@ class Task:
         return best
 
 
-def _error(smoothing: float) -> keras.losses.Loss:
-    return keras.losses.MeanSquaredError()
-
-
-def _yes_or_no(smoothing: float) -> keras.losses.Loss:
-    return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
-
-
-def _sides(threshold: float) -> list[Any]:
-    return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=threshold)]
-
-
-def _classes(threshold: float) -> list[Any]:
-    return ["accuracy"]
-
-
-TASKS = {
-    task.name: task
-    for task in (
-        Task(name="classification", loss=SmoothedCrossentropy, logs=_classes, metric="accuracy", labelled=True,
-             ending="softmax"),
-        Task(name="binary_classification", loss=_yes_or_no, logs=_sides, metric="binary_accuracy", ending="sigmoid",
-             width=1),
-        Task(name="multilabel", loss=_yes_or_no, logs=_sides, metric="label_accuracy", ending="sigmoid"),
-        Task(name="regression", loss=_error, metric="explained_variance"),
-        Task(name="reconstruction", loss=_error, metric="explained_variance"),
-        Task(name="anomaly_detection", loss=_error, metric="auc"),
-    )
-}  # fmt: skip
-
-
-def get(name: str) -> Task:
-    """Return the task `name`; several, "a+b", are composed.  Raises: BadInput listing the tasks."""
-    parts = name.split("+")
-    for part in parts:
-        if part not in TASKS:
-            raise BadInput(f"no task {part!r}; there are {', '.join(TASKS)}")
-    if len(parts) == 1:
-        return TASKS[name]
-    heads = {str(place): TASKS[part] for place, part in enumerate(parts)}
-    return Task(name=name, loss=_error, metric="+".join(task.metric for task in heads.values()), heads=heads)
-
-
-def of(dataset: Dataset) -> Task:
-    """Return the task of a data set; of several outputs by their names, each with the loss that was asked for it."""
-    if not dataset.heads:
-        return get(dataset.task)
-    heads = {name: _own_loss(get(head.task), head) for name, head in dataset.heads.items()}
-    return replace(get(dataset.task), heads=heads)
-
-
-def _own_loss(task: Task, head: Head) -> Task:
-    if head.loss is None:
-        return task
-    try:
-        keras.losses.get(head.loss)
-    except ValueError as error:
-        raise BadInput(f"loss {head.loss!r} of a head: Keras has no such loss; give one by name, as 'mae'") from error
-    return replace(task, loss=lambda smoothing: OfFunction(str(head.loss)), ending=None)
-
-
 def check_outputs(
-    task: Task, dataset: Dataset, output_shape: tuple[int | None, ...], network: str, head: str = ""
+    task: Objective, dataset: Dataset, output_shape: tuple[int | None, ...], network: str, head: str = ""
 ) -> None:
     """Refuse a network whose output cannot be compared with the targets: too few classes, or another size.
 
@@ -145,12 +87,12 @@ def check_outputs(
         raise BadInput(f"{where} returns samples of shape {output_shape}, data {dataset.name!r} has {targets}")
 
 
-def targets_of(task: Task, split: Split, output_shape: tuple[int | None, ...]) -> np.ndarray:
+def targets_of(task: Objective, split: Split, output_shape: tuple[int | None, ...]) -> np.ndarray:
     """Return the split's targets as the loss takes them: in the network's output shape, so that nothing broadcasts."""
     return shaped(task, split.y, output_shape)
 
 
-def shaped(task: Task, targets: Any, output_shape: tuple[int | None, ...]) -> np.ndarray:
+def shaped(task: Objective, targets: Any, output_shape: tuple[int | None, ...]) -> np.ndarray:
     """Return targets of one output as the loss takes them."""
     if task.labelled:
         return targets
@@ -185,10 +127,37 @@ def _balanced(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _named(weights: Mapping[Any, float], own: Head) -> np.ndarray:
-    names = list(own.labels) or list(range(own.classes))
+    names: list[Any] = list(own.labels) or list(range(own.classes))
     found = np.ones(own.classes)
     for name, weight in weights.items():
         if name not in names and str(name) not in names:
             raise BadInput(f"class_weights: no class {name!r}; there are {', '.join(map(str, names[:20]))}")
         found[names.index(name) if name in names else names.index(str(name))] = weight
     return found
+
+
+def loss_of(task: Objective, ending: str | None, answers: Any, config: TrainConfig) -> tuple[keras.losses.Loss, float]:
+    """Return the task's loss for a model's answers, logits or probabilities, and the threshold that says yes."""
+    loss = task.loss(config.label_smoothing)
+    if task.ending and end_in_probabilities(task, ending, answers):
+        return OfProbabilities(loss, independent=task.ending == "sigmoid"), 0.5
+    return loss, 0.0
+
+
+def end_in_probabilities(task: Objective, ending: str | None, answers: Any) -> bool:
+    """Tell whether a model answers probabilities, or logits.
+
+    A sigmoid is known by the last operation, since one value tells nothing; where that is unknown, and of a softmax, a
+    few answers tell.
+    """
+    if task.ending != "sigmoid":
+        return _are_probabilities(answers)
+    return are_probabilities(np.asarray(answers)) if ending is None else ending == "sigmoid"
+
+
+def _are_probabilities(answers: Any) -> bool:
+    """Tell whether what a model answers to a few samples are probabilities, quantized ones perhaps, or logits."""
+    answers = np.asarray(keras.ops.convert_to_numpy(answers), np.float32)
+    slack = min(0.5, 0.01 + answers.shape[-1] / 512)  # each may be rounded to 1/256
+    sums = answers.sum(-1)
+    return bool(np.all((answers >= 0) & (answers <= 1)) and np.all(np.abs(sums - 1) <= slack))

@@ -10,24 +10,23 @@ import keras
 import numpy as np
 
 from ..backends import computed
+from ..ends import input_names, output_names
 from ..errors import BadInput
-from ..quantize.graph.nodes import Graph, computed_dtype
+from ..quantize.graph.nodes import Graph, Tensor, computed_dtype
 from ..quantize.graph.tracing import symbolic_inputs
 from ..quantize.qat import QuantizedGraph
 from ..quantize.samples import gather
-from .names import input_names, output_names
 
 SAMPLES = 8
 Arrays = list[np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Input:
-    """An input of a model. shape: of one sample. low, high: its range where it was calibrated. vocabulary: token ids
-    are below it.
+class Domain:
+    """What values an input takes. shape: of one sample. low, high: its range where it was calibrated. vocabulary: token
+    ids are below it.
     """
 
-    name: str
     shape: tuple[int, ...]
     dtype: str
     low: float | None = None
@@ -48,12 +47,15 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What a file was made from. samples: real ones, taken in place of made-up ones."""
+class ReferenceModel:
+    """The model that a file has to answer like. inputs, outputs: their names in the file; samples: real ones, (N, ...)
+    an input, taken in place of made-up ones.
+    """
 
     model: keras.Model
-    inputs: Sequence[Input]
-    outputs: Sequence[str]
+    inputs: list[str]
+    outputs: list[str]
+    domains: Sequence[Domain]
     samples: Sequence[np.ndarray] = ()
     _known: list[Answers] = field(default_factory=list, repr=False)
 
@@ -63,24 +65,11 @@ class Subject:
         Raises: BadInput if each sample has NaN in its answer.
         """
         if not self._known:
-            found = _answers(self)
-            if found is None:
+            answers = _answers(self)
+            if answers is None:
                 return None
-            self._known.append(found)
+            self._known.append(answers)
         return self._known[0]
-
-    @property
-    def names(self) -> dict[str, list[str]]:
-        """What inputs and outputs are called, as `lower` takes it."""
-        return {"inputs": [one.name for one in self.inputs], "outputs": list(self.outputs)}
-
-    def described(self) -> list[dict[str, Any]]:
-        """Return name, shape and type of each output for a manifest; nothing if the model was not run."""
-        answers = self.answers()
-        return [
-            {"name": name, "shape": list(values.shape[1:]), "dtype": computed_dtype(values.dtype.name)}
-            for name, values in zip(self.outputs, answers.outputs if answers else (), strict=False)
-        ]
 
     def again(self) -> Answers:
         """Ask once more, for each sample by itself."""
@@ -97,27 +86,46 @@ def samples_of(model: keras.Model, calibration: Any) -> Arrays:
     return [] if calibration is None else gather(model, calibration)[1]
 
 
-def quantized_subject(model: keras.Model, layer: QuantizedGraph, samples: Sequence[np.ndarray] = ()) -> Subject:
+def quantized_reference(
+    model: keras.Model, layer: QuantizedGraph, samples: Sequence[np.ndarray] = ()
+) -> ReferenceModel:
     """Describe a model with quantizers: samples that are made up lie in its calibrated ranges."""
-    graph, inputs = layer.plan.graph, []
-    for name, leaf in zip(input_names(model), graph.inputs, strict=True):
-        scale = layer.plan.scale_of(leaf)
-        low, high = (float(end) for end in layer.range(scale)) if scale is not None else (None, None)
-        size = _vocabulary(graph, id(leaf))
-        inputs.append(Input(name=name, shape=leaf.shape[1:], dtype=leaf.dtype, low=low, high=high, vocabulary=size))
-    names = output_names(model, len(graph.outputs))
-    return Subject(model=model, inputs=inputs, outputs=names, samples=[array[:SAMPLES] for array in samples])
+    graph = layer.plan.graph
+    return ReferenceModel(
+        model=model,
+        inputs=input_names(model),
+        outputs=output_names(model, len(graph.outputs)),
+        domains=[_calibrated(layer, tensor) for tensor in graph.inputs],
+        samples=[array[:SAMPLES] for array in samples],
+    )
 
 
-def float_subject(model: keras.Model, outputs: int, samples: Sequence[np.ndarray] = ()) -> Subject:
+def _calibrated(layer: QuantizedGraph, tensor: Tensor) -> Domain:
+    scale = layer.plan.scale_of(tensor)
+    low, high = (float(end) for end in layer.range(scale)) if scale is not None else (None, None)
+    vocabulary = _vocabulary(layer.plan.graph, id(tensor))
+    return Domain(shape=_of_sample(tensor.shape), dtype=tensor.dtype, low=low, high=high, vocabulary=vocabulary)
+
+
+def float_reference(model: keras.Model, outputs: int, samples: Sequence[np.ndarray] = ()) -> ReferenceModel:
     """Describe a model without quantizers, with that many outputs."""
     tables = [layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
-    inputs = [
-        Input(name=leaf.name, shape=tuple(leaf.shape[1:]), dtype=leaf.dtype, vocabulary=min(tables, default=None))
-        for leaf in keras.tree.flatten(symbolic_inputs(model))
-    ]
-    names = output_names(model, outputs)
-    return Subject(model=model, inputs=inputs, outputs=names, samples=[array[:SAMPLES] for array in samples])
+    vocabulary = min(tables, default=None)
+    return ReferenceModel(
+        model=model,
+        inputs=input_names(model),
+        outputs=output_names(model, outputs),
+        domains=[
+            Domain(shape=_of_sample(tensor.shape), dtype=tensor.dtype, vocabulary=vocabulary)
+            for tensor in keras.tree.flatten(symbolic_inputs(model))
+        ],
+        samples=[array[:SAMPLES] for array in samples],
+    )
+
+
+def _of_sample(shape: Sequence[int | None]) -> tuple[int, ...]:
+    """Return the shape of one sample, what is open being 1."""
+    return tuple(1 if size is None else size for size in shape[1:])
 
 
 def _vocabulary(graph: Graph, source: int) -> int | None:
@@ -148,25 +156,25 @@ def ask(model: keras.Model, arrays: Sequence[Any]) -> Arrays:
         return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, tensors), training=False))
 
     answers = computed(forward)
-    return [keras.ops.convert_to_numpy(answer) for answer in answers]
+    return [np.asarray(keras.ops.convert_to_numpy(answer)) for answer in answers]
 
 
-def _answers(subject: Subject) -> Answers | None:
+def _answers(reference: ReferenceModel) -> Answers | None:
     """Try samples of several kinds: some models take positive numbers only, or the first of token ids."""
     bad = ""
-    for samples in [subject.samples] if subject.samples else _made_up(subject.inputs):
+    for samples in [reference.samples] if reference.samples else _made_up(reference.domains):
         try:
-            found = _together(subject.model, list(samples))
+            answers = _together(reference.model, list(samples))
         except Exception:  # whatever a model of the user's raises about numbers that we made up
             continue
-        broken = [name for name, each in zip(subject.outputs, found.outputs, strict=False) if _is_broken(each)]
+        broken = [name for name, each in zip(reference.outputs, answers.outputs, strict=False) if _is_broken(each)]
         if not broken:
-            return found
+            return answers
         bad = bad or broken[0]
     if bad:
         raise BadInput(
-            f"model {subject.model.name!r} answers every sample with NaN or infinity at output {bad!r}"
-            f"{_broken_weight(subject.model)}: mend what divides by zero or takes the logarithm of it, or give "
+            f"model {reference.model.name!r} answers every sample with NaN or infinity at output {bad!r}"
+            f"{_broken_weight(reference.model)}: mend what divides by zero or takes the logarithm of it, or give "
             "calibration=samples as it was made for"
         )
     return None
@@ -206,31 +214,33 @@ def _one_by_one(model: keras.Model, samples: Arrays) -> Arrays:
 # ---------------------------------------------------------------- samples
 
 
-def _made_up(inputs: Sequence[Input]) -> list[Arrays]:
+def _made_up(domains: Sequence[Domain]) -> list[Arrays]:
     """Return samples of several kinds, the same at every call."""
-    kinds: list[Callable[[Input, np.random.Generator], np.ndarray]] = [_spread, _positive, _zeros]
-    return [[kind(one, random) for one in inputs] for kind in kinds for random in [np.random.default_rng(0)]]
+    kinds: list[Callable[[Domain, np.random.Generator], np.ndarray]] = [_spread, _positive, _zeros]
+    return [[kind(domain, random) for domain in domains] for kind in kinds for random in [np.random.default_rng(0)]]
 
 
-def _spread(one: Input, random: np.random.Generator) -> np.ndarray:
-    """Normal numbers, inside the calibrated range where there is one; token ids of the whole vocabulary."""
-    shape = (SAMPLES, *one.shape)
-    if one.dtype == "bool" or "int" in one.dtype:
-        top = 2 if one.dtype == "bool" else one.vocabulary or (256 if one.dtype == "uint8" else 2)
-        return random.integers(0, top, shape).astype(one.dtype)
+def _spread(domain: Domain, random: np.random.Generator) -> np.ndarray:
+    """Normal numbers, inside the calibrated range where there is domain; token ids of the whole vocabulary."""
+    shape = (SAMPLES, *domain.shape)
+    if domain.dtype == "bool" or "int" in domain.dtype:
+        top = 2 if domain.dtype == "bool" else domain.vocabulary or (256 if domain.dtype == "uint8" else 2)
+        return random.integers(0, top, shape).astype(domain.dtype)
     values = random.normal(size=shape)
-    if one.low is not None and one.high is not None:
-        values = np.clip((one.low + one.high) / 2 + values * (one.high - one.low) / 4, one.low, one.high)
-    return values.astype(computed_dtype(one.dtype))
+    if domain.low is not None and domain.high is not None:
+        values = np.clip(
+            (domain.low + domain.high) / 2 + values * (domain.high - domain.low) / 4, domain.low, domain.high
+        )
+    return values.astype(computed_dtype(domain.dtype))
 
 
-def _positive(one: Input, random: np.random.Generator) -> np.ndarray:
+def _positive(domain: Domain, random: np.random.Generator) -> np.ndarray:
     """Numbers well above zero; zeros and ones where they are integers."""
-    if one.dtype == "bool" or "int" in one.dtype:
-        return random.integers(0, 2, (SAMPLES, *one.shape)).astype(one.dtype)
-    high = one.high if one.high is not None and one.high > 0 else 1.0
-    return random.uniform(high / 8, high, (SAMPLES, *one.shape)).astype(computed_dtype(one.dtype))
+    if domain.dtype == "bool" or "int" in domain.dtype:
+        return random.integers(0, 2, (SAMPLES, *domain.shape)).astype(domain.dtype)
+    high = domain.high if domain.high is not None and domain.high > 0 else 1.0
+    return random.uniform(high / 8, high, (SAMPLES, *domain.shape)).astype(computed_dtype(domain.dtype))
 
 
-def _zeros(one: Input, random: np.random.Generator) -> np.ndarray:
-    return np.zeros((SAMPLES, *one.shape), computed_dtype(one.dtype))
+def _zeros(domain: Domain, random: np.random.Generator) -> np.ndarray:
+    return np.zeros((SAMPLES, *domain.shape), computed_dtype(domain.dtype))

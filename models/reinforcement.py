@@ -1,0 +1,36 @@
+"""Values of actions: what an agent expects of each, of which it takes the best."""
+
+from keras import layers
+
+from .registry import register
+
+FAMILY = "rl"
+
+
+@register(
+    task="episodic",
+    learner="q_learning",
+    input_shape=(11,),
+    classes=4,
+    params=44,
+    paper="Watkins 1989, Learning from delayed rewards; the grid world of Russell and Norvig, Artificial intelligence, "
+    "chapter 17",
+    data=("grid_world",),
+    learning_rate=0.05,
+    variants={
+        "linear_q": {
+            "params": 10,
+            "input_shape": (4,),
+            "classes": 2,
+            "bias": True,
+            "data": ("cart_pole",),
+            "paper": "Sutton and Barto 2018, Reinforcement learning, section 9.4; the pole of Barto 1983",
+        },
+    },
+)
+def tabular_q(inputs, classes, bias=False):
+    """Build one dense layer: of a one-hot state its row of the table of Q values, else a linear function.
+
+    Shapes: state (N, F) -> Q values (N, actions).
+    """
+    return layers.Dense(classes, use_bias=bias, kernel_initializer="zeros", name="q_values")(inputs)

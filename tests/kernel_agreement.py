@@ -1,0 +1,245 @@
+"""How a runtime's kernels round beside the fake-quantizers, each given the very inputs that it had on the runtime.
+
+What is left between the two is the rounding of that one kernel, whatever went before it. A file is written that gives
+away every integer tensor; the fake-quantized graph is executed with what came out of it in place of its own values.
+"""
+
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from edgewright.export.lower import Program, lower
+from edgewright.export.probe import probed
+from edgewright.quantize.fake_quant import fake_quantize, steps
+from edgewright.quantize.graph.nodes import Tensor
+from edgewright.quantize.qat import QuantizedGraph
+
+RUNTIMES = ("xnnpack", "built-in", "reference", "onnxruntime")
+# One process for all files: LiteRT with XNNPACK, with its own kernels, with its reference kernels, and ONNX Runtime.
+RUN = """
+import sys, pathlib, numpy as np, onnxruntime
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from edgewright.devices.agent.agent import onnx_options
+resolvers = {
+    "xnnpack": OpResolverType.AUTO,
+    "built-in": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    "reference": OpResolverType.BUILTIN_REF,
+}
+def litert(path, resolver):
+    runner = Interpreter(model_path=str(path), num_threads=1, experimental_op_resolver_type=resolver)
+    runner.allocate_tensors()
+    source, target = runner.get_input_details()[0], runner.get_output_details()[0]
+    def one(sample):
+        runner.reset_all_variables()
+        runner.set_tensor(source["index"], sample[None])
+        runner.invoke()
+        return runner.get_tensor(target["index"])[0].copy()
+    return one
+def ort(path):
+    session = onnxruntime.InferenceSession(str(path), onnx_options(onnxruntime), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda sample: session.run(None, {name: sample[None]})[0][0]
+wanted = sys.argv[2:]
+for file in sorted(pathlib.Path(sys.argv[1]).glob("*.npy")):
+    if "@" in file.name:
+        continue
+    makers = {name: (lambda name=name: litert(file.with_suffix(".tflite"), resolvers[name])) for name in resolvers}
+    if file.with_suffix(".onnx").exists():
+        makers["onnxruntime"] = lambda: ort(file.with_suffix(".onnx"))
+    for name, make in ((name, makers[name]) for name in wanted if name in makers):
+        try:
+            one = make()
+            results = np.stack([one(sample) for sample in np.load(file)])
+        except Exception as error:
+            print(file.stem, name, error)
+            results = np.array(str(error))
+        np.save(file.with_name(f"{file.stem}@{name}.npy"), results)
+"""
+INPUT = "input"  # the operator that makes integers of what enters a file
+FARTHEST = 1  # step: no kernel is known to be further off, but LiteRT's reference SUM
+SIGNED = 0.05  # of a step, on average
+EQUAL = 0.999
+TWICE = "rounds products twice: to 31 bits, then by the shift (gemmlowp's SaturatingRoundingDoublingHighMul)"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What an operator is known to reach on a runtime that rounds otherwise than its table says, and why."""
+
+    equal: float
+    reason: str
+    signed: float = SIGNED
+
+
+TIES = "an average is a convolution, whose halves go up in LiteRT's own kernels and to even in XNNPACK; "
+OWN = ("built-in", "reference")  # LiteRT's kernels
+BARS: dict[tuple[str, str], Bar] = {
+    ("QUANTIZE", "xnnpack"): Bar(0.9, "multiplies by 256ths (vcvt): ratios that are fixed or small are not met"),
+    ("RELU", "xnnpack"): Bar(0.98, "is a change of scale (vcvt, by 256ths); of the model's inputs no ratio is chosen"),
+    ("RELU6", "xnnpack"): Bar(0.98, "is a change of scale (vcvt), as RELU"),
+    ("RESIZE_BILINEAR", "xnnpack"): Bar(0.92, "halves go up (ibilinear adds 1 << 21, shifts by 22)", signed=0.08),
+    ("RESIZE_BILINEAR", "onnxruntime"): Bar(0.96, "halves go to even, the zero point counted in"),
+    **{("RESIZE_BILINEAR", kernels): Bar(0.9, "in 10 bits, halves away from 0 (ResizeBilinearInteger)")
+       for kernels in OWN},
+    **{("DEPTHWISE_CONV_2D", kernels): Bar(0.985, TIES + TWICE) for kernels in OWN},
+    **{("MEAN", kernels): Bar(0.97, "cuts its bias to an integer (MeanImpl); " + TWICE) for kernels in OWN},
+    **{("QUANTIZE", kernels): Bar(0.9, TWICE, signed=0.08) for kernels in OWN},
+    **{(operator, kernels): Bar(0.99, TWICE) for kernels in OWN for operator in
+       ("BATCH_MATMUL", "CONV_2D", "FULLY_CONNECTED", "MUL", "TRANSPOSE_CONV")},
+    **{("UNIDIRECTIONAL_SEQUENCE_LSTM", runtime): Bar(0.95, "its gates are 16-bit tables, and each step feeds the next")
+       for runtime in ("xnnpack", *OWN)},
+}  # fmt: skip
+
+
+def run_all(folder: Path, runtimes: Sequence[str] = RUNTIMES) -> None:
+    """Run each NAME.tflite and NAME.onnx in `folder` on the samples NAME.npy, one at a time; the outputs become
+    NAME@RUNTIME.npy, the message where a runtime refuses a file.
+    """
+    command = [sys.executable, "-c", RUN, folder, *runtimes]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What one kernel of one file does: how many values it makes, and of them in steps: how many are off, the sum of
+    what they are off by, and the farthest.
+    """
+
+    operator: str
+    place: str
+    moves: bool
+    values: int
+    off: int
+    sum_off: float
+    farthest: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.operator} at {self.place}: equal {1 - self.off / self.values:.4f} of {self.values}, "
+            f"signed {self.sum_off / self.values:+.4f}, at most {self.farthest:.0f} steps off"
+        )
+
+    @property
+    def fault(self) -> str:
+        """What no kernel may do, in however small a case: move values and change them, be off by several steps."""
+        if self.moves and self.off:
+            return f"{self}; it only moves values"
+        return f"{self}" if self.farthest > FARTHEST else ""
+
+
+@dataclass
+class Tally:
+    """Agreements of one runtime, added up by operator over all the files it ran."""
+
+    runtime: str
+    by_operator: dict[str, list[Agreement]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, agreements: Sequence[Agreement], file: str) -> None:
+        for agreement in agreements:
+            values = {**vars(agreement), "place": f"{file}:{agreement.place}"}
+            self.by_operator[agreement.operator].append(Agreement(**values))
+
+    def shortcoming(self, operator: str) -> str:
+        """Say where `operator` stays below its bar, or nothing."""
+        agreements = self.by_operator[operator]
+        values = sum(each.values for each in agreements)
+        equal = 1 - sum(each.off for each in agreements) / values
+        signed = sum(each.sum_off for each in agreements) / values
+        bar = BARS.get((operator, self.runtime), Bar(EQUAL, ""))
+        if equal >= bar.equal and abs(signed) < bar.signed:
+            return ""
+        worst = sorted(agreements, key=lambda each: each.off / each.values)[-3:]
+        return (
+            f"{operator} on {self.runtime}: equal {equal:.4f} (bar {bar.equal}), signed error {signed:+.4f} steps "
+            f"(bar {bar.signed}) of {values} values; worst: {'; '.join(map(str, worst[::-1]))}"
+        )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A program that gives away, flattened one after another, the values of `tensors`, whose shapes in it these are."""
+
+    program: Program
+    tensors: list[Tensor]
+
+    def parts(self, flat: np.ndarray) -> dict[int, np.ndarray]:
+        """Return the values of each tensor by id.  Shapes: (N, sum of sizes) -> (N, ...) each."""
+        values, start = {}, 0
+        for tensor in self.tensors:
+            shape = self.program.arrays[id(tensor)].shape
+            stop = start + int(np.prod(shape))
+            values[id(tensor)] = _side_by_side(list(flat[:, start:stop].reshape(len(flat), *shape)), tensor)
+            start = stop
+        return values
+
+
+def probe(layer: QuantizedGraph, name: str) -> Probe:
+    """Return the program of a quantized graph that gives away every integer tensor."""
+    tensors = list({id(leaf): leaf for _, leaf, _ in _kernels(layer)}.values())
+    return Probe(probed(lower(layer, name), tensors), tensors)
+
+
+def agreements(
+    layer: QuantizedGraph, x: np.ndarray, values: Mapping[str, Mapping[int, np.ndarray]]
+) -> dict[str, list[Agreement]]:
+    """Return by runtime how far the kernels that made `values` of `x` are from the fake-quantizers, each by its own
+    inputs.
+    """
+    kernels, alone = _kernels(layer), {}
+    given = {id(leaf): _side_by_side([made[id(leaf)] for made in values.values()], leaf) for _, leaf, _ in kernels}
+
+    def from_the_runtimes(leaf, value):
+        alone[id(leaf)] = np.asarray(value)
+        if id(leaf) not in given:
+            return value
+        scale = layer.plan.scale_of(leaf)
+        return fake_quantize(given[id(leaf)], *layer.range(scale), scale.bits)  # a dequantizer may be an ulp off
+
+    layer.execute([np.concatenate([x] * len(values))], after=from_the_runtimes)
+    rows: dict[str, list[Agreement]] = {runtime: [] for runtime in values}
+    for operator, leaf, moves in kernels:
+        axis = _batch_axis(leaf)
+        expected = np.split(alone[id(leaf)], len(values), axis) if axis is not None else [alone[id(leaf)]] * len(values)
+        for (runtime, made), own in zip(values.items(), expected, strict=True):
+            off = np.round((made[id(leaf)] - own.astype(np.float64)) / step_of(layer, leaf))
+            counts = off.size, int(np.count_nonzero(off)), float(off.sum()), float(np.abs(off).max())
+            rows[runtime].append(Agreement(operator, leaf.name, moves, *counts))
+    return rows
+
+
+def step_of(layer: QuantizedGraph, leaf: Tensor) -> float:
+    """Return the real value of one quantization step of `leaf`."""
+    scale = layer.plan.scale_of(leaf)
+    low, high = (float(end) for end in layer.range(scale))
+    return (high - low) / steps(scale.bits)
+
+
+def _kernels(layer):
+    """Return operator, output and whether values are only moved, of every kernel whose integers a file gives away."""
+    made = [(INPUT, leaf, False) for leaf in layer.plan.graph.inputs]
+    made += [
+        (step.rule.builtin_op, step.outputs[0], step.rule.passthrough)  # a fused LSTM keeps its second to itself
+        for step in layer.plan.steps
+        if step.rule is not None and step.rule.builtin_op
+    ]
+    return [each for each in made if _is_comparable(layer, each[1])]
+
+
+def _is_comparable(layer, leaf):
+    """Tell whether `leaf` has integers (masks and numbers have none) that a file makes of one sample after another."""
+    return layer.plan.scale_of(leaf) is not None and sum(size is None for size in leaf.shape) <= 1
+
+
+def _batch_axis(leaf):
+    return next((axis for axis, size in enumerate(leaf.shape) if size is None), None)
+
+
+def _side_by_side(batches, leaf):
+    """Join batches along the axis where they have their samples; of weights alone all of them have the same."""
+    axis = _batch_axis(leaf)
+    return batches[0] if axis is None else np.concatenate(batches, axis)

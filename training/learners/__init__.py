@@ -1,0 +1,27 @@
+"""The learners by name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+
+from ...errors import BadInput
+from .register import LEARNERS, Learner, Networks, learner
+
+__all__ = ["Learner", "Networks", "get", "learner", "table"]
+
+
+def table() -> Mapping[str, Learner]:
+    """Return every learner by name, importing the modules of this package on first use."""
+    for module in pkgutil.iter_modules(importlib.import_module(__name__).__path__):
+        importlib.import_module(f".{module.name}", __name__)
+    return LEARNERS
+
+
+def get(name: str) -> Learner:
+    """Return the learner `name`.  Raises: BadInput listing the learners."""
+    known = table()
+    if name not in known:
+        raise BadInput(f"no learner {name!r}; there are {', '.join(known)}")
+    return known[name]

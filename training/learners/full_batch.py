@@ -1,0 +1,28 @@
+"""Gradient descent on all samples at once, as networks on one graph are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ..config import TrainConfig
+from ..data import Dataset
+from ..state import Row, RunDir
+from .fit import fit
+from .minimise import best_epoch, minimise, validate
+from .register import Networks, learner
+
+UPDATES = 10  # of an epoch: one a graph would cost less than to judge it
+
+
+def _best(history: Sequence[Row], dataset: Dataset, task: Any) -> int:
+    return best_epoch(list(history), dataset, task)
+
+
+@learner("full_batch", validate=partial(validate, fit), best_epoch=_best)
+def full_batch(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+    """Minimise the task's loss as `fit` does, a step being of all training samples and an epoch of ten steps."""
+    whole = replace(config, batch_size=len(dataset.train), passes=max(config.passes, UPDATES))
+    return minimise(fit, networks, dataset, task, whole, run)

@@ -1,0 +1,128 @@
+"""Minimise a loss with `Model.fit`, and validate by the same loss.
+
+What a learner does otherwise than its task says is a function `(model, dataset, task, config) -> FitOverrides`; the
+decorator `minimiser` makes a learner of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from ...progress import track
+from ..config import TrainConfig
+from ..data import Dataset
+from ..optimizers import optimizer
+from ..runner import predict_all
+from ..state import Row, RunDir
+from ..tasks import Objective
+from .batches import Batches
+from .callbacks import BestCheckpoint, Pace
+from .fitting import Fitting, Overrides, first_samples, resolved
+from .register import Networks, learner
+from .wrapped import Augmented
+
+
+def minimiser(name: str) -> Callable[[Overrides], Overrides]:
+    """Register the learner `name` that minimises what the decorated function says."""
+
+    def enter(overrides: Overrides) -> Overrides:
+        learner(name, validate=partial(validate, overrides), best_epoch=best_epoch)(partial(minimise, overrides))
+        return overrides
+
+    return enter
+
+
+def best_epoch(history: Sequence[Row], dataset: Dataset, task: Objective) -> int:
+    """Return the epoch that the task's own rule chooses."""
+    return task.best_epoch(history, len(dataset.validation))
+
+
+def minimise(
+    overrides: Overrides, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir
+) -> list[Row]:
+    """Run `Model.fit` on one network so that it resumes exactly; keep the epoch that validates best."""
+    fitting = resolved(overrides, networks, dataset, task, config)
+    weights = fitting.weights if fitting.weights is not None else fitting.weigh(dataset.train)
+    batches = Batches(dataset.train, fitting.targets(dataset.train), config, weights)
+    epochs = config.epochs_for(len(batches))
+    model = fitting.network
+    if dataset.augmentation and config.augment:
+        model = Augmented(model, dataset.augmentation(config.seed))
+    validation = (dataset.validation.x, fitting.targets(dataset.validation))
+    if (weight := fitting.weigh(dataset.validation)) is not None:
+        validation = (*validation, weight)
+    _compile(model, fitting, batches, config, epochs, weighted=weight is not None)
+    keeper = BestCheckpoint(
+        model,
+        config,
+        run,
+        epochs=epochs,
+        best=lambda history: best_epoch(history, dataset, task),
+        judged=fitting.judged,
+    )
+    if keeper.next_epoch < epochs:
+        with track(f"train {next(iter(networks))}", epochs * len(batches)) as advance:
+            model.fit(
+                batches,
+                validation_data=validation,
+                validation_batch_size=256,
+                shuffle=False,  # Keras would shuffle the batches once more, by Python's global random state
+                initial_epoch=keeper.next_epoch,
+                epochs=epochs,
+                verbose=0,  # pyright: ignore[reportArgumentType]
+                callbacks=[Pace(batches, advance, keeper.history), keeper],
+            )
+    keeper.finish()
+    return keeper.history
+
+
+def _compile(
+    model: keras.Model, fitting: Fitting, batches: Batches, config: TrainConfig, epochs: int, weighted: bool
+) -> None:
+    """Compile `model`, and let it make the variables of optimizer, loss and metrics now: they are part of its state."""
+    model.compile(
+        optimizer=fitting.optimizer() if fitting.optimizer else optimizer(config, epochs * len(batches)),
+        loss=fitting.loss,
+        loss_weights=fitting.loss_weights,
+        # By classes weighted alike, or the epoch that is chosen would be one that forgets the rare ones.
+        **{"weighted_metrics" if weighted else "metrics": fitting.metrics},
+        jit_compile="auto" if config.jit_compile is None else config.jit_compile,  # pyright: ignore[reportArgumentType]
+        steps_per_execution=min(config.steps_per_execution, len(batches)),
+    )
+    model.optimizer.build(model.trainable_variables)
+    # Loss and metrics make theirs at the first use: made inside the first step, they would have it traced twice.
+    x, targets, *weights = map(first_samples, batches.parts)
+    weight = weights[0] if weights else None
+    model.compute_loss(x, targets, fitting.answers, weight)
+    model.compute_metrics(x, targets, fitting.answers, weight)
+    model.reset_metrics()
+
+
+def validate(overrides: Overrides, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Row:
+    """Return what an epoch's logs would say of the network as it is: loss and accuracy on validation data.
+
+    Of several outputs the losses are summed by weight.
+    """
+    fitting, split = resolved(overrides, networks, dataset, task, config), dataset.validation
+    losses = fitting.loss if isinstance(fitting.loss, Mapping) else {"": fitting.loss}
+    answers = dict(zip(sorted(losses), predict_all(fitting.network, split.x), strict=True))
+    targets, weights = _by_head(fitting.targets(split)), _by_head(fitting.weigh(split))
+    share = fitting.loss_weights or {}
+    row = {"val_loss": 0.0}
+    for head, loss in losses.items():
+        value: Any = keras.ops.convert_to_numpy(loss(targets[head], answers[head], sample_weight=weights.get(head)))
+        row["val_loss"] += share.get(head, 1.0) * float(value)
+    if task.scored:
+        head = fitting.judged
+        right = task.right(answers[head], targets[head], fitting.threshold)
+        row["val_accuracy"] = float(np.average(right, weights=weights.get(head)))
+    return row
+
+
+def _by_head(arrays: Any) -> dict[str, Any]:
+    return dict(arrays) if isinstance(arrays, Mapping) else {"": arrays}

@@ -1,0 +1,90 @@
+"""The register of learners: how networks are fitted to a data set, whatever their number and whatever the game.
+
+A learner is a function `(networks, dataset, task, config, run) -> history`:
+
+- networks: dict name -> keras.Model, trained in place. One for `fit`; generator and discriminator for an adversarial
+  learner; encoder and decoder; policy and target for an agent. It owns loss, optimizers and update, so a network that
+  was pruned or made quantization-aware goes on training inside its own game. Networks that take their weights from
+  another (`Deployable.derived_from`) are not among them.
+- dataset: a Dataset; an episodic learner draws its episodes from `train`, an agent's Dataset holds its environment's
+  seeds. task: an entry of the table of tasks; a learner may ignore its loss, not its metric.
+- config: TrainConfig. All randomness comes from config.seed and the epoch, never from the time or a global generator.
+- run: RunDir. At the start `run.restore()`; after each epoch `run.log(row)` and, where `run.due()`, `run.save(State)`
+  with `state.pack` of every variable (networks, optimizers, best so far) and the counters as facts; once more with
+  done=True. A learner given a state that is done restores it and returns its history. With these the resume is exact:
+  an epoch is a function of the state before it, the seed and its number.
+- history: one dict of floats an epoch, with "epoch" (from 1), "loss", and "val_" names.
+
+It owns the score that chooses an epoch too: `validate` says of networks as they are what an epoch's row would, and
+`best_epoch` which row is the best, so that QAT can be judged against calibration alone by the learner's own rule.
+
+Raises: EdgewrightError if the loss is no longer finite. Adding a learner: decorate it with `@learner("name")` in a
+module of this package; nothing else lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..config import TrainConfig
+from ..data import Dataset
+from ..runner import KerasRunner
+from ..state import Row, RunDir
+from ..tasks import Task
+
+Networks = Mapping[str, keras.Model]
+Fit = Callable[[Networks, Dataset, Any, TrainConfig, RunDir], list[Row]]
+Validate = Callable[[Networks, Dataset, Any, TrainConfig], Row]
+BestEpoch = Callable[[Sequence[Row], Dataset, Any], int]
+
+
+def validate_by_metric(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig) -> Row:
+    """Return the task's metric of networks as they are, on validation data."""
+    scores = task.evaluate(KerasRunner(networks), replace(dataset, test=dataset.validation))
+    return {"val_metric": float(task.metric.reduce(scores.rows))}
+
+
+def best_by_metric(history: Sequence[Row], dataset: Dataset, task: Task) -> int:
+    """Return the first of the rows whose "val_metric" is the best."""
+    first = history[0]["val_metric"]
+    return int(np.argmax([task.metric.gain(row["val_metric"], first) for row in history]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """An entry of the register: fits networks when it is called, and judges them by its own rule."""
+
+    name: str
+    fit: Fit
+    validate: Validate = validate_by_metric
+    best_epoch: BestEpoch = best_by_metric
+
+    def __call__(self, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+        """Fit the networks in place; return one row an epoch."""
+        return self.fit(networks, dataset, task, config, run)
+
+
+LEARNERS: dict[str, Learner] = {}
+
+
+def learner(
+    name: str, *, validate: Validate = validate_by_metric, best_epoch: BestEpoch = best_by_metric
+) -> Callable[[Fit], Fit]:
+    """Register a function under `name`; a name that is taken raises ValueError.
+
+    validate: (networks, dataset, task, config) -> row; best_epoch: (rows, dataset, task) -> index. By default the
+    task's metric on validation data judges, which such a learner logs as "val_metric".
+    """
+
+    def enter(function: Fit) -> Fit:
+        if name in LEARNERS:
+            raise ValueError(f"learner {name!r} is registered twice")
+        LEARNERS[name] = Learner(name=name, fit=function, validate=validate, best_epoch=best_epoch)
+        return function
+
+    return enter

@@ -1,0 +1,143 @@
+"""Keras networks as a runner: what a task is evaluated with before there are files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from keras import tree
+
+from ..ends import input_names, output_names, symbolic_inputs
+from ..errors import BadInput
+from ..runners import Arrays
+
+UNCOMPILED, UNCOMPILED_BATCH = 1000, 128  # samples that are run without compiling, and how many at once
+
+
+class Deployed(Protocol):
+    """What a runner knows of a network that becomes a file: its name, and output -> the input it becomes."""
+
+    @property
+    def network(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        """Output -> input."""
+        ...
+
+
+class KerasRunner:
+    """Runs Keras networks, float or fake-quantized, by the names that their inputs and outputs have in files."""
+
+    def __init__(self, networks: Mapping[str, keras.Model], deploy: Sequence[Deployed] = (), batch_size: int = 256):
+        self.networks, self.batch_size = dict(networks), batch_size
+        self.states = {each.network: dict(each.states) for each in deploy}
+
+    def __call__(self, network: str, inputs: Arrays) -> dict[str, np.ndarray]:
+        """Run a batch of any size.  Shapes: input -> (N, ...); output -> (N, ...) float32."""
+        model = self._model(network)
+        answers = predict_all(model, _packed(model, network, inputs), self.batch_size)
+        return _by_output(model, answers)
+
+    def unroll(
+        self,
+        network: str,
+        given: Arrays,
+        *,
+        first: Arrays | None = None,
+        steps: int | None = None,
+        feed: Mapping[str, str] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Run a step network once a time step, see `Runner.unroll`.
+
+        Raises: BadInput for an input that is not given at each step, or none to tell how many steps and samples.
+        """
+        model, states = self._model(network), self.states.get(network, {})
+        fed, greedy = {**states, **(feed or {})}, set((feed or {}).values())
+        count, steps = _extent(network, given, first or {}, steps)
+        now = {**_zeros(model, states.values(), count), **(first or {})}
+        outputs: dict[str, list[np.ndarray]] = {}
+        for step in range(steps):
+            now |= {name: sequence[:, step] for name, sequence in given.items()}
+            answers = _by_output(model, tree.flatten(model.predict_on_batch(_packed(model, network, now))))
+            for name, values in answers.items():
+                if name not in states:
+                    outputs.setdefault(name, []).append(values)
+            now = {name: _fed(model, name, answers[output], name in greedy) for output, name in fed.items()}
+        return {name: np.stack(values, axis=1) for name, values in outputs.items()}
+
+    def _model(self, network: str) -> keras.Model:
+        if network not in self.networks:
+            raise BadInput(f"no network {network!r}; there are {', '.join(self.networks)}")
+        return self.networks[network]
+
+
+def predict(model: keras.Model, x: Any, batch_size: int = 256) -> np.ndarray:
+    """Return the outputs (N, ...) of `model` for samples x; of several outputs the first."""
+    return predict_all(model, x, batch_size)[0]
+
+
+def predict_all(model: keras.Model, x: Any, batch_size: int = 256) -> list[np.ndarray]:
+    """Return every output (N, ...) of `model` for samples x, in the order of `model.outputs`.
+
+    Few samples are run operation by operation: compiling a deep model for them takes longer than running it.
+    """
+    count = len(tree.flatten(x)[0])
+    if count <= UNCOMPILED and keras.backend.backend() == "tensorflow":
+
+        def some(start: int) -> Any:
+            return tree.map_structure(lambda array: array[start : start + UNCOMPILED_BATCH], x)
+
+        batches = [tree.flatten(model(some(start), training=False)) for start in range(0, count, UNCOMPILED_BATCH)]
+        return [np.concatenate([np.asarray(part) for part in parts]) for parts in zip(*batches, strict=True)]
+    answers = model.predict(x, batch_size=batch_size, verbose=0)  # pyright: ignore[reportArgumentType]
+    return [np.asarray(answer) for answer in tree.flatten(answers)]
+
+
+def _packed(model: keras.Model, network: str, inputs: Arrays) -> Any:
+    """Return arrays by name as the model is called: one, or a list or dict of several, of its types."""
+    structure, names = symbolic_inputs(model), input_names(model)
+    if missing := [name for name in names if name not in inputs]:
+        raise BadInput(f"network {network!r}: no input {missing[0]!r}; it takes {', '.join(names)}")
+    arrays = [
+        np.asarray(inputs[name], keras.backend.standardize_dtype(tensor.dtype))
+        for name, tensor in zip(names, tree.flatten(structure), strict=True)
+    ]
+    return tree.pack_sequence_as(structure, arrays)
+
+
+def _by_output(model: keras.Model, answers: Sequence[Any]) -> dict[str, np.ndarray]:
+    names = output_names(model, len(answers))
+    return {name: np.asarray(values, np.float32) for name, values in zip(names, answers, strict=True)}
+
+
+def _extent(network: str, given: Arrays, first: Arrays, steps: int | None) -> tuple[int, int]:
+    """Return how many samples there are, and how many steps they go."""
+    lengths = {name: np.shape(sequence)[1] for name, sequence in given.items()}
+    lengths |= {"steps": steps} if steps is not None else {}
+    counts = {name: len(array) for name, array in {**given, **first}.items()}
+    for what, sizes in (("samples", counts), ("steps", lengths)):
+        if len(set(sizes.values())) != 1:
+            told = ", ".join(f"{name} {size}" for name, size in sizes.items()) or "nothing"
+            raise BadInput(f"network {network!r}: the number of {what} must be told alike, got {told}")
+    return next(iter(counts.values())), next(iter(lengths.values()))
+
+
+def _zeros(model: keras.Model, names: Any, count: int) -> dict[str, np.ndarray]:
+    return {name: np.zeros((count, *_input(model, name).shape[1:]), np.float32) for name in names}
+
+
+def _input(model: keras.Model, name: str) -> keras.KerasTensor:
+    return tree.flatten(symbolic_inputs(model))[input_names(model).index(name)]
+
+
+def _fed(model: keras.Model, name: str, values: np.ndarray, greedy: bool) -> np.ndarray:
+    """Return an output as the input that it becomes; of integers, where greedy, the index of the largest value."""
+    tensor = _input(model, name)
+    if greedy and "int" in tensor.dtype:
+        values = values.argmax(-1)
+    return values.reshape(len(values), *tensor.shape[1:])

@@ -1,0 +1,120 @@
+"""Generation: a network draws samples from latent vectors, judged by how likely they make what was never seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ... import metrics
+from ...errors import BadInput
+from ...metrics import Metric, Scores
+from ...runners import Arrays, Judge, Runner
+from ..data import Dataset, Input, load
+from ..data.dataset import Split, subset
+from ..presented import takes
+from .register import Bound, Networks, task
+
+DRAWN = 2000  # samples under which the test images are judged
+WIDTHS = np.geomspace(0.05, 1.0, 14)  # of a kernel, in grey levels of [0, 1]
+BLOCK = 500  # points whose distances are held at once
+LATENT_SEED = 20_140_610  # apart from those of training and calibration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Dataset):
+    """Samples in [-1, 1], and the inputs of the two networks: what is drawn from, and what is drawn."""
+
+    latent: Input
+    sample: Input
+
+
+@task
+class Generation:
+    """Samples of a generator, judged by the Parzen-window log-likelihood of the test images in nats per value.
+
+    Networks: "generator", z -> sample, and "discriminator", sample -> logit. The unit is an image. Multiplied by the
+    number of values it is the figure of the literature, but for fewer samples, which make it lower.
+    Source: Goodfellow 2014, arXiv:1406.2661, section 5; Breuleux 2011.
+    """
+
+    name = "generation"
+
+    @property
+    def metric(self) -> Metric:
+        """The mean log-likelihood."""
+        return metrics.get("log_likelihood")
+
+    def present(self, data: Any, networks: Networks, *, rebuilt: bool = False, **asked: Any) -> Dataset:
+        """Return images in the shape that the generator draws, [0, 1] becoming [-1, 1].
+
+        Raises: BadInput if a network is missing, or for values outside [0, 1].
+        """
+        if missing := [name for name in ("generator", "discriminator") if name not in networks]:
+            raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
+        (latent,), (sample,) = (takes(networks[name])["inputs"] for name in ("generator", "discriminator"))
+        loaded = load(data, input_shape=sample.shape, dtype="float32", task="reconstruction", **asked)
+        facts = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+        splits = {part: _signed(split, f"{loaded.name} {part}") for part, split in loaded.splits.items()}
+        words = f"{loaded.preprocessing}; [0, 1] to [-1, 1]"
+        return Drawn(**{**facts, **splits, "task": self.name, "preprocessing": words}, latent=latent, sample=sample)
+
+    def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
+        """Return n latents for the generator, n training images for the discriminator."""
+        assert isinstance(dataset, Drawn)
+        if network == "generator":
+            return {dataset.latent.name: latents(dataset, n, seed)}
+        return {dataset.sample.name: np.asarray(subset(dataset.train, n, seed, stratify=False).x)}
+
+    def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
+        """Score the test images under samples from the same latents for all runners; validation chooses the width."""
+        assert isinstance(dataset, Drawn)
+        (drawn,) = run("generator", {dataset.latent.name: latents(dataset, DRAWN, LATENT_SEED)}).values()
+        kernels, validation, test = map(_grey, (drawn, dataset.validation.x, dataset.test.x))
+        width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
+        return Scores.by_row(log_likelihoods(test, kernels, np.array([width]))[0, :, None] / test.shape[1])
+
+    def judge(self, dataset: Dataset) -> Judge:
+        """Bind the task to its data."""
+        return Bound(self, dataset)
+
+
+def latents(dataset: Drawn, count: int, seed: int) -> np.ndarray:
+    """Return latents of a normal distribution by seed, (count, ...) float32."""
+    shape = tuple(size or 1 for size in dataset.latent.shape)
+    return np.random.default_rng(seed).standard_normal((count, *shape), np.float32)
+
+
+def _signed(split: Split, where: str) -> Split:
+    x = np.asarray(split.x)
+    if x.min() < 0 or x.max() > 1:
+        raise BadInput(f"{where}: values from {x.min():g} to {x.max():g}; images to be drawn lie in [0, 1]")
+    x = x * np.float32(2) - np.float32(1)
+    return Split(x=x, y=x)
+
+
+def _grey(x: Any) -> np.ndarray:
+    """Return values of [-1, 1] in [0, 1], flat, (N, n) float32."""
+    return (np.asarray(x, np.float32).reshape(len(x), -1) + 1) / 2
+
+
+def log_likelihoods(points: np.ndarray, kernels: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """Return log p(point) of a mixture of Gaussians of each width around `kernels`.
+
+    Shapes: points (N, n), kernels (K, n), widths (W,) -> (W, N) float64 nats.
+    """
+    count, size = kernels.shape
+    constant = math.log(count) + size * (np.log(widths) + math.log(2 * math.pi) / 2)  # (W,)
+    lengths = (kernels**2).sum(1)
+    found = np.empty((len(widths), len(points)))
+    for start in range(0, len(points), BLOCK):
+        block = points[start : start + BLOCK]
+        squares = (block**2).sum(1, keepdims=True) + lengths - 2 * block @ kernels.T  # (B, K)
+        nearest = np.maximum(squares.min(1, keepdims=True), 0)
+        for index, width in enumerate(widths):
+            scale = 2 * width**2
+            sums = np.log(np.exp((nearest - squares) / scale).sum(1))
+            found[index, start : start + BLOCK] = sums - nearest[:, 0] / scale - constant[index]
+    return found
