@@ -24,10 +24,11 @@ for two cores.
 
 {how}
 
-Metric: accuracy, area under the curve (anomaly detectors) or explained variance (regression, reconstruction) on the
-whole test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it differs. Size and
-speed-up: of that file over the float32 file, in LiteRT on one thread, with the 95% interval. MACs: multiply-adds of one
-sample. Each table is ordered by them.
+Metric: accuracy, area under the curve (anomaly detectors), explained variance (regression, reconstruction), perplexity
+(language models: lower is better), log-likelihood of a value in nats (generation) or mean return (episodes) on the whole
+test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it differs. Size and speed-up: of
+that file over the float32 file, in LiteRT on one thread, with the 95% interval. MACs: multiply-adds of one sample. Each
+table is ordered by them.
 
 [Sizes](#sizes) and [papers](#papers) are below. `edgewright models --json` says the same to programs. Made by
 `python docs/zoo.py`.
@@ -99,7 +100,7 @@ def _size(name: str, row: dict[str, Any] | None) -> tuple[str, ...]:
 
 def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
     """Return what the page says of one model."""
-    networks = registry.deployables(row["model"], registry.build(row["model"], "edge")).values()
+    networks = registry.deployables(row["model"], registry.networks(row["model"], "edge")).values()
     stages = row["stages"]
     sizes = {file["name"]: file["bytes"] for file in results["artifacts"] if file["format"] == "tflite"}
     judged = min((verdict for verdict in results["verdicts"] if verdict["artifact"].endswith("w8a8-qat.tflite")),
