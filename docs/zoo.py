@@ -25,10 +25,10 @@ for two cores.
 {how}
 
 Metric: accuracy, area under the curve (anomaly detectors), explained variance (regression, reconstruction), perplexity
-(language models: lower is better), log-likelihood of a value in nats (generation) or mean return (episodes) on the whole
-test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it differs. Size and speed-up: of
-that file over the float32 file, in LiteRT on one thread, with the 95% interval. MACs: multiply-adds of one sample. Each
-table is ordered by them.
+(language models; lower is better), log-likelihood of a value in nats (generation) or mean return (episodes) on the whole
+test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it is better. Size and speed-up:
+of that file over the float32 file, in LiteRT on one thread, with the 95% interval. MACs: multiply-adds of one sample.
+Each table is ordered by them.
 
 [Sizes](#sizes) and [papers](#papers) are below. `edgewright models --json` says the same to programs. Made by
 `python docs/zoo.py`.
@@ -110,7 +110,7 @@ def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
         "data": row["data"],
         "float": base,
         "int8": int8,
-        "points": None if None in (base, int8) else (int8 - base) / _point(results),
+        "points": None if None in (base, int8) else 100 * _metric(results).gain(int8, base),
         "size": sizes[judged["artifact"]] / sizes[results["baselines"][judged["artifact"]]],
         "speedup": judged["speedup"],
         "speedup_ci95": judged["speedup_ci95"],
@@ -128,9 +128,10 @@ def _machine(environment: dict[str, Any]) -> str:
     return f"{environment['cpu']}, {environment['cores']} cores, LiteRT {litert}"
 
 
-def _point(results: dict[str, Any]) -> float:
-    """Return what one point of the metric is."""
-    return metrics.get(next(each["metric"] for each in results["measurements"] if each["metric"])).point
+def _metric(results: dict[str, Any]) -> metrics.Metric:
+    """Return the metric of a run, which may be that of its bundles."""
+    rows = [*results["measurements"], *results.get("bundles", ())]
+    return metrics.get(next(row["metric"] for row in rows if row.get("metric")))
 
 
 def _stages(stages: dict[str, dict[str, Any]]) -> str:
