@@ -12,10 +12,17 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import edgewright as ew
+import numpy as np
 import pytest
 import yaml
 from edgewright.cli import arguments, commands
+<<<<<<< HEAD
 from edgewright.devices import asking, timing, workbench
+=======
+from edgewright.devices.model_file import ModelFile
+from edgewright.devices.runner import open_runner
+from edgewright.devices.transports.local import LocalSession
+>>>>>>> site
 from edgewright.devices.verdict.compare import Thresholds, compare
 from edgewright.devices.verdict.document import compose
 from edgewright.devices.verdict.results import MEASURED
@@ -232,15 +239,25 @@ def test_results_keep_to_their_schema():
 
 
 def test_jobs_of_the_agent_keep_to_their_schema(tmp_path, monkeypatch):
+<<<<<<< HEAD
     given, run_job = [], workbench.run_job
     for module in (asking, timing, workbench):
         monkeypatch.setattr(
             module, "run_job", lambda session, job, *more: (given.append(job), run_job(session, job, *more))[1]
+=======
+    given = []
+    for way in ("run", "converse"):
+        ask = getattr(LocalSession, way)
+        monkeypatch.setattr(
+            LocalSession, way, lambda self, job, *more, ask=ask: (given.append(job), ask(self, job, *more))[1]
+>>>>>>> site
         )
     model = ew.build("softmax_regression", preset="edge")
     files = [ew.export_tflite(model).save(tmp_path / "a.tflite"), ew.export_onnx(model).save(tmp_path / "b.onnx")]
     ew.bench(files, baseline=files[0], config=replace(BENCH, profile=True))
-    assert {job["mode"] for job in given} == {"inspect", "accuracy", "latency", "profile"}
+    with open_runner({"net": ModelFile.read(files[0])}) as run:
+        assert run("net", {"inputs": np.zeros((2, 64), np.float32)})
+    assert {job["mode"] for job in given} == {"inspect", "accuracy", "latency", "profile", "serve"}
     assert [problem for job in given for problem in problems("job", job)] == []
     assert problems("job", {**given[0], "mode": "sing"}) and problems("job", {**given[0], "models": [{"path": "x"}]})
 
