@@ -16,13 +16,9 @@ import numpy as np
 import pytest
 import yaml
 from edgewright.cli import arguments, commands
-<<<<<<< HEAD
-from edgewright.devices import asking, timing, workbench
-=======
 from edgewright.devices.model_file import ModelFile
 from edgewright.devices.runner import open_runner
 from edgewright.devices.transports.local import LocalSession
->>>>>>> site
 from edgewright.devices.verdict.compare import Thresholds, compare
 from edgewright.devices.verdict.document import compose
 from edgewright.devices.verdict.results import MEASURED
@@ -239,18 +235,11 @@ def test_results_keep_to_their_schema():
 
 
 def test_jobs_of_the_agent_keep_to_their_schema(tmp_path, monkeypatch):
-<<<<<<< HEAD
-    given, run_job = [], workbench.run_job
-    for module in (asking, timing, workbench):
-        monkeypatch.setattr(
-            module, "run_job", lambda session, job, *more: (given.append(job), run_job(session, job, *more))[1]
-=======
     given = []
     for way in ("run", "converse"):
         ask = getattr(LocalSession, way)
         monkeypatch.setattr(
             LocalSession, way, lambda self, job, *more, ask=ask: (given.append(job), ask(self, job, *more))[1]
->>>>>>> site
         )
     model = ew.build("softmax_regression", preset="edge")
     files = [ew.export_tflite(model).save(tmp_path / "a.tflite"), ew.export_onnx(model).save(tmp_path / "b.onnx")]
