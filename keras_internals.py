@@ -5,8 +5,12 @@ Where a new Keras breaks one of them, `tests/test_keras_internals.py` says which
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -123,6 +127,23 @@ def value_of(variable: Any) -> Any:
 
 
 # ---------------------------------------------------------------- tracing
+
+
+@contextmanager
+def signatures_read_once() -> Iterator[None]:
+    """Let Keras read the signature of each class of operations once, not for each operation that is made."""
+    from keras.src.ops import operation
+
+    plain = operation.inspect
+    operation.inspect = SimpleNamespace(**{
+        **vars(inspect),
+        "signature": functools.cache(inspect.signature),
+        "getfullargspec": functools.cache(inspect.getfullargspec),
+    })  # fmt: skip
+    try:
+        yield
+    finally:
+        operation.inspect = plain
 
 
 @dataclass(frozen=True)

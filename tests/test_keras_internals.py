@@ -108,6 +108,26 @@ def test_the_value_of_a_variable_is_a_tensor():
     np.testing.assert_array_equal(np.asarray(value), [0, 1, 2])
 
 
+def test_signatures_are_read_once_and_say_the_same():
+    from keras.src.ops import operation
+
+    class Scale(keras.Operation):
+        def __init__(self, factor, offset=1.0):
+            super().__init__()
+            self.factor, self.offset = factor, offset
+
+    plain = operation.inspect
+    with internals.signatures_read_once():
+        assert operation.inspect is not plain
+        once, again = (operation.inspect.signature(Scale.__init__) for _ in range(2))
+        assert once is again
+        made = [Scale(factor).get_config() for factor in (2.0, 3.0)]
+    assert operation.inspect is plain
+    for factor, config in zip((2.0, 3.0), made, strict=True):
+        own = Scale(factor).get_config()
+        assert {**config, "name": ""} == {**own, "name": ""} and config["factor"] == factor
+
+
 def test_what_tracing_replaces_is_there_and_left_as_it_was(model):
     parts = internals.patched()
     assert callable(parts.calls.Node)
