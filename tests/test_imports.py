@@ -17,27 +17,10 @@ MAY_IMPORT = {
     "quantize": {"models"},
     "export": {"quantize", "devices"},
 }
-<<<<<<< HEAD
 LEAVES = ("models", "devices/targets/target.py")  # checking and compiling for a target is done on a device
 COMPOSING = {"pipeline", "cli"}
 OF_THE_DOOR = {"__init__", "__main__", "backend", "registered"}  # what importing the package itself needs
 SHARED = {path.stem for path in ROOT.glob("*.py")} - OF_THE_DOOR
-=======
-SHARED = {
-    "archives",
-    "backends",
-    "copies",
-    "ends",
-    "errors",
-    "files",
-    "keras_internals",
-    "metrics",
-    "precision",
-    "progress",
-    "runners",
-    "workers",
-}
->>>>>>> quant
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
