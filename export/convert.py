@@ -83,7 +83,8 @@ def inputs_of(model: keras.Model) -> list[InputSpec]:
         if None in tensor.shape[1:]:
             raise BadInput(
                 f"input {tensor.name!r} of model {model.name!r} has open dimensions, {tuple(tensor.shape[1:])}; in a "
-                "file all are fixed: export edgewright.fix_shapes(model, [shape]), with a shape of one sample for each input"
+                "file all are fixed: export edgewright.fix_shapes(model, [shape]), with a shape of one sample for each "
+                "input"
             )
     return [InputSpec(tensor.name, (1, *tensor.shape[1:]), graph.computed_dtype(tensor.dtype)) for tensor in tensors]
 
