@@ -6,7 +6,7 @@ import keras
 
 from ..quantize.graph.nodes import Node
 from ..quantize.graph.tracing import trace
-from ..quantize.operators import LINEAR
+from ..quantize.kernels import LINEAR
 from ..quantize.passes.canonicalize import canonicalize
 
 

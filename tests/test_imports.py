@@ -24,6 +24,7 @@ SHARED = {
     "ends",
     "errors",
     "files",
+    "keras_internals",
     "metrics",
     "precision",
     "progress",
