@@ -156,9 +156,9 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     steps = [step for step in layer.plan.steps if step.rule is not None and step.rule.builtin_op]
     steps = [step for step in steps if _is_comparable(layer, step.outputs[0])]
     _, inputs = gather(model, samples)
-    wanted = [leaf for step in steps for leaf in step.outputs]
-    wanted = [leaf for leaf in [*layer.plan.graph.inputs, *wanted] if _is_comparable(layer, leaf)]
-    wanted = list({id(leaf): leaf for leaf in wanted}.values())
+    wanted = [tensor for step in steps for tensor in step.outputs]
+    wanted = [tensor for tensor in [*layer.plan.graph.inputs, *wanted] if _is_comparable(layer, tensor)]
+    wanted = list({id(tensor): tensor for tensor in wanted}.values())
     measured = _on_device(layer, model.name, wanted, inputs, device) if wanted else {}
     floats: Activations = {}
     expected: Activations = {}
@@ -166,9 +166,9 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     layer.execute(inputs, quantize=False, after=_keep(floats))
     layer.execute(inputs, after=_keep(expected))
 
-    def put_device_values(leaf: Tensor, value: Any) -> Any:
-        alone[id(leaf)] = np.asarray(value)
-        return keras.ops.convert_to_tensor(measured[id(leaf)]) if id(leaf) in measured else value
+    def put_device_values(tensor: Tensor, value: Any) -> Any:
+        alone[id(tensor)] = np.asarray(value)
+        return keras.ops.convert_to_tensor(measured[id(tensor)]) if id(tensor) in measured else value
 
     layer.execute(inputs, after=put_device_values)
     rows = [
@@ -178,9 +178,9 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     return Diagnosis(model.name, len(inputs[0]), tuple(rows))
 
 
-def _is_comparable(layer: QuantizedGraph, leaf: Tensor) -> bool:
-    """Tell whether `leaf` has integers (masks and numbers have none) that a file makes of one sample after another."""
-    return layer.plan.scale_of(leaf) is not None and sum(size is None for size in leaf.shape) <= 1
+def _is_comparable(layer: QuantizedGraph, tensor: Tensor) -> bool:
+    """Tell whether `tensor` has integers (masks and numbers have none) that a file makes sample by sample."""
+    return layer.plan.scale_of(tensor) is not None and sum(size is None for size in tensor.shape) <= 1
 
 
 def points_of(
@@ -240,18 +240,18 @@ def _without_quantizers(model: keras.Model, layer: QuantizedGraph, split: Split,
 
 def _lowest(figures: Any, dataset: Dataset) -> str:
     """Return the lowest recall of a class that occurs, of the first output that has any, with its name."""
-    for head, found in figures.items():
-        if not found:
+    for head, counts in figures.items():
+        if not counts:
             continue
-        number = min((k for k, count in enumerate(found["support"]) if count), key=lambda k: found["recall"][k])
+        number = min((k for k, count in enumerate(counts["support"]) if count), key=lambda k: counts["recall"][k])
         names = dataset.named_labels.get(head) or ()
-        return f"{found['recall'][number]:.4f} of {names[number] if number < len(names) else number}"
+        return f"{counts['recall'][number]:.4f} of {names[number] if number < len(names) else number}"
     return ""
 
 
 def _keep(kept: dict[int, np.ndarray]) -> Any:
-    def keep(leaf: Tensor, value: Any) -> Any:
-        kept[id(leaf)] = np.asarray(value)
+    def keep(tensor: Tensor, value: Any) -> Any:
+        kept[id(tensor)] = np.asarray(value)
         return value
 
     return keep
@@ -271,17 +271,17 @@ def _on_device(
         given = {array.name: np.asarray(x) for array, x in zip(program.inputs, inputs, strict=True)}
         flat = measure.answers(path, given, device=device)
     values, start = {}, 0
-    for leaf in tensors:
-        shape = program.arrays[id(leaf)].shape
+    for tensor in tensors:
+        shape = program.arrays[id(tensor)].shape
         stop = start + int(np.prod(shape))
-        values[id(leaf)] = _together(leaf, flat[:, start:stop].reshape(len(flat), *shape))
+        values[id(tensor)] = _together(tensor, flat[:, start:stop].reshape(len(flat), *shape))
         start = stop
     return values
 
 
-def _together(leaf: Tensor, samples: np.ndarray) -> np.ndarray:
+def _together(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
     """Join what single samples gave along the axis where a batch has them; of weights alone all gave the same."""
-    axis = next((axis for axis, size in enumerate(leaf.shape) if size is None), None)
+    axis = next((axis for axis, size in enumerate(tensor.shape) if size is None), None)
     return samples[0] if axis is None else np.concatenate(list(samples), axis=axis)
 
 
@@ -338,22 +338,22 @@ def _cause(snr: float, within: float, clipped: float, used: int) -> str:
     return "rounding, its own and that before it" if snr < LOW_SNR_DB else ""
 
 
-def picture(found: Diagnosis, format: str = "svg") -> bytes:
+def picture(diagnosis: Diagnosis, format: str = "svg") -> bytes:
     """Draw the signal-to-noise ratio from the first step to the last, in training and on the device: svg, png, pdf."""
     import io
 
     from matplotlib.figure import Figure
 
-    order = range(1, len(found.rows) + 1)
+    order = range(1, len(diagnosis.rows) + 1)
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     for label, style, key in (("on the device", "o", "device_snr_db"), ("fake-quantized", "-", "snr_db")):
-        axes.plot(order, [min(getattr(row, key), 80) for row in found.rows], style, markersize=4, label=label)
-    for row in found.worst[:3]:
-        place = found.rows.index(row)
+        axes.plot(order, [min(getattr(row, key), 80) for row in diagnosis.rows], style, markersize=4, label=label)
+    for row in diagnosis.worst[:3]:
+        place = diagnosis.rows.index(row)
         axes.annotate(row.name, (place + 1, min(row.snr_db, 80)), xytext=(0, -14), textcoords="offset points",
-                      ha="right" if place > len(found.rows) / 2 else "left", fontsize=8)  # fmt: skip
-    axes.set(xlabel="step, in order of execution", ylabel="signal to noise against float (dB)", title=found.model)
+                      ha="right" if place > len(diagnosis.rows) / 2 else "left", fontsize=8)  # fmt: skip
+    axes.set(xlabel="step, in order of execution", ylabel="signal to noise against float (dB)", title=diagnosis.model)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     drawn = io.BytesIO()
