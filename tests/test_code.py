@@ -43,7 +43,10 @@ MEASURING = {"answers", "bench"}
         ("pipeline/measuring.py", MEASURING),
         ("prune/selection.py", {"prune"}),
         ("models/blocks.py", {"train", "prune", "qat", "qat-pruned"}),  # found by looking the package up
-        ("training/learners/fitting.py", EVERY - MEASURING - {"export"}),  # the register of learners imports its package
+        (
+            "training/learners/fitting.py",
+            EVERY - MEASURING - {"export"},
+        ),  # the register of learners imports its package
         ("export/worker.py", {"export"}),  # run by name, in a process of its own
         ("devices/agent/latency.py", MEASURING),  # packed for the device
         ("devices/transports/ssh.py", MEASURING),  # named in a table
@@ -79,5 +82,5 @@ def test_imports_for_type_checkers_do_not_count(tmp_path):
         (tmp_path / "stage" / f"{name}.py").write_text("")
     names = [path.name for path in modules_of(["stage.work"], tmp_path)]
     assert names == ["__init__.py", "lazy.py", "named.py", "program.py", "work.py"]
-    with pytest.raises(KeyError, match="no module 'stage.other'"):
+    with pytest.raises(KeyError, match=r"no module 'stage\.other'"):
         modules_of(["stage.other"], tmp_path)
