@@ -111,6 +111,8 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan = RunPlan(
     """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
     work = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
                 quick=config.quick)  # fmt: skip
+    if plan.files and not work.deploy:
+        raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
     folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
@@ -134,6 +136,8 @@ class Pipeline:
     def go(self) -> dict[str, Any]:
         """Do what is left and return the document of results.json; empty where timing is left undone."""
         trained = self.train()
+        if not self.files:
+            return {**self.described(), "seconds": self.steps.seconds()}
         pruned = self.prune(trained)
         models = {"float": trained}
         for role, source in (("qat", trained), ("qat-pruned", pruned)):
@@ -274,12 +278,17 @@ class Pipeline:
         facts = {**asdict(config), "device": self.config.device}
         return self.steps.do(name, work, config=facts, inputs=inputs, code=self.code(name))
 
+    def described(self) -> dict[str, Any]:
+        """Return what the run is about."""
+        return {"model": self.work.name, "data": self.work.dataset.name, "metric": self.work.task.metric.name}
+
     def report(self, measured: Mapping[str, Any]) -> dict[str, Any]:
         """Judge and write the report; always done anew, since thresholds may have changed."""
         run = Run.load(self.folder / "bench")
         thresholds = Thresholds(max_drop=self.config.max_drop, min_speedup=self.config.min_speedup)
         results = document.compose(run, compare(run, thresholds), thresholds)
         results |= {
+            "metric": self.work.task.metric.name,
             "command": _command(),
             "created": measured["created"],
             "curves": self.curves,
