@@ -3,7 +3,7 @@
 from keras import layers
 
 from .linear import Monomials
-from .registry import register
+from .registry import Bars, register
 
 FAMILY = "rl"
 
@@ -18,6 +18,7 @@ FAMILY = "rl"
     "chapter 17",
     data=("grid_world",),
     learning_rate=0.05,
+    bars=Bars(floor=0.5),  # the best policy gains 0.705
     variants={
         "linear_q": {
             "params": 30,
@@ -26,6 +27,7 @@ FAMILY = "rl"
             "degree": 2,
             "bias": True,
             "data": ("cart_pole",),
+            "bars": Bars(floor=150.0),
             "paper": "Sutton and Barto 2018, Reinforcement learning, section 9.4; the pole of Barto 1983",
         },
     },

@@ -43,7 +43,10 @@ MEASURING = {"answers", "bench"}
         ("pipeline/measuring.py", MEASURING),
         ("prune/selection.py", {"prune"}),
         ("models/blocks.py", {"train", "prune", "qat", "qat-pruned"}),  # found by looking the package up
-        ("training/learners/fitting.py", EVERY - MEASURING - {"export"}),  # the register of learners imports its package
+        (
+            "training/learners/fitting.py",
+            EVERY - MEASURING - {"export"},
+        ),  # the register of learners imports its package
         ("export/worker.py", {"export"}),  # run by name, in a process of its own
         ("devices/agent/latency.py", MEASURING),  # packed for the device
         ("devices/transports/ssh.py", MEASURING),  # named in a table
