@@ -1,6 +1,6 @@
 """Values of actions: what an agent expects of each, of which it takes the best."""
 
-from keras import layers
+from keras import KerasTensor, layers
 
 from .linear import Monomials
 from .registry import Bars, register
@@ -32,7 +32,7 @@ FAMILY = "rl"
         },
     },
 )
-def tabular_q(inputs, classes, degree=1, bias=False):
+def tabular_q(inputs: KerasTensor, classes: int, degree: int = 1, bias: bool = False):
     """Build one dense layer: of a one-hot state its row of the table of Q values, else a linear function of features.
 
     degree: of the products of the state's values that are features.  Shapes: state (N, F) -> Q values (N, actions).
