@@ -15,8 +15,9 @@ import edgewright as ew
 import pytest
 import yaml
 from edgewright.cli import arguments, commands
-from edgewright.devices import measure
+from edgewright.devices import asking, timing, workbench
 from edgewright.devices.verdict.compare import Thresholds, compare
+from edgewright.devices.verdict.document import compose
 from edgewright.devices.verdict.results import MEASURED
 from edgewright.errors import BadInput
 from made_up_run import a_run
@@ -219,7 +220,7 @@ def test_python_of_the_how_to_pages_runs(page, reader):
 def test_results_keep_to_their_schema():
     run = a_run(lost=3)
     run.measured = {name: dict.fromkeys(MEASURED) | found for name, found in run.measured.items()}
-    document = run.to_json(compare(run), Thresholds())
+    document = compose(run, compare(run), Thresholds())
     assert problems("results", document) == []
     for broken in (
         {key: value for key, value in document.items() if key != "verdicts"},
@@ -231,10 +232,11 @@ def test_results_keep_to_their_schema():
 
 
 def test_jobs_of_the_agent_keep_to_their_schema(tmp_path, monkeypatch):
-    given, run_job = [], measure.run_job
-    monkeypatch.setattr(
-        measure, "run_job", lambda session, job, *more: (given.append(job), run_job(session, job, *more))[1]
-    )
+    given, run_job = [], workbench.run_job
+    for module in (asking, timing, workbench):
+        monkeypatch.setattr(
+            module, "run_job", lambda session, job, *more: (given.append(job), run_job(session, job, *more))[1]
+        )
     model = ew.build("softmax_regression", preset="edge")
     files = [ew.export_tflite(model).save(tmp_path / "a.tflite"), ew.export_onnx(model).save(tmp_path / "b.onnx")]
     ew.bench(files, baseline=files[0], config=replace(BENCH, profile=True))
