@@ -10,6 +10,8 @@ import numpy as np
 
 from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
+from ..devices.runner import open_runner
+from ..runners import Arrays
 from ..training.tasks import Supervised
 from .judged import to_measure
 from .plan import File
@@ -49,16 +51,28 @@ def _judged_by(files: Made, work: Workload) -> dict[str, Any]:
     }
 
 
+def answered(network: str, path: Path, given: Any, *, steps: bool, device: str = "local") -> Arrays:
+    """Return what a file answers to samples, by output name; `steps`: to sequences, a step at a time."""
+    with open_runner({network: ModelFile.read(path)}, device) as run:
+        return (run.unroll if steps else run)(network, given)
+
+
 def scale_of(output: Mapping[str, Any]) -> float | None:
     """Return the scale of a manifest's output; None for floats and integers. It was called `step` once."""
     return output.get("scale") or output.get("step")
 
 
-def least_parity(expected: Sequence[np.ndarray], given: Sequence[np.ndarray], manifest: Mapping[str, Any]) -> Any:
-    """Compare every output that has a scale; return the worst, since none makes up for another, or None for none."""
-    scales = [scale_of(output) for output in manifest["outputs"]]
+def least_parity(
+    expected: Sequence[np.ndarray], given: Sequence[np.ndarray], outputs: Sequence[Mapping[str, Any]]
+) -> dict[str, float] | None:
+    """Compare every output that has a scale; return the worst, since none makes up for another, or None for none.
+
+    outputs: of the manifest, in the order of the answers.
+    """
     each = [
-        parity(wanted, answers, scale) for wanted, answers, scale in zip(expected, given, scales, strict=True) if scale
+        parity(wanted, answers, scale)
+        for wanted, answers, output in zip(expected, given, outputs, strict=True)
+        if (scale := scale_of(output))
     ]
     return min(each, key=lambda found: found["within_one_step"], default=None)
 

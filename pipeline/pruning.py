@@ -44,7 +44,8 @@ def prune(
     plan = scheduled(config, training, work.dataset)
     made = {name: prepare_prune(networks[name], plan) for name in work.compressed}
     pruning = work.to_train(networks, {name: model for name, (model, _) in made.items()})
-    result = stage.train(pruning, work, training, out)
+    judging = replace(work, derive=lambda step, model, states: work.derive(step, strip_prune(model), states))
+    result = stage.train(pruning, judging, training, out)
     sparse = {name: strip_prune(model) if name in made else model for name, model in pruning.items()}
     return Pruned(
         networks=work.complete(sparse),

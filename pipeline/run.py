@@ -22,8 +22,9 @@ from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput, EdgewrightError
 from ..files import replacing, sha256, write, write_json
 from ..prune import PruneConfig
+from ..runners import Arrays
 from ..training.config import TrainConfig
-from ..training.runner import predict_all
+from ..training.runner import KerasRunner, predict_all
 from ..training.tasks import Evaluation, Networks, Supervised
 from . import exporting, measuring, pruning, quantizing, training
 from .budget import train_config
@@ -110,6 +111,8 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan = RunPlan(
     """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
     work = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
                 quick=config.quick)  # fmt: skip
+    if plan.files and not work.deploy:
+        raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
     folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
@@ -133,6 +136,8 @@ class Pipeline:
     def go(self) -> dict[str, Any]:
         """Do what is left and return the document of results.json; empty where timing is left undone."""
         trained = self.train()
+        if not self.files:
+            return {**self.described(), "seconds": self.steps.seconds()}
         pruned = self.prune(trained)
         models = {"float": trained}
         for role, source in (("qat", trained), ("qat-pruned", pruned)):
@@ -208,7 +213,7 @@ class Pipeline:
 
         def work(scratch: Path) -> Mapping[str, Any]:
             run = self.measure(files, config)
-            return {**self.measured(run, name), "parity": self.parity(run)}
+            return {**self.measured(run, name), "parity": self.parity(run, files)}
 
         return self.on_device(name, work, config, files)
 
@@ -245,16 +250,27 @@ class Pipeline:
         created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         return {"files": [f"{name}/results.json", f"{name}/raw.npz"], "created": created}
 
-    def parity(self, run: Run) -> dict[str, Any]:
-        """Compare what each quantization-aware network answered with what its file did, where that has a scale."""
+    def parity(self, run: Run, paths: list[str]) -> dict[str, Any]:
+        """Compare what each quantization-aware network answered with what its file does, where that has a scale."""
         compared = {}
-        for name, given in run.answers.items():
-            file = self.files[name]
-            expected = self.kept_answers(file)
-            if expected:
-                manifest = json.loads((self.folder / "artifacts" / f"{name}.json").read_text())
-                compared[name] = measuring.least_parity(expected, given, manifest)
-        return {name: found for name, found in compared.items() if found is not None}
+        for path in paths:
+            file = self.files[Path(path).name]
+            if (expected := self.kept_answers(file)) and run.measured[file.name]["status"] == "ok":
+                given = run.answers.get(file.name) if self.sampled else self.answered(file, self.folder / path)
+                outputs = json.loads((self.folder / f"{path}.json").read_text())["outputs"]
+                told = [output for output in outputs if output["name"] not in self.work.states(file.network)]
+                compared[file.name] = given and measuring.least_parity(expected, given, told)
+        return {name: found for name, found in compared.items() if found}
+
+    def answered(self, file: File, path: Path) -> list[np.ndarray]:
+        """Return what a file answers to the samples that it was fed, its states left out."""
+        given, steps = self.fed(file.network), bool(self.work.states(file.network))
+        answers = measuring.answered(file.network, path, given, steps=steps, device=self.config.device)
+        return [values for name, values in answers.items() if name not in self.work.states(file.network)]
+
+    def fed(self, network: str) -> Arrays:
+        """Return the samples by input name with which a network that no samples judge is compared."""
+        return self.work.task.samples(self.work.dataset, network, SAME_ON)
 
     def on_device(self, name: str, work: Work, config: BenchConfig, files: list[str]) -> dict[str, Any]:
         """Do a step that measures."""
@@ -262,12 +278,17 @@ class Pipeline:
         facts = {**asdict(config), "device": self.config.device}
         return self.steps.do(name, work, config=facts, inputs=inputs, code=self.code(name))
 
+    def described(self) -> dict[str, Any]:
+        """Return what the run is about."""
+        return {"model": self.work.name, "data": self.work.dataset.name, "metric": self.work.task.metric.name}
+
     def report(self, measured: Mapping[str, Any]) -> dict[str, Any]:
         """Judge and write the report; always done anew, since thresholds may have changed."""
         run = Run.load(self.folder / "bench")
         thresholds = Thresholds(max_drop=self.config.max_drop, min_speedup=self.config.min_speedup)
         results = document.compose(run, compare(run, thresholds), thresholds)
         results |= {
+            "metric": self.work.task.metric.name,
             "command": _command(),
             "created": measured["created"],
             "curves": self.curves,
@@ -317,13 +338,16 @@ class Pipeline:
     def answers(self, networks: Networks, judged: Evaluation | None) -> dict[str, list[np.ndarray]]:
         """Return what networks that go to a device answer, with which the answers of their files are compared.
 
-        That is to the test data, where they are judged sample by sample, else to the samples that files are fed.
+        That is to the test data, where they are judged sample by sample, else to some samples that files are fed.
         """
         if self.sampled and judged is not None:
             (network,) = networks
             return {network: list(judged.all_outputs.values()) or [judged.outputs]}
-        fed = [name for name in self.work.compressed if any(each.network == name for each in self.work.deploy)]
-        return {name: predict_all(networks[name], self.work.samples(name)) for name in fed}
+        run, answers = KerasRunner(networks, self.work.deploy), {}
+        for each in self.work.deploy:
+            found = (run.unroll if each.states else run)(each.network, self.fed(each.network))
+            answers[each.network] = [values for name, values in found.items() if name not in each.states]
+        return answers
 
     @property
     def sampled(self) -> bool:

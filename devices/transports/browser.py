@@ -28,7 +28,7 @@ from ..runtimes import environments
 from . import shipment
 from .local import Local
 from .shell import EXIT, last_line
-from .transport import GRACE_S, Conversation, Cores, DeviceLost, Event, Exit
+from .transport import GRACE_S, Conversation, Cores, DeviceLost, Event, Exit, Transport
 
 NAME = "browser"
 PACKAGES = ("@litertjs/core@2", "onnxruntime-web@1")
