@@ -1,6 +1,7 @@
 """What the pages say is so: links lead somewhere, commands parse, Python runs, documents keep to their schemas."""
 
 import ast
+import html
 import inspect
 import json
 import os
@@ -270,6 +271,11 @@ class Fetched(HTMLParser):
             self.addresses.append(attributes.get("href") or "")
 
 
+def words(text):
+    """Return the words of a page or docstring, without tags and punctuation."""
+    return " ".join(re.findall(r"\w+", html.unescape(re.sub(r"<[^>]+>", "", text))))
+
+
 def test_the_site_builds_without_a_warning_and_fetches_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("mkdocs", reason="needs the packages of the extra `docs`")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
@@ -283,5 +289,9 @@ def test_the_site_builds_without_a_warning_and_fetches_nothing_from_elsewhere(tm
     python, verbs = ((tmp_path / "reference" / f"{name}.html").read_text() for name in ("python", "command-line"))
     missing = [name for name in dir(ew) if not name.startswith("_") and f"ew.{name}" not in python]
     assert not missing and "::: " not in python
+    shown = words(python)
+    for name in (name for name in dir(ew) if not name.startswith("_")):
+        first = words((inspect.getdoc(getattr(ew, name)) or "").split("\n")[0])
+        assert first and first in shown, f"ew.{name} has no docstring on the page"
     for verb in commands.VERBS:
         assert f'id="{verb.__name__.rstrip("_")}"' in verbs
