@@ -103,7 +103,11 @@ class Supervised(Objective):
             probable = metrics.are_probabilities(values) if ending is None else ending == "sigmoid"
             given.append(metrics.centred(own, values, probable))
             figures[head] = metrics.figures(own, given[-1], truth)
-        scores = metric.scores(given, list(targets.values())) if metric.heads else metric.scores(given[0], split.y)
+        scores = (
+            metric.scores(given, list(targets.values()))
+            if metric.heads
+            else metric.scores(given[0], next(iter(targets.values())))
+        )
         return Evaluation(
             metric_name=metric.name,
             value=metric.reduce(scores),
