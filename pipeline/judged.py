@@ -10,6 +10,7 @@ from ..errors import BadInput
 from ..training import data as datasets
 from ..training import tasks
 from ..training.data import Dataset, Input, Output, sets
+from .facts import facts
 
 Ends = tuple[tuple[Input, ...], tuple[Output, ...]]
 
@@ -57,18 +58,6 @@ def to_measure(dataset: Dataset) -> dict[str, Any]:
         "metric": tasks.of(dataset).metric.name,
         "labels": dataset.named_labels,
     }
-
-
-def facts(dataset: Dataset) -> dict[str, Any]:
-    """Return what a manifest says of the data: task, preprocessing, and what the classes of each output are called."""
-    found: dict[str, Any] = {"task": dataset.task, "preprocessing": dataset.preprocessing}
-    if dataset.labels:
-        found["labels"] = list(dataset.labels)
-    if dataset.heads:
-        found["heads"] = {
-            name: {"task": head.task, "labels": list(head.labels)} for name, head in dataset.heads.items()
-        }
-    return found
 
 
 def _refuse_bent(data: str, dataset: Dataset, inputs: Sequence[Input], file: ModelFile) -> None:
