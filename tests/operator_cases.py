@@ -95,6 +95,11 @@ def _clipped_beside_wide(x):
     return ops.concatenate([_wide(3, activation="relu6")(x), _wide(4)(x)], axis=-1)
 
 
+def _pooled_both_ways(x):
+    """Maxima and means of the same windows side by side, at the scale of what they are taken of."""
+    return ops.concatenate([layers.MaxPooling2D(2)(x), layers.AveragePooling2D(2)(x)], axis=-1)
+
+
 def _squeeze_and_excite(x):
     """Maps weighted by what their means say (Hu 2018, arXiv:1709.01507)."""
     x = layers.Conv2D(6, 3)(x)
@@ -217,6 +222,7 @@ CASES = {
     "max_pool1d": ((16, 4), _layer(layers.MaxPooling1D, 3, padding="same")),
     "average_pool2d": (IMAGE, _layer(layers.AveragePooling2D, 2)),
     "average_pool2d_same": ((7, 7, 4), _layer(layers.AveragePooling2D, 3, strides=2, padding="same")),
+    "pooled_both_ways": (IMAGE, _pooled_both_ways),
     "average_pool1d": ((16, 4), _layer(layers.AveragePooling1D, 2)),
     "max_pool3d": ((4, 5, 6, 2), _layer(layers.MaxPooling3D, 2, padding="same")),
     "average_pool3d": ((4, 5, 6, 2), _layer(layers.AveragePooling3D, (1, 2, 3), strides=2)),
