@@ -20,7 +20,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "models.transformer": ("SelfAttention", "SinusoidalPositions"),
     "prune.magnitude": ("PruningModel",),
-    "quantize.qat": ("QuantizedGraph",),
+    "quantize.layer": ("QuantizedGraph",),
     "training.adam": ("FusedAdam",),
     "training.losses": (
         "MultiClassHinge", "OfFunction", "OfProbabilities", "PerceptronCriterion", "SigmoidSquaredError",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -20,45 +21,67 @@ from ..errors import BadInput
 from .fake_quant import steps
 from .graph.nodes import Tensor
 from .graph.operations import NEVER
-from .operators import LINEAR
+from .kernels import LINEAR
 from .placement import FusedOp
 
 if TYPE_CHECKING:
-    from .qat import QuantizedGraph
+    from .layer import QuantizedGraph
 
-Activations = dict[int, np.ndarray]  # by id of a tensor
 Pairs = dict[int, tuple[np.ndarray, np.ndarray]]  # likewise: in float, and fake-quantized
 SAMPLES = 16
 SAME_DB = 30.0  # what two computations of one function in float agree to at the very least
 UNEVEN = 32  # times the size of another column, whose values then share eight steps at most
 NEARLY_ZERO = 1e-6  # of what is zero but for rounding, decibels say nothing
+PIECE = 2**15  # values that are squared at once
 LOST_DB = 10.0  # a column below that is smaller than a step of its tensor's scale
-# Operators that are cheap in float and hopeless in 8 bits where a small part of a large range decides.
-_REPAIRED = frozenset({"ADD", "CONCATENATION", "MUL", "PACK", "RSQRT", "SUB", "TABLE"})
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the float graph gave on the first samples, by id of a tensor.
+
+    available: how many samples calibration ran at once; it compares so many at most.
+    """
+
+    available: int
+    values: dict[int, np.ndarray]
+
+    @property
+    def count(self) -> int:
+        """How many samples are compared."""
+        return min(SAMPLES, self.available)
 
 
 def decibels(signal: np.ndarray, noise: np.ndarray) -> float:
     """Return how far the power of `signal` lies above that of `noise`."""
-    power, lost = (float(np.square(x, dtype=np.float64).sum()) for x in (signal, noise))
+    power, lost = _power(signal), _power(noise)
     return 10 * float(np.log10(max(power, 1e-30) / max(lost, 1e-30)))
 
 
+def _power(values: np.ndarray) -> float:
+    """Return the sum of squares, in double precision; a piece at a time, which stays in the processor's cache."""
+    flat = values.reshape(-1)
+    pieces = (flat[start : start + PIECE] for start in range(0, flat.size, PIECE))
+    return sum(float(np.square(piece, dtype=np.float64).sum()) for piece in pieces)
+
+
 def check_trace(
-    layer: QuantizedGraph, model: keras.Model, inputs: Any, samples: list[np.ndarray], real: Activations
+    layer: QuantizedGraph, model: keras.Model, inputs: Any, samples: list[np.ndarray], real: Reference
 ) -> None:
     """Compare the traced graph, in float, with the model it came from.
 
     real: what the graph gave on the first samples.
     Raises: BadInput if an output has another shape or other values: whatever was exported would be wrong.
     """
-    batch = _batch_of(model, samples)
+    batch = _batch_of(model, samples, real.count)
     given = tree.pack_sequence_as(inputs, [ops.convert_to_tensor(array) for array in batch])
     answers = computed(lambda: model(given, training=False))
-    wanted = [np.asarray(ops.convert_to_numpy(leaf)) for leaf in tree.flatten(answers)]
-    ran, kept = len(batch[0]), min(SAMPLES, len(samples[0]))
-    for index, (leaf, want) in enumerate(zip(layer.plan.graph.outputs, wanted, strict=True)):
-        got = np.asarray(real.get(id(leaf), leaf.value))  # an output may be a constant
-        how = _difference(*(of_first(leaf, one, size, min(ran, kept)) for one, size in ((want, ran), (got, kept))))
+    wanted = [np.asarray(ops.convert_to_numpy(answer)) for answer in tree.flatten(answers)]
+    ran, kept = len(batch[0]), real.count
+    for index, (out, want) in enumerate(zip(layer.plan.graph.outputs, wanted, strict=True)):
+        got = np.asarray(real.values.get(id(out), out.value))  # an output may be a constant
+        parts = (of_first(out, values, size, min(ran, kept)) for values, size in ((want, ran), (got, kept)))
+        how = _difference(*parts)
         if how:  # perhaps for a sum over the batch, of which there were more samples
             how = _difference(want, np.asarray(tree.flatten(layer.execute(batch, quantize=False))[index]))
         if how:
@@ -86,10 +109,10 @@ def _difference(want: np.ndarray, got: np.ndarray) -> str:
     return "" if is_same else f"values only {agreed:.1f} dB from the model's"
 
 
-def _batch_of(model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]:
-    """Return the first samples, as many as a model of a fixed batch takes."""
-    fixed = [leaf.shape[0] for leaf in tree.flatten(getattr(model, "inputs", None) or []) if leaf.shape[0]]
-    size = fixed[0] if fixed else min(SAMPLES, len(samples[0]))
+def _batch_of(model: keras.Model, samples: list[np.ndarray], count: int) -> list[np.ndarray]:
+    """Return the first `count` samples, or as many as a model of a fixed batch takes."""
+    fixed = [given.shape[0] for given in tree.flatten(getattr(model, "inputs", None) or []) if given.shape[0]]
+    size = fixed[0] if fixed else count
     return [np.resize(array, (size, *array.shape[1:])) for array in samples]
 
 
@@ -103,22 +126,25 @@ def of_first(leaf: Tensor, values: np.ndarray, size: int, count: int = SAMPLES) 
     )]  # fmt: skip
 
 
-def measure(layer: QuantizedGraph, samples: list[np.ndarray], real: Activations) -> Pairs:
+def measure(layer: QuantizedGraph, samples: list[np.ndarray], real: Reference) -> Pairs:
     """Return, by id of tensor, what the float graph gave on the first samples (`real`) and the fake-quantized gives."""
     seen: Pairs = {}
 
-    def note(leaf: Tensor, value: Any) -> Any:
-        if id(leaf) in real and leaf.dtype.startswith("float") and not leaf.is_constant:
-            seen[id(leaf)] = real[id(leaf)], np.asarray(value)
+    def note(tensor: Tensor, value: Any) -> Any:
+        known = real.values.get(id(tensor))
+        if known is not None and tensor.dtype.startswith("float") and not tensor.is_constant:
+            seen[id(tensor)] = known, np.asarray(value)
         return value
 
-    layer.execute([array[:SAMPLES] for array in samples], after=note)
+    layer.execute([array[: real.count] for array in samples], after=note)
     return seen
 
 
 def signal_to_noise(pair: tuple[np.ndarray, np.ndarray]) -> float:
     """Return the decibels of what is not masked."""
     real, rounded = pair
+    if not real.size or real.min() > NEVER:
+        return decibels(real, rounded - real)
     kept = real > NEVER
     return decibels(real[kept], (rounded - real)[kept])
 
@@ -206,7 +232,7 @@ def _of_lost_signals(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dic
     found: dict[str, str] = {}
     for step in layer.plan.steps:
         out = step.outputs[0]
-        if step.rule is None or step.rule.builtin_op not in _REPAIRED or id(out) not in seen:
+        if step.rule is None or not step.rule.repairable or id(out) not in seen:
             continue
         if uses[step.nodes[-1].scope] > 1:  # of a recurrence, where noise gathers from step to step
             continue

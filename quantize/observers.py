@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -11,19 +12,38 @@ from .fake_quant import limits
 BINS = 2048
 SHRINKS = np.linspace(0.3, 1.0, 71)
 
-Values = Iterable[tuple[str, np.ndarray]]  # (name of a scale, values of a batch), in any order
+
+class Seen:
+    """The values of one tensor for a batch, and their extremes, found once; nan where one is nan, 0 of none."""
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+
+    @cached_property
+    def low(self) -> float:
+        """The smallest value."""
+        with np.errstate(invalid="ignore"):
+            return float(self.array.min()) if self.array.size else 0.0
+
+    @cached_property
+    def high(self) -> float:
+        """The largest value."""
+        with np.errstate(invalid="ignore"):
+            return float(self.array.max()) if self.array.size else 0.0
+
+
+Values = Iterable[tuple[str, Seen]]  # (name of a scale, values of a batch), in any order
 Batches = Callable[[], Iterable[Values]]  # runs over the samples anew at each call: they need not fit into memory
 Range = tuple[float, float]
 
 
 def minmax(batches: Batches, bits: dict[str, int], percentile: float) -> dict[str, Range]:
     """Take the smallest and the largest value."""
-    found: dict[str, Range] = {}
+    ends: dict[str, Range] = {}
     for name, values in _flat(batches):
-        low, high = float(values.min()), float(values.max())
-        known = found.get(name, (low, high))
-        found[name] = min(low, known[0]), max(high, known[1])
-    return found
+        known = ends.get(name, (values.low, values.high))
+        ends[name] = min(values.low, known[0]), max(values.high, known[1])
+    return ends
 
 
 def percentile(batches: Batches, bits: dict[str, int], percentile: float) -> dict[str, Range]:
@@ -32,7 +52,7 @@ def percentile(batches: Batches, bits: dict[str, int], percentile: float) -> dic
     for batch in batches():
         widest: dict[str, Range] = {}
         for name, values in batch:
-            low, high = (float(end) for end in np.percentile(values, [100 - percentile, percentile]))
+            low, high = (float(end) for end in np.percentile(values.array, [100 - percentile, percentile]))
             known = widest.get(name, (low, high))
             widest[name] = min(low, known[0]), max(high, known[1])
         for name, ends in widest.items():
@@ -49,8 +69,8 @@ def mse(batches: Batches, bits: dict[str, int], percentile: float) -> dict[str, 
     whole = minmax(batches, bits, percentile)
     counts: dict[str, np.ndarray] = {}
     for name, values in _flat(batches):
-        found, _ = np.histogram(values, BINS, whole[name])
-        counts[name] = counts.get(name, 0) + found
+        here, _ = np.histogram(values.array, BINS, whole[name])
+        counts[name] = counts.get(name, 0) + here
     return {name: _least_error(counts[name], whole[name], bits[name]) for name in whole}
 
 
@@ -61,7 +81,7 @@ OBSERVERS: dict[str, Callable[[Batches, dict[str, int], float], dict[str, Range]
 }
 
 
-def _flat(batches: Batches) -> Iterator[tuple[str, np.ndarray]]:
+def _flat(batches: Batches) -> Iterator[tuple[str, Seen]]:
     return ((name, values) for batch in batches() for name, values in batch)
 
 

@@ -14,8 +14,7 @@ from typing import Any
 from ..errors import BadInput
 from .graph.layer_rules import LEAVES
 from .graph.nodes import Graph, Node
-
-LINEAR = frozenset({"Conv", "GroupedConv", "DepthwiseConv", "TransposedConv", "Matmul"})
+from .kernels import FORMS, KernelForm
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,13 @@ class Rule:
     """One row of the table.
 
     op_type: the Keras operation's class name; `when` narrows it. builtin_op: the LiteRT operator written. scale:
-    NO_CONSTRAINT, SAME_AS_INPUT_SCALE or a FixedOutputScale. kernel: the argument that is the kernel, symmetric per
-    channel along `channels`. fuses: activations the kernel applies itself. symmetric: inputs whose zero point must be
-    0. passthrough: values are only moved, so nothing is rounded. rounding: what kernels do with the results that lie
-    halfway between two steps, where many do. range_margin: how far the range reaches below the values seen. options:
-    static attributes, read off the operation.
+    NO_CONSTRAINT, SAME_AS_INPUT_SCALE or a FixedOutputScale. kernel: the form of its second argument where that is a
+    kernel, symmetric per output channel. fuses: activations the kernel applies itself. symmetric: inputs whose zero
+    point must be 0. passthrough: values are only moved, so nothing is rounded. rounding: what kernels do with the
+    results that lie halfway between two steps, where many do. range_margin: how far the range reaches below the values
+    seen. arithmetic: "product", "sum" or "rescaling" (it changes the scale, where the range of its output clips), by
+    which calibration knows what ranges its kernel takes. repairable: cheap in float, and hopeless in 8 bits where a
+    small part of a large range decides. options: static attributes, read off the operation.
 
     Of operators that run over a whole sequence: biases, pairs of an input that is added to an accumulator and of the
     input that is its kernel; states, the outputs that are fed back in 16 bits, whose step is a power of two.
@@ -53,17 +54,23 @@ class Rule:
     op_type: str
     builtin_op: str
     scale: str | FixedOutputScale = NO_CONSTRAINT
-    kernel: int | None = None
-    channels: tuple[int, ...] = (-1,)
+    kernel: KernelForm | None = None
     fuses: frozenset[str] = frozenset()
     passthrough: bool = False
     rounding: str = ""
     range_margin: float = 0.0
+    arithmetic: str = ""
+    repairable: bool = False
     symmetric: tuple[int, ...] = ()
     biases: tuple[tuple[int, int], ...] = ()
     states: tuple[int, ...] = ()
     when: Callable[[Node], bool] = lambda node: True
     options: Callable[[Node], dict[str, Any]] = lambda node: {}
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The axes of its kernel that have a scale for each entry; none without a kernel."""
+        return self.kernel.channels if self.kernel is not None else ()
 
 
 def rule_for(node: Node) -> Rule | None:
@@ -74,7 +81,7 @@ def rule_for(node: Node) -> Rule | None:
 def axes(axis: Any, rank: int) -> tuple[int, ...]:
     """Return `axis` (None, an int or a sequence) as sorted non-negative axes."""
     chosen = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return tuple(sorted(one % rank for one in chosen))
+    return tuple(sorted(each % rank for each in chosen))
 
 
 def pair(value: Any) -> tuple[int, int]:
@@ -226,79 +233,87 @@ _SIGNED = FixedOutputScale(-1.0, 127 / 128)
 _COUNTS = FixedOutputScale(-128.0, 127.0, wide=(-32768.0, 32767.0))
 _LOGARITHMS = FixedOutputScale(-255 / 16, 0.0)
 
+
+def _moves(op_type: str, builtin_op: str, **more: Any) -> Rule:
+    """Return the row of an operation whose results are values of its inputs, at their scale."""
+    return Rule(op_type=op_type, builtin_op=builtin_op, scale=SAME_AS_INPUT_SCALE, passthrough=True, **more)
+
+
 TABLE: tuple[Rule, ...] = (
     # linear
-    Rule(op_type="Conv", builtin_op="CONV_2D", kernel=1, fuses=CLIPS, when=_is_conv2d, options=_conv),
+    Rule(op_type="Conv", builtin_op="CONV_2D", kernel=FORMS["Conv"], fuses=CLIPS, when=_is_conv2d, options=_conv),
     Rule(
         op_type="DepthwiseConv",
         builtin_op="DEPTHWISE_CONV_2D",
-        kernel=1,
-        channels=(-2, -1),
+        kernel=FORMS["DepthwiseConv"],
         fuses=CLIPS,
         when=_is_conv2d,
         options=_conv,
     ),
-    Rule(op_type="GroupedConv", builtin_op="CONV_2D", kernel=1, fuses=CLIPS, when=_is_conv2d, options=_conv),
+    Rule(
+        op_type="GroupedConv",
+        builtin_op="CONV_2D",
+        kernel=FORMS["GroupedConv"],
+        fuses=CLIPS,
+        when=_is_conv2d,
+        options=_conv,
+    ),
     Rule(
         op_type="TransposedConv",
         builtin_op="TRANSPOSE_CONV",
-        kernel=1,
-        channels=(-2,),
+        kernel=FORMS["TransposedConv"],
         when=_is_plain_transpose,
         options=_conv_transpose,
     ),
-    Rule(op_type="Matmul", builtin_op="FULLY_CONNECTED", kernel=1, fuses=CLIPS, when=_has_kernel),
+    Rule(op_type="Matmul", builtin_op="FULLY_CONNECTED", kernel=FORMS["Matmul"], fuses=CLIPS, when=_has_kernel),
     # XNNPACK multiplies by int8 values that are no weights only if their zero point is 0.
-    Rule(op_type="Matmul", builtin_op="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": False}),
     Rule(
-        op_type="MatmulTransposed", builtin_op="BATCH_MATMUL", symmetric=(1,), options=lambda node: {"transposed": True}
+        op_type="Matmul",
+        builtin_op="BATCH_MATMUL",
+        arithmetic="product",
+        symmetric=(1,),
+        options=lambda node: {"transposed": False},
+    ),
+    Rule(
+        op_type="MatmulTransposed",
+        builtin_op="BATCH_MATMUL",
+        arithmetic="product",
+        symmetric=(1,),
+        options=lambda node: {"transposed": True},
     ),
     # elementwise
-    Rule(op_type="Add", builtin_op="ADD", fuses=CLIPS),
-    Rule(op_type="Subtract", builtin_op="SUB", fuses=CLIPS),
-    Rule(op_type="Multiply", builtin_op="MUL", fuses=CLIPS),
-    Rule(op_type="Square", builtin_op="MUL"),
-    Rule(op_type="Maximum", builtin_op="MAXIMUM", scale=SAME_AS_INPUT_SCALE, passthrough=True),
-    Rule(op_type="Minimum", builtin_op="MINIMUM", scale=SAME_AS_INPUT_SCALE, passthrough=True),
+    Rule(op_type="Add", builtin_op="ADD", arithmetic="sum", repairable=True, fuses=CLIPS),
+    Rule(op_type="Subtract", builtin_op="SUB", arithmetic="sum", repairable=True, fuses=CLIPS),
+    Rule(op_type="Multiply", builtin_op="MUL", arithmetic="product", repairable=True, fuses=CLIPS),
+    Rule(op_type="Square", builtin_op="MUL", arithmetic="product", repairable=True),
+    _moves("Maximum", "MAXIMUM"),
+    _moves("Minimum", "MINIMUM"),
     # activations
-    Rule(op_type="Relu", builtin_op="RELU"),
-    Rule(op_type="ReLU", builtin_op="RELU", when=_relu(None)),
-    Rule(op_type="Relu6", builtin_op="RELU6"),
-    Rule(op_type="ReLU", builtin_op="RELU6", when=_relu(6)),
+    Rule(op_type="Relu", builtin_op="RELU", arithmetic="rescaling"),
+    Rule(op_type="ReLU", builtin_op="RELU", arithmetic="rescaling", when=_relu(None)),
+    Rule(op_type="Relu6", builtin_op="RELU6", arithmetic="rescaling"),
+    Rule(op_type="ReLU", builtin_op="RELU6", arithmetic="rescaling", when=_relu(6)),
     Rule(op_type="HardTanh", builtin_op="RELU_N1_TO_1"),
     Rule(op_type="ReLU", builtin_op="LEAKY_RELU", when=_leaks, options=lambda node: {"alpha": node.op.negative_slope}),
     Rule(op_type="LeakyRelu", builtin_op="LEAKY_RELU", options=lambda node: {"alpha": node.op.negative_slope}),
     Rule(op_type="Elu", builtin_op="ELU", when=lambda node: node.op.alpha == 1),
     Rule(op_type="Gelu", builtin_op="GELU", options=lambda node: {"approximate": node.op.approximate}),
-    Rule(op_type="Table", builtin_op="TABLE", options=lambda node: {"function": node.op}),
+    Rule(op_type="Table", builtin_op="TABLE", repairable=True, options=lambda node: {"function": node.op}),
     Rule(op_type="Sigmoid", builtin_op="LOGISTIC", scale=_UNIT),
     Rule(op_type="Tanh", builtin_op="TANH", scale=_SIGNED),
     Rule(op_type="Softmax", builtin_op="SOFTMAX", scale=_UNIT, when=_last_axis),
     Rule(op_type="LogSoftmax", builtin_op="LOG_SOFTMAX", scale=_LOGARITHMS, when=_last_axis),
-    Rule(op_type="Rsqrt", builtin_op="RSQRT"),
+    Rule(op_type="Rsqrt", builtin_op="RSQRT", repairable=True),
     # reductions and pools
-    Rule(op_type="Mean", builtin_op="MEAN", options=_reduce),
-    Rule(op_type="Sum", builtin_op="SUM", options=_reduce),
-    Rule(op_type="Max", builtin_op="REDUCE_MAX", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_reduce),
-    Rule(op_type="Min", builtin_op="REDUCE_MIN", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_reduce),
+    Rule(op_type="Mean", builtin_op="MEAN", arithmetic="sum", options=_reduce),
+    Rule(op_type="Sum", builtin_op="SUM", arithmetic="sum", options=_reduce),
+    _moves("Max", "REDUCE_MAX", options=_reduce),
+    _moves("Min", "REDUCE_MIN", options=_reduce),
     *(
-        Rule(
-            op_type=kind,
-            builtin_op=litert,
-            scale=SAME_AS_INPUT_SCALE,
-            passthrough=True,
-            options=_argument,
-            when=lambda n: n.op.axis is not None,
-        )
-        for kind, litert in (("Argmax", "ARG_MAX"), ("Argmin", "ARG_MIN"))
+        _moves(op_type, builtin_op, options=_argument, when=lambda node: node.op.axis is not None)
+        for op_type, builtin_op in (("Argmax", "ARG_MAX"), ("Argmin", "ARG_MIN"))
     ),
-    Rule(
-        op_type="Resize",
-        builtin_op="RESIZE_NEAREST_NEIGHBOR",
-        scale=SAME_AS_INPUT_SCALE,
-        passthrough=True,
-        when=_resizes("nearest"),
-    ),
+    _moves("Resize", "RESIZE_NEAREST_NEIGHBOR", when=_resizes("nearest")),
     Rule(
         op_type="Resize",
         builtin_op="RESIZE_BILINEAR",
@@ -306,14 +321,7 @@ TABLE: tuple[Rule, ...] = (
         rounding="to even",
         when=_resizes("bilinear"),
     ),
-    Rule(
-        op_type="MaxPool",
-        builtin_op="MAX_POOL_2D",
-        scale=SAME_AS_INPUT_SCALE,
-        passthrough=True,
-        when=_is_plane,
-        options=_pool,
-    ),
+    _moves("MaxPool", "MAX_POOL_2D", when=_is_plane, options=_pool),
     # XNNPACK has no int8 average pool, but a fast depthwise convolution, which may change the scale besides.
     Rule(
         op_type="AveragePool",
@@ -331,50 +339,22 @@ TABLE: tuple[Rule, ...] = (
         options=_pool,
     ),
     # movement
-    Rule(op_type="Reshape", builtin_op="RESHAPE", scale=SAME_AS_INPUT_SCALE, passthrough=True),
-    Rule(op_type="ExpandDims", builtin_op="RESHAPE", scale=SAME_AS_INPUT_SCALE, passthrough=True),
-    Rule(op_type="Squeeze", builtin_op="RESHAPE", scale=SAME_AS_INPUT_SCALE, passthrough=True),
-    Rule(op_type="Transpose", builtin_op="TRANSPOSE", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_transpose),
-    Rule(op_type="Swapaxes", builtin_op="TRANSPOSE", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_transpose),
-    Rule(op_type="Concatenate", builtin_op="CONCATENATION", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_axis),
-    Rule(op_type="Stack", builtin_op="PACK", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_axis),
-    Rule(op_type="Unstack", builtin_op="UNPACK", scale=SAME_AS_INPUT_SCALE, passthrough=True, options=_input_axis),
-    Rule(
-        op_type="Split",
-        builtin_op="SPLIT",
-        scale=SAME_AS_INPUT_SCALE,
-        passthrough=True,
-        options=_input_axis,
-        when=lambda node: isinstance(node.op.indices_or_sections, int),
-    ),
-    Rule(
-        op_type="GetItem",
-        builtin_op="STRIDED_SLICE",
-        scale=SAME_AS_INPUT_SCALE,
-        passthrough=True,
-        options=_key,
-        when=_is_static_slice,
-    ),
-    Rule(
-        op_type="Pad",
-        builtin_op="PAD",
-        scale=SAME_AS_INPUT_SCALE,
-        passthrough=True,
-        options=lambda node: {"pads": node.op.pad_width},
-        when=_pads_zeros,
-    ),
-    Rule(
-        op_type="Take",
-        builtin_op="GATHER",
-        scale=SAME_AS_INPUT_SCALE,
-        passthrough=True,
-        options=_take,
-        when=lambda node: node.op.axis is not None,
-    ),
+    _moves("Reshape", "RESHAPE"),
+    _moves("ExpandDims", "RESHAPE"),
+    _moves("Squeeze", "RESHAPE"),
+    _moves("Transpose", "TRANSPOSE", options=_transpose),
+    _moves("Swapaxes", "TRANSPOSE", options=_transpose),
+    _moves("Concatenate", "CONCATENATION", repairable=True, options=_axis),
+    _moves("Stack", "PACK", repairable=True, options=_axis),
+    _moves("Unstack", "UNPACK", options=_input_axis),
+    _moves("Split", "SPLIT", options=_input_axis, when=lambda node: isinstance(node.op.indices_or_sections, int)),
+    _moves("GetItem", "STRIDED_SLICE", options=_key, when=_is_static_slice),
+    _moves("Pad", "PAD", options=lambda node: {"pads": node.op.pad_width}, when=_pads_zeros),
+    _moves("Take", "GATHER", options=_take, when=lambda node: node.op.axis is not None),
     # masks
     *(
-        Rule(op_type=kind, builtin_op=litert, scale=SAME_AS_INPUT_SCALE, passthrough=True)
-        for kind, litert in (
+        _moves(op_type, builtin_op)
+        for op_type, builtin_op in (
             ("Equal", "EQUAL"),
             ("NotEqual", "NOT_EQUAL"),
             ("Greater", "GREATER"),
@@ -389,7 +369,7 @@ TABLE: tuple[Rule, ...] = (
     Rule(op_type="Any", builtin_op="REDUCE_ANY", options=_reduce),
     Rule(op_type="All", builtin_op="REDUCE_ALL", options=_reduce),
     Rule(op_type="Cast", builtin_op="CAST", scale=_COUNTS, passthrough=True, when=_is_of_integers),
-    Rule(op_type="Where", builtin_op="SELECT_V2", scale=SAME_AS_INPUT_SCALE, passthrough=True),
+    _moves("Where", "SELECT_V2"),
     # What is masked gets the lowest step. After a softmax that is nothing if it lies ln(256 * 12) below the largest.
     Rule(op_type="Masked", builtin_op="SELECT_V2", scale=SAME_AS_INPUT_SCALE, range_margin=8.0),
     # recurrences
@@ -401,11 +381,11 @@ TABLE: tuple[Rule, ...] = (
         states=(1,),
     ),
     # A single sample, repeated along the batch: of a file that is a change of scale at most.
-    Rule(op_type="Batched", builtin_op="QUANTIZE"),
+    Rule(op_type="Batched", builtin_op="QUANTIZE", arithmetic="rescaling"),
     # a constant in the shape of its input
-    *(Rule(op_type=kind, builtin_op="CONSTANT", when=_is_filled) for kind in FILLS),
+    *(Rule(op_type=op_type, builtin_op="CONSTANT", when=_is_filled) for op_type in FILLS),
     # nothing at inference
-    *(Rule(op_type=layer.__name__, builtin_op="", scale=SAME_AS_INPUT_SCALE, passthrough=True) for layer in LEAVES),
+    *(_moves(layer.__name__, "") for layer in LEAVES),
 )
 # LiteRT operators without a kernel for 16-bit activations (CAST has one, but its scale of 1 is too coarse to add to),
 # and those that have one for 4-bit weights.
@@ -414,9 +394,6 @@ NOT_WIDE = frozenset({
 })  # fmt: skip
 INTEGERS_ONLY = frozenset({"QUANTIZE", "TABLE"})  # with no like in float
 NOTHING = 1024  # a constant below such a part of a step adds nothing
-PRODUCTS = frozenset({"BATCH_MATMUL", "MUL"})
-SUMS = frozenset({"ADD", "MEAN", "SUB", "SUM"})
-RESCALES = frozenset({"QUANTIZE", "RELU", "RELU6"})  # they change the scale, where the range of their output clips
 NARROW = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _BY_KIND: dict[str, list[Rule]] = {}
 for _rule in TABLE:

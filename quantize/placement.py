@@ -1,4 +1,4 @@
-"""Where the quantizers go: fuse a graph into the steps its kernels will execute, and give each tensor its scale.
+"""Where the quantizers go: fuse a graph into the operators that kernels execute, and give each tensor its scale.
 
 A fused operator is what becomes one integer operator: a product with its bias and activation, or a single operation.
 Tensors inside one have no scale. Tensors that an operator requires to agree (`SAME_AS_INPUT_SCALE` in the table) and
@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..precision import PRECISIONS, Precision
 from .graph.nodes import Consumers, Graph, Node, Tensor
-from .operators import LINEAR, NARROW, NOT_WIDE, SAME_AS_INPUT_SCALE, FixedOutputScale, Rule, rule_for
+from .kernels import KernelForm
+from .operators import NARROW, NOT_WIDE, SAME_AS_INPUT_SCALE, FixedOutputScale, Rule, rule_for
 
 # How to compute a node: the name of a precision, or None with the reason why it stays float.
 Choice = tuple[str | None, str]
@@ -42,11 +44,16 @@ class Scale:
 
 @dataclass(eq=False)
 class FusedOp:
-    """`nodes` executed as one operator. `rule` is None where they stay float, for `reason`."""
+    """`nodes` executed as one operator. `rule` is None where they stay float, for `reason`.
+
+    kernel, form: the weights it multiplies by and their form, if it has any; bias, activation: what it adds per output
+    channel and clips by, inside. All of it is decided here, once: calibration, training and export read it.
+    """
 
     rule: Rule | None
     nodes: list[Node]
     kernel: Tensor | None = None
+    form: KernelForm | None = None
     bias: Tensor | None = None
     activation: str | None = None
     reason: str = ""
@@ -54,62 +61,91 @@ class FusedOp:
 
     @property
     def precision_name(self) -> str:
-        """Return the name of its precision; what has no numbers (masks, token ids) has their type."""
+        """The name of its precision; what has no numbers (masks, token ids) has their type."""
         if self.rule is None:
             return "float32"
         names = {precision: name for name, precision in PRECISIONS.items()}
         return names[self.precision] if _floats(self.outputs) else self.outputs[0].dtype
 
     @property
+    def is_quantized(self) -> bool:
+        """Whether it computes with integers."""
+        return self.rule is not None
+
+    @property
+    def row(self) -> Rule | None:
+        """The row of the operator table that it is, or would be if it did not stay float."""
+        return self.rule or rule_for(self.nodes[0])
+
+    @property
     def float_rule(self) -> Rule | None:
-        """The row of a step that stays float although the table knows it."""
+        """The row of one that stays float although the table knows it."""
         return rule_for(self.nodes[0]) if self.rule is None else None
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The static attributes of its row, read off the operation."""
+        return self.row.options(self.nodes[0]) if self.row is not None else {}
+
+    @property
     def outputs(self) -> list[Tensor]:
+        """The tensors that leave it."""
         return self.nodes[-1].outputs
 
     @property
     def name(self) -> str:
+        """The name of its last node."""
         return self.nodes[-1].name
 
     @property
+    def scope(self) -> str:
+        """The place in the source of its last node."""
+        return self.nodes[-1].scope
+
+    @property
     def inputs(self) -> list[Tensor]:
-        """The tensors that enter the step, kernel and biases left out."""
+        """The tensors that enter it, kernel and biases left out."""
         inside = {id(out) for node in self.nodes for out in node.outputs}
         parts = (id(self.kernel), id(self.bias), *(id(bias) for bias, _ in self.biases))
-        return [leaf for node in self.nodes for leaf in node.inputs if id(leaf) not in inside and id(leaf) not in parts]
+        read = [tensor for node in self.nodes for tensor in node.inputs]
+        return [tensor for tensor in read if id(tensor) not in inside and id(tensor) not in parts]
 
     @property
     def biases(self) -> list[tuple[Tensor, Tensor]]:
         """The biases of an operator with several kernels, each with its kernel."""
-        rule = self.rule or self.float_rule
         inputs = self.nodes[0].inputs
-        return [(inputs[bias], inputs[kernel]) for bias, kernel in rule.biases] if rule else []
+        return [(inputs[bias], inputs[kernel]) for bias, kernel in self.row.biases] if self.row else []
 
 
 @dataclass(eq=False)
 class Plan:
-    """The steps of a graph in order, and the `Scale` of each quantized tensor by id; other tensors are float."""
+    """The operators of a graph in order, and the `Scale` of each quantized tensor by id; other tensors are float."""
 
     graph: Graph
-    steps: list[FusedOp]
+    operators: list[FusedOp]
     scales: dict[int, Scale]
 
     @property
+    def steps(self) -> list[FusedOp]:
+        """The operators, by the name that they had."""
+        return self.operators
+
+    @property
     def distinct_scales(self) -> list[Scale]:
+        """Each scale once."""
         return list({id(scale): scale for scale in self.scales.values()}.values())
 
     @cached_property
     def makers(self) -> dict[str, list[FusedOp]]:
-        """The steps whose first output has the scale of that name."""
-        found: dict[str, list[FusedOp]] = {scale.name: [] for scale in self.distinct_scales}
-        for step in self.steps:
-            if (scale := self.scale_of(step.outputs[0])) is not None:
-                found[scale.name].append(step)
-        return found
+        """The operators whose first output has the scale of that name."""
+        makers: dict[str, list[FusedOp]] = {scale.name: [] for scale in self.distinct_scales}
+        for fused in self.operators:
+            if (scale := self.scale_of(fused.outputs[0])) is not None:
+                makers[scale.name].append(fused)
+        return makers
 
     def scale_of(self, tensor: Tensor) -> Scale | None:
+        """Return the scale of a tensor, None where it is in float."""
         return self.scales.get(id(tensor))
 
 
@@ -118,46 +154,66 @@ def place(
     choose: Callable[[Node], Choice] = lambda node: ("w8a8", ""),
     carried: Sequence[tuple[int, int]] = (),
 ) -> Plan:
-    """Fuse `graph` into steps and place the scales, each node in the precision that `choose` gives it.
+    """Fuse `graph` into operators and place the scales, each node in the precision that `choose` gives it.
 
     carried: numbers of inputs, and of the outputs that become them in the next call.
     """
-    steps = _fuse(graph, choose)
-    _convert_precisions(graph, steps)
-    _separate_conflicts(graph, steps)
+    operators = _fuse(graph, choose)
+    _convert_precisions(operators)
+    _separate_conflicts(graph, operators)
     states = [(graph.inputs[given], graph.outputs[new]) for given, new in carried]
-    return Plan(graph, steps, _assign_scales(steps, states))
+    return Plan(graph, operators, _assign_scales(operators, states))
 
 
 def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[FusedOp]:
-    readers = Consumers(graph)
+    """Return the operators of `graph` in the order of execution.
+
+    Each node starts one, unless an earlier one took it in: a product takes the sum with a constant per output channel
+    behind it for its bias, if nothing else reads the product, and after that any kernel that clips takes a clip. What
+    `choose` or the table leaves in float takes a bias, but no activation.
+    """
+    consumers = Consumers(graph)
     taken: set[int] = set()
-    steps = []
+    operators = []
     for node in graph.nodes:
         if id(node) in taken:
             continue
-        rule = rule_for(node)
-        chosen, reason = choose(node)
-        if rule is None:
-            reason = reason or f"no int8 rule for {node.op_type}"
-        step = FusedOp(None if reason else rule, [node], reason=reason)
-        if step.rule is not None:
-            step.precision, step.reason = _nearest(PRECISIONS[chosen or "w8a8"], step.rule, node)
-        if rule and rule.kernel is not None:
-            step.kernel = node.inputs[rule.kernel]
-            following = readers.only(node.output)
-            if following is not None and _is_bias(following, node):
-                step.nodes.append(following)
-                step.bias = following.inputs[1]
-        if step.rule:
-            following = readers.only(step.nodes[-1].output)
-            activation = rule_for(following) if following is not None and choose(following)[0] else None
-            if activation and activation.builtin_op in step.rule.fuses and len(step.nodes[-1].outputs) == 1:
-                step.nodes.append(following)
-                step.activation = activation.builtin_op
-        taken.update(id(one) for one in step.nodes)
-        steps.append(step)
-    return _in_order(steps)
+        fused = _started(node, *choose(node))
+        _take_bias(fused, consumers)
+        _take_activation(fused, consumers, choose)
+        taken.update(id(inside) for inside in fused.nodes)
+        operators.append(fused)
+    return _in_order(operators)
+
+
+def _started(node: Node, chosen: str | None, reason: str) -> FusedOp:
+    """Return the operator that `node` begins, in the precision `chosen` or, for `reason`, in float."""
+    rule = rule_for(node)
+    if rule is None:
+        reason = reason or f"no int8 rule for {node.op_type}"
+    fused = FusedOp(None if reason else rule, [node], reason=reason)
+    if fused.rule is not None:
+        fused.precision, fused.reason = _nearest(PRECISIONS[chosen or "w8a8"], fused.rule, node)
+    if rule is not None and rule.kernel is not None:
+        fused.kernel, fused.form = node.inputs[1], rule.kernel
+    return fused
+
+
+def _take_bias(fused: FusedOp, consumers: Consumers) -> None:
+    following = consumers.only(fused.nodes[0].output) if fused.kernel is not None else None
+    if following is not None and _is_bias(following, fused.nodes[0]):
+        fused.nodes.append(following)
+        fused.bias = following.inputs[1]
+
+
+def _take_activation(fused: FusedOp, consumers: Consumers, choose: Callable[[Node], Choice]) -> None:
+    if fused.rule is None:
+        return
+    following = consumers.only(fused.outputs[0])
+    activation = rule_for(following) if following is not None and choose(following)[0] else None
+    if following is not None and activation and activation.builtin_op in fused.rule.fuses and len(fused.outputs) == 1:
+        fused.nodes.append(following)
+        fused.activation = activation.builtin_op
 
 
 def _nearest(wanted: Precision, rule: Rule, node: Node) -> tuple[Precision, str]:
@@ -171,21 +227,21 @@ def _nearest(wanted: Precision, rule: Rule, node: Node) -> tuple[Precision, str]
     return wanted, ""
 
 
-def _in_order(steps: list[FusedOp]) -> list[FusedOp]:
-    """Order steps so that each comes after what it reads: fusing moved the early nodes of a step to its last one."""
-    made_by = {id(out): step for step in steps for out in step.outputs}
+def _in_order(operators: list[FusedOp]) -> list[FusedOp]:
+    """Order operators so that each comes after what it reads: fusing moved the early nodes of one to its last."""
+    made_by = {id(out): fused for fused in operators for out in fused.outputs}
     ordered: list[FusedOp] = []
     done: set[int] = set()
-    for goal in steps:
+    for goal in operators:
         stack = [(goal, False)]
         while stack:
-            step, ready = stack.pop()
+            fused, ready = stack.pop()
             if ready:
-                ordered.append(step)
-            elif id(step) not in done:
-                done.add(id(step))
-                stack.append((step, True))
-                stack.extend((made_by[id(leaf)], False) for leaf in step.inputs if id(leaf) in made_by)
+                ordered.append(fused)
+            elif id(fused) not in done:
+                done.add(id(fused))
+                stack.append((fused, True))
+                stack.extend((made_by[id(tensor)], False) for tensor in fused.inputs if id(tensor) in made_by)
     return ordered
 
 
@@ -214,65 +270,65 @@ class _Groups:
         self.parent[self.find(id(a))] = self.find(id(b))
 
 
-def _convert_precisions(graph: Graph, steps: list[FusedOp]) -> None:
+def _convert_precisions(operators: list[FusedOp]) -> None:
     """Put a requantization where an operator reads values of more or fewer bits than its own."""
-    made_with = {id(out): step.precision.activations for step in steps if step.rule for out in step.outputs}
+    made_with = {id(out): fused.precision.activations for fused in operators if fused.rule for out in fused.outputs}
     wanted: dict[int, int] = {}
-    for step in steps:
-        for leaf in _floats(step.inputs) if step.rule else ():
-            wanted[id(leaf)] = max(wanted.get(id(leaf), 0), step.precision.activations)
+    for fused in operators:
+        for tensor in _floats(fused.inputs) if fused.rule else ():
+            wanted[id(tensor)] = max(wanted.get(id(tensor), 0), fused.precision.activations)
     bits = {**wanted, **made_with}
     converted: dict[tuple[int, int], Tensor] = {}
-    for step in list(steps):
-        for leaf in _floats(step.inputs) if step.rule else ():
-            own = step.precision.activations
-            if bits[id(leaf)] == own:
+    for fused in list(operators):
+        for tensor in _floats(fused.inputs) if fused.rule else ():
+            own = fused.precision.activations
+            if bits[id(tensor)] == own:
                 continue
-            key = id(leaf), own
+            key = id(tensor), own
             if key in converted:
-                _reread(step, leaf, converted[key])
+                _reread(fused, tensor, converted[key])
             else:
-                between = _requantize(leaf, step)
+                between = _requantize(tensor, fused)
                 converted[key] = between.outputs[0]
-                steps.insert(steps.index(step), between)
+                operators.insert(operators.index(fused), between)
 
 
-def _separate_conflicts(graph: Graph, steps: list[FusedOp]) -> None:
+def _separate_conflicts(graph: Graph, operators: list[FusedOp]) -> None:
     """Put a requantization before operators whose several inputs must share a scale but cannot: one is prescribed, or
     a constant, a table of embeddings for one, is read elsewhere too and keeps its own.
     """
-    way = _way_to(steps)
+    way = _way_to(operators)
     prescribed = {
-        id(out) for step in steps if step.rule and isinstance(step.rule.scale, FixedOutputScale) for out in step.outputs
+        id(out)
+        for fused in operators
+        if fused.rule and isinstance(fused.rule.scale, FixedOutputScale)
+        for out in fused.outputs
     }
-    reads = Counter(id(leaf) for leaf in graph.outputs)
-    for step in steps:
-        reads.update({id(leaf) for leaf in step.inputs})
-    for step in list(steps):
-        floats = [leaf for leaf in _floats(step.inputs) if not leaf.is_constant or _has_range(leaf)]
-        if (
-            step.rule is None
-            or step.rule.scale != SAME_AS_INPUT_SCALE
-            or len({id(way(leaf)[-1]) for leaf in floats}) < 2
-        ):
+    reads = Counter(id(tensor) for tensor in graph.outputs)
+    for fused in operators:
+        reads.update({id(tensor) for tensor in fused.inputs})
+    for fused in list(operators):
+        floats = [tensor for tensor in _floats(fused.inputs) if not tensor.is_constant or _has_range(tensor)]
+        shares = fused.rule is not None and fused.rule.scale == SAME_AS_INPUT_SCALE
+        if not shares or len({id(way(tensor)[-1]) for tensor in floats}) < 2:
             continue
-        for leaf in floats:
-            *_, source = passed = way(leaf)
-            if id(source) in prescribed or (_has_range(source) and any(reads[id(one)] > 1 for one in passed)):
-                steps.insert(steps.index(step), _requantize(leaf, step))
+        for tensor in floats:
+            *_, source = passed = way(tensor)
+            if id(source) in prescribed or (_has_range(source) and any(reads[id(part)] > 1 for part in passed)):
+                operators.insert(operators.index(fused), _requantize(tensor, fused))
 
 
-def _way_to(steps: list[FusedOp]) -> Callable[[Tensor], list[Tensor]]:
+def _way_to(operators: list[FusedOp]) -> Callable[[Tensor], list[Tensor]]:
     """Return what lists a tensor, the one that it is a part of or was moved from, and so on to where that was made."""
     movers = {
-        id(out): step
-        for step in steps
-        if step.rule and step.rule.scale == SAME_AS_INPUT_SCALE and len(_floats(step.inputs)) == 1
-        for out in step.outputs
+        id(out): fused
+        for fused in operators
+        if fused.rule and fused.rule.scale == SAME_AS_INPUT_SCALE and len(_floats(fused.inputs)) == 1
+        for out in fused.outputs
     }
 
-    def way(leaf: Tensor) -> list[Tensor]:
-        passed = [leaf]
+    def way(tensor: Tensor) -> list[Tensor]:
+        passed = [tensor]
         while (mover := movers.get(id(passed[-1]))) is not None:
             passed.append(_floats(mover.inputs)[0])
         return passed
@@ -280,104 +336,128 @@ def _way_to(steps: list[FusedOp]) -> Callable[[Tensor], list[Tensor]]:
     return way
 
 
-REQUANTIZE = Rule(op_type="Requantize", builtin_op="QUANTIZE")
+REQUANTIZE = Rule(op_type="Requantize", builtin_op="QUANTIZE", arithmetic="rescaling")
 
 
-def _requantize(leaf: Tensor, step: FusedOp) -> FusedOp:
-    out = Tensor(f"{step.name}/requantize_{leaf.name}", leaf.shape, leaf.dtype)
-    first = step.nodes[0]
+def _requantize(tensor: Tensor, reader: FusedOp) -> FusedOp:
+    """Return what changes the scale of `tensor` for `reader` alone, which reads its result from now on."""
+    out = Tensor(f"{reader.name}/requantize_{tensor.name}", tensor.shape, tensor.dtype)
+    first = reader.nodes[0]
     places = f"{first.scope}/requantize", f"{first.origin}/requantize"
-    node = Node("Requantize", lambda x: x, (leaf,), {}, [out], out.name, *places)
+    node = Node("Requantize", lambda x: x, (tensor,), {}, [out], out.name, *places)
     out.producer = node
-    _reread(step, leaf, out)
-    return FusedOp(REQUANTIZE, [node], precision=step.precision)
+    _reread(reader, tensor, out)
+    return FusedOp(REQUANTIZE, [node], precision=reader.precision)
 
 
-def _reread(step: FusedOp, old: Tensor, new: Tensor) -> None:
-    for reader in step.nodes:
-        reader.args, reader.kwargs = _swapped((reader.args, reader.kwargs), old, new)
-
-
-def _swapped(structure, old: Tensor, new: Tensor):
-    from keras import tree
-
-    return tree.map_structure(lambda leaf: new if leaf is old else leaf, structure)
+def _reread(fused: FusedOp, old: Tensor, new: Tensor) -> None:
+    for node in fused.nodes:
+        node.reread(old, new)
 
 
 def _floats(tensors: list[Tensor]) -> list[Tensor]:
     """Return the tensors that are quantized: token numbers and masks are not."""
-    return [leaf for leaf in tensors if leaf.dtype.startswith("float")]
+    return [tensor for tensor in tensors if tensor.dtype.startswith("float")]
 
 
-def _has_range(leaf: Tensor) -> bool:
-    """Tell whether `leaf` is a constant that asks for a scale; zero is a step of every scale."""
-    return leaf.is_constant and (leaf.trainable or bool(np.any(leaf.value)))
+def _has_range(tensor: Tensor) -> bool:
+    """Tell whether `tensor` is a constant that asks for a scale; zero is a step of every scale."""
+    return tensor.is_constant and (tensor.trainable or bool(np.any(tensor.value)))
 
 
-def _sharing(steps: list[FusedOp], carried: Sequence[tuple[Tensor, Tensor]]) -> _Groups:
+def _sharing(operators: list[FusedOp], carried: Sequence[tuple[Tensor, Tensor]]) -> _Groups:
     """Group the tensors that have one scale: where an operator asks for it, along a recurrence, and as `carried`."""
     groups = _Groups()
     for given, new in carried:
         groups.join(given, new)
-    at_site: dict[tuple[str, int], Tensor] = {}
-    for step in (step for step in steps if step.rule):
-        inputs, outputs = _floats(step.inputs), _floats(step.outputs)
+    at_place: dict[tuple[str, int], Tensor] = {}
+    for fused in (fused for fused in operators if fused.rule):
+        inputs, outputs = _floats(fused.inputs), _floats(fused.outputs)
         for index, out in enumerate(outputs):
-            groups.join(out, at_site.setdefault((step.nodes[-1].scope, index), out))
-        if step.rule.scale == SAME_AS_INPUT_SCALE:
-            for leaf in inputs:
+            groups.join(out, at_place.setdefault((fused.scope, index), out))
+        if fused.rule is not None and fused.rule.scale == SAME_AS_INPUT_SCALE:
+            for tensor in inputs:
                 for out in outputs or inputs[:1]:
-                    groups.join(out, leaf)
+                    groups.join(out, tensor)
     return groups
 
 
-def _assign_scales(steps: list[FusedOp], carried: Sequence[tuple[Tensor, Tensor]]) -> dict[int, Scale]:
-    groups, way = _sharing(steps, carried), _way_to(steps)
-    quantized: dict[int, Tensor] = {}
-    fixed: dict[int, FixedOutputScale] = {}
-    symmetric: set[int] = set()
-    headroom: dict[int, float] = {}
-    states = {id(step.outputs[index]) for step in steps if step.rule for index in step.rule.states}
-    bits: dict[int, int] = {}
-    for step in steps:
-        if step.rule is None:
-            continue
-        for leaf in _floats(step.inputs):
-            if step.rule.builtin_op != "QUANTIZE" or not leaf.is_constant:  # a constant is rounded once, as wanted
-                quantized[id(leaf)] = leaf
-            if step.rule.builtin_op != "QUANTIZE":
-                bits[id(leaf)] = step.precision.activations
-        symmetric.update(id(step.nodes[0].inputs[index]) for index in step.rule.symmetric)
-        for index, out in enumerate(_floats(step.outputs)):
-            quantized[id(out)] = out
-            headroom[id(out)] = step.rule.range_margin
-            bits[id(out)] = 16 if index in step.rule.states else step.precision.activations
-            if isinstance(step.rule.scale, FixedOutputScale):
-                fixed[id(out)] = step.rule.scale
-    members: dict[int, list[Tensor]] = {}
-    for key, tensor in quantized.items():
-        members.setdefault(groups.find(key), []).append(tensor)
-    scales = {}
-    for tensors in members.values():
-        prescribed = next((fixed[id(leaf)] for leaf in tensors if id(leaf) in fixed), None)
-        is_constant = all(way(leaf)[-1].is_constant for leaf in tensors)
+@dataclass
+class _Demands:
+    """What operators ask of the scales of the tensors they read and make, by id of a tensor."""
+
+    quantized: dict[int, Tensor] = field(default_factory=dict)
+    fixed: dict[int, FixedOutputScale] = field(default_factory=dict)
+    symmetric: set[int] = field(default_factory=set)
+    margin: dict[int, float] = field(default_factory=dict)
+    states: set[int] = field(default_factory=set)
+    bits: dict[int, int] = field(default_factory=dict)
+
+    def add(self, fused: FusedOp, rule: Rule) -> None:
+        """Note what one quantized operator asks for."""
+        own = fused.precision.activations
+        for tensor in _floats(fused.inputs):
+            if rule.builtin_op != "QUANTIZE" or not tensor.is_constant:  # a constant is rounded once, as wanted
+                self.quantized[id(tensor)] = tensor
+            if rule.builtin_op != "QUANTIZE":
+                self.bits[id(tensor)] = own
+        self.symmetric.update(id(fused.nodes[0].inputs[index]) for index in rule.symmetric)
+        self.states.update(id(fused.outputs[index]) for index in rule.states)
+        for index, out in enumerate(_floats(fused.outputs)):
+            self.quantized[id(out)] = out
+            self.margin[id(out)] = rule.range_margin
+            self.bits[id(out)] = 16 if index in rule.states else own
+            if isinstance(rule.scale, FixedOutputScale):
+                self.fixed[id(out)] = rule.scale
+
+    def scale_for(self, tensors: list[Tensor], way: Callable[[Tensor], list[Tensor]]) -> Scale:
+        """Return the one scale of `tensors`. What only moves constants has their present values for its range."""
+        keys = [id(tensor) for tensor in tensors]
+        prescribed = next((self.fixed[key] for key in keys if key in self.fixed), None)
+        is_constant = all(way(tensor)[-1].is_constant for tensor in tensors)
         source = "fixed" if prescribed else "values" if is_constant else "observed"
-        source = "state" if any(id(leaf) in states for leaf in tensors) else source
-        centred = any(id(leaf) in symmetric for leaf in tensors)
-        below = max(headroom.get(id(leaf), 0.0) for leaf in tensors)
-        width = max((bits[id(leaf)] for leaf in tensors if id(leaf) in bits), default=8)
-        scale = Scale(tensors[0].name.replace("/", "."), source, prescribed, centred, below, width, tensors)
-        scales.update((id(leaf), scale) for leaf in tensors)
+        return Scale(
+            name=tensors[0].name.replace("/", "."),
+            source="state" if any(key in self.states for key in keys) else source,
+            fixed=prescribed,
+            symmetric=any(key in self.symmetric for key in keys),
+            range_margin=max(self.margin.get(key, 0.0) for key in keys),
+            bits=max((self.bits[key] for key in keys if key in self.bits), default=8),
+            tensors=tensors,
+        )
+
+
+def _assign_scales(operators: list[FusedOp], carried: Sequence[tuple[Tensor, Tensor]]) -> dict[int, Scale]:
+    """Return the scale of each tensor that a quantized operator reads or makes, by id; groups of them share one.
+
+    A group takes the scale that one of its operators prescribes, the widest bits and the largest margin that any asks
+    for, and lies around zero if one wants that. Only if it consists of constants, moved at most, does its range follow
+    their values; else it is observed on samples.
+    """
+    groups, way = _sharing(operators, carried), _way_to(operators)
+    demands = _Demands()
+    for fused in operators:
+        if fused.rule is not None:
+            demands.add(fused, fused.rule)
+    members: dict[int, list[Tensor]] = {}
+    for key, tensor in demands.quantized.items():
+        members.setdefault(groups.find(key), []).append(tensor)
+    scales: dict[int, Scale] = {}
+    for tensors in members.values():
+        scale = demands.scale_for(tensors, way)
+        scales.update((id(tensor), scale) for tensor in tensors)
     return scales
 
 
 def sparse_kernels(plan: Plan) -> list[Tensor]:
     """Return the kernels that hold exact zeros: pruned, and to be kept so. A bias starts from zeros."""
-    kernels = {id(step.kernel) for step in plan.steps}
+    kernels = {id(fused.kernel) for fused in plan.operators}
     return [
-        leaf
-        for leaf in plan.graph.constants
-        if leaf.trainable and np.any(leaf.value == 0) and (id(leaf) in kernels or sum(n > 1 for n in leaf.shape) > 1)
+        tensor
+        for tensor in plan.graph.constants
+        if tensor.trainable
+        and np.any(tensor.value == 0)
+        and (id(tensor) in kernels or sum(size > 1 for size in tensor.shape) > 1)
     ]
 
 
@@ -387,11 +467,17 @@ MOST_CLUSTERS = 64
 def clustered_kernels(plan: Plan) -> dict[Tensor, int]:
     """Return the kernels that hold few distinct values, and how many: clustered, and to be kept so."""
     counts = {
-        leaf: len(np.unique(leaf.value))
-        for leaf in plan.graph.constants
-        if leaf.trainable and len(leaf.shape) > 1 and leaf.value.size > 4 * MOST_CLUSTERS
+        tensor: _distinct_values(tensor.value)
+        for tensor in plan.graph.constants
+        if tensor.trainable and len(tensor.shape) > 1 and tensor.value.size > 4 * MOST_CLUSTERS
     }
-    return {leaf: count for leaf, count in counts.items() if 2 <= count <= MOST_CLUSTERS}
+    return {tensor: count for tensor, count in counts.items() if 2 <= count <= MOST_CLUSTERS}
 
 
-__all__ = ["LINEAR", "FusedOp", "Plan", "Scale", "clustered_kernels", "place", "sparse_kernels"]
+def _distinct_values(values: np.ndarray) -> int:
+    """Return how many distinct values there are; of too many, some number above `MOST_CLUSTERS`."""
+    few = len(np.unique(values.reshape(-1)[: 16 * MOST_CLUSTERS]))
+    return few if few > MOST_CLUSTERS else len(np.unique(values))
+
+
+__all__ = ["FusedOp", "Plan", "Scale", "clustered_kernels", "place", "sparse_kernels"]

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops, tree
 
+from ...keras_internals import maker_of
 from .layer_rules import leaf_of
 from .operations import Batched
 
@@ -72,6 +73,12 @@ class Node:
     def output(self) -> Tensor:
         return self.outputs[0]
 
+    def reread(self, old: Tensor, new: Tensor) -> None:
+        """Read `new` wherever it reads `old`."""
+        self.args, self.kwargs = tree.map_structure(
+            lambda argument: new if argument is old else argument, (self.args, self.kwargs)
+        )
+
     @property
     def op_types(self) -> list[str]:
         """Its kind, and those of the operations that were merged into it."""
@@ -130,14 +137,10 @@ class Graph:
 
     def replace(self, old: Tensor, new: Tensor) -> None:
         """Let every reader of `old` read `new`."""
-
-        def swap(leaf):
-            return new if leaf is old else leaf
-
         for node in self.nodes:
             if old in node.inputs:
-                node.args, node.kwargs = tree.map_structure(swap, (node.args, node.kwargs))
-        self.outputs = [swap(leaf) for leaf in self.outputs]
+                node.reread(old, new)
+        self.outputs = [new if tensor is old else tensor for tensor in self.outputs]
 
     def prune_dead(self) -> None:
         """Drop the nodes that no output needs."""
@@ -177,7 +180,7 @@ def nodes_before(outputs: list, stop: set[int]) -> list:
     stack = [(leaf, False) for leaf in reversed(outputs) if isinstance(leaf, KerasTensor)]
     while stack:
         tensor, done = stack.pop()
-        node = _producer(tensor)
+        node = maker_of(tensor)
         if done:
             order.append(node)
             continue
@@ -187,13 +190,6 @@ def nodes_before(outputs: list, stop: set[int]) -> list:
         stack.append((tensor, True))
         stack.extend((leaf, False) for leaf in reversed(node.arguments.keras_tensors))
     return order
-
-
-def _producer(tensor: KerasTensor):
-    history = getattr(tensor, "_keras_history", None)
-    if history is None or history.operation is None:
-        return None
-    return history.operation._inbound_nodes[history.node_index]
 
 
 def computed_dtype(dtype: str) -> str:

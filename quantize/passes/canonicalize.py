@@ -17,7 +17,8 @@ from keras import ops, tree
 from ..graph.nodes import Consumers, Graph, Node, Tensor
 from ..graph.operations import broadcast_sum, masked, matmul_transposed
 from ..graph.promotion import promote
-from ..operators import FILLS, LINEAR
+from ..kernels import FORMS, LINEAR
+from ..operators import FILLS
 from .decompose import decompose
 from .elementwise import UNARY, fold_pointwise
 
@@ -626,9 +627,7 @@ def _is_per_channel(constant: Tensor, output: Tensor) -> bool:
 def _scaled(linear: Node, operand: Tensor) -> np.ndarray:
     """Return the kernel of `linear` times a factor for each of its outputs."""
     kernel, factor = linear.inputs[1].value, operand.value
-    shapes = {"DepthwiseConv": kernel.shape[-2:], "TransposedConv": (kernel.shape[-2], 1)}
-    shape = shapes.get(linear.op_type, kernel.shape[-1:])
-    return kernel * (factor.reshape(shape) if factor.size > 1 else factor)
+    return kernel * (FORMS[linear.op_type].spread(factor, kernel.shape) if factor.size > 1 else factor)
 
 
 def _fold_into(nodes: list[Node], operand: Tensor, value: np.ndarray) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..fake_quant import SMALLEST_RANGE, fake_quantize_kernel
+from ..fake_quant import SMALLEST_RANGE
 from ..graph.nodes import Consumers, Graph, Node, Tensor
+from ..kernels import FORMS, KernelForm
 
 _HOMOGENEOUS = {
     "Relu",
@@ -33,10 +34,11 @@ def equalize(graph: Graph, rounds: int = 2) -> int:
     for _ in range(rounds):
         for first, bias, second in pairs:
             before, after = first.inputs[1], second.inputs[1]
-            reach = [_reach(before.value, -1, first.op_type), _reach(after.value, -2, second.op_type)]
+            made, read = FORMS[first.op_type], FORMS[second.op_type]
+            reach = _reach(before.value, made.channels), _reach(after.value, (read.inputs,))
             factor = np.sqrt(np.maximum(reach[0], SMALLEST_RANGE) / np.maximum(reach[1], SMALLEST_RANGE))
-            before.value = _per_channel(before.value, 1 / factor, -1, first.op_type)
-            after.value = _per_channel(after.value, factor, -2, second.op_type)
+            before.value = (before.value * made.spread(1 / factor, before.shape)).astype(before.dtype)
+            after.value = (after.value * read.spread_inputs(factor, after.shape)).astype(after.dtype)
             if bias is not None:
                 bias.value = (bias.value / factor).astype(bias.dtype)  # factor runs along the last axis
     return len(pairs)
@@ -73,29 +75,20 @@ def _is_homogeneous(node: Node) -> bool:
     return node.op_type in _HOMOGENEOUS
 
 
-def _reach(kernel: np.ndarray, side: int, kind: str) -> np.ndarray:
-    """Return the largest magnitude per output (side -1) or input channel (side -2)."""
-    if kind == "DepthwiseConv":
-        flat = np.abs(kernel).max((0, 1))  # (channels, multiplier)
-        return flat.reshape(-1) if side == -1 else flat.max(1)
-    return np.abs(kernel).max(tuple(axis for axis in range(kernel.ndim) if axis != kernel.ndim + side))
+def _reach(kernel: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Return the largest magnitude for each entry of `axes`, flat."""
+    kept = {axis % kernel.ndim for axis in axes}
+    return np.abs(kernel).max(tuple(axis for axis in range(kernel.ndim) if axis not in kept)).reshape(-1)
 
 
-def _per_channel(kernel: np.ndarray, factor: np.ndarray, side: int, kind: str) -> np.ndarray:
-    if kind == "DepthwiseConv":
-        shape = kernel.shape[2:] if side == -1 else (kernel.shape[2], 1)
-        return (kernel * factor.reshape(shape)).astype(kernel.dtype)
-    return (kernel * (factor if side == -1 else factor[:, None])).astype(kernel.dtype)
-
-
-def bias_shift(kind: str, kernel: Any, mean: np.ndarray, channels: tuple[int, ...], bits: int) -> np.ndarray:
+def bias_shift(form: KernelForm, kernel: Any, mean: np.ndarray, bits: int) -> np.ndarray:
     """Return by how much rounding the kernel shifts each output channel on average, (channels out,).
 
     mean: of the input per channel; edges padded with zeros are taken for inner ones.
     Source: Nagel et al. 2019, arXiv:1906.04721, section 4.2.
     """
-    error = np.asarray(fake_quantize_kernel(kernel, channels, bits)) - np.asarray(kernel)
-    if kind == "DepthwiseConv":
+    error = np.asarray(form.fake_quantize(kernel, bits)) - np.asarray(kernel)
+    if form.is_depthwise:
         return (error.sum((0, 1)) * mean[:, None]).reshape(-1)
     summed = error.reshape(-1, *error.shape[-2:]).sum(0)  # (in / groups, out)
     groups = len(mean) // len(summed)

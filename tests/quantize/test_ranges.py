@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat
 from edgewright.quantize.fake_quant import fake_quantize, learned_steps, nudge
-from edgewright.quantize.observers import OBSERVERS
+from edgewright.quantize.observers import OBSERVERS, Seen
 from keras import layers, ops
 
 
 def observe(observer, batches, percentile=99.0):
-    return OBSERVERS[observer](lambda: [[("x", batch)] for batch in batches], {"x": 8}, percentile)["x"]
+    return OBSERVERS[observer](lambda: [[("x", Seen(batch))] for batch in batches], {"x": 8}, percentile)["x"]
 
 
 def test_observers_by_hand():

@@ -1,0 +1,33 @@
+"""From a model to its plan: traced, rewritten, quantizers placed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from ..keras_internals import signatures_read_once
+from .config import QatConfig
+from .graph.layer_rules import RECURRENCES
+from .graph.tracing import trace
+from .operators import refuse_what_no_file_holds
+from .passes.canonicalize import canonicalize
+from .passes.correct import equalize
+from .placement import Plan, place
+
+
+def make_plan(
+    model: keras.Model, config: QatConfig, carried: Sequence[tuple[int, int]] = (), inputs: Any = None
+) -> Plan:
+    """Trace `model` to operations and place the quantizers.
+
+    carried: inputs and the outputs that become them in the next call, which share a scale. inputs: symbolic tensors as
+    the model takes them, by default its own.  Raises: BadInput where the model cannot be traced.
+    """
+    with signatures_read_once():
+        graph = canonicalize(trace(model, RECURRENCES[config.recurrence], inputs))
+    refuse_what_no_file_holds(graph)
+    if config.equalize:
+        equalize(graph)
+    return place(graph, config.chooser(model), carried)
