@@ -161,6 +161,7 @@ CASES = {
     # convolutions
     "conv2d": (IMAGE, _layer(layers.Conv2D, 6, 3)),
     "conv2d_same_stride": (IMAGE, _layer(layers.Conv2D, 6, 3, strides=2, padding="same", activation="relu")),
+    "conv2d_uneven": (IMAGE, _layer(layers.Conv2D, 6, (3, 2), strides=(2, 1), padding="same")),
     "conv2d_dilated": (IMAGE, _layer(layers.Conv2D, 6, 3, dilation_rate=2, activation="relu6")),
     "conv2d_dilated_same": (IMAGE, _layer(layers.Conv2D, 6, 3, dilation_rate=2, padding="same")),
     "conv2d_grouped": (IMAGE, _layer(layers.Conv2D, 6, 3, groups=2)),
@@ -197,7 +198,7 @@ CASES = {
     "minimum": (SEQUENCE, lambda x: ops.minimum(x, _layer(layers.Dense, 4)(x))),
     "negative": (SEQUENCE, lambda x: -layers.Dense(4)(x)),
     "scalars": (SEQUENCE, lambda x: 0.3 * x + 1.5),
-    "small_offset": (SEQUENCE, lambda x: x * layers.Dense(4)(x) + 0.01),
+    "small_offset": (SEQUENCE, lambda x: x * layers.Dense(4)(x) + 0.04),  # two thirds of a step
     "power": (SEQUENCE, lambda x: ops.power(x, 2.0)),
     # activations
     "relu": (SEQUENCE, _layer(layers.ReLU)),
