@@ -91,7 +91,8 @@ class Server:
 INPUT = "input"  # the operator that makes integers of what enters a file
 FARTHEST = 1  # step: no kernel is known to be further off, but LiteRT's reference SUM
 SIGNED = 0.05  # of a step, on average
-EQUAL, EQUAL_IN_ONE = 0.999, 0.995  # of the values of an operator in all files, of one kernel
+EQUAL = 0.999  # of the values of an operator
+FEW = 2  # values of one kernel may be off besides: of 300 the share says little
 TWICE = "rounds products twice: to 31 bits, then by the shift (gemmlowp's SaturatingRoundingDoublingHighMul)"
 
 
@@ -114,8 +115,9 @@ BARS: dict[tuple[str, str], Bar] = {
     ("RESIZE_BILINEAR", "onnxruntime"): Bar(0.96, "halves go to even, the zero point counted in"),
     **{("RESIZE_BILINEAR", kernels): Bar(0.9, "in 10 bits, halves away from 0 (ResizeBilinearInteger)")
        for kernels in OWN},
-    **{("DEPTHWISE_CONV_2D", kernels): Bar(0.985, TIES + TWICE) for kernels in OWN},
-    **{("MEAN", kernels): Bar(0.97, "cuts its bias to an integer (MeanImpl); " + TWICE) for kernels in OWN},
+    **{("DEPTHWISE_CONV_2D", kernels): Bar(0.97, TIES + TWICE) for kernels in OWN},
+    **{("MEAN", kernels): Bar(0.93, "cuts its bias to an integer (MeanImpl); " + TWICE, signed=0.08)
+       for kernels in OWN},
     **{("QUANTIZE", kernels): Bar(0.9, TWICE, signed=0.08) for kernels in OWN},
     **{(operator, kernels): Bar(0.99, TWICE) for kernels in OWN for operator in
        ("BATCH_MATMUL", "CONV_2D", "FULLY_CONNECTED", "MUL", "TRANSPOSE_CONV")},
@@ -161,7 +163,7 @@ class Agreement:
     def fault_on(self, runtime: str) -> str:
         """What this kernel may not do on `runtime`: where its operator is as in the table, hardly a value is off."""
         known = (self.operator, runtime) in BARS
-        too_many = not known and self.off > 1 + (1 - EQUAL_IN_ONE) * self.values
+        too_many = not known and self.off > FEW + (1 - EQUAL) * self.values
         said = self.fault or (str(self) if too_many else "")
         return said and f"{runtime}: {said}"
 

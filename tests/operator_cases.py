@@ -95,6 +95,11 @@ def _clipped_beside_wide(x):
     return ops.concatenate([_wide(3, activation="relu6")(x), _wide(4)(x)], axis=-1)
 
 
+def _pooled_both_ways(x):
+    """Maxima and means of the same windows side by side, at the scale of what they are taken of."""
+    return ops.concatenate([layers.MaxPooling2D(2)(x), layers.AveragePooling2D(2)(x)], axis=-1)
+
+
 def _squeeze_and_excite(x):
     """Maps weighted by what their means say (Hu 2018, arXiv:1709.01507)."""
     x = layers.Conv2D(6, 3)(x)
@@ -156,6 +161,7 @@ CASES = {
     # convolutions
     "conv2d": (IMAGE, _layer(layers.Conv2D, 6, 3)),
     "conv2d_same_stride": (IMAGE, _layer(layers.Conv2D, 6, 3, strides=2, padding="same", activation="relu")),
+    "conv2d_uneven": (IMAGE, _layer(layers.Conv2D, 6, (3, 2), strides=(2, 1), padding="same")),
     "conv2d_dilated": (IMAGE, _layer(layers.Conv2D, 6, 3, dilation_rate=2, activation="relu6")),
     "conv2d_dilated_same": (IMAGE, _layer(layers.Conv2D, 6, 3, dilation_rate=2, padding="same")),
     "conv2d_grouped": (IMAGE, _layer(layers.Conv2D, 6, 3, groups=2)),
@@ -192,7 +198,7 @@ CASES = {
     "minimum": (SEQUENCE, lambda x: ops.minimum(x, _layer(layers.Dense, 4)(x))),
     "negative": (SEQUENCE, lambda x: -layers.Dense(4)(x)),
     "scalars": (SEQUENCE, lambda x: 0.3 * x + 1.5),
-    "small_offset": (SEQUENCE, lambda x: x * layers.Dense(4)(x) + 0.01),
+    "small_offset": (SEQUENCE, lambda x: x * layers.Dense(4)(x) + 0.04),  # two thirds of a step
     "power": (SEQUENCE, lambda x: ops.power(x, 2.0)),
     # activations
     "relu": (SEQUENCE, _layer(layers.ReLU)),
@@ -217,6 +223,7 @@ CASES = {
     "max_pool1d": ((16, 4), _layer(layers.MaxPooling1D, 3, padding="same")),
     "average_pool2d": (IMAGE, _layer(layers.AveragePooling2D, 2)),
     "average_pool2d_same": ((7, 7, 4), _layer(layers.AveragePooling2D, 3, strides=2, padding="same")),
+    "pooled_both_ways": (IMAGE, _pooled_both_ways),
     "average_pool1d": ((16, 4), _layer(layers.AveragePooling1D, 2)),
     "max_pool3d": ((4, 5, 6, 2), _layer(layers.MaxPooling3D, 2, padding="same")),
     "average_pool3d": ((4, 5, 6, 2), _layer(layers.AveragePooling3D, (1, 2, 3), strides=2)),
