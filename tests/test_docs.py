@@ -30,6 +30,7 @@ from pages_of_docs import commands as command_lines
 from schemas import problems
 
 DOCS = ROOT / "docs"
+FOLDERS = "benchmarks|cli|devices|docs|examples|export|models|pipeline|prune|quantize|tests|training"
 SHELL = {"cd", "make", "pip", "python", "python3", "source", "ssh"}  # what else stands in blocks of commands
 BENCH = ew.BenchConfig(max_seconds=1, min_rounds=5, max_rounds=20, attempts=1, precision=None, samples=64)
 BRIEF = (  # what makes the commands and the Python of a page quick, and leaves all else as it stands there
@@ -56,6 +57,12 @@ def test_links_lead_somewhere(page):
         assert target.exists(), f"{named(page)}: {link}"
         if anchor:
             assert anchor in anchors(target), f"{named(page)}: {link}: {sorted(anchors(target))}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_files_of_ours_that_a_page_names_are_there(page):
+    files = re.findall(rf"`((?:{FOLDERS})/[a-z0-9_/.-]*)`", FENCE.sub("", page.read_text()))
+    assert not [file for file in files if not (ROOT / file).exists()]
 
 
 def test_every_page_is_reached_from_the_readme_and_stands_in_the_navigation():
