@@ -19,7 +19,7 @@ import numpy as np
 from keras import ops, tree
 
 from ...errors import BadInput
-from ...keras_internals import takes_mask
+from ...keras_internals import layers_in, takes_mask
 from .operations import NEVER, Constant, FusedLSTM, GroupedConv
 
 # Random in training, nothing at inference; Keras versions differ in what they have of them.
@@ -38,6 +38,16 @@ LEAVES: tuple[type[keras.Layer], ...] = tuple(
 def leaf_of(layer: Any) -> type | None:
     """Return which of `LEAVES` `layer` is: it does nothing at inference. A subclass with a `call` of its own may."""
     return next((leaf for leaf in LEAVES if isinstance(layer, leaf) and _has_keras_call(layer)), None)
+
+
+def random_part(layer: keras.Layer) -> str:
+    """Return what of `layer` is random in training, itself or a layer inside it; "" if nothing is."""
+    for part in layers_in(layer):
+        rates = [getattr(part, name, 0) for name in ("dropout", "recurrent_dropout")]
+        drops = any(isinstance(rate, (int, float)) and rate > 0 for rate in rates)
+        if leaf_of(part) or (drops and hasattr(part, "state_size")):
+            return "it" if part is layer else f"{part.name!r} inside it"
+    return ""
 
 
 def _has_keras_call(layer: keras.Layer) -> bool:

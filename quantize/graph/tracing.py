@@ -136,6 +136,12 @@ class _Opened:
     def call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         """Run the layer's body (or its composite rule) on symbolic tensors."""
         self._open(layer)  # those that the body of another one makes are met here
+        if kwargs.get("training") is True and (what := composites.random_part(layer)):
+            raise BadInput(
+                f"layer {self._place(layer)!r} ({type(layer).__name__}) is called with training=True, so that "
+                f"{what} draws random numbers at inference, which in a file would be one constant: call it without, or "
+                "let the model take the noise as an input"
+            )
         self._whole.discard(id(layer))
         if composites.leaf_of(layer):
             return self._keep(layer, args, kwargs)
@@ -162,6 +168,10 @@ class _Opened:
         self._calls[place] += 1
         self._tag(tree.flatten(outputs), tree.flatten((args, kwargs)), place)
         return outputs
+
+    def _place(self, layer: keras.Layer) -> str:
+        """Return the path of `layer` where it is called now."""
+        return "/".join([opened.name for opened in self._stack[1:]] + [layer.name])
 
     def _keep(self, layer: keras.Layer, args: Any, kwargs: Any) -> Any:
         """Let Keras record `layer` as one operation."""
