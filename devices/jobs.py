@@ -71,7 +71,7 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def send(session: Session, scratch: Path, inputs: Inputs, limit: int | None = None, mark: str = "0") -> dict[str, str]:
+def send(session: Session, scratch: Path, inputs: Inputs, limit: int | None = None, mark: str = "") -> dict[str, str]:
     """Send the samples, the first `limit` of them, and return how a job refers to each input's.
 
     mark: part of the names of the files, other for other samples.
@@ -79,7 +79,7 @@ def send(session: Session, scratch: Path, inputs: Inputs, limit: int | None = No
     sent = {}
     arrays = inputs if isinstance(inputs, Mapping) else {"": inputs}
     for index, (name, array) in enumerate(arrays.items()):
-        path = scratch / f"input-{mark}-{index}.npy"
+        path = scratch / f"input-{mark}{index}.npy"
         with whole.naming(path):
             np.save(path, np.asarray(array[:limit], np.float32 if array.dtype.kind == "f" else array.dtype))
         sent[name] = session.put(path, path.name)

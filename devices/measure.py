@@ -120,7 +120,9 @@ def _send(bench: Workbench, fed: Mapping[str, Inputs | None], limit: int | None)
         if samples is None:
             continue
         if id(samples) not in by_samples:
-            by_samples[id(samples)] = send(bench.session, bench.scratch, samples, limit, f"{len(by_samples)}")
+            by_samples[id(samples)] = send(
+                bench.session, bench.scratch, samples, limit, f"{len(by_samples)}-" if by_samples else ""
+            )
         sent[name] = by_samples[id(samples)]
     return sent
 
@@ -129,7 +131,7 @@ def _send_few(bench: Workbench, name: str, fed: Mapping[str, Inputs | None]) -> 
     """Send a few samples of a file's, by which memory and load time are told."""
     samples = fed[name]
     assert samples is not None
-    return send(bench.session, bench.scratch, samples, LOOKED_AT, f"few-{list(fed).index(name)}")
+    return send(bench.session, bench.scratch, samples, LOOKED_AT, f"few-{list(fed).index(name)}-")
 
 
 def _check_judged(
