@@ -115,7 +115,7 @@ BARS: dict[tuple[str, str], Bar] = {
     ("RESIZE_BILINEAR", "onnxruntime"): Bar(0.96, "halves go to even, the zero point counted in"),
     **{("RESIZE_BILINEAR", kernels): Bar(0.9, "in 10 bits, halves away from 0 (ResizeBilinearInteger)")
        for kernels in OWN},
-    **{("DEPTHWISE_CONV_2D", kernels): Bar(0.97, TIES + TWICE) for kernels in OWN},
+    **{("DEPTHWISE_CONV_2D", kernels): Bar(0.96, TIES + TWICE) for kernels in OWN},
     **{("MEAN", kernels): Bar(0.93, "cuts its bias to an integer (MeanImpl); " + TWICE, signed=0.08)
        for kernels in OWN},
     **{("QUANTIZE", kernels): Bar(0.9, TWICE, signed=0.08) for kernels in OWN},
