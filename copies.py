@@ -31,7 +31,8 @@ def copy_model(model: keras.Model, inputs: Sequence[KerasTensor] | None = None) 
 
     def clone(layer: keras.Layer) -> keras.Layer:
         made = type(layer).from_config(layer.get_config())
-        pairs.append((layer, made))
+        if isinstance(layer, keras.Layer):  # an operation of keras.ops is cloned too, and has no state
+            pairs.append((layer, made))
         return made
 
     is_graph = isinstance(model, keras.Sequential) or hasattr(model, "operations")

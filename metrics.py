@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 
 MANY_CLASSES = 100  # beyond it a confusion matrix is no longer read
 MANY_VALUES = 32  # beyond it a regression's target is a picture or a signal, whose values are not judged one by one
+MOST_NATS = 700.0  # of which the exponential is a number still
 FAITHFUL = 0.9  # an output without targets that agrees less with the baseline's is not passed,
 RUINED = 0.5  # and below this it fails
 
@@ -192,7 +193,7 @@ def _surprise(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _perplexity(scores: np.ndarray) -> float:
-    return float(np.exp(scores.mean()))
+    return float(np.exp(min(scores.mean(), MOST_NATS)))
 
 
 def _totals(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -4,51 +4,40 @@ Results go to standard output, progress to standard error. Exit codes: 0 success
 usage or bad input, 130 interrupted.
 """
 
-import importlib
 import json
 import os
 import sys
-import sysconfig
-import tempfile
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from .. import backend
-from ..errors import BadInput, EdgewrightError, nearest, one_line
+from ..errors import BadInput, EdgewrightError, nearest
 from ..progress import say
 from . import inputs
 from .arguments import Answer, parse
+from .loading import with_keras
+from .options import (
+    ClassWeights,
+    Data,
+    Device,
+    Engine,
+    Epochs,
+    Import,
+    KerasFile,
+    KerasOut,
+    MaxDrop,
+    MinSpeedup,
+    Model,
+    Preset,
+    Quick,
+    Seed,
+    Sparsity,
+    Weights,
+)
+from .output import failed, place, results_only
 
 DESCRIPTION = """Take a Keras 3 model from training to a verdict on a device: train, prune, retrain with quantization in
 the loop, export to TFLite and ONNX, measure, and say with statistics what was gained and lost."""
-
-Model = Annotated[str, "name of the zoo (see `edgewright models`), pkg.module:function, or a .keras file", inputs.model]
-KerasFile = Annotated[str, ".keras file of a trained model", inputs.keras_file]
-KerasOut = inputs.keras_out
-Data = Annotated[
-    str | None, "name of a data set or pkg.module:function; default: the model's first available one", inputs.data
-]
-Preset = Annotated[Literal["edge", "paper"], "sizes of a zoo model: small enough for two cores, or as published"]
-Import = Annotated[
-    list[str] | None, "module to import first, as pkg.module: it registers your own layer classes", inputs.module
-]
-Seed = Annotated[int, "seed of weights, shuffling and sampling", inputs.at_least(0)]
-Epochs = Annotated[int | None, "upper bound on epochs; default: from the size of the data", inputs.at_least(1)]
-Weights = Annotated[
-    str | None, 'start from a .keras or .weights.h5 file of the same net, or from "imagenet"', inputs.weights
-]
-ClassWeights = Annotated[
-    Literal["balanced"] | None, "make a rare class count as much as the others in training; default: a sample counts 1"
-]
-Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
-Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)", inputs.share]
-MaxDrop = Annotated[float, "largest drop of the metric that passes; 0.01 is one point", inputs.at_least(0)]
-MinSpeedup = Annotated[float | None, "smallest speed-up over the float file that passes; default: any", inputs.above(0)]
-Engine = Annotated[Literal["edgewright", "tfmot"], "who does it: ours, or TensorFlow Model Optimization"]
-Device = Annotated[str, "where to run (see `edgewright devices`)", inputs.device]
 
 
 def models(*, family: Annotated[str | None, "only this family"] = None) -> Answer:
@@ -88,7 +77,7 @@ def run(
     Finished steps are kept in the folder of the run: the same command again resumes where it stopped.
     """
     _check_own(model, data, preset)
-    runs, reports = _with_keras("pipeline.run", import_), _with_keras("devices.report.report")
+    runs, reports = with_keras("pipeline.run", import_), with_keras("devices.report.report")
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, quick=quick, sparsity=sparsity,
                        seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
                        min_speedup=min_speedup, device=device)  # fmt: skip
@@ -116,7 +105,7 @@ def train(
 ) -> Answer:
     """Train a model."""
     _check_own(model, data, preset)
-    verbs = _with_keras("cli.verbs", import_)
+    verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
                        batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights)  # fmt: skip
 
@@ -145,7 +134,7 @@ def prune(
             "them out"
         )
     _refuse_weights(engine, class_weights)
-    verbs = _with_keras("cli.verbs", import_)
+    verbs = with_keras("cli.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
                        epochs=epochs, engine=engine, class_weights=class_weights)  # fmt: skip
 
@@ -173,7 +162,8 @@ def qat(
         str | None, "quantize as the kernels of this target like it (see `edgewright check`)", inputs.target
     ] = None,
     max_drop: Annotated[
-        float | None, "give the fewest layers 16 bits, or float, that keep the metric this close before training"
+        float | None,
+        "give the fewest layers 16 bits, or float, that keep the metric this close before training; 0.01 is one point",
     ] = None,
     engine: Engine = "edgewright",
     quick: Quick = False,
@@ -189,7 +179,7 @@ def qat(
     elif max_drop is not None:
         raise BadInput(f"--max-drop {max_drop}: engine tfmot quantizes every layer alike; leave one of the two out")
     _refuse_weights(engine, class_weights)
-    verbs = _with_keras("cli.verbs", import_)
+    verbs = with_keras("cli.verbs", import_)
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
                      freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop, quick=quick,
                      seed=seed, epochs=epochs, engine=engine, class_weights=class_weights)  # fmt: skip
@@ -217,7 +207,7 @@ def export(
     if target:
         _refuse_beside("target", format=format, precision=precision, integer_io=integer_io)
         inputs.plain_folder("--out", out)
-        verbs = _with_keras("cli.verbs", import_)
+        verbs = with_keras("cli.verbs", import_)
         return verbs.export_for(model, target, Path(out), data=data, streaming=streaming)
     kind = inputs.format_of("--out", out, format)
     inputs.precision("--precision", precision, kind)
@@ -227,7 +217,7 @@ def export(
         )
     if integer_io and precision is not None and not inputs.is_quantized(precision):
         raise BadInput(f"--integer-io {integer_io}: needs a quantized precision such as w8a8-ptq, not {precision}")
-    verbs = _with_keras("cli.verbs", import_)
+    verbs = with_keras("cli.verbs", import_)
     more = {"integer_io": integer_io} if integer_io else {}
     return verbs.export(model, Path(out), format=kind, precision=precision, data=data, streaming=streaming, **more)
 
@@ -244,7 +234,7 @@ def check(
 ) -> Answer:
     """Say before any training what a target cannot run of a model, why, what would help, and whether it fits."""
     _check_preset(model, preset)
-    verbs = _with_keras("cli.verbs", import_)
+    verbs = with_keras("cli.verbs", import_)
     return verbs.check(model, target, preset=preset, seed=seed, arena_limit_bytes=arena_bytes,
                        flash_limit_bytes=flash_bytes)  # fmt: skip
 
@@ -262,7 +252,7 @@ def diagnose(
 
     A model without quantizers is calibrated on training data first.
     """
-    verbs = _with_keras("cli.verbs", import_)
+    verbs = with_keras("cli.verbs", import_)
     return verbs.diagnose(model, data=data, samples=samples, device=device, out=None if out is None else Path(out))
 
 
@@ -284,7 +274,7 @@ def bench(
     delegate: Annotated[str | None, "PATH[,key=value...] on the device: run .tflite files in this delegate"] = None,
 ) -> Answer:
     """Compare model files on a device, whoever made them."""
-    benches = _with_keras("cli.benches")
+    benches = with_keras("cli.benches")
     return benches.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
                        max_drop=max_drop, min_speedup=min_speedup, targets=target or (), max_seconds=max_seconds,
                        profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
@@ -323,7 +313,7 @@ def matrix(
     seed: Seed = 0,
 ) -> Answer:
     """Take the zoo through every stage: models x stages."""
-    zoo = _with_keras("pipeline.matrix")
+    zoo = with_keras("pipeline.matrix")
     document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs)
     return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
 
@@ -340,7 +330,7 @@ def sweep(
     jobs: Annotated[int, "how many at once", inputs.at_least(1)] = 1,
 ) -> Answer:
     """Run models x recipes x devices as jobs. Finished ones are kept: the same command again runs the rest."""
-    sweeps = _with_keras("pipeline.sweep")
+    sweeps = with_keras("pipeline.sweep")
     config = sweeps.SweepConfig(models=tuple(model), recipes=tuple(recipe or [""]), devices=tuple(device or ["local"]),
                                 data=data, quick=quick, executor=executor, at_once=jobs)  # fmt: skip
     document = sweeps.sweep(config, Path(out))
@@ -392,85 +382,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         call = parse("edgewright", DESCRIPTION, VERBS, argv)
         if call.verb is not doctor:  # which says the same and more
             inputs.check_environment()
-        with _results_only():
+        with results_only():
             answer = call.verb(**call.arguments)
         print(json.dumps(answer.document, indent=1, default=str) if call.json else answer.text, flush=True)
     except EdgewrightError as error:
-        return _failed(str(error), error.exit_code, argv)
+        return failed(str(error), error.exit_code, argv)
     except BrokenPipeError:  # the reader of our output went away, as `head` does: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except OSError as error:
-        return _failed(f"{error.filename or 'the system'}: {error.strerror or error}", 1, argv)
+        return failed(f"{error.filename or 'the system'}: {error.strerror or error}", 1, argv)
     except KeyboardInterrupt:
-        return _failed("interrupted; the same command resumes where it stopped", 130, argv)
+        return failed("interrupted; the same command resumes where it stopped", 130, argv)
     except Exception as error:  # not foreseen: of the user's own functions, or a fault of ours
-        where = _place(error)
+        where = place(error)
         message = f"{where}{type(error).__name__}: {error} (--debug shows the traceback)"
-        return _failed(message, BadInput.exit_code if where else 1, argv)
+        return failed(message, BadInput.exit_code if where else 1, argv)
     return 0 if answer.ok else 1
-
-
-def _failed(message: str, exit_code: int, argv: Sequence[str]) -> int:
-    if "--debug" in argv:
-        traceback.print_exc()
-    say(f"edgewright: {one_line(message)}")
-    return exit_code
-
-
-def _place(error: BaseException) -> str:
-    """Return file and line of the innermost frame that is the user's, if one is."""
-    elsewhere = (Path(__file__).parent.parent, sysconfig.get_path("stdlib"))
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        installed = "site-packages" in path.parts or any(path.is_relative_to(one) for one in elsewhere)
-        if path.is_file() and not installed:
-            return f"{path.name}:{frame.lineno}: "
-    return ""
-
-
-@contextmanager
-def _results_only() -> Iterator[None]:
-    """Keep standard output for results: what libraries print meanwhile, native code too, goes to standard error."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    try:
-        os.dup2(2, 1)
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
-def _with_keras(module: str, own: Sequence[str] | None = None) -> Any:
-    """Return a module of ours that needs Keras: whatever can be said without it was said before.
-
-    own: modules of the user's to import first.
-
-    Keras is imported with standard error held back: TensorFlow's libraries greet there whatever log level is set.
-    """
-    if "keras" not in sys.modules:
-        backend.check()
-        _import_quietly("keras")
-    for name in own or ():
-        if (here := str(Path.cwd())) not in sys.path:
-            sys.path.insert(0, here)
-        importlib.import_module(name)
-    return importlib.import_module(f"..{module}", __package__)
-
-
-def _import_quietly(name: str) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        try:
-            os.dup2(held.fileno(), 2)
-            importlib.import_module(name)
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _check_own(model: str, data: str | None, preset: str) -> None:

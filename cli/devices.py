@@ -60,7 +60,9 @@ def remove(name: str) -> Answer:
 
 
 def set_up(name: str) -> Answer:
-    found = environments.set_up(name)
+    from ..pipeline import kernel_check
+
+    found = environments.set_up(name, kernel_check.verified)
     place = environments.folder(name)
     return Answer(document={"name": name, "folder": str(place), "found": found}, text=f"{name}: {found}, in {place}")
 
@@ -72,7 +74,7 @@ def probe(name: str) -> Answer:
         outcome = run_job(session, {"mode": "probe", "models": [], "time_limit_s": _PROBE_S})
     if not outcome.ok:
         raise EdgewrightError(f"{name}: {outcome.status}: {outcome.reason}")
-    from ..devices.runtimes import kernels
+    from ..pipeline import kernel_check
 
     start, found = outcome.one("start"), outcome.one("probe")
     document = {"name": name, "emulated": transport.emulated, **_plain(start), **_plain(found)}
@@ -81,7 +83,7 @@ def probe(name: str) -> Answer:
     if runtime is None:
         say(f"{name} has no runtime for .tflite files (pip install ai-edge-litert): its kernels were not checked")
         return Answer(document=document, text=text)
-    judged = kernels.check(transport, runtime if runtime in _OF_CONFIG else "litert")
+    judged = kernel_check.check(transport, runtime if runtime in _OF_CONFIG else "litert")
     document["kernels"] = {"ok": judged.ok, "steps": judged.steps, "equal": judged.equal, "inputs": judged.n}
     return Answer(document=document, text=f"{text}\n{judged}", ok=judged.ok)
 

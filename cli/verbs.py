@@ -11,24 +11,20 @@ from keras import tree
 from ..errors import BadInput
 from ..export import EXPORTERS
 from ..files import write
+from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, training
 from ..pipeline import check as preflight
-from ..pipeline import deliver, stages
 from ..pipeline import diagnose as noise
-from ..pipeline.budget import QUICK_TRAINING_SAMPLES
-from ..pipeline.judged import facts
+from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
 from ..pipeline.mixed import mixed_precision
-from ..pipeline.saved import check_savable, load_model, note, noted, save_model
-from ..pipeline.stages import train_config
-from ..pipeline.workload import find
+from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks
+from ..pipeline.workload import Workload
 from ..progress import say
 from ..prune import PruneConfig
-from ..prune import prune as prune_once
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..quantize.streaming import streaming as one_step
-from ..training.data import Dataset, calibration
-from ..training.tasks import TASKS
-from ..training.train import Evaluation, TrainConfig, data_for, evaluate
-from ..training.train import train as fit
+from ..training.config import TrainConfig
+from ..training.data import Dataset
+from ..training.tasks import Evaluation, Networks
 from .arguments import Answer
 from .benches import bench, compare, inspect, judged, render
 
@@ -38,67 +34,88 @@ RARE = 0.2  # of an even share of the samples, below which a class is called rar
 def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, quick: bool, seed: int,
           epochs: int | None, batch_size: int | None, learning_rate: float | None,
           class_weights: str | None = None) -> Answer:  # fmt: skip
-    subject = find(model, data, preset=preset, weights=weights, seed=seed, quick=quick)
-    network = subject.make()
-    check_savable(network, model)
-    settings = train_config(
-        "train",
-        subject.dataset,
-        quick=quick,
-        epochs=epochs,
-        seed=seed,
-        peak=subject.learning_rate,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        class_weights=class_weights,
-    )
-    result = fit(network, subject.dataset, settings, learner=subject.learner, out=_logs(out))
-    return _written(network, out, subject.dataset, result.judged)
+    """Train a model of one network or several from the start, or go on with that of a file."""
+    work = find.find(model, data, preset=preset, weights=weights, seed=seed, quick=quick)
+    networks = work.make()
+    for network in networks.values():
+        check_savable(network, model)
+    settings = _settings("train", work, quick=quick, seed=seed, epochs=epochs, batch_size=batch_size,
+                         learning_rate=learning_rate, class_weights=class_weights)  # fmt: skip
+    result = training.train(networks, work, settings, _logs(out))
+    return _written(work.complete(networks), out, work, result.judged)
 
 
 def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
           epochs: int | None, engine: str = "edgewright", class_weights: str | None = None) -> Answer:  # fmt: skip
-    network = load_model(model)
+    """Prune the networks of a file that go to a device, at once or while training goes on."""
     config = PruneConfig(sparsity=sparsity, schedule=schedule)
     if data is None and engine == "tfmot":
         raise BadInput("--data is missing: engine tfmot prunes while it trains; name a data set or pkg.module:function")
     if data is None:
-        sparse, found = prune_once(network, config)
-        save_model(sparse, out)
-        if known := noted(model):
-            note(out, known)
-        return Answer(document={"model": str(out), "rows": list(found.rows)}, text=f"{found}\n{out}")
-    dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
-    settings = train_config("prune", dataset, quick=quick, epochs=epochs, seed=seed, class_weights=class_weights)
+        return _cut(model, out, config)
+    networks, work = _loaded(model, data, quick=quick, seed=seed)
+    settings = _settings("prune", work, quick=quick, seed=seed, epochs=epochs, class_weights=class_weights)
     if engine == "tfmot":
-        sparse, found = stages.prune_with_tfmot(network, config, dataset, settings)
+        ((name, network),) = _alone(networks, engine).items()
+        sparse, report = by_tfmot.prune_with_tfmot(network, config, work.dataset, settings)
+        made, rows, text = {name: sparse}, list(report.rows), str(report)
     else:
-        sparse, found = stages.prune(network, config, data=dataset, training=settings, out=_logs(out))
-    judged = evaluate(sparse, dataset.test, dataset.task)
-    return _written(sparse, out, dataset, judged, rows=list(found.rows), text=str(found))
+        pruned = pruning.prune(networks, work, config, settings, _logs(out))
+        made, rows, text = pruned.networks, pruned.rows(), _told(pruned.reports)
+    return _written(made, out, work, training.evaluated(made, work), rows=rows, text=text)
+
+
+def _cut(model: str, out: Path, config: PruneConfig) -> Answer:
+    networks = find.with_siblings(Path(model))
+    pruned = pruning.cut(networks, config, find.deployed(networks))
+    known = noted(model)
+    files = save_networks(pruned.networks, out, lambda name: {**known, "network": name} if known else {})
+    text = "\n".join([_told(pruned.reports), *map(str, files.values())])
+    return Answer(document={"model": str(next(iter(files.values()))), "rows": pruned.rows()}, text=text)
 
 
 def qat(model: str, out: Path, data: str, *, precision: str, observer: str, ranges: str, freeze_after: int | None,
         recurrence: str | None, target: str | None, quick: bool, seed: int, epochs: int | None,
         engine: str = "edgewright", max_drop: float | None = None,
         class_weights: str | None = None) -> Answer:  # fmt: skip
+    """Retrain the networks of a file with quantizers in those that go to a device."""
     wanted = {"default": precision, "observer": observer, "ranges": ranges, "freeze_after": freeze_after}
     wanted |= {"recurrence": recurrence} if recurrence else {}
     config = preflight.quantization_for(target, **wanted) if target else QatConfig(**wanted)
     if engine == "tfmot":
         _check_for_tfmot(out, config)
-    network = load_model(model)
-    dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
-    settings = train_config("qat", dataset, quick=quick, epochs=epochs, seed=seed, class_weights=class_weights)
+    networks, work = _loaded(model, data, quick=quick, seed=seed)
+    settings = _settings("qat", work, quick=quick, seed=seed, epochs=epochs, class_weights=class_weights)
     if engine == "tfmot":
-        return _qat_with_tfmot(network, out, dataset, settings)
+        (network,) = _alone(networks, engine).values()
+        return _qat_with_tfmot(network, out, work.dataset, settings)
     if max_drop is not None:
-        chosen = mixed_precision(network, dataset, max_drop, config)
+        (network,) = _alone(networks, f"--max-drop {max_drop}").values()
+        chosen = mixed_precision(network, work.dataset, max_drop, config)
         say(str(chosen))
         config = chosen.config
-    quantized, found = prepare_qat(network, config, calibration=calibration(dataset))
-    result = stages.train(quantized, dataset, settings, out=_logs(out))
-    return _written(quantized, out, dataset, result.judged, rows=list(found.rows), text=str(found))
+    quantized = quantizing.quantize(networks, work, settings, _logs(out), config)
+    return _written(quantized.networks, out, work, quantized.result.judged, rows=quantized.rows(),
+                    text=_told(quantized.reports))  # fmt: skip
+
+
+def _settings(stage: str, work: Workload, **options: Any) -> TrainConfig:
+    return train_config(stage, work.dataset, peak=work.learning_rate, **options)
+
+
+def _loaded(model: str, data: str, *, quick: bool = False, seed: int = 0) -> tuple[dict[str, keras.Model], Workload]:
+    return find.of_file(model, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
+
+
+def _alone(networks: Networks, what: str) -> Networks:
+    if len(networks) > 1:
+        raise BadInput(f"{what} takes one network, the model has {', '.join(networks)}; leave it out")
+    return networks
+
+
+def _told(reports: Mapping[str, Any]) -> str:
+    """Return reports as text, of several networks under the name of each."""
+    return "\n".join(f"{name}\n{report}" if len(reports) > 1 else str(report) for name, report in reports.items())
 
 
 def _check_for_tfmot(out: Path, config: QatConfig) -> None:
@@ -112,33 +129,39 @@ def _check_for_tfmot(out: Path, config: QatConfig) -> None:
 
 
 def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings: TrainConfig) -> Answer:
-    artifact, found, value = stages.quantize_with_tfmot(network, dataset, settings)
+    artifact, report, value = by_tfmot.quantize_with_tfmot(network, dataset, settings)
     path = artifact.save(out)
-    metric = TASKS[dataset.task].metric.name
-    text = f"{found}\n{path}: {metric} {value:.4f} on the test set of {dataset.name}, fake-quantized in tf-keras"
-    document = {"path": str(path), "data": dataset.name, "metric": metric, "value": value, "rows": list(found.rows)}
+    (metric,) = artifact.manifest["metrics"]
+    text = f"{report}\n{path}: {metric} {value:.4f} on the test set of {dataset.name}, fake-quantized in tf-keras"
+    document = {"path": str(path), "data": dataset.name, "metric": metric, "value": value, "rows": list(report.rows)}
     return Answer(document=document, text=text)
 
 
 def export(
     model: str, out: Path, *, format: str, precision: str | None, data: str | None, streaming: bool = False, **more: Any
 ) -> Answer:
-    """more: of the exporter."""
-    network = load_model(model)
-    samples = None
+    """Write one network as a file for devices. more: of the exporter."""
+    network, samples = load_model(model), None
     if (precision or "").endswith("-ptq") and find_quantized(network) is None:
         if data is None:
             raise BadInput(
                 f"--data is missing: {precision} calibrates on samples; name a data set or give pkg.module:function"
             )
-        samples = calibration(data_for(network, data))
+        network, samples = _calibrated(model, data, precision or "")
     if streaming:
         network, samples = _as_step(network, precision or "", samples), None
     artifact = EXPORTERS[format](network, precision=precision, calibration=samples, **more)
-    artifact = replace(artifact, manifest={**artifact.manifest, **noted(model)})
+    artifact = replace(artifact, manifest={**artifact.manifest, **manifest_facts(model)})
     path = artifact.save(out)
     text = f"{path}: {artifact.manifest['precision']}, {artifact.manifest['bytes']:,} bytes"
     return Answer(document={"path": str(path), **artifact.manifest}, text=text)
+
+
+def _calibrated(model: str, data: str, precision: str) -> tuple[keras.Model, Any]:
+    """Return the network of a file as it is exported, and samples for it."""
+    networks, work = _loaded(model, data)
+    network = noted(model).get("network")
+    return exporting.to_export(networks, work, network if network in networks else next(iter(networks)), precision)
 
 
 def _as_step(network: keras.Model, precision: str, samples: Any) -> keras.Model:
@@ -150,36 +173,40 @@ def _as_step(network: keras.Model, precision: str, samples: Any) -> keras.Model:
 
 
 def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None, streaming: bool = False) -> Answer:
-    network = load_model(model)
-    samples = None if data is None else calibration(data_for(network, data))
+    """Write one network as each target takes it."""
+    network, samples = (load_model(model), None) if data is None else _calibrated(model, data, "w8a8-ptq")
     if streaming:
         network, samples = _as_step(network, "w8a8", samples), None
-    found = deliver.deliver(network, names, out, samples)
+    deliveries = deliver.deliver(network, names, out, samples)
     return Answer(
-        document=[one.to_json() for one in found], text="\n\n".join(map(str, found)), ok=all(one.ok for one in found)
+        document=[each.to_json() for each in deliveries],
+        text="\n\n".join(map(str, deliveries)),
+        ok=all(each.ok for each in deliveries),
     )
 
 
 def check(model: str, wanted: str, **options: Any) -> Answer:
-    found = preflight.check(model, wanted, **options)
-    return Answer(document=found.to_json(), text=str(found), ok=found.fits)
+    """Say what a target cannot run of a model."""
+    verdict = preflight.check(model, wanted, **options)
+    return Answer(document=verdict.to_json(), text=str(verdict), ok=verdict.fits)
 
 
 def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | None) -> Answer:
+    """Show where quantization costs accuracy."""
     if samples < 1:
         raise BadInput(f"--samples {samples}: must be at least 1")
-    network = load_model(model)
-    dataset = data_for(network, data, limit=QUICK_TRAINING_SAMPLES)
+    networks, work = _loaded(model, data, quick=True)
+    ((name, network),) = _alone(networks, "edgewright diagnose").items()
     original = network if find_quantized(network) is None else None
     if original is not None:
-        network, _ = prepare_qat(network, calibration=calibration(dataset))
-    chosen = tree.map_structure(lambda array: array[:samples], dataset.test.x)
-    found = noise.diagnose(network, chosen, device=device)
-    points, notes = noise.points_of(network, dataset, original=original, device=device)
-    found = replace(found, points=points, notes=notes)
+        network, _ = prepare_qat(network, calibration=work.samples(name))
+    chosen = tree.map_structure(lambda array: array[:samples], work.dataset.test.x)
+    diagnosis = noise.diagnose(network, chosen, device=device)
+    points, notes = noise.points_of(network, work.dataset, original=original, device=device)
+    diagnosis = replace(diagnosis, points=points, notes=notes)
     if out is not None:
-        write(out, noise.picture(found, out.suffix[1:]))
-    return Answer(document=found.to_json(), text=str(found), ok=found.first_divergence is None)
+        write(out, noise.picture(diagnosis, out.suffix[1:]))
+    return Answer(document=diagnosis.to_json(), text=str(diagnosis), ok=diagnosis.first_divergence is None)
 
 
 def _logs(out: Path) -> Path:
@@ -187,27 +214,28 @@ def _logs(out: Path) -> Path:
 
 
 def _written(
-    model: keras.Model, out: Path, dataset: Dataset, judged: Evaluation | None, text: str = "", **more: Any
+    networks: Networks, out: Path, work: Workload, judged: Evaluation | None, text: str = "", **more: Any
 ) -> Answer:
     assert judged is not None
-    save_model(model, out)
-    note(out, facts(dataset))
-    line = f"{out}: {judged.metric_name.replace('_', ' ')} {judged.value:.4f} on the test set of {dataset.name}"
-    rare = [_rare(head, found, dataset) for head, found in judged.figures.items() if found]
-    document = {"model": str(out), "data": dataset.name, "metric": judged.metric_name, "value": float(judged.value)}
-    document |= {"figures": judged.figures} if rare else {}
+    files, dataset = save_networks(networks, out, work.facts), work.dataset
+    names = ", ".join(map(str, files.values()))
+    line = f"{names}: {judged.metric_name.replace('_', ' ')} {judged.value:.4f} on the test set of {dataset.name}"
+    rare = [_rare(head, figures, dataset) for head, figures in judged.figures.items() if figures]
+    document = {"model": str(next(iter(files.values()))), "data": dataset.name, "metric": judged.metric_name}
+    document |= {"value": float(judged.value)} | ({"figures": judged.figures} if rare else {})
+    document |= {"networks": {name: str(file) for name, file in files.items()}} if work.several else {}
     return Answer(document={**document, **more}, text="\n".join(filter(None, [text, line, *rare])))
 
 
-def _rare(head: str, found: Mapping[str, Any], dataset: Dataset) -> str:
+def _rare(head: str, figures: Mapping[str, Any], dataset: Dataset) -> str:
     """Say where accuracy hides a class: below a tenth of the even share, it counts for next to nothing there."""
-    support, names = found["support"], dataset.named_labels.get(head) or ()
+    support, names = figures["support"], dataset.named_labels.get(head) or ()
     there = [number for number, count in enumerate(support) if count]
-    number = min(there, key=lambda one: support[one])
+    number = min(there, key=lambda index: support[index])
     if support[number] * len(there) > RARE * sum(support):
         return ""
     name = names[number] if number < len(names) else number
-    recall, precision = found["recall"][number], found["precision"][number]
+    recall, precision = figures["recall"][number], figures["precision"][number]
     what = f"class {name} is rare ({support[number]:,} of {sum(support):,})"
     return f"{what}: recall {recall:.4f}, precision {precision:.4f}"
 

@@ -117,8 +117,8 @@ def googlenet(
         x = LocalResponseNormalization(bias=1.0, alpha=2e-5, name="stem_response_norm_2")(x)
     for stage, rows in enumerate(modules, 3):
         x = layers.MaxPooling2D(3, 2, "same", name=f"pool_{stage - 1}")(x)
-        for letter, (one, before_3, three, before_5, five, pooled) in zip("abcde", rows, strict=False):
-            paths = [(one, 1)], [(before_3, 1), (three, 3)], [(before_5, 1), (five, 5)], [MAXIMUM, (pooled, 1)]
+        for letter, (single, before_3, three, before_5, five, pooled) in zip("abcde", rows, strict=False):
+            paths = [(single, 1)], [(before_3, 1), (three, 3)], [(before_5, 1), (five, 5)], [MAXIMUM, (pooled, 1)]
             x = module(x, *paths, conv=conv, name=f"inception_{stage}{letter}")
     return head(x, classes, dropout)
 
@@ -126,9 +126,10 @@ def googlenet(
 # ---------------------------------------------------------------- version 2: batch normalisation, 5x5 as two 3x3
 
 
-def _v2(one: int, before_3: int, three: int, before_double: int, double: int, pooled: int, *, kind: str = AVERAGE):
+def _v2(single: int, before_3: int, three: int, before_double: int, double: int, pooled: int, *, kind: str = AVERAGE):
     """Return the paths of a module of version 2."""
-    return [(one, 1)], [(before_3, 1), (three, 3)], [(before_double, 1), (double, 3), (double, 3)], [kind, (pooled, 1)]
+    doubled = [(before_double, 1), (double, 3), (double, 3)]
+    return [(single, 1)], [(before_3, 1), (three, 3)], doubled, [kind, (pooled, 1)]
 
 
 def _v2_halving(before_3: int, three: int, before_double: int, double: int):

@@ -17,8 +17,8 @@ from ..errors import BadInput, nearest
 @cache
 def rows() -> tuple[dict[str, Any], ...]:
     """Return a row a model, by name, variants included: name, family, variants, task, params, paper, data."""
-    found = [row for path in sorted(Path(__file__).parent.glob("*.py")) for row in _rows_of(path)]
-    return tuple(sorted(found, key=lambda row: row["name"]))
+    known = [row for path in sorted(Path(__file__).parent.glob("*.py")) for row in _rows_of(path)]
+    return tuple(sorted(known, key=lambda row: row["name"]))
 
 
 def check_name(name: str) -> None:
@@ -50,7 +50,7 @@ def _row(name: str, family: str, variants: list[str], entry: dict[str, Any]) -> 
 
 
 def _registration(statement: ast.stmt) -> ast.Call | None:
-    calls = [one for one in getattr(statement, "decorator_list", ()) if isinstance(one, ast.Call)]
+    calls = [decorator for decorator in getattr(statement, "decorator_list", ()) if isinstance(decorator, ast.Call)]
     return next((call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "register"), None)
 
 

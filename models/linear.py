@@ -170,15 +170,15 @@ class Monomials(layers.Layer):
     def call(self, inputs: KerasTensor):
         """Compute the layer.  Shapes: see the class."""
         count: int = inputs.shape[-1]
-        found: list[Any] = [inputs]
+        monomials: list[Any] = [inputs]
         for degree in range(2, self.degree + 1):
             # Feature i comes before those products of the degree below that hold no feature before i: the last ones.
             products = [
-                inputs[:, i : i + 1] * found[-1][:, -math.comb(count - i + degree - 2, degree - 1) :]
+                inputs[:, i : i + 1] * monomials[-1][:, -math.comb(count - i + degree - 2, degree - 1) :]
                 for i in range(count)
             ]
-            found.append(ops.concatenate(products, axis=-1))
-        return ops.concatenate(found, axis=-1)
+            monomials.append(ops.concatenate(products, axis=-1))
+        return ops.concatenate(monomials, axis=-1)
 
     def compute_output_shape(self, input_shape: Sequence[int]):
         """Return the shape of the outputs, batch included."""

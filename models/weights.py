@@ -151,7 +151,7 @@ def _squeezed(value: Any) -> tuple[int, ...]:
 
 
 def _differ_in_classes(given: Any, wanted: Any) -> bool:
-    shapes = [{name: _squeezed(one)[:-1] for name, one in of.items()} for of in (given, wanted)]
+    shapes = [{name: _squeezed(value)[:-1] for name, value in of.items()} for of in (given, wanted)]
     return shapes[0] == shapes[1] and given["bias"].shape != wanted["bias"].shape
 
 

@@ -2,6 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+from ..training.config import TrainConfig
+from ..training.data import Dataset
 
 # Steps of each stage, and epochs at most: judgements, which on few samples cost more than the steps between them.
 _FULL = {"train": 4000, "prune": 1500, "qat": 1200}, 25
@@ -59,3 +63,23 @@ def budget(
         steps=epochs * passes * per_pass,
         enough=ENOUGH if brief and stage == "train" else None,
     )
+
+
+def train_config(
+    stage: str, dataset: Dataset, *, quick: bool = False, brief: bool = False, epochs: int | None = None, seed: int = 0,
+    peak: float = 2e-3, **settings: Any,
+) -> TrainConfig:  # fmt: skip
+    """Return how `stage` ("train", "prune" or "qat") trains on `dataset`; settings that are not None replace the
+    budget's.
+
+    peak: the learning rate of the model's training, of which later stages take a share.
+    """
+    spend = budget(stage, len(dataset.train), quick=quick, brief=brief, epochs=epochs, learning_rate=peak)
+    chosen = {
+        "batch_size": spend.batch_size,
+        "learning_rate": spend.learning_rate,
+        "passes": spend.passes,
+        "enough": spend.enough,
+    }
+    chosen |= {name: value for name, value in settings.items() if value is not None}
+    return TrainConfig(epochs=spend.epochs, seed=seed, **chosen)

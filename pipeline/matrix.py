@@ -1,13 +1,11 @@
 """The zoo judged: models x stages, one cell each with status, value and reason."""
 
-import json
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from ..devices.report.report import table
 from ..errors import BadInput, EdgewrightError
@@ -15,10 +13,10 @@ from ..files import write, write_json
 from ..models import registry
 from ..progress import say
 from ..workers import Order, workers
+from . import cells
+from .cells import STAGES, Cell, Held
 from .run import FILES, RunConfig, RunPlan, execute
 
-STAGES = ("build", "train", "prune", "qat", "tflite_float", "tflite_int8", "onnx_float", "onnx_int8", "device")
-ARGMAX_BAR, STEP_BAR = 0.995, 0.99
 MOST_ORDERS = 8  # of one process: TensorFlow keeps what it once traced, some 300 MB for each model
 LIMIT_S = {"quick": 1800, "full": 6 * 3600}  # a model that takes longer hangs
 MOST_JOBS = 8  # each takes two processes of TensorFlow, one to train and one to convert
@@ -34,10 +32,15 @@ QUICK = RunPlan(
     timed=("tflite",),
     apart=True,
 )
-# What a wrong implementation would miss on the data: far above chance, below what each reaches in a quick run.
-FLOOR = {"accuracy": 0.6, "explained_variance": 0.5, "auc": 0.6}
-FLOOR_ON = {"breast_cancer": 0.92, "cifar10": 0.4, "diabetes": 0.35, "digits": 0.65, "setosa": 0.95, "xor": 0.9}
-PRUNED_BAR = 0.5
+
+
+class Row(TypedDict):
+    """A row of matrix.json. data, seconds: None before the run is finished."""
+
+    model: str
+    data: str | None
+    seconds: float | None
+    stages: dict[str, Cell]
 
 
 def matrix(
@@ -59,12 +62,13 @@ def matrix(
          "seed": seed, "timing": False}
         for name in chosen
     ]  # fmt: skip
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Row] = {}
 
     def note(order: Order, answer: Order | EdgewrightError) -> None:
         name = order["model"]
-        row = answer if isinstance(answer, dict) else _failing(name, str(answer))
-        rows[name] = {**row, "stages": {**rows.get(name, {}).get("stages", {}), **row["stages"]}}
+        row = _failing(name, str(answer)) if isinstance(answer, EdgewrightError) else cast(Row, answer)
+        before = rows[name]["stages"] if name in rows else {}
+        rows[name] = {**row, "stages": {**before, **row["stages"]}}
         say(f"{name}: {'failed' if _bad(rows[name]) else 'timed' if order['timing'] else 'trained and exported'}")
 
     def save() -> dict[str, Any]:
@@ -87,24 +91,26 @@ def matrix(
     return save()
 
 
-def serve(order: Order) -> dict[str, Any]:
+def serve(order: Order) -> Row:
     """Return the row of one model: before timing with the stage `build` alone, after it with all others."""
     name, folder = order["model"], Path(order["folder"])
+    plan = replace(QUICK if order["quick"] else FULL, timing=order["timing"])
+    if not registry.get(name).deploy:
+        plan = replace(plan, files=())
     try:
-        stages = {} if order["timing"] else {"build": _cell(True, _parameters(name))}
-        scope = replace(QUICK if order["quick"] else FULL, timing=order["timing"])
-        config = RunConfig(model=name, quick=order["quick"], seed=order["seed"])
-        results, where = execute(config, folder, scope)
+        built = {} if order["timing"] else {"build": cells.cell("", _parameters(name))}
+        results, folder = execute(RunConfig(model=name, quick=order["quick"], seed=order["seed"]), folder, plan)
     except EdgewrightError as error:
         return _failing(name, str(error))
-    if not results:
-        return {"model": name, "data": None, "seconds": None, "stages": stages}
-    seconds = sum(results["seconds"].values())
-    return {"model": name, "data": results["data"], "seconds": seconds, "stages": stages | _cells(results, where)}
+    if not order["timing"]:
+        return {"model": name, "data": None, "seconds": None, "stages": built}
+    held = Held.of(name, results["data"], results["metric"])
+    found = cells.of_run(results, folder, held) if plan.files else cells.of_training(folder, held)
+    return {"model": name, "data": results["data"], "seconds": sum(results["seconds"].values()), "stages": found}
 
 
 def _parameters(name: str) -> int:
-    networks = registry.deployables(name, registry.networks(name, "edge"))
+    networks = registry.trained(registry.networks(name, "edge"), registry.get(name).deploy)
     return sum(model.count_params() for model in networks.values())
 
 
@@ -147,83 +153,8 @@ def _bad(row: Mapping[str, Any]) -> int:
     return sum(cell["status"] == "fail" for cell in row["stages"].values())
 
 
-def _failing(name: str, reason: str) -> dict[str, Any]:
-    stages = {stage: {"status": "fail", "value": None, "reason": reason} for stage in STAGES}
-    return {"model": name, "data": None, "seconds": None, "stages": stages}
-
-
-def _cells(results: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    def result(step: str) -> dict[str, Any]:
-        return json.loads((folder / "steps" / f"{step}.json").read_text())["result"]
-
-    def metric(step: str) -> float:
-        return result(step)["metric"]
-
-    found = {one["artifact"]: one for one in results["measurements"]}
-    made = {one["name"]: one for one in results["artifacts"]}
-    verdicts = {one["artifact"]: one for one in results["verdicts"]}
-    base = metric("train")
-    floor = FLOOR_ON.get(results["data"], FLOOR[next(iter(found.values()))["metric"]])
-
-    def pick(kind: str, precision: str) -> str:
-        """Return the file to judge; of a dense and a pruned one the dense."""
-        found = [name for name, one in made.items() if (one["format"], one["precision"]) == (kind, precision)]
-        return min(found, key=lambda name: "pruned" in name)
-
-    qat = metric("qat-pruned" if "pruned" in pick("tflite", "w8a8-qat") else "qat")
-    cells = {
-        "train": _cell(base >= floor, base, f"below {floor}"),
-        "prune": _pruned(result("prune"), base),
-        "qat": _cell(qat >= base - 0.03, qat, "more than 3 points below float"),
-    }
-    for kind in ("tflite", "onnx"):
-        name = pick(kind, "float32")
-        cells[f"{kind}_float"] = _measured(found[name], base)
-        cells[f"{kind}_int8"] = _int8(pick(kind, "w8a8-qat"), found, made, results["parity"], qat, kind)
-    verdict = verdicts[pick("tflite", "w8a8-qat")]
-    cells["device"] = _cell(verdict["verdict"] != "fail", verdict["speedup"], verdict["reason"]) | {
-        "verdict": verdict["verdict"]
-    }
-    return {stage: cells[stage] for stage in STAGES if stage in cells}
-
-
-def _pruned(result: Mapping[str, Any], base: float) -> dict[str, Any]:
-    """Judge what pruning left of the metric, and how many of the weights that it chose from are zero."""
-    sizes = [(math.prod(row["shape"]), row["sparsity"]) for row in result["rows"] if row["sparsity"] is not None]
-    if not sizes:
-        reasons = sorted({row["reason"] for row in result["rows"]})
-        return {"status": "skip", "value": None, "reason": f"nothing to prune: {'; '.join(reasons)}"}
-    sparsity = sum(size * share for size, share in sizes) / sum(size for size, _ in sizes)
-    short = [f"{sparsity:.0%} of the weights pruned, bar {PRUNED_BAR:.0%}"] if sparsity < PRUNED_BAR else []
-    short += ["more than 3 points below float"] if result["metric"] < base - 0.03 else []
-    return _cell(not short, result["metric"], "; ".join(short)) | {"sparsity": sparsity}
-
-
-def _measured(one: Mapping[str, Any], expected: float) -> dict[str, Any]:
-    if one["status"] != "ok":
-        return _cell(False, None, f"{one['status']}: {one['reason']}")
-    return _cell(abs(one["value"] - expected) <= 0.02, one["value"], f"model {expected:.4f}, file {one['value']:.4f}")
-
-
-def _int8(name: str, found: Any, made: Any, parity: Any, expected: float, kind: str) -> dict[str, Any]:
-    cell = _measured(found[name], expected)
-    agreed = parity.get(name, {})
-    more = {"float_ops": made[name]["float_ops"], **agreed}
-    short = []
-    if kind == "tflite" and more["float_ops"]:
-        short.append(f"{more['float_ops']} float operators")
-    judged_by_class = found[name]["metric"] == "accuracy"
-    if judged_by_class and agreed.get("argmax_agreement", 0) < ARGMAX_BAR:
-        short.append(f"argmax agreement {agreed.get('argmax_agreement', 0):.4f} below {ARGMAX_BAR}")
-    if agreed.get("within_one_step", 0) < STEP_BAR:
-        short.append(f"{agreed.get('within_one_step', 0):.4f} of outputs within one step, bar {STEP_BAR}")
-    if cell["status"] == "pass" and short:
-        cell = _cell(False, cell["value"], "; ".join(short))
-    return cell | more
-
-
-def _cell(ok: bool, value: Any, reason: str = "") -> dict[str, Any]:
-    return {"status": "pass" if ok else "fail", "value": value, "reason": "" if ok else reason}
+def _failing(name: str, reason: str) -> Row:
+    return {"model": name, "data": None, "seconds": None, "stages": cells.failing(reason)}
 
 
 def _shown(value: Any) -> str:

@@ -95,8 +95,9 @@ def _answers(model: keras.Model, samples: Any) -> list[np.ndarray]:
 
 def _layers(quantized: keras.Model) -> list[str]:
     """Return the paths of the layers that hold quantized operations, in order."""
-    plan = find_quantized(quantized).plan
-    sites = [step.nodes[0].scope for step in plan.steps if step.rule is not None and step.rule.builtin_op]
+    layer = find_quantized(quantized)
+    assert layer is not None
+    sites = [step.nodes[0].scope for step in layer.plan.steps if step.rule is not None and step.rule.builtin_op]
     return list(dict.fromkeys(site.rpartition("/")[0] or site for site in sites))
 
 

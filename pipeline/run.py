@@ -1,5 +1,7 @@
 """The whole way in one call: train, prune, QAT, export, bench, compare, report, in a folder that can be resumed."""
 
+from __future__ import annotations
+
 import json
 import shlex
 import sys
@@ -13,37 +15,38 @@ import keras
 import numpy as np
 import yaml
 
-from ..devices import measure
-from ..devices.measure import BenchConfig, ModelFile, Run
+from ..devices.measure import BenchConfig, Run
 from ..devices.report import report
 from ..devices.verdict import document
 from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput, EdgewrightError
-from ..export import EXPORTERS
 from ..files import replacing, sha256, write, write_json
 from ..prune import PruneConfig
-from ..quantize import prepare_qat
-from ..training.data import calibration
-from ..training.train import TrainConfig, evaluate, predict_all
-from .judged import facts, to_measure
-from .saved import check_savable, load_model, save_model
-from .stages import compare, prune, train, train_config
-from .steps import Steps, occupying
-from .workload import Workload, digest_of, find
+from ..runners import Arrays
+from ..training.config import TrainConfig
+from ..training.runner import KerasRunner, predict_all
+from ..training.tasks import Evaluation, Networks, Supervised
+from . import exporting, measuring, pruning, quantizing, training
+from .budget import train_config
+from .find import digest_of, find
+from .plan import File, planned
+from .saved import check_savable, load_model, note, save_model
+from .stages import compare
+from .steps import Steps, Work, occupying
+from .workload import Workload
 
 QUICK_TEST_SAMPLES = 2000
 SAME_ON = 32  # samples on which a file that was written must answer as the model did
-# The folders whose code decides what a step yields: a change there makes the step's result stale.
+# The modules that do the work of a step: a change in one of them, or in what it imports, makes the step's result stale.
 CODE = {
-    "train": ("models", "training"),
-    "prune": ("models", "training", "prune"),
-    "qat": ("models", "training", "quantize"),
-    "qat-pruned": ("models", "training", "quantize"),
-    "export": ("quantize", "export"),
-    "answers": ("devices",),
-    "bench": ("devices",),
+    "train": ("pipeline.training",),
+    "prune": ("pipeline.pruning",),
+    "qat": ("pipeline.quantizing",),
+    "qat-pruned": ("pipeline.quantizing",),
+    "export": ("pipeline.exporting",),
+    "answers": ("pipeline.measuring",),
+    "bench": ("pipeline.measuring",),
 }
-ROLES = {"qat": "", "qat-pruned": "-pruned", "float": ""}  # trained model: what it adds to a file's name
 FILES = (  # role, format, precision
     ("float", "tflite", "float32"),
     ("float", "tflite", "float16"),
@@ -104,185 +107,180 @@ class RunPlan:
         return {role for role, _, _ in self.files}
 
 
-def execute(config: RunConfig, out: Path | None = None, scope: RunPlan = RunPlan()) -> tuple[dict[str, Any], Path]:
+def execute(config: RunConfig, out: Path | None = None, plan: RunPlan = RunPlan()) -> tuple[dict[str, Any], Path]:
     """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
-    subject = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
-                   quick=config.quick)  # fmt: skip
-    folder = out or Path("runs") / f"{subject.name}-{subject.dataset.name}"
+    work = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
+                quick=config.quick)  # fmt: skip
+    if plan.files and not work.deploy:
+        raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
+    folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
-        return Pipeline(config, subject, folder, steps, scope).go(), folder
+        return Pipeline(config, work, folder, steps, plan).go(), folder
+
+
+_ANSWERS = "-outputs"  # how files with answers end, before the number of the output
+Paths = dict[str, str]  # network -> its .keras file in the folder of the run
 
 
 class Pipeline:
-    """One run: each method is a step, and hands the next one digests of what it wrote."""
+    """One run: each method is a step, and hands the next one the files that it wrote."""
 
-    def __init__(self, config: RunConfig, subject: Workload, folder: Path, steps: Steps, scope: RunPlan):
-        self.config, self.subject, self.folder, self.steps, self.scope = config, subject, folder, steps, scope
-        self.dataset = subject.dataset
-        self.data = {part: digest_of(split) for part, split in self.dataset.splits.items()}
+    def __init__(self, config: RunConfig, work: Workload, folder: Path, steps: Steps, plan: RunPlan):
+        self.config, self.work, self.folder, self.steps, self.plan = config, work, folder, steps, plan
+        self.data = {part: digest_of(split) for part, split in work.dataset.splits.items()}
+        self.files = {file.name: file for file in planned(work, plan.files)}
         self.curves: dict[str, Any] = {}
+        self.made: dict[str, list[str]] = {}  # role -> the files of its step
 
     def go(self) -> dict[str, Any]:
+        """Do what is left and return the document of results.json; empty where timing is left undone."""
         trained = self.train()
+        if not self.files:
+            return {**self.described(), "seconds": self.steps.seconds()}
         pruned = self.prune(trained)
         models = {"float": trained}
         for role, source in (("qat", trained), ("qat-pruned", pruned)):
-            if role in self.scope.roles:
+            if role in self.plan.roles:
                 models[role] = self.quantize(role, source)
         files = self.export(models)
-        if not self.scope.apart:
+        if not self.plan.apart:
             return self.report(self.bench(files))
         answered = self.bench(files, "answers", latency=False)
-        return self.report(self.time(files, answered)) if self.scope.timing else {}
+        return self.report(self.time(files, answered)) if self.plan.timing else {}
 
-    def train(self) -> str:
+    def train(self) -> Paths:
+        """Train the networks, or judge those that come trained."""
         settings = self.settings("train")
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            model = self.subject.make()
-            check_savable(model, self.config.model)
-            if self.subject.trained:
-                found = evaluate(model, self.dataset.test, self.subject.task)
-                return self.kept(model, "float", found.value, [])
-            result = train(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
-            return self.kept(model, "float", result.metric, result.history)
+            networks = self.work.make()
+            for model in networks.values():
+                check_savable(model, self.config.model)
+            if self.work.trained:
+                value = training.evaluated(networks, self.work).value
+                return self.kept(self.work.complete(networks), "float", value, [])
+            result = training.train(networks, self.work, settings, scratch)
+            return self.kept(self.work.complete(networks), "float", result.metric, result.history)
 
-        return self.do("train", work, asdict(settings), {"model": self.subject.identity, **self.data})
+        return self.do("train", "float", work, asdict(settings), {"model": self.work.identity, **self.data})
 
-    def prune(self, source: str) -> str:
-        settings = self.settings("prune")
+    def prune(self, source: Paths) -> Paths:
+        """Prune what goes to a device."""
+        settings, config = self.settings("prune"), PruneConfig(sparsity=self.config.sparsity)
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            model, what = prune(
-                load_model(self.folder / source),
-                PruneConfig(sparsity=self.config.sparsity),
-                data=self.dataset,
-                training=settings,
-                learner=self.subject.learner,
-                out=scratch,
-            )
-            found = evaluate(model, self.dataset.test, self.subject.task)
-            rows = [{**row, "shape": list(row["shape"])} for row in what.rows]
-            return {**self.kept(model, "pruned", found.value, _history(scratch)), "rows": rows}
+            pruned = pruning.prune(self.loaded(source), self.work, config, settings, scratch)
+            value = training.evaluated(pruned.networks, self.work).value
+            return {**self.kept(pruned.networks, "pruned", value, pruned.history), "rows": pruned.rows()}
 
         facts = {**asdict(settings), "sparsity": self.config.sparsity}
-        return self.do("prune", work, facts, self.inputs(source))
+        return self.do("prune", "pruned", work, facts, self.inputs(source))
 
-    def quantize(self, name: str, source: str) -> str:
+    def quantize(self, role: str, source: Paths) -> Paths:
         """Retrain with quantizers in the loop, from calibrated ranges."""
         settings = self.settings("qat")
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            model, what = prepare_qat(load_model(self.folder / source), calibration=calibration(self.dataset))
-            result = train(model, self.dataset, settings, learner=self.subject.learner, out=scratch)
-            kept = self.kept(model, name, result.metric, result.history)
-            answers = result.judged.all_outputs.values() if result.judged else [result.outputs]
-            written = [self.written_outputs(name, place, one) for place, one in enumerate(answers)]
-            return {**kept, "files": [*kept["files"], *written], "rows": list(what.rows)}
+            quantized = quantizing.quantize(self.loaded(source), self.work, settings, scratch)
+            kept = self.kept(quantized.networks, role, quantized.result.metric, quantized.result.history)
+            answers = self.answers(quantized.networks, quantized.result.judged)
+            return {**kept, "files": [*kept["files"], *self.written(role, answers)], "rows": quantized.rows()}
 
-        return self.do(name, work, asdict(settings), self.inputs(source))
+        return self.do(role, role, work, asdict(settings), self.inputs(source))
 
-    def export(self, models: Mapping[str, str]) -> dict[str, str]:
-        """Return the path of each file and the role of the model that it was made of."""
-        plan = [
-            (role, kind, precision, f"{self.subject.name}{ROLES[role]}-{precision}")
-            for role, kind, precision in self.scope.files
-        ]
+    def export(self, models: Mapping[str, Paths]) -> list[str]:
+        """Write the files of the plan; return where each lies, in its order."""
+        files = list(self.files.values())
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            loaded = {role: load_model(self.folder / path) for role, path in models.items()}
-            samples = calibration(self.dataset)
-            files = []
-            for role, kind, precision, label in plan:
-                artifact = EXPORTERS[kind](
-                    loaded[role],
-                    precision=precision,
-                    calibration=samples if precision == "w8a8-ptq" else None,
-                    name=label,
-                )
-                artifact = replace(artifact, manifest={**artifact.manifest, **facts(self.dataset)})
-                path = artifact.save(self.folder / "artifacts" / f"{label}.{kind}").relative_to(self.folder)
-                files += [str(path), f"{path}.json"]
-            return {"files": files}
+            networks = {role: self.loaded(paths) for role, paths in models.items()}
+            written = []
+            for file, artifact in exporting.export(networks, self.work, files):
+                path = artifact.save(self.folder / "artifacts" / file.name).relative_to(self.folder)
+                written += [str(path), f"{path}.json"]
+            return {"files": written}
 
-        digests = {path: sha256(self.folder / path) for path in models.values()}
+        digests = {path: sha256(self.folder / path) for paths in models.values() for path in paths.values()}
         inputs = {**digests, "data": self.data["train"]}
-        result = self.steps.do("export", work, config={"plan": plan}, inputs=inputs, code=CODE["export"])
-        paths = [path for path in result["files"] if not path.endswith(".json")]
-        return dict(zip(paths, [role for role, *_ in plan], strict=True))
+        plan = {"plan": [asdict(file) for file in files]}
+        result = self.steps.do("export", work, config=plan, inputs=inputs, code=self.code("export"))
+        return [path for path in result["files"] if not path.endswith(".json")]
 
-    def bench(self, files: Mapping[str, str], name: str = "bench", *, latency: bool = True) -> dict[str, Any]:
+    def bench(self, files: list[str], name: str = "bench", *, latency: bool = True) -> dict[str, Any]:
         """Run the samples through all files, and time them if `latency`."""
         config = replace(self.bench_config(), latency=latency)
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            run = self.measure(list(files), config)
+            run = self.measure(files, config)
             return {**self.measured(run, name), "parity": self.parity(run, files)}
 
         return self.on_device(name, work, config, files)
 
-    def time(self, files: Mapping[str, str], answered: Mapping[str, Any]) -> dict[str, Any]:
+    def time(self, files: list[str], answered: Mapping[str, Any]) -> dict[str, Any]:
         """Time the files whose answers are known, and put both together."""
         config = replace(self.bench_config(), answers=False)
-        chosen = {path: role for path, role in files.items() if Path(path).suffix[1:] in self.scope.timed}
+        chosen = [path for path in files if Path(path).suffix[1:] in self.plan.timed]
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            run, timed = Run.load(self.folder / "answers"), self.measure(list(chosen), config)
+            run, timed = Run.load(self.folder / "answers"), self.measure(chosen, config)
             run.raw.latency, run.raw.control, run.raw.seconds = timed.raw.latency, timed.raw.control, timed.raw.seconds
             run.environment, run.notes, run.config = timed.environment, run.notes + timed.notes, timed.config
             return {**self.measured(run, "bench"), "parity": answered["parity"]}
 
-        return self.on_device("bench", work, config, {**chosen, **dict.fromkeys(answered["files"])})
+        return self.on_device("bench", work, config, [*chosen, *answered["files"]])
 
     def bench_config(self) -> BenchConfig:
+        """Return how to measure."""
         if not self.config.quick:
             return BenchConfig()
-        samples = QUICK_TEST_SAMPLES if len(self.dataset.test) > QUICK_TEST_SAMPLES else None
-        if self.scope.brief:
+        samples = QUICK_TEST_SAMPLES if len(self.work.dataset.test) > QUICK_TEST_SAMPLES else None
+        if self.plan.brief:
             return BenchConfig(precision=0.03, max_seconds=3, min_rounds=10, attempts=1, samples=samples)
         return BenchConfig(max_seconds=10, min_rounds=20, attempts=2, samples=samples)
 
-    def measure(self, files: list[str], config: BenchConfig) -> Run:
-        described = [ModelFile.read(self.folder / path) for path in files]
-        floats = {file.format: file.name for file in described if file.precision == "float32"}
-        return measure.bench(
-            described,
-            baseline={file.name: floats[file.format] for file in described},
-            **to_measure(self.dataset),
-            device=self.config.device,
-            config=config,
-            model=self.subject.name,
-            data=self.dataset.name,
-        )
+    def measure(self, paths: list[str], config: BenchConfig) -> Run:
+        """Measure files of the run."""
+        files = [(self.files[Path(path).name], self.folder / path) for path in paths]
+        return measuring.bench(files, self.work, config, self.config.device)
 
     def measured(self, run: Run, name: str) -> dict[str, Any]:
+        """Keep what was measured."""
         document.save(run, self.folder / name)
         created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         return {"files": [f"{name}/results.json", f"{name}/raw.npz"], "created": created}
 
-    def parity(self, run: Run, files: Mapping[str, str]) -> dict[str, Any]:
-        """Compare what each quantization-aware model answered with what its file did."""
-        found = {}
-        for path, role in files.items():
-            name = Path(path).name
-            if role == "float" or name not in run.answers:
-                continue
-            manifest = json.loads((self.folder / f"{path}.json").read_text())
-            steps = [one["scale"] for one in manifest["outputs"]]
-            each = [
-                parity(np.load(self.outputs(role, place), allow_pickle=False), given, step)
-                for place, (given, step) in enumerate(zip(run.answers[name], steps, strict=True))
-                if step
-            ]
-            if each:
-                found[name] = min(each, key=lambda one: one["within_one_step"])  # none makes up for another
-        return found
+    def parity(self, run: Run, paths: list[str]) -> dict[str, Any]:
+        """Compare what each quantization-aware network answered with what its file does, where that has a scale."""
+        compared = {}
+        for path in paths:
+            file = self.files[Path(path).name]
+            if (expected := self.kept_answers(file)) and run.measured[file.name]["status"] == "ok":
+                given = run.answers.get(file.name) if self.sampled else self.answered(file, self.folder / path)
+                outputs = json.loads((self.folder / f"{path}.json").read_text())["outputs"]
+                told = [output for output in outputs if output["name"] not in self.work.states(file.network)]
+                compared[file.name] = given and measuring.least_parity(expected, given, told)
+        return {name: found for name, found in compared.items() if found}
 
-    def on_device(self, name: str, work: Any, config: BenchConfig, files: Mapping[str, Any]) -> dict[str, Any]:
+    def answered(self, file: File, path: Path) -> list[np.ndarray]:
+        """Return what a file answers to the samples that it was fed, its states left out."""
+        given, steps = self.fed(file.network), bool(self.work.states(file.network))
+        answers = measuring.answered(file.network, path, given, steps=steps, device=self.config.device)
+        return [values for name, values in answers.items() if name not in self.work.states(file.network)]
+
+    def fed(self, network: str) -> Arrays:
+        """Return the samples by input name with which a network that no samples judge is compared."""
+        return self.work.task.samples(self.work.dataset, network, SAME_ON)
+
+    def on_device(self, name: str, work: Work, config: BenchConfig, files: list[str]) -> dict[str, Any]:
+        """Do a step that measures."""
         inputs = {**{path: sha256(self.folder / path) for path in files}, "test": self.data["test"]}
         facts = {**asdict(config), "device": self.config.device}
-        return self.steps.do(name, work, config=facts, inputs=inputs, code=CODE[name])
+        return self.steps.do(name, work, config=facts, inputs=inputs, code=self.code(name))
+
+    def described(self) -> dict[str, Any]:
+        """Return what the run is about."""
+        return {"model": self.work.name, "data": self.work.dataset.name, "metric": self.work.task.metric.name}
 
     def report(self, measured: Mapping[str, Any]) -> dict[str, Any]:
         """Judge and write the report; always done anew, since thresholds may have changed."""
@@ -290,55 +288,111 @@ class Pipeline:
         thresholds = Thresholds(max_drop=self.config.max_drop, min_speedup=self.config.min_speedup)
         results = document.compose(run, compare(run, thresholds), thresholds)
         results |= {
+            "metric": self.work.task.metric.name,
             "command": _command(),
             "created": measured["created"],
             "curves": self.curves,
             "parity": measured["parity"],
             "seconds": self.steps.seconds(),
-            "preprocessing": self.dataset.preprocessing,
-            "source": str(self.dataset.source),
+            "preprocessing": self.work.dataset.preprocessing,
+            "source": str(self.work.dataset.source),
         }
         write_json(self.folder / "results.json", results)
-        if not self.scope.brief:
+        if not self.plan.brief:
             samples = {name: values.tolist() for name, values in run.samples().items()}
             write(self.folder / "report.html", report.html(results, samples))
         write(self.folder / "summary.md", report.markdown(results))
         return results
 
-    def do(self, name: str, work: Any, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-        result = self.steps.do(name, work, config=config, inputs=inputs, code=CODE[name])
-        self.curves[name] = result["history"]
-        return result["files"][0]
+    def do(self, name: str, role: str, work: Work, config: Mapping[str, Any], inputs: Mapping[str, str]) -> Paths:
+        """Do a step that ends in networks; return where they lie."""
+        result = self.steps.do(name, work, config=config, inputs=inputs, code=self.code(name))
+        self.curves[name], self.made[role] = result["history"], result["files"]
+        return {network: str(self.place(role, network, ".keras")) for network in self.work.networks}
+
+    def code(self, name: str) -> tuple[str, ...]:
+        """Return the modules that do a step's work; a step network is made by one more."""
+        return (*CODE[name], *(("quantize.streaming",) if self.work.derived else ()))
 
     def settings(self, stage: str) -> TrainConfig:
+        """Return how a stage trains."""
         return train_config(
             stage,
-            self.dataset,
+            self.work.dataset,
             quick=self.config.quick,
-            brief=self.scope.brief,
+            brief=self.plan.brief,
             epochs=self.config.epochs,
             seed=self.config.seed,
-            peak=self.subject.learning_rate,
+            peak=self.work.learning_rate,
             class_weights=self.config.class_weights,
         )
 
-    def outputs(self, name: str, place: int) -> Path:
-        """Return where a model's answers lie, with which the files' are compared."""
-        return self.folder / "models" / f"{name}-outputs{f'-{place}' if place else ''}.npy"
+    def place(self, role: str, network: str, ending: str) -> Path:
+        """Return where something of a network lies in the folder: several have a folder for each role."""
+        return Path("models") / (f"{role}/{network}{ending}" if self.work.several else f"{role}{ending}")
 
-    def written_outputs(self, name: str, place: int, values: np.ndarray) -> str:
-        path = self.outputs(name, place)
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, values)
-        return str(path.relative_to(self.folder))
+    def loaded(self, paths: Paths) -> dict[str, keras.Model]:
+        """Read networks."""
+        return {network: load_model(self.folder / path) for network, path in paths.items()}
 
-    def inputs(self, source: str) -> dict[str, str]:
-        return {"model": sha256(self.folder / source), **self.data}
+    def answers(self, networks: Networks, judged: Evaluation | None) -> dict[str, list[np.ndarray]]:
+        """Return what networks that go to a device answer, with which the answers of their files are compared.
 
-    def kept(self, model: keras.Model, name: str, metric: float, history: Any) -> dict[str, Any]:
-        path = save_model(model, self.folder / "models" / f"{name}.keras")
-        refuse_other(model, path, self.dataset.test.take(np.arange(min(SAME_ON, len(self.dataset.test)))).x)
-        return {"files": [str(path.relative_to(self.folder))], "metric": metric, "history": list(history)}
+        That is to the test data, where they are judged sample by sample, else to some samples that files are fed.
+        """
+        if self.sampled and judged is not None:
+            (network,) = networks
+            return {network: list(judged.all_outputs.values()) or [judged.outputs]}
+        run, answers = KerasRunner(networks, self.work.deploy), {}
+        for each in self.work.deploy:
+            found = (run.unroll if each.states else run)(each.network, self.fed(each.network))
+            answers[each.network] = [values for name, values in found.items() if name not in each.states]
+        return answers
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the model is one network that is judged by its answers to samples."""
+        return isinstance(self.work.task, Supervised) and not self.work.several
+
+    def written(self, role: str, answers: Mapping[str, list[np.ndarray]]) -> list[str]:
+        """Write answers; return where they lie."""
+        paths = []
+        for network, outputs in answers.items():
+            for place, values in enumerate(outputs):
+                path = self.place(role, network, f"{_ANSWERS}{f'-{place}' if place else ''}.npy")
+                with replacing(self.folder / path) as temporary, open(temporary, "wb") as file:
+                    np.save(file, values)
+                paths.append(str(path))
+        return paths
+
+    def kept_answers(self, file: File) -> list[np.ndarray]:
+        """Return what `written` wrote of the network that a file was made of; nothing of a float one."""
+        begins = str(self.place(file.role, file.network, _ANSWERS))
+        paths = [path for path in self.made.get(file.role, ()) if path.startswith(begins) and path.endswith(".npy")]
+        return [np.load(self.folder / path, allow_pickle=False) for path in paths]
+
+    def inputs(self, source: Paths) -> dict[str, str]:
+        """Return the digests of what a stage that trains goes on from."""
+        digests = {name: sha256(self.folder / path) for name, path in source.items()}
+        return {**(digests if self.work.several else {"model": next(iter(digests.values()))}), **self.data}
+
+    def kept(self, networks: Networks, role: str, metric: float, history: Any) -> dict[str, Any]:
+        """Write networks, each proven to read back as what it was."""
+        paths = {network: self.place(role, network, ".keras") for network in networks}
+        for network, path in paths.items():
+            save_model(networks[network], self.folder / path)
+            if (few := self.few(network)) is not None:
+                refuse_other(networks[network], self.folder / path, few)
+            others = {"networks": {name: other.name for name, other in paths.items()}} if self.work.several else {}
+            note(self.folder / path, {**self.work.facts(network), **others})
+        return {"files": [str(path) for path in paths.values()], "metric": metric, "history": list(history)}
+
+    def few(self, network: str) -> Any:
+        """Return a few samples for a network, None for one that none are known of."""
+        if self.sampled:
+            test = self.work.dataset.test
+            return test.take(np.arange(min(SAME_ON, len(test)))).x
+        return self.work.samples(network, SAME_ON) if network in self.work.compressed else None
 
 
 def refuse_other(model: keras.Model, path: Path, samples: Any) -> None:
@@ -353,28 +407,9 @@ def refuse_other(model: keras.Model, path: Path, samples: Any) -> None:
             path.unlink()
             raise EdgewrightError(
                 f"{path.name}: read back, output {place} differs from the model's by up to {off:.3g}: something of it "
-                f"is not "
-                "saved. A layer of yours that keeps state outside its weights must write it in get_config or "
+                f"is not saved. A layer of yours that keeps state outside its weights must write it in get_config or "
                 "save_own_variables"
             )
-
-
-def _history(scratch: Path) -> list[dict[str, float]]:
-    """Return the epochs that a training logged in its folder."""
-    return [json.loads(line) for line in (scratch / "history.jsonl").read_text().splitlines()]
-
-
-def parity(expected: np.ndarray, given: np.ndarray, step: float) -> dict[str, float]:
-    """Compare the outputs of a fake-quantized model with those its file gave on the device, in steps of the output."""
-    expected = expected[: len(given)]
-    steps = np.abs(expected - given.reshape(expected.shape)) / step
-    flat = expected.reshape(len(expected), -1)
-    return {
-        "argmax_agreement": float((flat.argmax(-1) == given.reshape(flat.shape).argmax(-1)).mean()),
-        "within_one_step": float((steps < 1.5).mean()),
-        "exact": float((steps < 0.5).mean()),
-        "n": len(given),
-    }
 
 
 def _command() -> str:

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,19 @@ import keras
 from ..errors import BadInput, one_line
 from ..files import replacing, sha256, write_json
 from ..models import registry
-from ..prune import PruneConfig  # noqa: F401  registers the layers that a saved pruning model needs
-from ..quantize import qat  # noqa: F401  registers the layers that a saved quantization-aware model needs
+from . import origins
 from .model_files import check_keras_file
+from .origins import Origin
 
-_NOTED = ("task", "preprocessing", "labels", "heads")
+OF_DATA = ("task", "preprocessing", "labels", "heads")
+_NOTED = (*OF_DATA, *Origin.__dataclass_fields__, "networks", "states")
 
 
 def save_model(model: keras.Model, path: str | Path) -> Path:
-    """Write `model` as a .keras file, whole or not at all, and return its path."""
+    """Write `model` as a .keras file, whole or not at all, and return its path.
+
+    Beside it, as path + ".json", what is known of where the model comes from, which training it further needs.
+    """
     path = Path(path)
     if path.suffix != ".keras":
         raise BadInput(f"{path}: a Keras model is written as a .keras file; end the name in .keras")
@@ -31,7 +35,38 @@ def save_model(model: keras.Model, path: str | Path) -> Path:
             os.replace(named, temporary)
         finally:
             named.unlink(missing_ok=True)
+    if (origin := origins.of(model)) is not None:
+        note(path, origin.facts())
     return path
+
+
+def save_networks(
+    networks: Mapping[str, keras.Model], path: Path, facts: Callable[[str], Mapping[str, Any]]
+) -> dict[str, Path]:
+    """Write networks as `path`, or several as STEM-NETWORK.keras, and return the file of each.
+
+    facts: network -> what is noted beside its file, where each of several knows the others too.
+    """
+    alone = len(networks) == 1
+    files = {name: path if alone else path.with_name(f"{path.stem}-{name}.keras") for name in networks}
+    for name, model in networks.items():
+        save_model(model, files[name])
+    for name, file in files.items():
+        others = {} if alone else {"networks": {other: beside.name for other, beside in files.items()}}
+        note(file, {**facts(name), **others})
+    return files
+
+
+def siblings(path: Path) -> dict[str, Path]:
+    """Return the files of the networks that a .keras file was written with, itself among them; none where it is alone.
+
+    Raises: BadInput naming a file that is not there any more.
+    """
+    files = {name: path.with_name(file) for name, file in noted(path).get("networks", {}).items()}
+    for name, file in files.items():
+        if not file.is_file():
+            raise BadInput(f"{path}: goes with {file}, its {name}, which is not there; keep the files together")
+    return files
 
 
 def note(path: Path, facts: Mapping[str, Any]) -> None:
@@ -52,6 +87,11 @@ def noted(path: str | Path) -> dict[str, Any]:
     return {name: facts[name] for name in _NOTED if name in facts}
 
 
+def manifest_facts(path: str | Path) -> dict[str, Any]:
+    """Return what an exported file's manifest says of its network, as far as it is noted."""
+    return {name: value for name, value in noted(path).items() if name in (*OF_DATA, "network", "states")}
+
+
 def load_model(path: str | Path) -> keras.Model:
     """Read a .keras file in safe mode: built-in layers, Edgewright's, and those that the caller registered before.
 
@@ -62,9 +102,10 @@ def load_model(path: str | Path) -> keras.Model:
     check_keras_file(path)
     registry.names()  # registers the layers of the zoo
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # the reader raises whatever a malformed file provokes
         raise BadInput(f"{path}: {_reason(error)}") from error
+    return origins.remember(model, Origin.read(noted(path)))
 
 
 def check_savable(model: keras.Model, name: str) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from ..errors import BadInput
 from ..files import sha256, write_json
 from ..progress import say
+from .code import digest_of_code
 
-_ROOT = Path(__file__).parent.parent
 _TOOLS = ("edgewright", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert")
 Work = Callable[[Path], Mapping[str, Any]]
 
@@ -27,12 +27,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def digest_of_code(folders: Sequence[str]) -> str:
-    """Return the SHA-256 over the Python files of `folders` of this package, with their names."""
-    files = sorted(path for folder in folders for path in (_ROOT / folder).rglob("*.py"))
-    return sha256("\n".join(f"{path.relative_to(_ROOT)} {sha256(path)}" for path in files).encode())
 
 
 class Steps:
@@ -54,7 +48,7 @@ class Steps:
 
         work gets its scratch folder and returns a JSON document; the paths under its key "files" (relative to the run
         directory) are the step's outputs: a step whose outputs are missing or changed is not done. code names the
-        folders of this package that decide the result.
+        modules that do the work, as "pipeline.training"; what they import is found.
         """
         facts = {"step": name, "config": config, "inputs": inputs, "code": digest_of_code(code), "tools": versions()}
         key = sha256(json.dumps(facts, sort_keys=True).encode())

@@ -16,13 +16,14 @@ from ..devices.report.report import table
 from ..errors import BadInput
 from ..files import sha256
 from ..models import registry
+from .code import digest_of_code
 from .executors import EXECUTORS
 from .jobs import Job, run_jobs
 from .run import RunConfig
-from .steps import digest_of_code, occupying, versions
+from .steps import occupying, versions
 
 _KEPT = ("results.json", "bench/raw.npz", "summary.md", "report.html")
-_CODE = ("devices", "export", "models", "pipeline", "prune", "quantize", "training")
+_CODE = ("pipeline.run", "cli.commands")  # what a job runs, by way of the command line
 _NOT_IN_RECIPES = ("model", "device", "quick")
 
 

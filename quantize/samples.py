@@ -12,6 +12,7 @@ import numpy as np
 from keras import KerasTensor
 
 from ..errors import BadInput
+from ..forms import as_ranked, is_frame, is_tensors
 from .graph.tracing import symbolic_inputs
 from .untyped import tree
 
@@ -77,7 +78,7 @@ def build(model: keras.Model, inputs: Any) -> None:
 
 
 def _materialized(samples: Any) -> Any:
-    if _is_frame(samples):
+    if is_frame(samples):
         return _of_frame(samples)
     if isinstance(samples, Mapping):
         return {name: _column(value) for name, value in samples.items()}
@@ -101,7 +102,7 @@ def _batches(samples: Any) -> Iterator[Any] | None:
     """Return the batches of inputs that `samples` yields, if it is something that yields."""
     if isinstance(samples, keras.utils.PyDataset):
         return (_without_labels(samples[index]) for index in range(min(MOST, samples.num_batches or MOST)))
-    if hasattr(samples, "element_spec"):  # a tf.data.Dataset
+    if is_tensors(samples):
         batched = all(len(spec.shape) and spec.shape[0] is None for spec in tree.flatten(samples.element_spec))
         elements = map(_without_labels, samples)
         return elements if batched else _in_ones(elements)
@@ -118,10 +119,6 @@ def _in_ones(elements: Iterable[Any]) -> Iterator[Any]:
 
 def _without_labels(batch: Any) -> Any:
     return batch[0] if isinstance(batch, tuple) else batch
-
-
-def _is_frame(samples: Any) -> bool:
-    return hasattr(samples, "columns") and hasattr(samples, "to_numpy")
 
 
 def _of_frame(frame: Any) -> dict[str, np.ndarray]:
@@ -170,9 +167,7 @@ def _array(samples: Any, leaf: KerasTensor) -> np.ndarray:
         raise BadInput(f"calibration: cannot be made one array ({error}); give one array for each input") from error
     if array.dtype.kind not in "biuf":
         raise BadInput(f"calibration: values of type {array.dtype} are no numbers; encode them as the model takes them")
-    if array.ndim == 1 and tuple(leaf.shape[1:]) == (1,):
-        return array[:, None]
-    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 and len(leaf.shape) == 1 else array
+    return as_ranked(array, leaf.shape[1:])
 
 
 def _check_fits(leaf: KerasTensor, array: np.ndarray, alone: bool) -> None:

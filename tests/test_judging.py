@@ -145,11 +145,12 @@ class Bare(Null):
 
 def test_a_device_without_a_runtime_is_no_result(tmp_path, monkeypatch, capsys):
     path = ew.export_tflite(linear(("h", first(2), 0, None))).save(tmp_path / "n.tflite")
-    from edgewright.devices import measure
+    from edgewright.devices import asking, measure, workbench
     from edgewright.devices.transports.transport import Outcome
 
     gone = Outcome(status="incomplete", reason="the device's Python has no ai-edge-litert")
-    monkeypatch.setattr(measure, "run_job", lambda *arguments, **more: gone)
+    for module in (asking, workbench):
+        monkeypatch.setattr(module, "run_job", lambda *arguments, **more: gone)
     command = ["bench", str(path), "--baseline", str(path)]
     np.savez(tmp_path / "d.npz", x=X, y=X[:, 0] > 0)
     for more in ([], ["--data", str(tmp_path / "d.npz")]):

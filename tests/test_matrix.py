@@ -1,10 +1,13 @@
 """Cells of the zoo's matrix: what passes, what fails and says why, what cannot apply."""
 
+import dataclasses
 import json
 
 import pytest
+from edgewright import metrics
 from edgewright.errors import BadInput
-from edgewright.pipeline import matrix
+from edgewright.models import registry
+from edgewright.pipeline import cells, matrix
 from edgewright.pipeline.budget import budget
 from schemas import problems
 
@@ -22,7 +25,7 @@ BIAS = {"name": "hidden/bias", "shape": [4], "sparsity": None, "reason": "biases
     ],
 )
 def test_pruning_cell(rows, metric, status, reason):
-    cell = matrix._pruned({"metric": metric, "rows": rows}, base=0.9)
+    cell = cells.of_pruning({"metric": metric, "rows": rows}, 0.9, cells.Held(metric=metrics.get("accuracy")))
     assert (cell["status"], cell["reason"]) == (status, reason)
 
 
@@ -43,7 +46,7 @@ def document(tmp_path, *, metric, data, extra=""):
         "verdicts": [{"artifact": one["name"], "verdict": "pass", "speedup": 2.0, "reason": ""} for one in files],
         "parity": {one["name"]: {"argmax_agreement": 1.0, "within_one_step": 1.0} for one in files},
     }
-    return matrix._cells(results, tmp_path)
+    return cells.of_run(results, tmp_path, cells.Held.of("lenet5", data, "accuracy"))
 
 
 @pytest.mark.parametrize(
@@ -113,3 +116,58 @@ def test_budget_is_spent_in_few_epochs_whatever_the_size_of_the_data(samples):
     prune = budget("prune", samples, brief=True, learning_rate=0.01)
     assert prune.enough is quick.enough is None and prune.learning_rate == 0.01
     assert budget("qat", samples, learning_rate=0.01).learning_rate == pytest.approx(0.001)
+
+
+def test_a_metric_that_shall_be_low_is_judged_so():
+    held = cells.Held(metric=metrics.get("perplexity"), floor=20.0)
+    assert held.below(19.0) == "" and held.below(21.0) == "above 20.0"
+    assert held.worse(10.2, 10.0) == "" and held.worse(9.0, 10.0) == ""
+    assert held.worse(10.4, 10.0) == "more than 3 points below float"
+    assert held.apart(10.1, 10.0) == "" and held.apart(9.0, 10.0) == "model 10.0000, file 9.0000"
+
+
+def test_floors_are_the_models_the_data_sets_or_the_metrics():
+    asked = [
+        ("lenet5", "digits", "accuracy"),
+        ("lenet5", "unheard of", "accuracy"),
+        ("gan_mlp", "digits", "log_likelihood"),
+    ]
+    assert [cells.Held.of(*names).floor for names in asked] == [0.65, 0.6, None]
+
+
+def test_a_model_of_which_nothing_goes_to_a_device_skips_with_the_reason(tmp_path, monkeypatch):
+    entry = registry.get("logistic_regression")
+    monkeypatch.setitem(registry._ENTRIES, entry.name, dataclasses.replace(entry, deploy=()))
+    order = {"model": entry.name, "folder": str(tmp_path), "quick": True, "seed": 0, "timing": True}
+    row = matrix.serve(order)
+    assert row["stages"]["train"]["status"] == "pass"
+    assert {row["stages"][stage]["reason"] for stage in cells.OF_FILES} == {"no network of it goes to a device"}
+    assert {row["stages"][stage]["status"] for stage in cells.OF_FILES} == {"skip"}
+
+
+def test_files_of_several_networks_are_judged_together(tmp_path):
+    (tmp_path / "steps").mkdir()
+    for step in ("train", "prune", "qat"):
+        text = json.dumps({"result": {"metric": 0.9, "rows": [KERNEL]}})
+        (tmp_path / "steps" / f"{step}.json").write_text(text)
+    results = {"artifacts": [], "measurements": [], "verdicts": [], "bundles": [], "parity": {}}
+    for kind in ("tflite", "onnx"):
+        for precision in ("float32", "w8a8-qat"):
+            files = {part: f"m-{part}-{precision}.{kind}" for part in ("a", "b")}
+            whole = f"m-{precision}.{kind}"
+            for name in files.values():
+                results["artifacts"].append({"name": name, "format": kind, "precision": precision, "float_ops": 0})
+                results["measurements"].append({"artifact": name, "status": "ok", "reason": "", "value": None})
+                results["verdicts"].append({"artifact": name, "verdict": "inconclusive", "speedup": 2.0, "reason": ""})
+                results["parity"][name] = {"argmax_agreement": 1.0, "within_one_step": 1.0}
+            together = {"name": whole, "files": files, "metric": "accuracy", "value": 0.9}
+            results["bundles"].append({**together, "status": "ok", "reason": ""})
+            results["verdicts"].append({"artifact": whole, "verdict": "pass", "speedup": None, "reason": ""})
+    results["parity"]["m-b-w8a8-qat.onnx"]["within_one_step"] = 0.5
+    results["verdicts"][3]["speedup"] = 1.5
+    results["measurements"][0] |= {"status": "crashed", "reason": "of it"}
+    found = cells.of_run(results, tmp_path, cells.Held(metric=metrics.get("accuracy")))
+    assert found["tflite_float"]["reason"] == "crashed: of it"  # of one, none makes up for another
+    assert found["tflite_int8"]["status"] == "pass" and found["tflite_int8"]["value"] == 0.9
+    assert found["onnx_int8"]["reason"] == "0.5000 of outputs within one step, bar 0.99"
+    assert (found["device"]["status"], found["device"]["verdict"], found["device"]["value"]) == ("pass", "pass", 1.5)

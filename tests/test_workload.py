@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.models import registry
+from edgewright.pipeline.find import find
 from edgewright.pipeline.saved import save_model
-from edgewright.pipeline.workload import find
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +17,9 @@ def saved(tmp_path_factory):
 def test_a_zoo_model_starts_from_given_weights(saved):
     model, path = saved
     plain, given = (find("softmax_regression", "digits", weights=weights) for weights in (None, str(path)))
-    for mine, theirs in zip(given.make().get_weights(), model.get_weights(), strict=True):
+    for mine, theirs in zip(given.make()["softmax_regression"].get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    assert (plain.make().get_weights()[0] != model.get_weights()[0]).any()
+    assert (plain.make()["softmax_regression"].get_weights()[0] != model.get_weights()[0]).any()
     assert given.identity != plain.identity  # a run with other weights is another run
 
 

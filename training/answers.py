@@ -52,14 +52,14 @@ def built(model: keras.Model, samples: Any) -> keras.Model:
 
 def in_order(model: keras.Model, x: Any) -> list[Any]:
     """Return samples as one array an input, in the model's order: a dict's own says nothing."""
-    return [x[leaf.name] for leaf in model.inputs] if isinstance(x, Mapping) else keras.tree.flatten(x)
+    return [x[symbol.name] for symbol in model.inputs] if isinstance(x, Mapping) else keras.tree.flatten(x)
 
 
 def _symbols(samples: Any) -> Any:
     """Return one keras.Input for each array of `samples`; unnamed ones are a list, as they were given."""
     if not isinstance(samples, Mapping):
         return keras.Input(samples.shape[1:], dtype=samples.dtype)
-    named = {name: keras.Input(one.shape[1:], dtype=one.dtype, name=name) for name, one in samples.items()}
+    named = {name: keras.Input(array.shape[1:], dtype=array.dtype, name=name) for name, array in samples.items()}
     unnamed = all(name == f"input_{place}" for place, name in enumerate(named))
     return list(named.values()) if unnamed else named
 
@@ -99,8 +99,8 @@ def ending(symbol: Any) -> str | None:
     return LINEAR if type(operation).__module__.startswith("keras.") else None
 
 
-def _of_traced(leaf: Any) -> str | None:
-    while leaf.producer is not None and leaf.producer.op_type in _PASSED and len(leaf.producer.inputs) == 1:
-        leaf = leaf.producer.inputs[0]
-    kind = "" if leaf.producer is None else leaf.producer.op_type.lower()
+def _of_traced(tensor: Any) -> str | None:
+    while tensor.producer is not None and tensor.producer.op_type in _PASSED and len(tensor.producer.inputs) == 1:
+        tensor = tensor.producer.inputs[0]
+    kind = "" if tensor.producer is None else tensor.producer.op_type.lower()
     return kind if kind in ENDINGS else LINEAR

@@ -17,7 +17,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         super().__init__(name=name)
         self.smoothing = smoothing
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample (N, ...)."""
         true: Any = keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
         even: Any = ops.mean(-ops.log_softmax(y_pred), axis=-1)  # pyright: ignore[reportOptionalOperand]
@@ -43,7 +43,7 @@ class OfProbabilities(keras.losses.Loss):
         super().__init__(name=name)
         self.loss, self.independent = loss, independent
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample (N, ...)."""
         logits: Any = ops.log(y_pred + LEAST_PROBABILITY)
         return self.loss.call(y_true, logits - ops.log(1 - y_pred + LEAST_PROBABILITY) if self.independent else logits)
@@ -54,7 +54,7 @@ class OfProbabilities(keras.losses.Loss):
         return {"loss": loss, "independent": self.independent, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         """Rebuild the loss of logits first."""
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
 
@@ -67,10 +67,10 @@ class OfFunction(keras.losses.Loss):
         super().__init__(name=name)
         self.function = function
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample (N, ...)."""
-        found: Any = keras.losses.get(self.function)
-        return found.call(y_true, y_pred) if isinstance(found, keras.losses.Loss) else found(y_true, y_pred)
+        loss: Any = keras.losses.get(self.function)
+        return loss.call(y_true, y_pred) if isinstance(loss, keras.losses.Loss) else loss(y_true, y_pred)
 
     def get_config(self):
         """Return the loss's name beside this one's."""
@@ -88,7 +88,7 @@ class PerceptronCriterion(keras.losses.Loss):
     def __init__(self, name: str = "perceptron_criterion"):
         super().__init__(name=name, reduction="sum")
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample (N,)."""
         agreement = _signed(y_true, y_pred) * (y_pred[:, 1] - y_pred[:, 0])
         return ops.where(agreement <= 0, -agreement, ops.zeros_like(agreement))
@@ -110,7 +110,7 @@ class MultiClassHinge(keras.losses.Loss):
         super().__init__(name=name)
         self.margin = margin
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample (N,)."""
         right: Any = ops.one_hot(ops.cast(ops.reshape(y_true, (-1,)), "int32"), y_pred.shape[-1])  # (N, K)
         score = ops.sum(right * y_pred, axis=-1, keepdims=True)
@@ -132,7 +132,7 @@ class SigmoidSquaredError(keras.losses.Loss):
     def __init__(self, name: str = "sigmoid_squared_error"):
         super().__init__(name=name)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample (N,)."""
         chance: Any = ops.sigmoid(y_pred[:, 1] - y_pred[:, 0])
         error: Any = chance - ops.cast(ops.reshape(y_true, (-1,)), chance.dtype)
@@ -143,7 +143,7 @@ class SigmoidSquaredError(keras.losses.Loss):
         return {"name": self.name}
 
 
-def _signed(y_true, y_pred) -> Any:
+def _signed(y_true: Any, y_pred: Any) -> Any:
     """Return class numbers 0 and 1 as -1 and 1, (N,)."""
     label: Any = ops.cast(ops.reshape(y_true, (-1,)), y_pred.dtype)
     return 2 * label - 1

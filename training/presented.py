@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from ..vocabulary import vocabularies
 from .answers import built, outputs_of
 from .data import Dataset, Input, Shown, load
 
@@ -49,8 +50,8 @@ def takes(model: keras.Model, rebuilt: bool = False) -> dict[str, Any]:
     outputs = outputs_of(model)
     known: dict[str, Any] = {
         "inputs": tuple(
-            Input(name=one.name, shape=tuple(one.shape[1:]), dtype=keras.backend.standardize_dtype(one.dtype))
-            for one in inputs
+            Input(name=symbol.name, shape=tuple(symbol.shape[1:]), dtype=keras.backend.standardize_dtype(symbol.dtype))
+            for symbol in inputs
         ),
         "outputs": tuple(replace(output, shape=(None,)) for output in outputs) if rebuilt else outputs,
     }
@@ -58,13 +59,10 @@ def takes(model: keras.Model, rebuilt: bool = False) -> dict[str, Any]:
         return known
     (symbol,) = inputs
     shape = tuple(symbol.shape[1:])
-    readers = [
-        layer.input_dim for layer in model.layers if isinstance(layer, keras.layers.Embedding) and layer.input is symbol
-    ]
     return known | {
         "input_shape": None if None in shape else shape,
         "dtype": keras.backend.standardize_dtype(symbol.dtype),
-        "vocabulary": min(readers, default=None),
+        "vocabulary": vocabularies(model)[symbol.name],
     }
 
 

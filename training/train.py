@@ -73,13 +73,13 @@ def train(
     _seed(config)
     run = RunDir(out, _identity(networks, dataset, learner, config))
     history = learners.get(learner)(networks, dataset, row, config, run)
-    found = judged(complete(networks), dataset, row, deploy)
+    result = judged(complete(networks), dataset, row, deploy)
     return TrainResult(
         history=history,
-        metric_name=found.metric_name,
-        metric=found.value,
-        outputs=found.outputs,
-        judged=found,
+        metric_name=result.metric_name,
+        metric=result.value,
+        outputs=result.outputs,
+        judged=result,
         epochs=len(history),
         seconds=time.monotonic() - start,
     )

@@ -5,14 +5,15 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import BadInput, EdgewrightError
 from ...progress import say
 from ..transports.locks import cache, held
+from ..transports.transport import Transport
 
-SETUPS = {  # device: its module, whose `fetch(folder)` fills a folder and whose `verify(folder)` tries it out
+SETUPS = {  # device: its module, whose `fetch(folder)` fills a folder and whose `verify(folder, trial)` tries it
     "browser": "..transports.browser",
     "qemu-aarch64": "..transports.qemu",
     "tflite-runtime": ".tflite_runtime",
@@ -35,9 +36,10 @@ def require(name: str) -> Path:
     return folder(name)
 
 
-def set_up(name: str) -> str:
+def set_up(name: str, trial: Callable[[Transport], str]) -> str:
     """Fetch what a device needs, try it, and only then put it in its place; return what was found.
 
+    trial: runs int8 kernels on a device and says how far they are from the reference.
     Raises: BadInput for a device that needs no setup; EdgewrightError if a program or a package is missing, or if the
     device computes wrongly.
     """
@@ -52,7 +54,7 @@ def set_up(name: str) -> str:
         part.mkdir()
         module.fetch(part)
         say(f"trying {name}")
-        found = module.verify(part)
+        found = module.verify(part, trial)
         if place.exists():
             os.rename(place, Path(scratch) / "old")
         os.rename(part, place)

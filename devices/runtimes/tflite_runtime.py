@@ -2,13 +2,14 @@
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from ...errors import EdgewrightError
 from ..transports.local import Local
+from ..transports.transport import Transport
 from . import environments
 
 NAME = "tflite-runtime"
@@ -38,7 +39,7 @@ def fetch(folder: Path) -> None:
     environments.call([folder / "bin" / "python", "-m", "pip", "install", "--only-binary", ":all:", *PACKAGES])
 
 
-def verify(folder: Path) -> str:
-    """Load the runtime; return its version."""
+def verify(folder: Path, trial: Callable[[Transport], str]) -> str:
+    """Load the runtime; return its version. Its kernels are tried by `edgewright devices probe`, in its own place."""
     code = "import tflite_runtime.interpreter, tflite_runtime; print('tflite-runtime', tflite_runtime.__version__)"
     return environments.call([folder / "bin" / "python", "-c", code]).strip()

@@ -25,12 +25,14 @@ from typing import ClassVar
 
 from ...errors import BadInput, EdgewrightError
 from ..runtimes import environments
+from . import shipment
 from .local import Local
-from .shell import EXIT, WATCH, last_line
-from .transport import GRACE_S, Cores, DeviceLost, Event, Exit
+from .shell import EXIT, last_line
+from .transport import GRACE_S, Conversation, Cores, DeviceLost, Event, Exit, Transport
 
 NAME = "browser"
 PACKAGES = ("@litertjs/core@2", "onnxruntime-web@1")
+WATCH = shipment.PACKAGE / "watch.py"
 PAGE = Path(__file__).with_name("templates")
 _PAGES = {"page": PAGE / "browser.html", "browser.js": PAGE / "browser.js"}
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -119,6 +121,10 @@ class BrowserSession:
                 ) from error
             finally:
                 _end(process)
+
+    def converse(self, job: Event) -> Conversation:
+        """Refuse: a page runs one job."""
+        raise BadInput(f"device={NAME!r} runs files on samples only; judge a model of several networks elsewhere")
 
     def _follow(self, process: subprocess.Popen, limit_s: float, on_line: Callable[[str], None]) -> Exit:
         """Pass on what the page posts until its last event, its death, or the time limit."""
@@ -297,11 +303,6 @@ def fetch(folder: Path) -> None:
     environments.call([npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder, *PACKAGES])
 
 
-def verify(folder: Path) -> str:
-    """Compare the kernels in the page with the reference ones. Raises: EdgewrightError if they are wrong."""
-    from ..runtimes import kernels
-
-    found = kernels.check(Browser(folder=folder))
-    if not found.ok:
-        raise EdgewrightError(f"{NAME}: {found}")
-    return str(found)
+def verify(folder: Path, trial: Callable[[Transport], str]) -> str:
+    """Return what a trial of the kernels in the page says. Raises: EdgewrightError if they are wrong."""
+    return trial(Browser(folder=folder))

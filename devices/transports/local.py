@@ -12,9 +12,10 @@ from typing import ClassVar
 
 from ...errors import BadInput
 from ...files import naming
-from .child import follow
+from . import shipment
+from .child import Child, follow
 from .locks import held
-from .transport import AGENT, GRACE_S, Cores, Event, Exit
+from .transport import GRACE_S, Cores, Event, Exit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,25 +74,33 @@ class LocalSession:
 
     def __init__(self, folder: Path, python: Sequence[str], environment: Mapping[str, str] | None = None):
         self._folder, self._python, self._environment = folder, python, environment
-        self._agent = folder / "agent.py"  # alone in its folder: nothing there shadows a module it imports
-        with naming(self._agent):
-            self._agent.write_bytes(AGENT.read_bytes())
+        self._agent = shipment.write(folder / shipment.NAME)  # nothing beside it shadows a module that it imports
 
     def put(self, source: Path, name: str) -> str:
-        """Link instead of copying; the agent checks the content's sha256 anyway."""
+        """Link to a file instead of copying; the agent checks the content's sha256 anyway."""
         link = self._folder / name
         link.symlink_to(Path(source).resolve())
         return str(link)
 
     def get(self, name: str, destination: Path) -> None:
+        """Move a file out of the folder."""
         os.replace(self._folder / name, destination)
 
     def path(self, name: str) -> str:
+        """Return where a file of the folder is."""
         return str(self._folder / name)
 
     def run(self, job: Event, on_line: Callable[[str], None]) -> Exit:
+        """Run the agent on a job."""
+        limit_s = job["time_limit_s"] + GRACE_S
+        return follow(self._command(job), on_line, limit_s=limit_s, environment=self._environment)
+
+    def converse(self, job: Event) -> Child:
+        """Start an agent that stays."""
+        return Child(self._command(job), environment=self._environment)
+
+    def _command(self, job: Event) -> list[str]:
         order = self._folder / "job.json"
         with naming(order):
             order.write_text(json.dumps({**job, "parent": os.getpid()}))
-        command = [*self._python, str(self._agent), str(order)]
-        return follow(command, on_line, limit_s=job["time_limit_s"] + GRACE_S, environment=self._environment)
+        return [*self._python, str(self._agent), str(order)]

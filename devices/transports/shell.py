@@ -2,7 +2,7 @@
 
 Nothing that a user named reaches the far shell unquoted, and no file there is named after a user's file. One command
 holds the session's folder there: when its standard input ends, with the session, with us or with the connection, the
-folder goes. The agent runs under a watcher (`watch.py`) that dies in the same way, and kills the agent first.
+folder goes. The agent runs under a watcher (`agent/watch.py`) that dies in the same way, and kills the agent first.
 """
 
 import json
@@ -19,11 +19,11 @@ from typing import ClassVar, Protocol
 
 from ... import files
 from ...errors import BadInput
-from .child import follow
+from . import shipment
+from .child import Child, follow
 from .locks import held
-from .transport import AGENT, GRACE_S, Cores, DeviceLost, Event, Exit
+from .transport import GRACE_S, SERVE_S, Cores, DeviceLost, Event, Exit
 
-WATCH = AGENT.with_name("watch.py")
 CALL_S = 30.0  # limit of a short command there, connecting included
 WATCH_S = 2.0  # the agent ends itself at the time limit; the watcher there kills it this much later
 SLOWEST_LINK = 50_000  # bytes per second; a slower one counts as broken
@@ -122,8 +122,7 @@ def session(way: Way, identity: str) -> Iterator["ShellSession"]:
             folder, machine = _folder(way, holder)
             with held(f"device-{machine or re.sub('[^A-Za-z0-9.-]', '_', identity)}"):
                 opened = ShellSession(way, folder, link, holder)
-                for file in (AGENT, WATCH):
-                    opened.put(file, file.name)
+                opened.put(shipment.write(Path(scratch) / shipment.NAME), shipment.NAME)
                 yield opened
         finally:
             with suppress(subprocess.TimeoutExpired, OSError):
@@ -169,18 +168,31 @@ class ShellSession:
         return str(self._folder / name)
 
     def run(self, job: Event, on_line: Callable[[str], None]) -> Exit:
-        order, limit_s = self.path("job.json"), job["time_limit_s"]
-        self._call(["sh", "-c", _PUT, "sh", order], input=json.dumps(job).encode())
-        agent = [self._way.python, self.path(AGENT.name), order]
-        watched = [self._way.python, self.path(WATCH.name), str(limit_s + WATCH_S), *agent]
-        command = self._way.command(shlex.join(watched), self._link)
+        """Run the agent on a job, under a watcher."""
+        limit_s = job["time_limit_s"]
+        command = self._command(job, str(limit_s + WATCH_S))
         ended = follow(command, on_line, limit_s=CALL_S + limit_s + GRACE_S, hold_stdin=True)
-        codes = EXIT.findall(ended.stderr)
         if ended.timed_out:  # the watcher there should have ended it long ago
             raise DeviceLost(f"{self._way.name}: no answer within {CALL_S + limit_s + GRACE_S:g} s")
-        if not codes:
+        return self._told(ended)
+
+    def converse(self, job: Event) -> Child:
+        """Start an agent that stays, under a watcher that passes requests on."""
+        return Child(self._command(job, "--pipe", str(SERVE_S)), told=self._told)
+
+    def _command(self, job: Event, *watching: str) -> list[str]:
+        """Place a job; return the words of the local command that runs the agent on it, watched."""
+        order = self.path("job.json")
+        self._call(["sh", "-c", _PUT, "sh", order], input=json.dumps(job).encode())
+        agent = [self._way.python, self.path(shipment.NAME)]
+        return self._way.command(shlex.join([*agent, "watch", *watching, *agent, order]), self._link)
+
+    def _told(self, ended: Exit) -> Exit:
+        """Read how the agent ended off what the watcher said last.  Raises: DeviceLost where it said nothing."""
+        codes = EXIT.findall(ended.stderr)
+        if not codes and not ended.timed_out:
             raise DeviceLost(f"{self._way.name}: {self._way.explain(ended.stderr)}")
-        return Exit(code=int(codes[-1]), timed_out=False, stderr=EXIT.sub("", ended.stderr))
+        return Exit(code=int(codes[-1]) if codes else 1, timed_out=ended.timed_out, stderr=EXIT.sub("", ended.stderr))
 
     def _call(self, words: Sequence[str], *, size: int = 0, **streams) -> str:
         """Run a short command there, which moves `size` bytes; return what it printed. Raises: DeviceLost."""

@@ -4,11 +4,13 @@ A transport knows one way (a local process, SSH, ADB, an emulator). What a job's
 timeout, incomplete) is decided here, once for all of them.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +18,6 @@ from typing import Any, Protocol
 from ...errors import BadInput, EdgewrightError
 from . import inventory
 
-AGENT = Path(__file__).parent.parent / "agent" / "agent.py"
 TRANSPORTS = {  # scheme of a device's name: where its class is
     "adb": ".adb:Adb",
     "browser": ".browser:Browser",
@@ -26,6 +27,8 @@ TRANSPORTS = {  # scheme of a device's name: where its class is
     "tflite-runtime": "..runtimes.tflite_runtime:TfliteRuntime",
 }
 GRACE_S = 5.0  # the agent ends itself at the time limit; the transport kills what is left this much later
+
+SERVE_S = 24 * 3600.0  # how long an agent that answers requests may stay, with somebody there to ask
 
 Event = dict[str, Any]
 Cores = list[int] | int | None  # run on these; on that many of the agent's own choice; or unpinned
@@ -42,6 +45,30 @@ class Exit:
     code: int
     timed_out: bool
     stderr: str = ""
+
+
+class JobFailed(EdgewrightError):
+    """A job came to no end for a reason that is not the way to the device. outcome: what came of it."""
+
+    def __init__(self, outcome: Outcome):
+        super().__init__(f"{outcome.status}: {outcome.reason}")
+        self.outcome = outcome
+
+
+class Conversation(Protocol):
+    """An agent that stays, and answers requests as lines."""
+
+    def tell(self, line: str, limit_s: float) -> None:
+        """Send a line. That it has ended is seen when its answer is waited for."""
+        ...
+
+    def hear(self, limit_s: float) -> str | None:
+        """Return the next line, or None where it has ended or does not answer in time: then `end` says why."""
+        ...
+
+    def end(self) -> Exit:
+        """End it, with all that it started; return how it ended.  Raises: DeviceLost if the way to it broke."""
+        ...
 
 
 class Session(Protocol):
@@ -64,6 +91,13 @@ class Session(Protocol):
 
         Reaching the device comes on top of that. Nothing the agent started outlives this call, however it ends.
         Raises: DeviceLost if the way to the device broke, or if the device does not answer.
+        """
+        ...
+
+    def converse(self, job: Event) -> Conversation:
+        """Start the agent on `job`, of mode "serve"; it ends with `end`, with us, or with the connection.
+
+        Raises: DeviceLost as `run` does; BadInput where this way to a device has no such agent.
         """
         ...
 
@@ -90,7 +124,7 @@ class Transport(Protocol):
         """Hold the device for a series of jobs. Raises: DeviceLost if it cannot be reached."""
         ...
 
-    def exclusive(self, cores: int) -> AbstractContextManager["Cores"]:
+    def exclusive(self, cores: int) -> AbstractContextManager[Cores]:
         """Wait for, then hold, that many cores for timing; yield what the job's `cores` shall be."""
         ...
 
@@ -114,7 +148,7 @@ class Outcome:
         return next(self.all(event))
 
 
-def connect(device: "str | Transport") -> "Transport":
+def connect(device: str | Transport) -> Transport:
     """Return the transport of a device: a name of the inventory, or `scheme://address?option=value` (see TRANSPORTS).
 
     Raises: BadInput listing what is known, or naming the option that is not.
@@ -125,7 +159,7 @@ def connect(device: "str | Transport") -> "Transport":
     return build(known.get(device) or inventory.Entry.read(device), device.partition("?")[0], known)
 
 
-def build(entry: inventory.Entry, name: str, known: Mapping[str, inventory.Entry] | None = None) -> "Transport":
+def build(entry: inventory.Entry, name: str, known: Mapping[str, inventory.Entry] | None = None) -> Transport:
     """Return the transport of an inventory's entry; results call it `name`.  Raises: BadInput."""
     if entry.scheme not in TRANSPORTS:
         allowed = ", ".join([*sorted(TRANSPORTS), *(known or {})])
@@ -137,6 +171,58 @@ def build(entry: inventory.Entry, name: str, known: Mapping[str, inventory.Entry
         allowed = ", ".join(transport.OPTIONS) or "none"
         raise BadInput(f"device={name!r}: option {unknown[0]!r} is not known to {entry.scheme}; allowed: {allowed}")
     return transport(address=entry.address, name=name, **entry.options)
+
+
+class Dialogue:
+    """Requests to an agent that stays, and its answers. One that has ended answers no more."""
+
+    def __init__(self, session: Session, job: Event):
+        self._limit_s = job["time_limit_s"]
+        self._talk = session.converse(job)
+        self._last: Event = {"event": "nothing"}
+        self._ended = False
+
+    def wait(self, wanted: str) -> Event:
+        """Return the next event of a kind.
+
+        Raises: JobFailed if the agent refuses, dies or takes too long; DeviceLost if the way to it broke.
+        """
+        while not self._ended:
+            line = self._talk.hear(self._limit_s + GRACE_S)
+            if line is None:
+                break
+            self._last = json.loads(line)
+            if self._last["event"] == wanted:
+                return self._last
+        raise self._failure()
+
+    def ask(self, **request: Any) -> Event:
+        """Send a request; return its answer.  Raises: as `wait` does."""
+        if not self._ended:
+            self._talk.tell(json.dumps(request, separators=(",", ":")), self._limit_s)
+        return self.wait("answer")
+
+    def end(self) -> None:
+        """End the agent."""
+        if not self._ended:
+            self._ended = True
+            with suppress(DeviceLost):
+                self._talk.end()
+
+    def _failure(self) -> EdgewrightError:
+        """Say why there is no answer."""
+        if self._ended:
+            return DeviceLost("the agent has ended")
+        self._ended = True
+        try:
+            status, reason = _classify(self._talk.end(), self._last, self._limit_s)
+        except DeviceLost as error:
+            return error
+        if status == "incomplete":
+            return DeviceLost(reason)
+        if status == "ok":
+            return DeviceLost("the agent ended before it answered")
+        return JobFailed(Outcome(status=status, reason=reason))
 
 
 def run_job(session: Session, job: Event, on_event: Callable[[Event], None] = lambda event: None) -> Outcome:

@@ -163,7 +163,7 @@ def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdi
     known = partial(Verdict, artifact=name, baseline=base, device=run.device)
     if broken := _broken(run.measured[name], run.measured[base]):
         return known(verdict=broken[0] or "", reasons=(broken[1],))
-    speed, distrust = speed_estimate(run, name, base), doubts(run, base, thresholds.margin)
+    speed, distrust = speed_estimate(run, name, base), _unlike(run, name, base) or doubts(run, base, thresholds.margin)
     tail = speed and tail_estimate(run, name, base)
     scored, reference = run.bundle_of(name), run.bundle_of(base)
     if scored is None or reference is None:
@@ -183,6 +183,14 @@ def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdi
         speedup_p90_ci95=tail and tail.ci95,
         agreement=run.measured[name]["agreement"],
     )
+
+
+def _unlike(run: Run, name: str, base: str) -> list[str]:
+    """Return why two files' times are not of the same thing."""
+    stepped = {row["name"]: bool(row.get("states")) for row in run.artifacts}
+    if stepped.get(name) == stepped.get(base):
+        return []
+    return ["one is timed by the step, the other by the sequence: give a baseline of the same kind"]
 
 
 def _judge_bundle(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:

@@ -59,7 +59,7 @@ def test_a_phone_lost_at_work_is_incomplete_and_leaves_nothing(phone, tflite):
     np.save("x.npy", SAMPLES)
 
     def lose(event):
-        for process in pids("watch.py", folder):
+        for process in pids("agent.zip watch", folder):
             os.kill(process, signal.SIGKILL)
 
     with connect(name).session() as session:
@@ -97,7 +97,7 @@ def test_hostile_file_names_arrive_as_they_are(phone, tmp_path):
             session.get(each, tmp_path / "back")
             assert (tmp_path / "back").read_text() == each
         (there,) = folder.iterdir()
-        assert {path.name for path in there.iterdir()} == {"agent.py", "watch.py", *names}
+        assert {path.name for path in there.iterdir()} == {"agent.zip", *names}
     assert set(tmp_path.iterdir()) - before <= {source, tmp_path / "back", tmp_path / "cache"}
     assert not running(str(folder))
 

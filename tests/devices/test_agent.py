@@ -1,16 +1,20 @@
 """The agent on real runtimes: what it says of a file, what the file answers, and how it times."""
 
 import ast
+import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import device_models
 import numpy as np
 import pytest
 from device_models import SAMPLES
+from edgewright import files
 from edgewright.devices.agent import agent
 from edgewright.devices.measure import BenchConfig, ModelFile, bench, inspect
-from edgewright.devices.transports.transport import AGENT
+from edgewright.devices.transports import shipment
 from edgewright.errors import BadInput
 
 QUICK = BenchConfig(latency=False)
@@ -29,10 +33,12 @@ def answers(path, inputs=SAMPLES):
 
 
 def test_needs_only_python_3_8_and_numpy():
-    tree = ast.parse(AGENT.read_text(), feature_version=(3, 8))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) == {"numpy"}
+    trees = [ast.parse(module.read_text(), feature_version=(3, 8)) for module in shipment.modules()]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0}
+    assert {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) == {"numpy", "agent"}
+    assert all(node.level == 1 for node in nodes if isinstance(node, ast.ImportFrom) and node.level)  # of the package
 
 
 @pytest.mark.parametrize("name", ["float", "batch"])
@@ -154,8 +160,8 @@ def test_timing_covers_invoke_alone():
 
     def wait(name):
         clock[name] += 1
-        end = agent.time.perf_counter_ns() + spin
-        while agent.time.perf_counter_ns() < end:
+        end = time.perf_counter_ns() + spin
+        while time.perf_counter_ns() < end:
             pass
 
     times = agent.run_timed(lambda i: wait("fed"), lambda: wait("invoked"), 50)
@@ -175,6 +181,16 @@ def test_latency_stops_when_precise_or_at_the_last_round():
     assert agent.enough(noisy * 5, 1, job, random)
 
 
-def test_path_of_the_agent_is_one_file():
-    assert AGENT.is_file()
-    assert Path(agent.__file__) == AGENT
+def test_the_agent_is_one_file_and_always_the_same(tmp_path):
+    first, second = (shipment.write(tmp_path / name) for name in ("a.zip", "b.zip"))
+    assert first.is_file() and files.sha256(first) == files.sha256(second)
+    assert Path(agent.__file__).parent == shipment.PACKAGE
+    job = {"mode": "probe", "models": [], "time_limit_s": 60}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    ran = subprocess.run([sys.executable, first, tmp_path / "job.json"], capture_output=True, text=True, check=True)
+    assert [json.loads(line)["event"] for line in ran.stdout.splitlines()] == ["start", "probe", "done"]
+
+
+def test_every_module_of_the_agent_can_be_read_at_once():
+    for module in shipment.modules():
+        assert len(module.read_text().splitlines()) < 400, module

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from device_models import SAMPLES, dense
 from edgewright import files
-from edgewright.devices import measure
+from edgewright.devices import timing
 from edgewright.devices.measure import BenchConfig, ModelFile, Run, bench
 from edgewright.devices.verdict.compare import Thresholds, compare
 from edgewright.devices.verdict.document import compose, save
@@ -92,7 +92,7 @@ def test_verdicts_are_against_the_own_format(run):
 
 def test_doubtful_times_are_taken_again_and_it_is_said(tflite, monkeypatch):
     doubted = iter([["noisy"], []])
-    monkeypatch.setattr(measure, "doubts", lambda *_: next(doubted))
+    monkeypatch.setattr(timing, "doubts", lambda *_: next(doubted))
     found = bench([tflite["float"]], baseline=tflite["float"], inputs=SAMPLES, config=SHORT)
     assert found.notes == ["timing 1 was set aside and repeated: noisy"]
     assert len(found.raw.latency["float.tflite"]) == 10

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from edgewright.devices.agent import agent
+from edgewright.devices.agent import agent, profiler
 from edgewright.devices.measure import BenchConfig, bench, profile
 from edgewright.devices.report.report import html
 from edgewright.devices.transports.local import Local
@@ -98,7 +98,7 @@ def test_where_operators_cannot_be_timed_the_reason_is_told(net, monkeypatch):
         with pytest.raises(agent.Untold, match=words):
             model.profile([])
     model._spec = spec
-    monkeypatch.setattr(agent, "_version", lambda _: "2.9.1")
+    monkeypatch.setattr(profiler, "version", lambda _: "2.9.1")
     with pytest.raises(agent.Untold, match=r"timed with LiteRT 2\.3; this is 2\.9\.1"):
         model.profile([[SAMPLES[:1]]])
 
@@ -114,19 +114,19 @@ class EmulatedHere(Qemu):
 
 
 def test_the_middle_half_of_whole_microseconds_is_finer_than_they_are():
-    assert agent.middle_mean([2, 3, 3, 2, 3, 3, 2, 90]) == 2.75
+    assert profiler.middle_mean([2, 3, 3, 2, 3, 3, 2, 90]) == 2.75
     runs = [[("A", 0, 5), ("B", None, 1)]] * 3 + [[("A", 0, 9)]] + [[("A", 0, 5), ("B", None, 2)]]
-    assert agent.middle(runs) == [("A", 0, 5.0), ("B", None, 1.0)]
+    assert profiler.middle(runs) == [("A", 0, 5.0), ("B", None, 1.0)]
 
 
 def test_layers_are_named_by_number_or_by_order_where_both_have_as_many():
     layers = [{"op": "CONV_2D", "name": "a"}, {"op": "ADD", "name": "b"}, {"op": "DEPTHWISE_CONV_2D", "name": "c"}]
     places = [("Convert (NC)", None, 1.0), ("Convolution (NHWC) GEMM", None, 5.0), ("ADD", 1, 2.0),
               ("Convolution (NHWC) DWConv", None, 4.0), ("Convert (NC)", None, 2.0)]  # fmt: skip
-    found = [(row["operator"], row["name"], row["us"], row["calls"]) for row in agent.named(places, layers)]
+    found = [(row["operator"], row["name"], row["us"], row["calls"]) for row in profiler.named(places, layers)]
     assert found == [
         ("Convert (NC)", "", 3.0, 2), ("Convolution (NHWC) GEMM", "a", 5.0, 1), ("ADD", "b", 2.0, 1),
         ("Convolution (NHWC) DWConv", "c", 4.0, 1),
     ]  # fmt: skip
-    fused = agent.named(places[:2], layers)  # one convolution, and the file has two: which one nobody knows
+    fused = profiler.named(places[:2], layers)  # one convolution, and the file has two: which one nobody knows
     assert [row["name"] for row in fused] == ["", ""]

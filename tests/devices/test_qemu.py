@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 from edgewright.cli import commands as cli
-from edgewright.devices.runtimes import environments, kernels
+from edgewright.devices.runtimes import environments
 from edgewright.devices.transports.transport import connect
 from edgewright.errors import BadInput
+from edgewright.pipeline import kernel_check
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def test_says_what_it_is(capsys):
 
 
 def test_wrong_kernels_are_caught():
-    found = kernels.check("qemu-aarch64://?cpu=max", n=8)
+    found = kernel_check.check("qemu-aarch64://?cpu=max", n=8)
     assert not found.ok
     assert "wrong int8 kernels" in str(found)
     assert found.steps["convolution"] > 100  # it was seen 169 steps off

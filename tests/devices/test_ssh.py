@@ -194,9 +194,9 @@ def test_hostile_file_names_arrive_as_they_are(server, there, tmp_path, monkeypa
             source.write_text(name)
             session.put(source, name)
         (folder,) = there.iterdir()
-        found = {path.name: path.read_text() for path in folder.iterdir()}
-        assert set(found) == {*names, "agent.py", "watch.py"}
-        assert all(found[name] == name for name in names)
+        found = {path.name: path.read_bytes() for path in folder.iterdir()}
+        assert set(found) == {*names, "agent.zip"}
+        assert all(found[name] == name.encode() for name in names)
         session.get(names[0], tmp_path / "back")
     assert (tmp_path / "back").read_text() == names[0]
     assert nothing_left(there)

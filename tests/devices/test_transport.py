@@ -149,7 +149,7 @@ def test_children_die_with_a_killed_host(tflite, tmp_path):
 def test_the_folder_is_gone_after_a_session():
     with Local().session() as session:
         folder = Path(session.path("x")).parent
-        assert (folder / "agent.py").is_file()
+        assert (folder / "agent.zip").is_file()
     assert not folder.exists()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from edgewright.devices.agent import agent
+from edgewright.devices.agent import machine as processor
 from edgewright.export import export_onnx
 from edgewright.quantize import prepare_qat
 
@@ -40,10 +41,10 @@ for options, name in ((plain, "plain.npy"), (onnx_options(onnxruntime), "precise
     ],
 )
 def test_precision_is_asked_for_where_the_processor_has_no_vnni(monkeypatch, machine, info, lacks):
-    monkeypatch.setattr(agent.platform, "machine", lambda: machine)
-    monkeypatch.setattr(agent, "_read", lambda path: info if path == "/proc/cpuinfo" else None)
+    monkeypatch.setattr(processor.platform, "machine", lambda: machine)
+    monkeypatch.setattr(processor, "read", lambda path: info if path == "/proc/cpuinfo" else None)
     options = agent.onnx_options(onnxruntime)
-    assert agent.lacks_vnni() is lacks
+    assert processor.lacks_vnni() is lacks
     if lacks:
         assert options.get_session_config_entry(KEY) == "1"
     else:

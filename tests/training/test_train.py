@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import yaml
 from edgewright.errors import BadInput, EdgewrightError
-from edgewright.training import data, learners, tasks
+from edgewright.training import data, learners, optimizers, tasks
+from edgewright.training.learners import minimise, register
+from edgewright.training.learners.batches import Batches
 from edgewright.training.losses import SmoothedCrossentropy
 from edgewright.training.state import RunDir, State, pack, unpack
 from edgewright.training.train import TrainConfig, data_for, evaluate, predict, train
@@ -73,7 +75,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(trained):
 
 def test_several_passes_make_one_epoch():
     """90 samples in batches of 8: 11 steps a pass, each pass an order of its own, the short batch dropped."""
-    batches = learners.Batches(_blobs(), _blobs().y, replace(QUICK, passes=3))
+    batches = Batches(_blobs(), _blobs().y, replace(QUICK, passes=3))
     assert len(batches) == 33
     batches.begin(4)
     passes = batches._order.reshape(3, 88)
@@ -147,7 +149,7 @@ def test_the_loss_decides_among_accuracies_within_one_standard_error():
 
 def test_each_epoch_takes_every_sample_once_in_another_order():
     split = data.Split(x=np.arange(40, dtype=np.float32)[:, None], y=np.arange(40))
-    batches = learners.Batches(split, split.y, TrainConfig(batch_size=8))
+    batches = Batches(split, split.y, TrainConfig(batch_size=8))
     orders = []
     for epoch in (0, 1, 0):
         batches.begin(epoch)
@@ -161,14 +163,14 @@ def test_the_network_sees_the_order_of_each_epoch(monkeypatch):
     """Keras reads batches ahead, and by default shuffles them once more: neither may touch the order."""
     seen = []
 
-    class Watched(learners.Batches):
+    class Watched(Batches):
         def __getitem__(self, index):
             x, y = super().__getitem__(index)
             seen.append(x)
             return x, y
 
-    expected = learners.Batches(blobs().train, blobs().train.y, QUICK)
-    monkeypatch.setattr(learners, "Batches", Watched)
+    expected = Batches(blobs().train, blobs().train.y, QUICK)
+    monkeypatch.setattr(minimise, "Batches", Watched)
     train(toy(), blobs(), replace(QUICK, epochs=3))
     order = []
     for epoch in range(3):
@@ -263,8 +265,8 @@ def test_networks_that_do_not_fit_the_data_are_refused(change, message):
 
 
 def test_unknown_learner_and_too_many_networks_are_refused():
-    with pytest.raises(BadInput, match="no learner 'adversarial'; there are fit"):
-        train(toy(), blobs(), QUICK, learner="adversarial")
+    with pytest.raises(BadInput, match="no learner 'telepathic'; there are fit"):
+        train(toy(), blobs(), QUICK, learner="telepathic")
     with pytest.raises(BadInput, match="one network, got a, b"):
         train({"a": toy(), "b": toy()}, blobs(), QUICK)
 
@@ -278,7 +280,7 @@ def test_a_learner_of_two_networks_fits_the_contract(monkeypatch):
         run.finish([])
         return []
 
-    monkeypatch.setattr(learners, "LEARNERS", dict(learners.LEARNERS))
+    monkeypatch.setattr(register, "LEARNERS", dict(learners.table()))
     with pytest.raises(ValueError, match="twice"):
         learners.learner("fit")(swap)
     pair = {"a": toy(), "b": toy(seed=3)}
@@ -342,7 +344,7 @@ def test_smoothed_crossentropy_by_hand():
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
-    optimizer = learners.optimizer(TrainConfig(learning_rate=0.1, warmup=10), 1000)
+    optimizer = optimizers.optimizer(TrainConfig(learning_rate=0.1, warmup=10), 1000)
     rate = optimizer._learning_rate
     assert float(rate(10)) == pytest.approx(0.1)
     assert float(rate(0)) == pytest.approx(0.001)

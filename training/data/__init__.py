@@ -44,22 +44,28 @@ def load(
     Raises: BadInput if the set is unknown or cannot be had, cannot be shown so, or holds samples that `check` refuses.
     """
     wanted = Wanted(task=task, dtype=dtype, inputs=inputs, outputs=outputs, whole=whole)
-    if isinstance(data, Dataset):
-        dataset = data
-    elif not isinstance(data, str):
-        dataset = from_values(data, wanted, name)
-    elif ":" in data:
-        dataset = from_function(data, wanted)
-    else:
+    if isinstance(data, str) and ":" not in data:
         entry = sets.source(data)
         served = "classification" if task == "binary_classification" else task  # of two classes; see `adapted`
-        dataset = entry.load(
-            sets.asked(entry, input_shape=input_shape, dtype=dtype, task=served, vocabulary=vocabulary)
-        )
+        asked = sets.asked(entry, input_shape=input_shape, dtype=dtype, task=served, vocabulary=vocabulary)
+        dataset = entry.load(asked)
+    else:
+        dataset = _of_user(data, wanted, name)
     dataset = adapted(dataset, outputs)
     if task is not None and dataset.task not in (task, *_ALSO.get(task, ())):
         raise BadInput(f"data {dataset.name!r} is for task {dataset.task!r}, asked is {task!r}; give data of that task")
     dataset = replace(dataset, vocabulary=vocabulary or dataset.vocabulary)
+    _check_splits(dataset, input_shape, inputs)
+    return limited(dataset, limit, test_limit, seed)
+
+
+def _of_user(data: Any, wanted: Wanted, name: str) -> Dataset:
+    if isinstance(data, Dataset):
+        return data
+    return from_function(data, wanted) if isinstance(data, str) else from_values(data, wanted, name)
+
+
+def _check_splits(dataset: Dataset, input_shape: tuple[int, ...] | None, inputs: Sequence[Input] | None) -> None:
     for part, split in dataset.splits.items():
         check(
             split,
@@ -68,9 +74,8 @@ def load(
             classes=dataset.classes,
             vocabulary=dataset.vocabulary,
             heads=dataset.heads,
-            inputs={one.name: one.shape for one in inputs} if inputs and len(inputs) > 1 else None,
+            inputs={each.name: each.shape for each in inputs} if inputs and len(inputs) > 1 else None,
         )
-    return limited(dataset, limit, test_limit, seed)
 
 
 _ALSO = {"classification": ("binary_classification",)}  # what a model's output makes of a task that was asked for
@@ -92,7 +97,7 @@ def choose(names: Iterable[str]) -> str:
     Raises: BadInput if none is; the last of an architecture's names is an offline set, so there one always is.
     """
     names = list(names)
-    found = next(filter(available, names), None)
-    if found is None:
+    name = next(filter(available, names), None)
+    if name is None:
         raise BadInput(f"none of the data sets {', '.join(names)} is on this machine; name one with --data to fetch it")
-    return found
+    return name

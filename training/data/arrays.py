@@ -1,7 +1,4 @@
-"""Samples as users have them (lists, dicts, frames, data sets of Keras and TensorFlow) as arrays by input name.
-
-Frames and data sets are told by what they offer: pandas is no dependency, TensorFlow is not imported for arrays.
-"""
+"""Samples as users have them (lists, dicts, frames, data sets of Keras and TensorFlow) as arrays by input name."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
+from ...forms import as_ranked, is_frame, is_series, is_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,30 +22,13 @@ class Input:
     dtype: str = "float32"
 
 
-def is_frame(value: Any) -> bool:
-    """Tell a pandas (or like) DataFrame: named columns, each taken by name."""
-    return hasattr(value, "columns") and hasattr(value, "to_numpy")
-
-
-def is_series(value: Any) -> bool:
-    """Tell a pandas (or like) Series."""
-    return hasattr(value, "to_numpy") and hasattr(value, "name") and not hasattr(value, "columns")
-
-
-def is_batches(value: Any) -> bool:
-    """Tell a keras.utils.PyDataset or a tf.data.Dataset."""
-    return hasattr(value, "element_spec") or (hasattr(value, "__getitem__") and hasattr(value, "num_batches"))
-
-
 def gather(batches: Any, what: str, inputs: Sequence[Input] | None = None) -> tuple[Any, Any]:
     """Return all batches of a PyDataset or tf.data.Dataset as (x, y).
 
     Single samples of a tf.data.Dataset are told by the rank that a model's `inputs` take. Raises: BadInput for sample
     weights, which are of no meaning to the verdict, and for what is endless or empty.
     """
-    pairs = list(
-        _from_tensorflow(batches, what, inputs) if hasattr(batches, "element_spec") else _of_keras(batches, what)
-    )
+    pairs = list(_from_tensorflow(batches, what, inputs) if is_tensors(batches) else _of_keras(batches, what))
     kind = type(batches).__name__.strip("_")
     if not pairs:
         raise BadInput(f"{what}: the {kind} has no batches")
@@ -71,23 +52,23 @@ def _from_tensorflow(batches: Any, what: str, inputs: Sequence[Input] | None) ->
         return pairs
     first = next(iter(_leaves(pairs[0][0])))
     rank = len(inputs[0].shape) if inputs else None
-    single = np.ndim(first) == rank if rank is not None else all(np.ndim(leaf) == 0 for leaf in _leaves(pairs[0][1]))
-    return [_map(pair, lambda leaf: np.asarray(leaf)[None]) for pair in pairs] if single else pairs
+    single = np.ndim(first) == rank if rank is not None else all(np.ndim(array) == 0 for array in _leaves(pairs[0][1]))
+    return [_map(pair, lambda array: np.asarray(array)[None]) for pair in pairs] if single else pairs
 
 
 def _leaves(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
-        return [leaf for one in value.values() for leaf in _leaves(one)]
+        return [array for part in value.values() for array in _leaves(part)]
     if isinstance(value, (tuple, list)):
-        return [leaf for one in value for leaf in _leaves(one)]
+        return [array for part in value for array in _leaves(part)]
     return [value]
 
 
 def _map(value: Any, function: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _map(one, function) for name, one in value.items()}
+        return {name: _map(part, function) for name, part in value.items()}
     if isinstance(value, (tuple, list)):
-        return type(value)(_map(one, function) for one in value)
+        return type(value)(_map(part, function) for part in value)
     return function(value)
 
 
@@ -112,15 +93,17 @@ def samples(x: Any, what: str, dtype: str | None, inputs: Sequence[Input] | None
     if is_frame(x):
         return _columns(x, what, dtype, inputs)
     if isinstance(x, Mapping):
-        named = {str(name): _matrix(one, what, name, _dtype_of(name, dtype, inputs)) for name, one in x.items()}
+        named = {str(name): _matrix(values, what, name, _dtype_of(name, dtype, inputs)) for name, values in x.items()}
         return _in_rank(_fitting(named, what, inputs), inputs)
     if isinstance(x, (list, tuple)) and (several or _are_inputs(x)):
         if inputs is not None and len(x) != len(inputs):
             raise BadInput(
                 f"{what}: {len(x)} inputs, the model has {len(inputs)}: {_names(inputs)}; give one array each"
             )
-        names = [one.name for one in inputs] if inputs is not None else [f"input_{k}" for k in range(len(x))]
-        arrays = [_matrix(one, what, name, _dtype_of(name, dtype, inputs)) for name, one in zip(names, x, strict=True)]
+        names = [each.name for each in inputs] if inputs is not None else [f"input_{k}" for k in range(len(x))]
+        arrays = [
+            _matrix(values, what, name, _dtype_of(name, dtype, inputs)) for name, values in zip(names, x, strict=True)
+        ]
         return _in_rank(dict(zip(names, arrays, strict=True)) if len(arrays) > 1 else arrays[0], inputs)
     if several:
         raise BadInput(
@@ -140,9 +123,9 @@ def targets(y: Any, several: bool = False) -> Any:
     if is_series(y):
         return y.to_numpy()
     if isinstance(y, Mapping):
-        return {str(name): targets(one) for name, one in y.items()}
+        return {str(name): targets(values) for name, values in y.items()}
     if isinstance(y, (list, tuple)) and (several or _are_inputs(y)):
-        return [targets(one) for one in y]
+        return [targets(values) for values in y]
     return np.asarray(y)
 
 
@@ -157,18 +140,18 @@ def length(arrays: Any) -> int:
 def _are_inputs(x: Sequence[Any]) -> bool:
     """Tell a list of whole arrays, one an input or output, from a list of samples: arrays of unlike shapes are no
     samples, and a tuple of arrays never is."""
-    arrays = [one for one in x if hasattr(one, "shape") or is_frame(one) or is_series(one)]
-    if not x or len(arrays) != len(x) or any(len(one.shape) == 0 for one in arrays):
+    arrays = [array for array in x if hasattr(array, "shape") or is_frame(array) or is_series(array)]
+    if not x or len(arrays) != len(x) or any(len(array.shape) == 0 for array in arrays):
         return False
-    return isinstance(x, tuple) or len({tuple(one.shape) for one in arrays}) > 1
+    return isinstance(x, tuple) or len({tuple(array.shape) for array in arrays}) > 1
 
 
 def _names(inputs: Sequence[Input] | None) -> str:
-    return ", ".join(one.name for one in inputs or ())
+    return ", ".join(each.name for each in inputs or ())
 
 
 def _dtype_of(name: Any, dtype: str | None, inputs: Sequence[Input] | None) -> str | None:
-    return next((one.dtype for one in inputs or () if one.name == str(name)), dtype)
+    return next((each.dtype for each in inputs or () if each.name == str(name)), dtype)
 
 
 def _fitting(named: dict[str, np.ndarray], what: str, inputs: Sequence[Input] | None) -> Any:
@@ -177,50 +160,43 @@ def _fitting(named: dict[str, np.ndarray], what: str, inputs: Sequence[Input] | 
         return named
     if len(inputs) == 1 and len(named) == 1:
         return next(iter(named.values()))
-    missing = [one.name for one in inputs if one.name not in named]
-    spare = [name for name in named if name not in {one.name for one in inputs}]
+    missing = [each.name for each in inputs if each.name not in named]
+    spare = [name for name in named if name not in {each.name for each in inputs}]
     if missing or spare:
         raise BadInput(
             f"{what}: inputs {', '.join(named)}; the model's are {_names(inputs)}: name them so"
             + (f" ({', '.join(missing)} missing)" if missing else "")
         )
-    return {one.name: named[one.name] for one in inputs}
+    return {each.name: named[each.name] for each in inputs}
 
 
 def _columns(frame: Any, what: str, dtype: str | None, inputs: Sequence[Input] | None) -> Any:
     if inputs is None or len(inputs) == 1:
         return _in_rank(_matrix(frame, what, "", inputs[0].dtype if inputs else dtype), inputs)
     there = [str(name) for name in frame.columns]
-    missing = [one.name for one in inputs if one.name not in there]
+    missing = [each.name for each in inputs if each.name not in there]
     if missing:
         raise BadInput(
             f"{what}: the frame has no column {', '.join(missing)}; the model's inputs are {_names(inputs)}, its "
             f"columns "
             f"{', '.join(there[:20])}. Name the columns so, or give a dict of frames by input"
         )
-    spare = [name for name in there if name not in {one.name for one in inputs}]
+    spare = [name for name in there if name not in {each.name for each in inputs}]
     if spare:
         raise BadInput(f"{what}: the frame's columns {', '.join(spare[:20])} feed no input of the model; drop them")
     named = {}
-    for one in inputs:
-        named[one.name] = _matrix(frame[frame.columns[there.index(one.name)]], what, one.name, one.dtype)
+    for each in inputs:
+        named[each.name] = _matrix(frame[frame.columns[there.index(each.name)]], what, each.name, each.dtype)
     return _in_rank(named, inputs)
 
 
-def _in_rank(found: Any, inputs: Sequence[Input] | None) -> Any:
+def _in_rank(arrays: Any, inputs: Sequence[Input] | None) -> Any:
     """Give single values the axis that an input has for them, or take it away, as Keras does when it is called."""
     if inputs is None:
-        return found
-    if isinstance(found, Mapping):
-        return {one.name: as_ranked(found[one.name], one.shape) for one in inputs}
-    return as_ranked(found, inputs[0].shape) if len(inputs) == 1 else found
-
-
-def as_ranked(array: np.ndarray, shape: Sequence[int | None]) -> np.ndarray:
-    """Return (N,) as (N, 1) for samples of shape (1,), and (N, 1) as (N,) for single values."""
-    if array.ndim == 1 and len(shape) == 1 and shape[0] in (1, None):
-        return array[:, None]
-    return array[:, 0] if len(shape) == 0 and array.ndim == 2 and array.shape[1] == 1 else array
+        return arrays
+    if isinstance(arrays, Mapping):
+        return {each.name: as_ranked(arrays[each.name], each.shape) for each in inputs}
+    return as_ranked(arrays, inputs[0].shape) if len(inputs) == 1 else arrays
 
 
 def _matrix(value: Any, what: str, name: Any, dtype: str | None) -> np.ndarray:
@@ -239,7 +215,7 @@ def _check_column(series: Any, what: str, name: Any) -> None:
     values = series.to_numpy()
     if values.dtype.kind == "O":
         wrong = next(
-            (place for place, one in enumerate(values) if not isinstance(one, (int, float, bool, np.number))), None
+            (place for place, value in enumerate(values) if not isinstance(value, (int, float, bool, np.number))), None
         )
         if wrong is not None:
             raise BadInput(

@@ -113,7 +113,7 @@ def cepstra(waves: np.ndarray, frames: int) -> np.ndarray:
 def mel_bank(size: int) -> np.ndarray:
     """Return the weights (size / 2 + 1, BANDS) of triangles evenly spaced on the mel scale 1127 ln(1 + f / 700)."""
 
-    def mel(hz):
+    def mel(hz: float | np.ndarray) -> np.ndarray:
         return 1127 * np.log1p(np.asarray(hz) / 700)
 
     edges = np.linspace(mel(20), mel(RATE / 2), BANDS + 2)

@@ -37,7 +37,7 @@ class Split:
 
 
 def _at(arrays: Any, indices: Array) -> Any:
-    return {name: one[indices] for name, one in arrays.items()} if isinstance(arrays, Mapping) else arrays[indices]
+    return {name: array[indices] for name, array in arrays.items()} if isinstance(arrays, Mapping) else arrays[indices]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def check(
     split: Split,
     what: str = "data",
     *,
-    input_shape=None,
+    input_shape: tuple[int, ...] | None = None,
     classes: int = 0,
     vocabulary: int = 0,
     heads: Mapping[str, Head] | None = None,

@@ -100,6 +100,15 @@ class GridWorld(gymnasium.Env):
 
 # ---------------------------------------------------------------- the table
 
+POLE = np.array([2.4, 3.0, 0.21, 3.0], np.float32)  # position, speed, angle in radians, its speed
+
+
+def _cart_pole() -> gymnasium.Env:
+    """Return the pole on its cart, observations divided by `POLE`: where an episode ends, and speeds like these."""
+    pole = gymnasium.make("CartPole-v1", disable_env_checker=True)
+    space = spaces.Box(-np.inf, np.inf, (len(POLE),), np.float32)
+    return gymnasium.wrappers.TransformObservation(pole, lambda state: (state / POLE).astype(np.float32), space)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
@@ -111,7 +120,7 @@ class Environment:
 
 ENVIRONMENTS: Mapping[str, Environment] = {
     "grid_world": Environment(make=GridWorld, discount=1.0),
-    "cart_pole": Environment(make=lambda: gymnasium.make("CartPole-v1", disable_env_checker=True), discount=0.99),
+    "cart_pole": Environment(make=_cart_pole, discount=0.9),
 }
 
 
@@ -130,20 +139,21 @@ def grid_world(asked: Asked) -> Dataset:
 
 @dataset(input_shape=(4,), tasks=("episodic",))
 def cart_pole(asked: Asked) -> Dataset:
-    """Return episodes of gymnasium's CartPole-v1: a reward of 1 for each of up to 500 moves that the pole stands."""
+    """Return episodes of gymnasium's CartPole-v1: a reward of 1 for each of up to 500 moves that the pole stands.
+
+    Observations are divided by `POLE`.
+    """
     return _episodes("cart_pole")
 
 
 def _episodes(name: str) -> Dataset:
     """Return the seeds of each split's episodes as targets, and an observation out of each as samples."""
-    entry, splits, actions = ENVIRONMENTS[name], {}, spaces.Discrete(1)
+    environment, splits = ENVIRONMENTS[name].make(), {}
     for part, count in COUNTS.items():
         seeds = np.arange(count, dtype=np.int32) + SPACED * len(splits)
-        environment, seen = entry.make(), []
-        actions = environment.action_space
-        for seed in seeds:
-            seen.append(_glimpse(environment, int(seed)))
+        seen = [_glimpse(environment, int(seed)) for seed in seeds]
         splits[part] = Split(x=np.array(seen, np.float32), y=seeds)
+    actions = environment.action_space
     assert isinstance(actions, spaces.Discrete)
     return Dataset(
         name=name,

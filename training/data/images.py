@@ -4,7 +4,7 @@ import gzip
 import io
 import lzma
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -135,8 +135,8 @@ def _unpack_cifar(contents: dict[str, bytes]) -> dict[str, bytes]:
             for path, data in contents.items()
         }
     members = tar_members(contents[_CIFAR_ARCHIVE], _CIFAR_ARCHIVE)
-    found = {name.rsplit("/", 1)[-1]: content for name, content in members}
-    return {name: found[name] for name in [*_CIFAR_BATCHES, "test_batch"] if name in found}
+    batches = {name.rsplit("/", 1)[-1]: content for name, content in members}
+    return {name: batches[name] for name in [*_CIFAR_BATCHES, "test_batch"] if name in batches}
 
 
 class _BatchUnpickler(pickle.Unpickler):
@@ -269,7 +269,7 @@ def to_channels(x: np.ndarray, channels: int) -> np.ndarray:
     raise BadInput(f"images with {x.shape[-1]} channels cannot be shown with {channels}; 1 and 3 can")
 
 
-def resize(x: np.ndarray, size) -> np.ndarray:
+def resize(x: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Resize (N, h, w, c) to (N, *size, c), bilinear."""
     old = x.shape[1:3]
     if old == tuple(size):

@@ -89,7 +89,7 @@ def _stride(length: int) -> int:
     return max(1, length // 40)
 
 
-def _windows(series, share: tuple[float, float], length: int, part: str) -> tuple[np.ndarray, np.ndarray]:
+def _windows(series: Any, share: tuple[float, float], length: int, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Cut windows (N, length) that lie wholly within a share of each series, and tell which are anomalous."""
     x, truth = [], []
     for values, marks in series:

@@ -80,7 +80,9 @@ def source(name: str) -> Source:
     return known[name]
 
 
-def asked(entry: Source, *, input_shape, dtype, task, vocabulary) -> Asked:
+def asked(
+    entry: Source, *, input_shape: tuple[int, ...] | None, dtype: str | None, task: str | None, vocabulary: int | None
+) -> Asked:
     """Fill what the caller left open from the set's native presentation; refuse a task that the set cannot serve."""
     if task is not None and task not in entry.tasks:
         raise BadInput(f"data set {entry.name!r} cannot serve task {task!r}; it serves {', '.join(entry.tasks)}")

@@ -46,11 +46,11 @@ def read(path: str) -> bytes:
 def verify(path: str, content: bytes) -> None:
     """Refuse `content` if its digest is not the one published for `path`."""
     algorithm, _, wanted = DIGESTS[path].partition(":")
-    found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
-    if found != wanted:
+    digest = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
+    if digest != wanted:
         where = find(path) or path
         raise BadInput(
-            f"{where} is not the official file: {algorithm} {found}, official {wanted}. Remove it and fetch it again"
+            f"{where} is not the official file: {algorithm} {digest}, official {wanted}. Remove it and fetch it again"
         )
 
 

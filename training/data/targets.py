@@ -59,8 +59,8 @@ def read(
         return _texts(read, what, output)
     if task not in (None, "classification", "binary_classification", "multilabel"):
         return Head(task=task), read
-    if (found := _numbers(read, what, task, output, inputs)) is not None:
-        return found
+    if (numbers := _numbers(read, what, task, output, inputs)) is not None:
+        return numbers
     train = read["train"]
     if task is None:
         task = "classification" if train.dtype == np.int32 else _of_values(train, inputs)
@@ -173,12 +173,12 @@ def _of_whole(parts: Parts, what: str, output: Output) -> tuple[Head, Parts] | N
     """Read whole numbers in floats as the classes of a model that answers as many values or more."""
     last = output.shape[-1] or MANY
     flat = {part: values.reshape(-1) for part, values in parts.items()}
-    whole = parts["train"].dtype.kind == "f" and all((one == np.floor(one)).all() for one in flat.values())
+    whole = parts["train"].dtype.kind == "f" and all((values == np.floor(values)).all() for values in flat.values())
     if not whole or (output.width or last) != last or len(np.unique(np.concatenate(list(flat.values())))) > last:
         return None
-    if all(one.min(initial=0) >= 0 and one.max(initial=0) < last for one in flat.values()):
-        numbers = {part: one.astype(np.int32) for part, one in flat.items()}
-        return Head(task="classification", classes=1 + max(int(one.max()) for one in numbers.values())), numbers
+    if all(values.min(initial=0) >= 0 and values.max(initial=0) < last for values in flat.values()):
+        numbers = {part: values.astype(np.int32) for part, values in flat.items()}
+        return Head(task="classification", classes=1 + max(int(values.max()) for values in numbers.values())), numbers
     return _mapped(flat, what, output)
 
 

@@ -1,6 +1,7 @@
 """Text sets as token ids: movie-review sentences of Pang and Lee (2005)."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def rt_polarity(asked: Asked) -> Dataset:
     )
 
 
-def vocabulary(sentences, size: int) -> dict[str, int]:
+def vocabulary(sentences: Iterable[list[str]], size: int) -> dict[str, int]:
     """Return word -> id from 2 on, the most frequent words first (ties by spelling), for `size` ids in all."""
     counts = Counter(word for sentence in sentences for word in sentence)
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[: max(0, size - 2)]

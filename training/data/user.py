@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
+from ...forms import is_batches
 from . import arrays, targets
-from .arrays import Input, is_batches
+from .arrays import Input
 from .dataset import Dataset, Split, check, divide
 from .targets import Head, Output
 
@@ -190,9 +191,11 @@ def _read(value: Any, what: str, wanted: Wanted) -> tuple[Any, Any]:
     given, answers = arrays.gather(value, what, wanted.inputs) if is_batches(value) else value
     x = arrays.samples(given, what, wanted.dtype, wanted.inputs)
     y = x if answers is given and isinstance(x, np.ndarray) else arrays.targets(answers, len(wanted.outputs or ()) > 1)
-    counts = {f"input {name!r}": len(one) for name, one in x.items()} if isinstance(x, Mapping) else {"samples": len(x)}
+    counts = (
+        {f"input {name!r}": len(array) for name, array in x.items()} if isinstance(x, Mapping) else {"samples": len(x)}
+    )
     several = y.items() if isinstance(y, Mapping) else enumerate(y) if isinstance(y, list) else []
-    counts |= {f"targets {name!r}": len(one) for name, one in several} or {"targets": _count(y)}
+    counts |= {f"targets {name!r}": len(array) for name, array in several} or {"targets": _count(y)}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise BadInput(f"{what}: {told}; give one target a sample")
@@ -229,11 +232,11 @@ def _targets(
         key = place if isinstance(first, list) else head_name
         parts = {part: y[key] for part, y in {"train": first, **given}.items()}
         output = known.get(head_name) or by_place.get(head_name)
-        heads[head_name], found = targets.read(parts, f"{name}, output {head_name!r}", asked[place], output, inputs)
+        heads[head_name], answers = targets.read(parts, f"{name}, output {head_name!r}", asked[place], output, inputs)
         for part in given:
-            ys[part][head_name] = found[part]
+            ys[part][head_name] = answers[part]
     if len(names) == 1 and not (outputs and len(outputs) > 1):
-        return {"": heads[names[0]]}, {part: one[names[0]] for part, one in ys.items()}
+        return {"": heads[names[0]]}, {part: targets_by_head[names[0]] for part, targets_by_head in ys.items()}
     return heads, ys
 
 

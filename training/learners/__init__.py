@@ -7,9 +7,10 @@ import pkgutil
 from collections.abc import Mapping
 
 from ...errors import BadInput
+from . import fit
 from .register import LEARNERS, Learner, Networks, learner
 
-__all__ = ["Learner", "Networks", "get", "learner", "table"]
+__all__ = ["Learner", "Networks", "fit", "get", "learner", "table"]
 
 
 def table() -> Mapping[str, Learner]:

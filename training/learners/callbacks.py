@@ -1,7 +1,9 @@
 """What happens between the epochs of `Model.fit`: order, progress, the best weights, the saved state."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -20,12 +22,12 @@ class Pace(keras.callbacks.Callback):
         self._batches, self._advance, self._history = batches, advance, history
         advance(len(history) * len(batches))
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None):
         """Shuffle for `epoch`."""
         self._batches.begin(epoch)
         self._done = 0
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None):
         """Advance to `batch`, the last one of this execution; Keras counts a short last execution as a full one."""
         batch = min(batch, len(self._batches) - 1)
         last = self._history[-1] if self._history else {}
@@ -68,7 +70,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         """The number, from 0, of the epoch to train next; past the last one if the run is complete."""
         return self._epochs if self._complete or self._over() else len(self.history)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None):
         """Judge the epoch."""
         row = {"epoch": float(epoch + 1), **{self._plain(name): float(value) for name, value in (logs or {}).items()}}
         if not all(map(math.isfinite, row.values())):

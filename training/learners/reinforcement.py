@@ -18,7 +18,7 @@ from ..state import Row, RunDir
 from .games import Epochs, Move
 from .register import Networks, best_by_metric, learner, validate_by_metric
 
-EPOCHS, MOVES, TOGETHER = 20, 150, 32  # epochs where they are left open; moves of an epoch; episodes side by side
+EPOCHS, MOVES, TOGETHER = 20, 100, 32  # epochs where they are left open; moves of an epoch; episodes side by side
 CURIOUS = (1.0, 0.1)  # the share of moves at random, in the first and in the last epoch
 
 

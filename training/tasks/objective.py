@@ -58,7 +58,7 @@ class Objective:
         for index, row in enumerate(history):
             highest = max(highest, row["val_accuracy"] if self.scored else 0.0)
             least = highest - math.sqrt(highest * (1 - highest) / samples)
-            counts = [not self.scored or one["val_accuracy"] >= least for one in (row, history[best])]
+            counts = [not self.scored or logs["val_accuracy"] >= least for logs in (row, history[best])]
             if counts == [True, False] or (all(counts) and row["val_loss"] < history[best]["val_loss"]):
                 best = index
         return best
@@ -128,12 +128,12 @@ def _balanced(labels: np.ndarray, classes: int) -> np.ndarray:
 
 def _named(weights: Mapping[Any, float], own: Head) -> np.ndarray:
     names: list[Any] = list(own.labels) or list(range(own.classes))
-    found = np.ones(own.classes)
+    of_class = np.ones(own.classes)
     for name, weight in weights.items():
         if name not in names and str(name) not in names:
             raise BadInput(f"class_weights: no class {name!r}; there are {', '.join(map(str, names[:20]))}")
-        found[names.index(name) if name in names else names.index(str(name))] = weight
-    return found
+        of_class[names.index(name) if name in names else names.index(str(name))] = weight
+    return of_class
 
 
 def loss_of(task: Objective, ending: str | None, answers: Any, config: TrainConfig) -> tuple[keras.losses.Loss, float]:

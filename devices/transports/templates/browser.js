@@ -1,5 +1,5 @@
 // The agent of the browser: it reads a job, runs model files in WebAssembly and posts what it measured as JSON lines.
-// Same jobs and same events as agent.py. Addresses are relative to the page: ./job, ./events, ./files/NAME, ./modules/...
+// Same jobs and same events as the agent's (agent/agent.py). Addresses are relative to the page: ./job, ./events, ./files/NAME, ./modules/...
 
 const FEEDS = 16; // samples that the timed loop cycles through
 const GROUP_US = 200; // the clock ticks every 5 us: shorter inferences are timed in groups this long
@@ -86,6 +86,7 @@ const started = new Map(); // runtime -> its library
 async function open(spec) {
   const runtime = RUNTIMES[spec.runtime];
   if (!runtime) throw new Unavailable(`the browser has no ${spec.runtime}`);
+  if (Object.keys(spec.states || {}).length) throw new Unavailable("files with states are not run in a browser");
   const bytes = await fetchBytes(spec.path);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,0 +1,195 @@
+"""A .tflite file in the LiteRT or tflite-runtime interpreter."""
+
+# ruff: noqa: B905 (zip has no `strict` before Python 3.10)
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+
+from .faults import Unavailable, Untold
+from .profiler import CompiledModel, middle, named, repeated
+from .samples import zeros
+from .timing import SETTLE, run_timed
+
+KERNELS = {  # a job's word: the interpreter's
+    "xnnpack": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",  # without XNNPACK
+    "reference": "BUILTIN_REF",
+}
+
+
+class LiteRT:
+    """A .tflite file in the LiteRT or tflite-runtime interpreter.
+
+    Kernels are XNNPACK's where it has them, unless the job says otherwise; `delegate` is {"path", "options"}.
+    """
+
+    def __init__(self, module, spec):
+        self._module, self._spec = module, spec
+        self._interpreter = self._open(KERNELS[spec.get("kernels", "xnnpack")], delegates(module, spec))
+        self._allocate()
+        self.invoke = self._interpreter.invoke
+        self.reset = self._interpreter.reset_all_variables
+
+    def _open(self, resolver, delegates=()):
+        return self._module.Interpreter(
+            model_path=self._spec["path"],
+            num_threads=self._spec["threads"],
+            experimental_delegates=list(delegates) or None,
+            experimental_op_resolver_type=getattr(self._module.OpResolverType, resolver),
+        )
+
+    def _allocate(self):
+        self._interpreter.allocate_tensors()
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self.inputs, self.outputs = [_tensor(each) for each in inputs], [_tensor(each) for each in outputs]
+        self._inputs, self._outputs = [each["index"] for each in inputs], [each["index"] for each in outputs]
+
+    def resize(self, shapes):
+        """Give inputs of unknown size their shape, and allocate once more."""
+        for index, shape in zip(self._inputs, shapes):
+            self._interpreter.resize_tensor_input(index, shape, strict=True)
+        self._allocate()
+
+    def set(self, arrays):
+        for index, array in zip(self._inputs, arrays):
+            self._interpreter.set_tensor(index, array)
+
+    def feeds(self, samples):
+        """Return `feed(i)`, which places sample i (modulo their number) as cheaply as the runtime allows."""
+        set_tensor = self._interpreter.set_tensor
+        calls = [list(zip(self._inputs, arrays)) for arrays in samples]
+
+        def feed(i):
+            for index, array in calls[i % len(calls)]:
+                set_tensor(index, array)
+
+        return feed
+
+    def get(self, index):
+        return self._interpreter.get_tensor(self._outputs[index])
+
+    def profile(self, samples):
+        """Run `samples` in LiteRT's other interface, which times operators; return rows, and unprofiled inferences."""
+        if self._spec.get("delegate"):
+            raise Untold("LiteRT times operators without an external delegate only")
+        if self._spec["runtime"] != "litert":
+            raise Untold(f"{self._spec['runtime']} does not say how long operators take")
+        feed = self.feeds(samples)
+        run_timed(feed, self.invoke, SETTLE)
+        nanoseconds = repeated(lambda i: run_timed(feed, self.invoke, 1)[0])
+        order = [each["name"] for each in self.inputs]
+        profiler = CompiledModel(os.path.dirname(self._module.__file__), self._spec, order)
+        return named(middle(profiler.runs(samples)), self._layers(self._plain())), nanoseconds
+
+    def _plain(self):
+        """Open the graph as the file has it, so without the delegates that swallow operators."""
+        interpreter = self._open(KERNELS["builtin"])
+        interpreter.allocate_tensors()
+        return interpreter
+
+    def inspect(self):
+        """Say what is in the graph, and how much of it delegates take."""
+        interpreter = self._plain()
+        operators, tensors, computed = _tflite_parts(interpreter)
+        layers = self._layers(interpreter)
+        return {
+            "layers": layers,
+            "stateful": any(re.search("LSTM|RNN|SVDF|VAR_HANDLE|READ_VARIABLE", layer["op"]) for layer in layers),
+            "partitions": len(self._interpreter._get_ops_details()) - len(operators),
+            "delegated": self._delegated(len(operators)),
+            "graph": _tflite_graph(operators, tensors, computed),
+        }
+
+    def _layers(self, interpreter):
+        operators, tensors, computed = _tflite_parts(interpreter)
+        return [_tflite_layer(interpreter, operator, tensors, computed) for operator in operators]
+
+    def _delegated(self, operators):
+        """Return how many partitions the external delegate takes, alone with the file; None where there is none."""
+        if not self._spec.get("delegate"):
+            return None
+        interpreter = self._open(KERNELS["builtin"], delegates(self._module, self._spec))
+        interpreter.allocate_tensors()
+        return len(interpreter._get_ops_details()) - operators
+
+
+def delegates(module, spec):
+    """Load the external delegate that a job wants. What is none is the device's fault, not the model's."""
+    if not spec.get("delegate"):
+        return []
+    path = spec["delegate"]["path"]
+    if not os.path.isfile(path):
+        raise Unavailable(f"delegate {path}: no such file on the device")
+    try:
+        return [module.load_delegate(path, spec["delegate"]["options"])]
+    except (ValueError, OSError, AttributeError, RuntimeError) as error:
+        words = " ".join(str(error).split()).replace(f"{path}: ", "")
+        raise Unavailable(f"delegate {path}: {words or 'it does not load'}") from error
+
+
+def _tflite_parts(interpreter):
+    """Return operators, tensors by index, and the indices of tensors that are not constant."""
+    operators = interpreter._get_ops_details()
+    tensors = {int(details["index"]): details for details in interpreter.get_tensor_details()}
+    computed = {int(index) for operator in operators for index in operator["outputs"]}
+    computed.update(int(details["index"]) for details in interpreter.get_input_details())
+    return operators, tensors, computed
+
+
+def _tensor(details):
+    scales = details["quantization_parameters"]["scales"]
+    zero_points = details["quantization_parameters"]["zero_points"]
+    return {
+        "name": details["name"],
+        "shape": [int(size) for size in details["shape"]],
+        "free": [int(size) < 0 for size in details.get("shape_signature", details["shape"])],
+        "dtype": np.dtype(details["dtype"]).name,
+        "scale": float(scales[0]) if len(scales) else None,
+        "zero_point": int(zero_points[0]) if len(zero_points) else None,
+    }
+
+
+def _tflite_layer(interpreter, operator, tensors, computed):
+    """Say what an operator computes in: an operator with any float result is a float operator."""
+    outputs = [tensors[int(index)] for index in operator["outputs"] if int(index) in tensors]
+    constants = [int(index) for index in operator["inputs"] if int(index) in tensors and int(index) not in computed]
+    results = [np.dtype(details["dtype"]) for details in outputs]
+    weights = max(constants, key=lambda index: np.prod(tensors[index]["shape"]), default=None)
+    weights = tensors[weights] if weights is not None and len(tensors[weights]["shape"]) > 1 else None
+    conversion = operator["op_name"] in ("QUANTIZE", "DEQUANTIZE")
+    floating = any(dtype.kind == "f" for dtype in results)
+    quantized = any(len(details["quantization_parameters"]["scales"]) for details in outputs)
+    dtype = results[0].name if results else "none"
+    if floating and not conversion and weights is not None and np.dtype(weights["dtype"]).kind != "f":
+        dtype += f" ({np.dtype(weights['dtype']).name} weights)"
+    return {
+        "name": outputs[0]["name"] if outputs else "",
+        "op": operator["op_name"],
+        "dtype": dtype,
+        "kind": "conversion" if conversion else "float" if floating else "quantized" if quantized else "index",
+        "sparsity": None if weights is None else zeros(interpreter.get_tensor(weights["index"])),
+    }
+
+
+def _tflite_graph(operators, tensors, computed):
+    """Say which tensors each operator reads and writes, and how large they are: what planning memory needs."""
+    used = {int(index) for operator in operators for end in ("inputs", "outputs") for index in operator[end]}
+    return {
+        "operators": [
+            {end: [int(index) for index in operator[end] if int(index) >= 0] for end in ("inputs", "outputs")}
+            for operator in operators
+        ],
+        "tensors": {
+            index: {
+                "shape": [int(size) for size in tensors[index]["shape"]],
+                "dtype": np.dtype(tensors[index]["dtype"]).name,
+                "scales": len(tensors[index]["quantization_parameters"]["scales"]),
+                "computed": index in computed,
+            }
+            for index in sorted(used & set(tensors))
+        },
+    }

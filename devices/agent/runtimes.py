@@ -1,0 +1,45 @@
+"""Which runtimes there are, and how a model file is opened in one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+
+from .faults import Unavailable, refusing
+from .litert import LiteRT
+from .onnx_runtime import OnnxRuntime
+
+RUNTIMES = {  # name in a job: (module, distribution, adapter)
+    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert", LiteRT),
+    "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime", LiteRT),
+    "onnxruntime": ("onnxruntime", "onnxruntime", OnnxRuntime),
+}
+
+
+def runtime_module(name):
+    """Import a runtime.  Raises: Unavailable if the device does not have it."""
+    try:
+        return importlib.import_module(RUNTIMES[name][0])
+    except ImportError as error:
+        raise Unavailable(f"the device's Python has no {RUNTIMES[name][1]}") from error
+
+
+def load(spec):
+    """Open the file that was meant."""
+    verify(spec)
+    return open_model(spec)
+
+
+def verify(spec):
+    """Compare a file with the one that was sent.  Raises: Unavailable."""
+    with open(spec["path"], "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    if digest != spec["sha256"]:
+        raise Unavailable("the file on the device is not the one that was sent (sha256 differs)")
+
+
+def open_model(spec):
+    """Open a file in its runtime.  Raises: Rejected with the runtime's words."""
+    module = runtime_module(spec["runtime"])
+    with refusing():
+        return RUNTIMES[spec["runtime"]][2](module, spec)

@@ -1,0 +1,48 @@
+"""The stage that exports: every network that goes to a device, of every model trained, as the files that are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from ..export import EXPORTERS
+from ..export.artifact import Artifact
+from ..quantize import QatConfig, find_quantized, prepare_qat
+from ..training.tasks import Networks
+from .facts import facts
+from .plan import File
+
+if TYPE_CHECKING:
+    from .workload import Workload
+
+
+def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]) -> Iterator[tuple[File, Artifact]]:
+    """Yield each file. models: role -> networks."""
+    for file in files:
+        network, calibration = to_export(models[file.role], work, file.network, file.precision)
+        artifact = EXPORTERS[file.format](network, precision=file.precision, calibration=calibration, name=file.label)
+        yield file, replace(artifact, manifest={**artifact.manifest, **manifest_facts(work, file.network)})
+
+
+def manifest_facts(work: Workload, network: str) -> dict[str, Any]:
+    """Return what a manifest says besides: the data, the network, and what of its outputs goes in again."""
+    states = work.states(network)
+    return {**facts(work.dataset), "network": network, **({"states": states} if states else {})}
+
+
+def to_export(networks: Networks, work: Workload, network: str, precision: str) -> tuple[keras.Model, Any]:
+    """Return a network as it is exported, and what it is calibrated on; None where it needs none.
+
+    A step network has the ranges of the network that it is derived from.
+    """
+    model, source = networks[network], work.derived.get(network)
+    if not precision.endswith("-ptq") or find_quantized(model) is not None:
+        return model, None
+    if source is None:
+        return model, work.samples(network)
+    bits = precision.partition("-")[0]
+    aware, _ = prepare_qat(networks[source], QatConfig(default=bits), calibration=work.samples(source))
+    return work.step(network, {**networks, source: aware}), None

@@ -1,0 +1,71 @@
+"""The stage that prunes: networks that go to a device grow sparse while their own learner goes on training all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ..prune import PruneConfig, PruneReport, prepare_prune, strip_prune
+from ..prune import prune as prune_at_once
+from ..training.config import TrainConfig
+from ..training.data import Dataset
+from ..training.state import Row
+from ..training.tasks import Networks
+from . import training as stage
+from .workload import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """What pruning came to. networks: all of the model, the step networks made anew; reports: by network pruned."""
+
+    networks: dict[str, keras.Model]
+    reports: Mapping[str, PruneReport]
+    history: list[Row]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every tensor of every report, as JSON has it; of several networks with the name of theirs."""
+        several = len(self.reports) > 1
+        return [
+            {**row, "shape": list(row["shape"]), **({"network": name} if several else {})}
+            for name, report in self.reports.items()
+            for row in report.rows
+        ]
+
+
+def prune(
+    networks: Networks, work: Workload, config: PruneConfig, training: TrainConfig, out: str | Path | None = None
+) -> Pruned:
+    """Prune what goes to a device while training goes on. `networks` are untouched."""
+    plan = scheduled(config, training, work.dataset)
+    made = {name: prepare_prune(networks[name], plan) for name in work.compressed}
+    pruning = work.to_train(networks, {name: model for name, (model, _) in made.items()})
+    judging = replace(work, derive=lambda step, model, states: work.derive(step, strip_prune(model), states))
+    result = stage.train(pruning, judging, training, out)
+    sparse = {name: strip_prune(model) if name in made else model for name, model in pruning.items()}
+    return Pruned(
+        networks=work.complete(sparse),
+        reports={name: report for name, (_, report) in made.items()},
+        history=result.history,
+    )
+
+
+def cut(networks: Networks, config: PruneConfig, chosen: list[str]) -> Pruned:
+    """Prune the `chosen` networks at once, without training. `networks` are untouched."""
+    made = {name: prune_at_once(networks[name], config) for name in chosen}
+    return Pruned(
+        networks={name: made[name][0] if name in made else model for name, model in networks.items()},
+        reports={name: report for name, (_, report) in made.items()},
+        history=[],
+    )
+
+
+def scheduled(config: PruneConfig, training: TrainConfig, dataset: Dataset) -> PruneConfig:
+    """Return `config` with its schedule laid over the training: the full sparsity after half of the steps."""
+    per_epoch = -(-len(dataset.train) // training.batch_for(len(dataset.train)))
+    steps = per_epoch * training.passes * (training.epochs or 1)
+    return replace(config, begin_step=0, end_step=max(1, steps // 2), frequency=max(1, steps // 40))
