@@ -126,6 +126,13 @@ def value_of(variable: Any) -> Any:
     return value.read_value() if hasattr(value, "read_value") else value
 
 
+def numpy_of_tensorflow() -> Any:
+    """Return the module of Keras' TensorFlow backend that holds its operations after numpy."""
+    from keras.src.backend.tensorflow import numpy
+
+    return numpy
+
+
 # ---------------------------------------------------------------- tracing
 
 

@@ -108,6 +108,11 @@ def test_the_value_of_a_variable_is_a_tensor():
     np.testing.assert_array_equal(np.asarray(value), [0, 1, 2])
 
 
+def test_operations_of_the_tensorflow_backend():
+    backend = internals.numpy_of_tensorflow()
+    assert callable(backend.signbit) and callable(backend.add)
+
+
 def test_signatures_are_read_once_and_say_the_same():
     from keras.src.ops import operation
 
