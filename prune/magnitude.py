@@ -17,6 +17,7 @@ from keras import KerasTensor, ops, tree
 
 from ..copies import copy_model
 from ..errors import WrongOrder
+from ..keras_internals import layers_in
 from .config import PruneConfig, PruneReport
 from .selection import select
 
@@ -194,7 +195,7 @@ def _masked(weight: Any, keep: Any) -> Any:
 def _refuse_pruning(model: keras.Model) -> None:
     if isinstance(model, PruningModel):
         raise WrongOrder(f"model {model.name!r} is being pruned already: train it, then call strip_prune(model)")
-    if any(getattr(layer, "is_quantization_aware", False) for layer in model._flatten_layers()):
+    if any(getattr(layer, "is_quantization_aware", False) for layer in layers_in(model)):
         raise WrongOrder(
             f"model {model.name!r} is quantization-aware: prune the model it was made from, then call "
             "prepare_qat(pruned, calibration=samples), which keeps the zeros"

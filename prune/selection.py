@@ -7,6 +7,7 @@ import math
 import keras
 
 from ..errors import BadInput, nearest
+from ..keras_internals import layers_in, own_trainable
 from .config import PruneConfig, PruneReport, matches
 
 # What the default sparsity leaves alone; asked for by name or type it is pruned all the same.
@@ -41,7 +42,7 @@ def select(model: keras.Model, config: PruneConfig) -> tuple[PruneReport, list[t
 
 def _weights(model: keras.Model) -> list[tuple[keras.Layer, keras.Variable]]:
     """Return each weight that could be trained, once, with the layer that holds it."""
-    held = [(layer, weight) for layer in model._flatten_layers() for weight in layer._trainable_variables]
+    held = [(layer, weight) for layer in layers_in(model) for weight in own_trainable(layer)]
     return list({id(weight): (layer, weight) for layer, weight in reversed(held)}.values())[::-1]
 
 

@@ -14,10 +14,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
-from keras import KerasTensor, ops
+from keras import KerasTensor
 
 from ...errors import BadInput, EdgewrightError
 from ...keras_internals import patched
+from ..untyped import ops
 
 DRAWS = "draws random numbers at inference"
 
@@ -31,7 +32,8 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
     parts = patched()
     record, create = parts.calls.Node, KerasTensor.__init__
     record_operation = keras.Operation.symbolic_call
-    make_einsum, take = parts.einsum.__init__, KerasTensor.__getitem__
+    make_einsum: Any = parts.einsum.__init__
+    take = KerasTensor.__getitem__
 
     def node(operation: Any, **arguments: Any) -> Any:
         return record(operation=operation, **arguments) if is_whole(operation) else None

@@ -24,11 +24,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor, tree
+from keras import KerasTensor
 
 from ...ends import symbolic_inputs
 from ...errors import BadInput, EdgewrightError
 from ...keras_internals import TRACKERS, abstract_outputs, calls_of, forget_calls, layers_in
+from ..untyped import tree
 from . import batch
 from . import layer_rules as composites
 from .nodes import Graph, Node, Recorder, Tensor, computed_dtype, name_constants_once, nodes_before

@@ -52,7 +52,7 @@ DRAWS = {
 
 @pytest.mark.parametrize("what", DRAWS)
 def test_a_layer_that_draws_is_refused_by_name(what):
-    model = network(lambda x: DRAWS[what]()(x))
+    model = network(DRAWS[what]())
     with pytest.raises(BadInput, match=r"layer '(outer/)?noisy' .*draws random numbers at inference.*as an input"):
         trace(model)
     keras.random.normal((2,))  # and Keras draws again
