@@ -107,3 +107,11 @@ def test_a_copied_quantized_model_leaves_the_original_readable(tmp_path):
     keras.models.clone_model(qat)
     qat.save(tmp_path / "q.keras")
     np.testing.assert_array_equal(answers(ew.load_model(tmp_path / "q.keras"), X), answers(qat, X))
+
+
+def test_operations_of_two_inputs_are_copied_beside_the_layers():
+    left, right = keras.Input((4,)), keras.Input((4, 2))
+    x = keras.ops.matmul(keras.ops.expand_dims(layers.Dense(4)(left), 1), right)
+    model = keras.Model([left, right], x)
+    given = [X[:3], np.ones((3, 4, 2), np.float32)]
+    np.testing.assert_array_equal(copy_model(model)(given), model(given))

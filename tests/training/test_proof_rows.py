@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.models import registry
+from edgewright.pipeline.find import find
 from edgewright.prune import prepare_prune
 from edgewright.quantize import prepare_qat
 from edgewright.quantize.streaming import derive
@@ -303,3 +304,24 @@ def test_a_net_of_other_states_is_refused():
         tasks.get("episodic").present("digits", registry.networks("tabular_q"))
     with pytest.raises(BadInput, match="generation"):
         load("grid_world", task="generation")
+
+
+# ---------------------------------------------------------------- as the stages find them
+
+
+def test_a_graph_leads_the_shape_of_its_net_and_a_world_too():
+    work = find("gcn", "digits_graph", preset="edge")
+    assert {name: model.input_shape for name, model in work.make().items()} == {
+        "gcn": [(None, 1797, 1797), (None, 1797, 64)]
+    }
+    (network,) = find("tabular_q", "cart_pole", preset="edge").make().values()
+    assert network.input_shape == (None, 4) and network.output_shape == (None, 2)
+
+
+def test_a_step_is_derived_of_what_is_being_pruned():
+    work = find("char_rnn", "scikit_learn_texts", preset="edge")
+    networks = work.make()
+    pruning, _ = prepare_prune(networks["sequence"])
+    step = work.complete({**networks, "sequence": pruning})["step"]
+    kernel = np.asarray(step.get_layer("logits").kernel)
+    assert (kernel == 0).mean() == pytest.approx(0.5, abs=0.01)
