@@ -15,6 +15,7 @@ from keras import KerasTensor, ops, tree
 
 from .backends import computed
 from .errors import BadInput
+from .keras_internals import layers_in
 
 PROBE = 64  # a size for what a model leaves open
 SAME = 1e-5  # of the largest output: a copy computes the same, but perhaps in another order
@@ -67,7 +68,7 @@ def copy_state(layer: keras.Layer, made: keras.Layer) -> None:
 
     Raises: BadInput if the two are built otherwise.
     """
-    inside = [list(one._flatten_layers()) for one in (layer, made)]
+    inside = [list(layers_in(each)) for each in (layer, made)]
     if [type(one) for one in inside[0]] != [type(one) for one in inside[1]]:
         raise BadInput(
             f"layer {layer.name!r} is not built again as it was: give it a get_config() with all it was made with"

@@ -9,6 +9,7 @@ import keras
 from keras import KerasTensor, tree
 
 from .errors import BadInput
+from .keras_internals import origin_of
 
 
 def symbolic_inputs(model: keras.Model) -> Any:
@@ -63,7 +64,7 @@ def _told(model: keras.Model) -> list[str]:
     paths = [path for path, _ in tree.flatten_with_path(made)] if made is not None else []
     if paths and all(any(isinstance(part, str) for part in path) for path in paths):
         return ["_".join(map(str, path)) for path in paths]
-    makers: list[Any] = [getattr(tensor, "_keras_history", (None,))[0] for tensor in tree.flatten(made)]
+    makers: list[Any] = [origin.operation if (origin := origin_of(tensor)) else None for tensor in tree.flatten(made)]
     if makers and getattr(makers[0], "is_quantization_aware", False):  # one layer, which knows what it was made of
         return _of_source(makers[0].source)
     return [maker.name for maker in makers if maker is not None]

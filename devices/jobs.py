@@ -36,6 +36,9 @@ class Orders:
             "delegate": self._config.library,
             "stateful": bool(file.manifest.get("stateful")),
             "states": file.states,
+            "named": {
+                end: [str(entry["name"]) for entry in file.manifest.get(end) or []] for end in ("inputs", "outputs")
+            },
             **self.runtime(file),
         }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,23 @@ class ModelFile:
         told = self.manifest.get("states") or {}
         return dict(told) if isinstance(told, Mapping) else {entry["output"]: entry["input"] for entry in told}
 
+    def outside(self, end: str, tensors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the `inputs` or `outputs` that the runtime tells of, without those that are states.
+
+        Each has its `place` in the file. A file with states goes by the names of its manifest.
+        """
+        known = [str(entry["name"]) for entry in self.manifest.get(end) or []]
+        names = known if len(known) == len(tensors) else [plain(tensor["name"]) for tensor in tensors]
+        hidden = set(self.states.values() if end == "inputs" else self.states)
+        placed = enumerate(zip(tensors, names, strict=True))
+        return [{**tensor, "place": place} for place, (tensor, name) in placed if name not in hidden]
+
     @property
     def network(self) -> str:
         """Which network of its model the file is; "" where nothing says."""
         return str(self.manifest.get("network") or "")
+
+
+def plain(name: str) -> str:
+    """Return the name of an input or output without what converters add."""
+    return re.sub(r"^serving_default_|:\d+$", "", name)

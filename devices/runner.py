@@ -96,11 +96,11 @@ class DeviceRunner:
         return {name: _unpacked(array) for name, array in answer["outputs"].items()}
 
     def _known(self, network: str) -> str:
-        """Return under which name a network runs here: a lone file of which nothing is known answers to any."""
+        """Return under which name a network runs here: a lone file is the network that is asked for."""
         if network in self._models:
             return network
-        if list(self._models) == [""]:
-            return ""
+        if len(self._models) == 1:
+            return next(iter(self._models))
         raise BadInput(f"network={network!r} is not among those that run here: {', '.join(self._models)}")
 
 

@@ -11,10 +11,9 @@ import numpy as np
 
 from .. import files as whole
 from ..errors import BadInput, EdgewrightError
-from .agent.samples import plain
 from .config import BenchConfig
 from .jobs import Orders, progress
-from .model_file import ModelFile
+from .model_file import ModelFile, plain
 from .transports.transport import Outcome, Session, Transport, run_job
 from .verdict.results import MEASURED, Run
 
@@ -71,10 +70,7 @@ class Workbench:
         run = self.run
         note_environment(run, outcome)
         run.layers[file.name] = told["layers"]
-        self.outputs[file.name] = [
-            {**tensor, "place": place} for place, tensor in enumerate(told.get("outputs") or [])
-            if not {tensor["name"], plain(tensor["name"])} & file.states.keys()
-        ]  # fmt: skip
+        self.outputs[file.name] = file.outside("outputs", told.get("outputs") or [])
         run.artifacts.append(artifact_row(file, model, told))
         if told.get("delegated") == 0:
             run.notes.append(f"{file.name}: the delegate took none of its operators; they ran without it")

@@ -15,7 +15,12 @@ from edgewright.cli import commands
 
 NAME = re.compile(r"^::: ew\.(\w+)$", re.MULTILINE)
 HEADER = ("argument", "what", "values", "default")
-ALIASES = {"load_data": "edgewright.training.data.load"}  # public under another name than its own
+ALIASES = {  # where the docstring stands of what is public under another name, or wrapped
+    "load_data": "edgewright.training.data.load",
+    "prepare_prune": "edgewright.prune.prepare_prune",
+    "prepare_qat": "edgewright.quantize.qat.prepare_qat",
+    "strip_prune": "edgewright.prune.strip_prune",
+}
 CONFIGS = ("Config", "Thresholds")  # whose methods are of no use to a reader
 VERBS_HERE = "<!-- verbs -->"
 WIDE = {"zoo.md", "foreign_models.md", "benchmarks.md", "applications.md", "data.md", "reference/command-line.md"}

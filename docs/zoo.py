@@ -24,8 +24,9 @@ for two cores.
 
 {how}
 
-Metric: accuracy, area under the curve (anomaly detectors) or explained variance (regression, reconstruction) on the
-whole test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it differs. Size and
+Metric: accuracy, area under the curve (anomaly detectors), explained variance (regression, reconstruction), perplexity
+(language models; lower is better), log-likelihood of a value in nats (generation) or mean return (episodes) on the
+whole test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it is better. Size and
 speed-up: of that file over the float32 file, in LiteRT on one thread, with the 95% interval. MACs: multiply-adds of one
 sample. Each table is ordered by them.
 
@@ -99,7 +100,7 @@ def _size(name: str, row: dict[str, Any] | None) -> tuple[str, ...]:
 
 def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
     """Return what the page says of one model."""
-    networks = registry.deployables(row["model"], registry.build(row["model"], "edge")).values()
+    networks = registry.deployables(row["model"], registry.networks(row["model"], "edge")).values()
     stages = row["stages"]
     sizes = {file["name"]: file["bytes"] for file in results["artifacts"] if file["format"] == "tflite"}
     judged = min((verdict for verdict in results["verdicts"] if verdict["artifact"].endswith("w8a8-qat.tflite")),
@@ -109,7 +110,7 @@ def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
         "data": row["data"],
         "float": base,
         "int8": int8,
-        "points": None if None in (base, int8) else (int8 - base) / _point(results),
+        "points": None if None in (base, int8) else 100 * _metric(results).gain(int8, base),
         "size": sizes[judged["artifact"]] / sizes[results["baselines"][judged["artifact"]]],
         "speedup": judged["speedup"],
         "speedup_ci95": judged["speedup_ci95"],
@@ -127,9 +128,10 @@ def _machine(environment: dict[str, Any]) -> str:
     return f"{environment['cpu']}, {environment['cores']} cores, LiteRT {litert}"
 
 
-def _point(results: dict[str, Any]) -> float:
-    """Return what one point of the metric is."""
-    return metrics.get(next(each["metric"] for each in results["measurements"] if each["metric"])).point
+def _metric(results: dict[str, Any]) -> metrics.Metric:
+    """Return the metric of a run, which may be that of its bundles."""
+    rows = [*results["measurements"], *results.get("bundles", ())]
+    return metrics.get(next(row["metric"] for row in rows if row.get("metric")))
 
 
 def _stages(stages: dict[str, dict[str, Any]]) -> str:

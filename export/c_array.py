@@ -23,7 +23,7 @@ def c_source(data: bytes, name: str, *, sha256: str, arena_bytes: int, operators
     """
     symbol = identifier(name)
     guard = f"EDGEWRIGHT_{symbol.upper()}_H_"
-    registered = "\n".join(f"//   resolver.{_adder(one)}();" for one in sorted(set(operators)))
+    registered = "\n".join(f"//   resolver.{_adder(operator)}();" for operator in sorted(set(operators)))
     header = f"""// Model {symbol}, written by Edgewright. sha256 of the .tflite file: {sha256}
 //
 // Operators to register with tflite::MicroMutableOpResolver<{len(set(operators))}>:

@@ -17,11 +17,11 @@ class Planned(Protocol):
 
     plan: Plan
 
-    def weight(self, leaf: Tensor) -> Any:
+    def weight(self, tensor: Tensor, /) -> Any:
         """Return the present value of a weight or constant."""
         ...
 
-    def range(self, scale: Scale) -> tuple[Any, Any]:
+    def range(self, scale: Scale, /) -> tuple[Any, Any]:
         """Return the real values of the least and the largest integer of `scale`."""
         ...
 

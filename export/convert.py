@@ -78,14 +78,15 @@ def inputs_of(model: keras.Model) -> list[InputSpec]:
 
     Raises: BadInput for an input with open dimensions.
     """
-    leaves = keras.tree.flatten(tracing.symbolic_inputs(model))
-    for leaf in leaves:
-        if None in leaf.shape[1:]:
+    tensors = keras.tree.flatten(tracing.symbolic_inputs(model))
+    for tensor in tensors:
+        if None in tensor.shape[1:]:
             raise BadInput(
-                f"input {leaf.name!r} of model {model.name!r} has open dimensions, {tuple(leaf.shape[1:])}; in a file "
-                "all are fixed: export edgewright.fix_shapes(model, [shape]), with a shape of one sample for each input"
+                f"input {tensor.name!r} of model {model.name!r} has open dimensions, {tuple(tensor.shape[1:])}; in a "
+                "file all are fixed: export edgewright.fix_shapes(model, [shape]), with a shape of one sample for each "
+                "input"
             )
-    return [InputSpec(leaf.name, (1, *leaf.shape[1:]), graph.computed_dtype(leaf.dtype)) for leaf in leaves]
+    return [InputSpec(tensor.name, (1, *tensor.shape[1:]), graph.computed_dtype(tensor.dtype)) for tensor in tensors]
 
 
 def freeze_function(
@@ -107,7 +108,7 @@ def freeze_function(
 
     def forward(*arguments: Any) -> Any:
         with _as_formats_have_it():
-            return [tf.identity(leaf) for leaf in function(*arguments)]
+            return [tf.identity(tensor) for tensor in function(*arguments)]
 
     specs = [tf.TensorSpec(shape, dtype, name=name) for name, shape, dtype in inputs]
     concrete = tf.function(forward, autograph=False).get_concrete_function(*specs)
@@ -123,8 +124,8 @@ def freeze_function(
         ) from None
     return Frozen(
         frozen.graph.as_graph_def().SerializeToString(),
-        tuple(leaf.name for leaf in frozen.inputs),
-        tuple(leaf.name for leaf in frozen.outputs),
+        tuple(tensor.name for tensor in frozen.inputs),
+        tuple(tensor.name for tensor in frozen.outputs),
     )
 
 
@@ -141,7 +142,7 @@ def _as_formats_have_it() -> Iterator[None]:
     signbit, add = backend.signbit, backend.add
 
     def sum_of(left: Any, right: Any) -> Any:
-        shapes = [tuple(getattr(one, "shape", ())) for one in (left, right)]
+        shapes = [tuple(getattr(term, "shape", ())) for term in (left, right)]
         if None in sum(shapes, ()) or np.broadcast_shapes(*shapes) in shapes:
             return add(left, right)
         dtype = keras.backend.result_type(left.dtype, right.dtype)

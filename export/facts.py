@@ -96,9 +96,9 @@ def of_file(
         {"name": spec.name, "shape": list(spec.shape), "dtype": spec.dtype, "scale": None, "zero_point": None}
         for spec in inputs
     ]
-    found, layers = READERS[format](data)
-    ends: list[End] = [{**end, "name": name} for end, name in zip(found, outputs, strict=True)]
-    return {"inputs": given, "outputs": ends, "states": dict(states), "stateful": False, "layers": layers}
+    ends, layers = READERS[format](data)
+    made: list[End] = [{**end, "name": name} for end, name in zip(ends, outputs, strict=True)]
+    return {"inputs": given, "outputs": made, "states": dict(states), "stateful": False, "layers": layers}
 
 
 def _read_tflite(data: bytes) -> tuple[list[End], list[Layer]]:

@@ -16,52 +16,52 @@ from .program import Array, Operator
 # ---------------------------------------------------------------- products
 
 
-def _conv(graph: OnnxGraph, one: program.Conv2D) -> None:
-    data, kernel, _ = one.inputs
-    _convolve(graph, one, kernel.values.transpose(3, 2, 0, 1), groups=data.shape[-1] // kernel.shape[2])
+def _conv(graph: OnnxGraph, op: program.Conv2D) -> None:
+    data, kernel, _ = op.inputs
+    _convolve(graph, op, kernel.values.transpose(3, 2, 0, 1), groups=data.shape[-1] // kernel.shape[2])
 
 
-def _depthwise(graph: OnnxGraph, one: program.DepthwiseConv2D) -> None:
-    data, kernel, _ = one.inputs
+def _depthwise(graph: OnnxGraph, op: program.DepthwiseConv2D) -> None:
+    data, kernel, _ = op.inputs
     flat = kernel.values.reshape(*kernel.shape[:2], 1, -1)
-    _convolve(graph, one, flat.transpose(3, 2, 0, 1), groups=data.shape[-1])
+    _convolve(graph, op, flat.transpose(3, 2, 0, 1), groups=data.shape[-1])
 
 
-def _convolve(graph: OnnxGraph, one: program.Conv2D | program.DepthwiseConv2D, kernel: np.ndarray, groups: int) -> None:
+def _convolve(graph: OnnxGraph, op: program.Conv2D | program.DepthwiseConv2D, kernel: np.ndarray, groups: int) -> None:
     """Write a convolution. kernel: (out, in / groups, height, width)."""
-    data, weights, bias = one.inputs
-    out, window = one.outputs[0], (kernel.shape[2], kernel.shape[3])
+    data, weights, bias = op.inputs
+    out, window = op.outputs[0], (kernel.shape[2], kernel.shape[3])
     inputs = [graph.read(data, FIRST), graph.weights(weights, kernel), graph.weights(bias, bias.values)]
     result = graph.node(
         "Conv",
         inputs,
         f"{out.name}.conv",
-        strides=one.strides,
-        dilations=one.dilation,
+        strides=op.strides,
+        dilations=op.dilation,
         kernel_shape=window,
         group=groups,
-        pads=_pads(data.shape[1:3], window, one),
+        pads=_pads(data.shape[1:3], window, op),
     )
-    graph.write(out, graph.activate(one.activation, result, out.name), FIRST)
+    graph.write(out, graph.activate(op.activation, result, out.name), FIRST)
 
 
-def _pads(sides: Sequence[int], window: program.Pair, one: program.Conv2D | program.DepthwiseConv2D) -> list[int]:
+def _pads(sides: Sequence[int], window: program.Pair, op: program.Conv2D | program.DepthwiseConv2D) -> list[int]:
     """Return the zeros before each side, then those behind. Spelled out: auto_pad knows no dilation (ONNX Runtime)."""
-    if one.padding != "same":
+    if op.padding != "same":
         return [0, 0, 0, 0]
     totals = [
         max(0, (-(-side // stride) - 1) * stride + (size - 1) * dilation + 1 - side)
-        for side, size, stride, dilation in zip(sides, window, one.strides, one.dilation, strict=True)
+        for side, size, stride, dilation in zip(sides, window, op.strides, op.dilation, strict=True)
     ]
     return [total // 2 for total in totals] + [total - total // 2 for total in totals]
 
 
-def _transposed_conv(graph: OnnxGraph, one: program.TransposedConv2D) -> None:
-    data, kernel, bias = one.inputs
-    out = one.outputs[0]
+def _transposed_conv(graph: OnnxGraph, op: program.TransposedConv2D) -> None:
+    data, kernel, bias = op.inputs
+    out = op.outputs[0]
     weights = graph.weights(kernel, kernel.values.transpose(3, 2, 0, 1), axis=1)  # (in, out, height, width)
     before, behind, extra = [], [], []
-    for stride, size, given, made in zip(one.strides, kernel.shape[:2], data.shape[1:3], out.shape[1:3], strict=True):
+    for stride, size, given, made in zip(op.strides, kernel.shape[:2], data.shape[1:3], out.shape[1:3], strict=True):
         excess = (given - 1) * stride + size - made
         before.append(max(excess, 0) // 2)
         behind.append(max(excess, 0) - before[-1])
@@ -70,23 +70,23 @@ def _transposed_conv(graph: OnnxGraph, one: program.TransposedConv2D) -> None:
         "ConvTranspose",
         [graph.read(data, FIRST), weights, graph.weights(bias, bias.values)],
         f"{out.name}.conv_transpose",
-        strides=one.strides,
+        strides=op.strides,
         pads=[*before, *behind],
         output_padding=extra,
     )
     graph.write(out, result, FIRST)
 
 
-def _fully_connected(graph: OnnxGraph, one: program.FullyConnected) -> None:
+def _fully_connected(graph: OnnxGraph, op: program.FullyConnected) -> None:
     """Gemm takes matrices: leading axes are folded into the rows and unfolded after, at the scale they have."""
-    (data, kernel, bias), (out,) = one.inputs, one.outputs
+    (data, kernel, bias), (out,) = op.inputs, op.outputs
     source = graph.read(data)
     if len(data.shape) != 2:
         rows = _rows(data)
         graph.write(rows, graph.reshape(source, rows.shape, rows.name))
         source = graph.read(rows)
     inputs = [source, graph.weights(kernel, kernel.values.T), graph.weights(bias, bias.values)]
-    result = graph.activate(one.activation, graph.node("Gemm", inputs, f"{out.name}.gemm", transB=1), out.name)
+    result = graph.activate(op.activation, graph.node("Gemm", inputs, f"{out.name}.gemm", transB=1), out.name)
     if len(out.shape) != 2:
         rows = _rows(out)
         graph.write(rows, result)
@@ -100,24 +100,24 @@ def _rows(array: Array) -> Array:
     return Array(f"{array.name}.rows", shape, array.dtype, array.scale, array.zero_point)
 
 
-def _batch_matmul(graph: OnnxGraph, one: program.BatchMatmul) -> None:
-    name = one.outputs[0].name
-    left, right = (graph.read(array) for array in one.inputs)
-    if one.transposed:
-        *batch, rows, columns = range(len(one.inputs[1].shape))
+def _batch_matmul(graph: OnnxGraph, op: program.BatchMatmul) -> None:
+    name = op.outputs[0].name
+    left, right = (graph.read(array) for array in op.inputs)
+    if op.transposed:
+        *batch, rows, columns = range(len(op.inputs[1].shape))
         right = graph.node("Transpose", [right], f"{name}.transposed", perm=[*batch, columns, rows])
-    graph.write(one.outputs[0], graph.node("MatMul", [left, right], f"{name}.matmul"))
+    graph.write(op.outputs[0], graph.node("MatMul", [left, right], f"{name}.matmul"))
 
 
 # ---------------------------------------------------------------- elementwise
 
 
-def _binary(graph: OnnxGraph, one: program.Binary) -> None:
-    op_type, out = BINARY[one.function], one.outputs[0]
-    layout = graph.layout_of(one.inputs)
-    values = [graph.read(array, layout) for array in one.inputs]
+def _binary(graph: OnnxGraph, op: program.Binary) -> None:
+    op_type, out = BINARY[op.function], op.outputs[0]
+    layout = graph.layout_of(op.inputs)
+    values = [graph.read(array, layout) for array in op.inputs]
     result = graph.node(op_type, values, f"{out.name}.{op_type.lower()}")
-    graph.write(out, graph.activate(one.activation, result, out.name), layout)
+    graph.write(out, graph.activate(op.activation, result, out.name), layout)
 
 
 BINARY = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "maximum": "Max", "minimum": "Min"}
@@ -126,11 +126,11 @@ BINARY = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "maximum": "Max", 
 Function = Callable[[OnnxGraph, str, str], str]
 
 
-def _of_each_value(graph: OnnxGraph, one: Operator, function: Function) -> None:
+def _of_each_value(graph: OnnxGraph, op: Operator, function: Function) -> None:
     """Write a function of each value, in whichever layout these are at hand."""
-    layout = graph.layout_of(one.inputs)
-    out = one.outputs[0]
-    graph.write(out, function(graph, graph.read(one.inputs[0], layout), out.name), layout)
+    layout = graph.layout_of(op.inputs)
+    out = op.outputs[0]
+    graph.write(out, function(graph, graph.read(op.inputs[0], layout), out.name), layout)
 
 
 def _as(op_type: str, **attributes: Any) -> Function:
@@ -177,29 +177,29 @@ UNARY: dict[str, Function] = {
 }
 
 
-def _unary(graph: OnnxGraph, one: program.Unary) -> None:
-    if one.function in UNARY:
-        _of_each_value(graph, one, UNARY[one.function])
+def _unary(graph: OnnxGraph, op: program.Unary) -> None:
+    if op.function in UNARY:
+        _of_each_value(graph, op, UNARY[op.function])
     else:
-        ROWWISE[one.function](graph, one)
+        ROWWISE[op.function](graph, op)
 
 
-def _softmax(graph: OnnxGraph, one: program.Unary) -> None:
+def _softmax(graph: OnnxGraph, op: program.Unary) -> None:
     """Write a softmax. Over one entry it is 1 whatever that is: ONNX Runtime's integer kernel says 0."""
-    out = one.outputs[0]
+    out = op.outputs[0]
     if out.shape[-1] == 1:
         graph.write(out, graph.constant(f"{out.name}.ones", np.ones(out.shape, np.float32)))
     else:
-        graph.write(out, graph.node("Softmax", [graph.read(one.inputs[0])], f"{out.name}.softmax", axis=-1))
+        graph.write(out, graph.node("Softmax", [graph.read(op.inputs[0])], f"{out.name}.softmax", axis=-1))
 
 
-def _log_softmax(graph: OnnxGraph, one: program.Unary) -> None:
-    name = f"{one.outputs[0].name}.log_softmax"
-    graph.write(one.outputs[0], graph.node("LogSoftmax", [graph.read(one.inputs[0])], name, axis=-1))
+def _log_softmax(graph: OnnxGraph, op: program.Unary) -> None:
+    name = f"{op.outputs[0].name}.log_softmax"
+    graph.write(op.outputs[0], graph.node("LogSoftmax", [graph.read(op.inputs[0])], name, axis=-1))
 
 
-def _logical_not(graph: OnnxGraph, one: program.Unary) -> None:
-    graph.write(one.outputs[0], graph.node("Not", [graph.read(one.inputs[0])], f"{one.outputs[0].name}.not"))
+def _logical_not(graph: OnnxGraph, op: program.Unary) -> None:
+    graph.write(op.outputs[0], graph.node("Not", [graph.read(op.inputs[0])], f"{op.outputs[0].name}.not"))
 
 
 ROWWISE: dict[str, Callable[[OnnxGraph, program.Unary], None]] = {  # functions that want their channels last
@@ -209,28 +209,28 @@ ROWWISE: dict[str, Callable[[OnnxGraph, program.Unary], None]] = {  # functions 
 }
 
 
-def _table(graph: OnnxGraph, one: program.Table) -> None:
+def _table(graph: OnnxGraph, op: program.Table) -> None:
     """Index the table's integers by those of the input."""
-    (source, entries), (target,) = one.inputs, one.outputs
+    (source, entries), (target,) = op.inputs, op.outputs
     layout = graph.layout_of([source])
     integers = graph.node(
         "QuantizeLinear", [graph.read(source, layout), *graph.quantization(source)], f"{target.name}.integers"
     )
     index = graph.node("Cast", [integers], f"{target.name}.index", to=TensorProto.INT32)
     table = graph.constant(entries.name, stored_as(entries, entries.values))
-    found = graph.node("Gather", [table, index], f"{target.name}.found", axis=0)
+    entry = graph.node("Gather", [table, index], f"{target.name}.found", axis=0)
     graph.names[target, layout] = graph.node(
-        "DequantizeLinear", [found, *graph.quantization(target)], f"{target.name}.dequantized"
+        "DequantizeLinear", [entry, *graph.quantization(target)], f"{target.name}.dequantized"
     )
 
 
-def _compare(graph: OnnxGraph, one: program.Compare) -> None:
+def _compare(graph: OnnxGraph, op: program.Compare) -> None:
     """Write a comparison or a connective: its inputs may be real values, its output is boolean."""
-    negated = one.function == "not_equal"
-    op_type = "Equal" if negated else COMPARE[one.function]
-    name = f"{one.outputs[0].name}.{op_type.lower()}"
-    result = graph.node(op_type, [graph.read(array) for array in one.inputs], name)
-    graph.write(one.outputs[0], graph.node("Not", [result], f"{name}.not") if negated else result)
+    negated = op.function == "not_equal"
+    op_type = "Equal" if negated else COMPARE[op.function]
+    name = f"{op.outputs[0].name}.{op_type.lower()}"
+    result = graph.node(op_type, [graph.read(array) for array in op.inputs], name)
+    graph.write(op.outputs[0], graph.node("Not", [result], f"{name}.not") if negated else result)
 
 
 COMPARE = {
@@ -244,23 +244,23 @@ COMPARE = {
 }
 
 
-def _select(graph: OnnxGraph, one: program.Select) -> None:
-    inputs = [graph.read(array) for array in one.inputs]
-    graph.write(one.outputs[0], graph.node("Where", inputs, f"{one.outputs[0].name}.where"))
+def _select(graph: OnnxGraph, op: program.Select) -> None:
+    inputs = [graph.read(array) for array in op.inputs]
+    graph.write(op.outputs[0], graph.node("Where", inputs, f"{op.outputs[0].name}.where"))
 
 
-def _cast(graph: OnnxGraph, one: program.Cast) -> None:
-    out = one.outputs[0]
-    graph.write(out, graph.node("Cast", [graph.read(one.inputs[0])], f"{out.name}.cast", to=onnx_dtype(out)))
+def _cast(graph: OnnxGraph, op: program.Cast) -> None:
+    out = op.outputs[0]
+    graph.write(out, graph.node("Cast", [graph.read(op.inputs[0])], f"{out.name}.cast", to=onnx_dtype(out)))
 
 
-def _border(graph: OnnxGraph, one: program.Quantize | program.Dequantize) -> None:
+def _border(graph: OnnxGraph, op: program.Quantize | program.Dequantize) -> None:
     """Cross between float and integers, or between two scales: the values go on, `write` rounds them.
 
     Of two scales in a row ONNX Runtime makes one, and values are rounded once instead of twice; what lies in float
     between integers it makes an integer operator. A maximum that changes nothing keeps it from both.
     """
-    source, target = one.inputs[0], one.outputs[0]
+    source, target = op.inputs[0], op.outputs[0]
     layout = graph.layout_of([source])
     values = graph.read(source, layout)
     if source.scale is not None and source.data is None and target in graph.inner:
@@ -272,19 +272,19 @@ def _border(graph: OnnxGraph, one: program.Quantize | program.Dequantize) -> Non
 # ---------------------------------------------------------------- reductions and pools
 
 
-def _pool(graph: OnnxGraph, one: program.Pool2D) -> None:
-    out = one.outputs[0]
-    op_type, extra = {"max": ("MaxPool", {}), "average": ("AveragePool", {"count_include_pad": 0})}[one.function]
+def _pool(graph: OnnxGraph, op: program.Pool2D) -> None:
+    out = op.outputs[0]
+    op_type, extra = {"max": ("MaxPool", {}), "average": ("AveragePool", {"count_include_pad": 0})}[op.function]
     result = graph.node(
         op_type,
-        [graph.read(one.inputs[0], FIRST)],
+        [graph.read(op.inputs[0], FIRST)],
         f"{out.name}.pool",
-        kernel_shape=one.pool_size,
-        strides=one.strides,
-        auto_pad="SAME_UPPER" if one.padding == "same" else "VALID",
+        kernel_shape=op.pool_size,
+        strides=op.strides,
+        auto_pad="SAME_UPPER" if op.padding == "same" else "VALID",
         **extra,
     )
-    if one.function == "average" and out.scale is not None:
+    if op.function == "average" and out.scale is not None:
         result = _halves_away_from_zero(graph, out, result)
     graph.write(out, result, FIRST)
 
@@ -298,27 +298,27 @@ def _halves_away_from_zero(graph: OnnxGraph, out: Array, result: str) -> str:
     return graph.node("Add", [result, graph.node("Mul", [sign, push], f"{out.name}.offset")], f"{out.name}.pushed")
 
 
-def _reduce(graph: OnnxGraph, one: program.Reduce) -> None:
-    data, out = one.inputs[0], one.outputs[0]
-    name = f"{out.name}.{REDUCE[one.function].lower()}"
-    layout, chosen = graph.layout_of([data]), list(one.axes)
-    stays_first = layout == FIRST and one.keepdims
+def _reduce(graph: OnnxGraph, op: program.Reduce) -> None:
+    data, out = op.inputs[0], op.outputs[0]
+    name = f"{out.name}.{REDUCE[op.function].lower()}"
+    layout, chosen = graph.layout_of([data]), list(op.axes)
+    stays_first = layout == FIRST and op.keepdims
     if stays_first or (layout == FIRST and sorted(chosen) == [1, 2]):
         chosen = [TO_FIRST.index(axis) for axis in chosen]
     else:
         layout = LAST  # the remaining axes would come out in another order
     axes = graph.integers(f"{name}.axes", chosen)
-    result = graph.node(REDUCE[one.function], [graph.read(data, layout), axes], name, keepdims=int(one.keepdims))
+    result = graph.node(REDUCE[op.function], [graph.read(data, layout), axes], name, keepdims=int(op.keepdims))
     graph.write(out, result, FIRST if stays_first else LAST)
 
 
-def _reduce_truths(graph: OnnxGraph, one: program.Reduce) -> None:
+def _reduce_truths(graph: OnnxGraph, op: program.Reduce) -> None:
     """Reduce truths as numbers: ONNX reduces nothing else."""
-    data, out = one.inputs[0], one.outputs[0]
-    name = f"{out.name}.{REDUCE[one.function].lower()}"
+    data, out = op.inputs[0], op.outputs[0]
+    name = f"{out.name}.{REDUCE[op.function].lower()}"
     numbers = graph.node("Cast", [graph.read(data)], f"{name}.numbers", to=TensorProto.INT32)
-    axes = graph.integers(f"{name}.axes", one.axes)
-    result = graph.node(REDUCE[one.function], [numbers, axes], name, keepdims=int(one.keepdims))
+    axes = graph.integers(f"{name}.axes", op.axes)
+    result = graph.node(REDUCE[op.function], [numbers, axes], name, keepdims=int(op.keepdims))
     graph.write(out, graph.node("Cast", [result], f"{name}.boolean", to=TensorProto.BOOL))
 
 
@@ -328,20 +328,20 @@ REDUCE = {
 }  # fmt: skip
 
 
-def _arg_reduce(graph: OnnxGraph, one: program.ArgReduce) -> None:
-    op_type = {"argmax": "ArgMax", "argmin": "ArgMin"}[one.function]
-    name = f"{one.outputs[0].name}.{op_type.lower()}"
-    found = graph.node(op_type, [graph.read(one.inputs[0])], name, axis=one.axis, keepdims=0)
-    graph.write(one.outputs[0], graph.node("Cast", [found], f"{name}.narrow", to=TensorProto.INT32))
+def _arg_reduce(graph: OnnxGraph, op: program.ArgReduce) -> None:
+    op_type = {"argmax": "ArgMax", "argmin": "ArgMin"}[op.function]
+    name = f"{op.outputs[0].name}.{op_type.lower()}"
+    places = graph.node(op_type, [graph.read(op.inputs[0])], name, axis=op.axis, keepdims=0)
+    graph.write(op.outputs[0], graph.node("Cast", [places], f"{name}.narrow", to=TensorProto.INT32))
 
 
-def _resize(graph: OnnxGraph, one: program.Resize2D) -> None:
-    data, out = one.inputs[0], one.outputs[0]
-    sizes = graph.integers(f"{out.name}.sizes", [1, data.shape[3], *one.size])
+def _resize(graph: OnnxGraph, op: program.Resize2D) -> None:
+    data, out = op.inputs[0], op.outputs[0]
+    sizes = graph.integers(f"{out.name}.sizes", [1, data.shape[3], *op.size])
     modes = {"nearest": {"mode": "nearest", "nearest_mode": "round_prefer_ceil"}, "bilinear": {"mode": "linear"}}
     inputs = [graph.read(data, FIRST), "", "", sizes]
     result = graph.node(
-        "Resize", inputs, f"{out.name}.resize", coordinate_transformation_mode="half_pixel", **modes[one.function]
+        "Resize", inputs, f"{out.name}.resize", coordinate_transformation_mode="half_pixel", **modes[op.function]
     )
     graph.write(out, result, FIRST)
 
@@ -349,71 +349,71 @@ def _resize(graph: OnnxGraph, one: program.Resize2D) -> None:
 # ---------------------------------------------------------------- movement
 
 
-def _reshape(graph: OnnxGraph, one: program.Reshape) -> None:
-    out = one.outputs[0]
-    graph.write(out, graph.reshape(graph.read(one.inputs[0]), one.shape, f"{out.name}.reshape"))
+def _reshape(graph: OnnxGraph, op: program.Reshape) -> None:
+    out = op.outputs[0]
+    graph.write(out, graph.reshape(graph.read(op.inputs[0]), op.shape, f"{out.name}.reshape"))
 
 
-def _transpose(graph: OnnxGraph, one: program.Transpose) -> None:
-    name = f"{one.outputs[0].name}.transpose"
-    graph.write(one.outputs[0], graph.node("Transpose", [graph.read(one.inputs[0])], name, perm=one.axes))
+def _transpose(graph: OnnxGraph, op: program.Transpose) -> None:
+    name = f"{op.outputs[0].name}.transpose"
+    graph.write(op.outputs[0], graph.node("Transpose", [graph.read(op.inputs[0])], name, perm=op.axes))
 
 
-def _concatenate(graph: OnnxGraph, one: program.Concatenate) -> None:
-    layout = graph.layout_of(one.inputs)
-    axis = TO_FIRST.index(one.axis) if layout == FIRST else one.axis
-    values = [graph.read(array, layout) for array in one.inputs]
-    graph.write(one.outputs[0], graph.node("Concat", values, f"{one.outputs[0].name}.concat", axis=axis), layout)
+def _concatenate(graph: OnnxGraph, op: program.Concatenate) -> None:
+    layout = graph.layout_of(op.inputs)
+    axis = TO_FIRST.index(op.axis) if layout == FIRST else op.axis
+    values = [graph.read(array, layout) for array in op.inputs]
+    graph.write(op.outputs[0], graph.node("Concat", values, f"{op.outputs[0].name}.concat", axis=axis), layout)
 
 
-def _stack(graph: OnnxGraph, one: program.Stack) -> None:
+def _stack(graph: OnnxGraph, op: program.Stack) -> None:
     widened = []
-    for array in one.inputs:
-        axes = graph.integers(f"{array.name}.axes", [one.axis])
+    for array in op.inputs:
+        axes = graph.integers(f"{array.name}.axes", [op.axis])
         widened.append(graph.node("Unsqueeze", [graph.read(array), axes], f"{array.name}.unsqueezed"))
-    graph.write(one.outputs[0], graph.node("Concat", widened, f"{one.outputs[0].name}.concat", axis=one.axis))
+    graph.write(op.outputs[0], graph.node("Concat", widened, f"{op.outputs[0].name}.concat", axis=op.axis))
 
 
-def _unstack(graph: OnnxGraph, one: program.Unstack) -> None:
-    for index, array in enumerate(one.outputs):
+def _unstack(graph: OnnxGraph, op: program.Unstack) -> None:
+    for index, array in enumerate(op.outputs):
         place = graph.integers(f"{array.name}.index", index)
-        part = graph.node("Gather", [graph.read(one.inputs[0]), place], f"{array.name}.gather", axis=one.axis)
+        part = graph.node("Gather", [graph.read(op.inputs[0]), place], f"{array.name}.gather", axis=op.axis)
         graph.write(array, part)
 
 
-def _split(graph: OnnxGraph, one: program.Split) -> None:
-    names = [graph.unique(f"{array.name}.split") for array in one.outputs]
-    source = graph.read(one.inputs[0])
-    graph.nodes.append(helper.make_node("Split", [source], names, name=names[0], axis=one.axis, num_outputs=len(names)))
-    for array, name in zip(one.outputs, names, strict=True):
+def _split(graph: OnnxGraph, op: program.Split) -> None:
+    names = [graph.unique(f"{array.name}.split") for array in op.outputs]
+    source = graph.read(op.inputs[0])
+    graph.nodes.append(helper.make_node("Split", [source], names, name=names[0], axis=op.axis, num_outputs=len(names)))
+    for array, name in zip(op.outputs, names, strict=True):
         graph.write(array, name)
 
 
-def _gather(graph: OnnxGraph, one: program.Gather) -> None:
-    table, name = graph.read(one.inputs[0]), one.outputs[0].name
-    if one.indices is None:
-        places = graph.read(one.inputs[1])
+def _gather(graph: OnnxGraph, op: program.Gather) -> None:
+    table, name = graph.read(op.inputs[0]), op.outputs[0].name
+    if op.indices is None:
+        places = graph.read(op.inputs[1])
     else:
-        places = graph.constant(program.name_of_numbers(one.indices), one.indices)
-    graph.write(one.outputs[0], graph.node("Gather", [table, places], f"{name}.gather", axis=one.axis))
+        places = graph.constant(program.name_of_numbers(op.indices), op.indices)
+    graph.write(op.outputs[0], graph.node("Gather", [table, places], f"{name}.gather", axis=op.axis))
 
 
-def _strided_slice(graph: OnnxGraph, one: program.StridedSlice) -> None:
-    name = one.outputs[0].name
-    parts = (one.begin, one.end, range(len(one.begin)), one.strides)
+def _strided_slice(graph: OnnxGraph, op: program.StridedSlice) -> None:
+    name = op.outputs[0].name
+    parts = (op.begin, op.end, range(len(op.begin)), op.strides)
     places = [graph.integers(f"{name}.slice_{index}", part) for index, part in enumerate(parts)]
-    result = graph.node("Slice", [graph.read(one.inputs[0]), *places], f"{name}.slice")
-    graph.write(one.outputs[0], graph.reshape(result, one.outputs[0].shape, f"{name}.squeezed"))
+    result = graph.node("Slice", [graph.read(op.inputs[0]), *places], f"{name}.slice")
+    graph.write(op.outputs[0], graph.reshape(result, op.outputs[0].shape, f"{name}.squeezed"))
 
 
-def _pad(graph: OnnxGraph, one: program.Pad) -> None:
-    name = one.outputs[0].name
-    amounts = graph.integers(f"{name}.pads", [*(before for before, _ in one.pads), *(after for _, after in one.pads)])
-    graph.write(one.outputs[0], graph.node("Pad", [graph.read(one.inputs[0]), amounts], f"{name}.pad"))
+def _pad(graph: OnnxGraph, op: program.Pad) -> None:
+    name = op.outputs[0].name
+    amounts = graph.integers(f"{name}.pads", [*(before for before, _ in op.pads), *(after for _, after in op.pads)])
+    graph.write(op.outputs[0], graph.node("Pad", [graph.read(op.inputs[0]), amounts], f"{name}.pad"))
 
 
-def _reducing(graph: OnnxGraph, one: program.Reduce) -> None:
-    (_reduce_truths if one.function in ("any", "all") else _reduce)(graph, one)
+def _reducing(graph: OnnxGraph, op: program.Reduce) -> None:
+    (_reduce_truths if op.function in ("any", "all") else _reduce)(graph, op)
 
 
 WRITE: dict[type[Operator], Callable[[OnnxGraph, Any], None]] = {
@@ -424,8 +424,8 @@ WRITE: dict[type[Operator], Callable[[OnnxGraph, Any], None]] = {
     program.BatchMatmul: _batch_matmul,
     program.Binary: _binary,
     program.Unary: _unary,
-    program.LeakyRelu: lambda graph, one: _of_each_value(graph, one, _as("LeakyRelu", alpha=float(one.alpha))),
-    program.Gelu: lambda graph, one: _of_each_value(graph, one, _gelu(one.approximate)),
+    program.LeakyRelu: lambda graph, op: _of_each_value(graph, op, _as("LeakyRelu", alpha=float(op.alpha))),
+    program.Gelu: lambda graph, op: _of_each_value(graph, op, _gelu(op.approximate)),
     program.Table: _table,
     program.Compare: _compare,
     program.Select: _select,

@@ -29,9 +29,9 @@ class PlainGraph:
     def __init__(self, model: keras.Model):
         self.plan = place(canonicalize(trace(model)), lambda node: (None, "the file is float"))
 
-    def weight(self, leaf: Tensor) -> Any:
+    def weight(self, tensor: Tensor) -> Any:
         """Return the value of a weight or constant."""
-        return ops.convert_to_tensor(leaf.value)
+        return ops.convert_to_tensor(tensor.value)
 
     def range(self, scale: Scale) -> tuple[Any, Any]:
         """Nothing has a range in float."""

@@ -132,12 +132,12 @@ def _vocabulary(graph: Graph, source: int) -> int | None:
     """Return the size of the smallest constant table that is indexed by what comes of an input."""
     reached, sizes = {source}, []
     for node in graph.nodes:
-        if not any(id(leaf) in reached for leaf in node.inputs):
+        if not any(id(tensor) in reached for tensor in node.inputs):
             continue
         if node.op_type == "Take" and node.inputs[0].is_constant:
             sizes.append(node.inputs[0].shape[(node.op.axis or 0) % len(node.inputs[0].shape)])
         else:
-            reached.update(id(leaf) for leaf in node.outputs)
+            reached.update(id(tensor) for tensor in node.outputs)
     return min(sizes, default=None)
 
 
@@ -150,8 +150,8 @@ def ask(model: keras.Model, arrays: Sequence[Any]) -> Arrays:
 
     def forward() -> list[Any]:
         tensors = [
-            keras.ops.convert_to_tensor(array, leaf.dtype)
-            for array, leaf in zip(arrays, keras.tree.flatten(structure), strict=True)
+            keras.ops.convert_to_tensor(array, tensor.dtype)
+            for array, tensor in zip(arrays, keras.tree.flatten(structure), strict=True)
         ]
         return keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, tensors), training=False))
 

@@ -44,8 +44,8 @@ def _of_recurrences(
     inputs: Sequence[keras.KerasTensor], outputs: Sequence[keras.KerasTensor]
 ) -> Iterator[tuple[int, int]]:
     """Yield the states of recurrences over sequences of length 1 that come from `inputs` and go to `outputs`."""
-    given = {id(leaf): number for number, leaf in enumerate(inputs)}
-    new = {id(leaf): number for number, leaf in enumerate(outputs)}
+    given = {id(tensor): number for number, tensor in enumerate(inputs)}
+    new = {id(tensor): number for number, tensor in enumerate(outputs)}
     for node in nodes_before(list(outputs), set()):
         if not isinstance(node.operation, keras.layers.RNN) or not node.operation.return_state:
             continue

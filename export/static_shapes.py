@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from ..errors import BadInput
+from ..keras_internals import abstract_outputs
 from ..quantize.graph.nodes import Tensor
-from ..quantize.graph.symbolic import spec_of
 from ..quantize.placement import Plan
 
 
@@ -39,7 +39,7 @@ def shapes_of_one(plan: Plan) -> dict[int, tuple[int, ...]]:
     sample = [
         keras.KerasTensor([1 if size is None else size for size in tensor.shape], tensor.dtype) for tensor in inputs
     ]
-    spec_of(forward, *sample)
+    abstract_outputs(forward, *sample)
     return shapes
 
 

@@ -184,74 +184,74 @@ TRANSPOSED = Layout(lambda kernel: kernel.transpose(2, 0, 1, 3))
 ROWS = Layout(lambda kernel: kernel.T)
 
 
-def _convolution_options(one: program.Conv2D | program.DepthwiseConv2D) -> dict[str, int]:
-    dilation = {"dilationHFactor": one.dilation[0], "dilationWFactor": one.dilation[1]}
-    return {**_window(one.strides, one.padding), **dilation, "fusedActivationFunction": _fused(one.activation)}
+def _convolution_options(op: program.Conv2D | program.DepthwiseConv2D) -> dict[str, int]:
+    dilation = {"dilationHFactor": op.dilation[0], "dilationWFactor": op.dilation[1]}
+    return {**_window(op.strides, op.padding), **dilation, "fusedActivationFunction": _fused(op.activation)}
 
 
-def _conv(one: program.Conv2D) -> Spelled:
-    data, kernel, bias = one.inputs
-    options = table("Conv2DOptions", **_convolution_options(one))
-    return _spelled(one, [data, Kernel(kernel, OUTPUTS_FIRST), bias], options)
+def _conv(op: program.Conv2D) -> Spelled:
+    data, kernel, bias = op.inputs
+    options = table("Conv2DOptions", **_convolution_options(op))
+    return _spelled(op, [data, Kernel(kernel, OUTPUTS_FIRST), bias], options)
 
 
-def _depthwise(one: program.DepthwiseConv2D) -> Spelled:
-    data, kernel, bias = one.inputs
-    options = table("DepthwiseConv2DOptions", **_convolution_options(one), depthMultiplier=kernel.shape[-1])
-    return _spelled(one, [data, Kernel(kernel, DEPTHWISE), bias], options)
+def _depthwise(op: program.DepthwiseConv2D) -> Spelled:
+    data, kernel, bias = op.inputs
+    options = table("DepthwiseConv2DOptions", **_convolution_options(op), depthMultiplier=kernel.shape[-1])
+    return _spelled(op, [data, Kernel(kernel, DEPTHWISE), bias], options)
 
 
-def _transposed_conv(one: program.TransposedConv2D) -> Spelled:
-    data, kernel, bias = one.inputs
-    options = table("TransposeConvOptions", **_window(one.strides, one.padding))
-    return _spelled(one, [numbers(one.outputs[0].shape), Kernel(kernel, TRANSPOSED), data, bias], options)
+def _transposed_conv(op: program.TransposedConv2D) -> Spelled:
+    data, kernel, bias = op.inputs
+    options = table("TransposeConvOptions", **_window(op.strides, op.padding))
+    return _spelled(op, [numbers(op.outputs[0].shape), Kernel(kernel, TRANSPOSED), data, bias], options)
 
 
-def _fully_connected(one: program.FullyConnected) -> Spelled:
-    data, kernel, bias = one.inputs
+def _fully_connected(op: program.FullyConnected) -> Spelled:
+    data, kernel, bias = op.inputs
     keeps = len(data.shape) > 2
-    options = table("FullyConnectedOptions", fusedActivationFunction=_fused(one.activation), keepNumDims=keeps)
-    return _spelled(one, [data, Kernel(kernel, ROWS), bias], options)
+    options = table("FullyConnectedOptions", fusedActivationFunction=_fused(op.activation), keepNumDims=keeps)
+    return _spelled(op, [data, Kernel(kernel, ROWS), bias], options)
 
 
 # ---------------------------------------------------------------- elementwise
 
 
-def _binary(one: program.Binary) -> Spelled:
+def _binary(op: program.Binary) -> Spelled:
     kinds = {"add": "AddOptions", "subtract": "SubOptions", "multiply": "MulOptions"}
-    if one.function not in kinds:
-        return _spelled(one, options=table("MaximumMinimumOptions"))
-    return _spelled(one, options=table(kinds[one.function], fusedActivationFunction=_fused(one.activation)))
+    if op.function not in kinds:
+        return _spelled(op, options=table("MaximumMinimumOptions"))
+    return _spelled(op, options=table(kinds[op.function], fusedActivationFunction=_fused(op.activation)))
 
 
-def _unary(one: program.Unary) -> Spelled:
-    return _spelled(one, options=table("SoftmaxOptions", beta=1.0)) if one.function == "softmax" else _plain(one)
+def _unary(op: program.Unary) -> Spelled:
+    return _spelled(op, options=table("SoftmaxOptions", beta=1.0)) if op.function == "softmax" else _plain(op)
 
 
-def _cast(one: program.Cast) -> Spelled:
-    options = table("CastOptions", inDataType=_type(one.inputs[0]), outDataType=_type(one.outputs[0]))
-    return _spelled(one, options=options)
+def _cast(op: program.Cast) -> Spelled:
+    options = table("CastOptions", inDataType=_type(op.inputs[0]), outDataType=_type(op.outputs[0]))
+    return _spelled(op, options=options)
 
 
-def _table(one: program.Table) -> list[Spelled]:
+def _table(op: program.Table) -> list[Spelled]:
     """Spell a look-up: the int8 value, shifted to 0..255, indexes a gather."""
-    source, entries = one.inputs
-    wide, index = (Array(f"{one.outputs[0].name}.{part}", source.shape, "int32") for part in ("wide", "index"))
+    source, entries = op.inputs
+    wide, index = (Array(f"{op.outputs[0].name}.{part}", source.shape, "int32") for part in ("wide", "index"))
     shift = Array("table_shift", (), "int32", data=np.array(128, np.int32))
     return [
         _cast(program.Cast([source], [wide])),
         _binary(program.Binary([wide, shift], [index], function="add")),
-        _gather(program.Gather([entries, index], one.outputs, axis=0)),
+        _gather(program.Gather([entries, index], op.outputs, axis=0)),
     ]
 
 
-def _leaky_relu(one: program.LeakyRelu) -> list[Spelled]:
+def _leaky_relu(op: program.LeakyRelu) -> list[Spelled]:
     """Spell it in int8 as the larger, of a slope above 1 the smaller, of two products.
 
     The kernel of that name multiplies by 256ths, a step off on up to 7% of values; that of products rounds once. On
     XNNPACK the three take 0.4 ns a value, the one 0.2 ns, a table 4 ns.
     """
-    (source,), (target,), slope = one.inputs, one.outputs, one.alpha
+    (source,), (target,), slope = op.inputs, op.outputs, op.alpha
     products, spelled = [], []
     for name, factor in (("whole", 1.0), ("leak", slope)):
         scale = np.array([abs(factor) / 127], np.float32)
@@ -266,75 +266,75 @@ def _leaky_relu(one: program.LeakyRelu) -> list[Spelled]:
 # ---------------------------------------------------------------- reductions and pools
 
 
-def _pool(one: program.Pool2D) -> Spelled:
-    height, width = one.pool_size
-    window = _window(one.strides, one.padding)
-    return _spelled(one, options=table("Pool2DOptions", **window, filterHeight=height, filterWidth=width))
+def _pool(op: program.Pool2D) -> Spelled:
+    height, width = op.pool_size
+    window = _window(op.strides, op.padding)
+    return _spelled(op, options=table("Pool2DOptions", **window, filterHeight=height, filterWidth=width))
 
 
-def _reduce(one: program.Reduce) -> Spelled:
-    return _spelled(one, [*one.inputs, numbers(one.axes)], table("ReducerOptions", keepDims=one.keepdims))
+def _reduce(op: program.Reduce) -> Spelled:
+    return _spelled(op, [*op.inputs, numbers(op.axes)], table("ReducerOptions", keepDims=op.keepdims))
 
 
-def _arg_reduce(one: program.ArgReduce) -> Spelled:
-    kind = {"argmax": "ArgMaxOptions", "argmin": "ArgMinOptions"}[one.function]
-    return _spelled(one, [*one.inputs, numbers(one.axis)], table(kind, outputType=_type(one.outputs[0])))
+def _arg_reduce(op: program.ArgReduce) -> Spelled:
+    kind = {"argmax": "ArgMaxOptions", "argmin": "ArgMinOptions"}[op.function]
+    return _spelled(op, [*op.inputs, numbers(op.axis)], table(kind, outputType=_type(op.outputs[0])))
 
 
-def _resize(one: program.Resize2D) -> Spelled:
-    kind = {"nearest": "ResizeNearestNeighborOptions", "bilinear": "ResizeBilinearOptions"}[one.function]
-    return _spelled(one, [*one.inputs, numbers(one.size)], table(kind, halfPixelCenters=True))
+def _resize(op: program.Resize2D) -> Spelled:
+    kind = {"nearest": "ResizeNearestNeighborOptions", "bilinear": "ResizeBilinearOptions"}[op.function]
+    return _spelled(op, [*op.inputs, numbers(op.size)], table(kind, halfPixelCenters=True))
 
 
 # ---------------------------------------------------------------- movement
 
 
-def _reshape(one: program.Reshape) -> Spelled:
-    options = table("ReshapeOptions", newShape=np.array(one.shape, np.int32))
-    return _spelled(one, [*one.inputs, numbers(one.shape)], options)
+def _reshape(op: program.Reshape) -> Spelled:
+    options = table("ReshapeOptions", newShape=np.array(op.shape, np.int32))
+    return _spelled(op, [*op.inputs, numbers(op.shape)], options)
 
 
-def _concatenate(one: program.Concatenate) -> Spelled:
-    return _spelled(one, options=table("ConcatenationOptions", axis=one.axis))
+def _concatenate(op: program.Concatenate) -> Spelled:
+    return _spelled(op, options=table("ConcatenationOptions", axis=op.axis))
 
 
-def _stack(one: program.Stack) -> Spelled:
-    return _spelled(one, options=table("PackOptions", valuesCount=len(one.inputs), axis=one.axis))
+def _stack(op: program.Stack) -> Spelled:
+    return _spelled(op, options=table("PackOptions", valuesCount=len(op.inputs), axis=op.axis))
 
 
-def _unstack(one: program.Unstack) -> Spelled:
-    return _spelled(one, options=table("UnpackOptions", num=len(one.outputs), axis=one.axis))
+def _unstack(op: program.Unstack) -> Spelled:
+    return _spelled(op, options=table("UnpackOptions", num=len(op.outputs), axis=op.axis))
 
 
-def _split(one: program.Split) -> Spelled:
-    return _spelled(one, [numbers(one.axis), *one.inputs], table("SplitOptions", numSplits=len(one.outputs)))
+def _split(op: program.Split) -> Spelled:
+    return _spelled(op, [numbers(op.axis), *op.inputs], table("SplitOptions", numSplits=len(op.outputs)))
 
 
-def _strided_slice(one: program.StridedSlice) -> Spelled:
-    places = [numbers(values) for values in (one.begin, one.end, one.strides)]
-    options = table("StridedSliceOptions", shrinkAxisMask=sum(1 << axis for axis in one.dropped))
-    return _spelled(one, [*one.inputs, *places], options)
+def _strided_slice(op: program.StridedSlice) -> Spelled:
+    places = [numbers(values) for values in (op.begin, op.end, op.strides)]
+    options = table("StridedSliceOptions", shrinkAxisMask=sum(1 << axis for axis in op.dropped))
+    return _spelled(op, [*op.inputs, *places], options)
 
 
-def _gather(one: program.Gather) -> Spelled:
-    places = [] if one.indices is None else [numbers(one.indices)]
-    return _spelled(one, [*one.inputs, *places], table("GatherOptions", axis=one.axis))
+def _gather(op: program.Gather) -> Spelled:
+    places = [] if op.indices is None else [numbers(op.indices)]
+    return _spelled(op, [*op.inputs, *places], table("GatherOptions", axis=op.axis))
 
 
 # ---------------------------------------------------------------- recurrences
 
 
-def _lstm(one: program.LSTM) -> Spelled:
+def _lstm(op: program.LSTM) -> Spelled:
     """Leave out peepholes and projection. The integer kernel also wants to know the scale of its output before a
     projection, which it has none of.
     """
-    out = one.outputs[0]
+    out = op.outputs[0]
     hidden = Array(f"{out.name}.hidden", (), out.dtype, out.scale, out.zero_point)
-    weights, biases, states = one.inputs[:9], one.inputs[9:13], one.inputs[13:]
+    weights, biases, states = op.inputs[:9], op.inputs[9:13], op.inputs[13:]
     return Spelled(
-        name=name_of(one),
+        name=name_of(op),
         inputs=[*weights, None, None, None, *biases, None, None, *states],
-        outputs=one.outputs,
+        outputs=op.outputs,
         options=table("UnidirectionalSequenceLSTMOptions", fusedActivationFunction=_fused("tanh")),
         intermediates=[hidden] * 5,
     )
@@ -345,24 +345,24 @@ SPELL: dict[type[Operator], Callable[[Any], Spelled]] = {
     program.DepthwiseConv2D: _depthwise,
     program.TransposedConv2D: _transposed_conv,
     program.FullyConnected: _fully_connected,
-    program.BatchMatmul: lambda one: _spelled(one, options=table("BatchMatMulOptions", adjY=one.transposed)),
+    program.BatchMatmul: lambda op: _spelled(op, options=table("BatchMatMulOptions", adjY=op.transposed)),
     program.Binary: _binary,
     program.Unary: _unary,
-    program.LeakyRelu: lambda one: _spelled(one, options=table("LeakyReluOptions", alpha=one.alpha)),
-    program.Gelu: lambda one: _spelled(one, options=table("GeluOptions", approximate=one.approximate)),
+    program.LeakyRelu: lambda op: _spelled(op, options=table("LeakyReluOptions", alpha=op.alpha)),
+    program.Gelu: lambda op: _spelled(op, options=table("GeluOptions", approximate=op.approximate)),
     program.Cast: _cast,
     program.Pool2D: _pool,
     program.Reduce: _reduce,
     program.ArgReduce: _arg_reduce,
     program.Resize2D: _resize,
     program.Reshape: _reshape,
-    program.Transpose: lambda one: _spelled(one, [*one.inputs, numbers(one.axes)], table("TransposeOptions")),
+    program.Transpose: lambda op: _spelled(op, [*op.inputs, numbers(op.axes)], table("TransposeOptions")),
     program.Concatenate: _concatenate,
     program.Stack: _stack,
     program.Unstack: _unstack,
     program.Split: _split,
     program.StridedSlice: _strided_slice,
-    program.Pad: lambda one: _spelled(one, [*one.inputs, numbers(one.pads)], table("PadOptions")),
+    program.Pad: lambda op: _spelled(op, [*op.inputs, numbers(op.pads)], table("PadOptions")),
     program.Gather: _gather,
     program.LSTM: _lstm,
 }

@@ -196,10 +196,10 @@ def _arg_reduce(function: Any) -> Callable[[Operands], Sequence[Operator]]:
         axis = row.options["axis"]
         if not row.options["keepdims"]:
             return [program.ArgReduce([data], [out], function=function, axis=axis)]
-        found = Array(f"{out.name}.dropped", (*out.shape[:axis], *out.shape[axis + 1 :]), out.dtype)
+        dropped = Array(f"{out.name}.dropped", (*out.shape[:axis], *out.shape[axis + 1 :]), out.dtype)
         return [
-            program.ArgReduce([data], [found], function=function, axis=axis),
-            program.Reshape([found], [out], shape=out.shape),
+            program.ArgReduce([data], [dropped], function=function, axis=axis),
+            program.Reshape([dropped], [out], shape=out.shape),
         ]
 
     return write

@@ -57,16 +57,16 @@ def verify(
         return {"verified": False, "unverified": "the model takes none of the samples that were made up for it"}
     what = f"the {format} file of model {reference.model.name!r} as {precision}"
     try:
-        found = _run(data, format, answers.samples, what)
+        outputs = _run(data, format, answers.samples, what)
     except _Absent as absent:
         return {"verified": False, "unverified": str(absent)}
-    if len(found) != len(answers.outputs):
-        raise Mismatch(f"{what} has {len(found)} outputs, the model has {len(answers.outputs)}")
-    free = [FREE_STEPS * scale for scale in scales] or [0.0] * len(found)
+    if len(outputs) != len(answers.outputs):
+        raise Mismatch(f"{what} has {len(outputs)} outputs, the model has {len(answers.outputs)}")
+    free = [FREE_STEPS * scale for scale in scales] or [0.0] * len(outputs)
 
     def differences(expected: Sequence[np.ndarray]) -> list[str]:
         tolerance = TOLERANCES.get(precision, INTEGERS)
-        words = [difference(a, b, tolerance, step) for a, b, step in zip(found, expected, free, strict=True)]
+        words = [difference(a, b, tolerance, step) for a, b, step in zip(outputs, expected, free, strict=True)]
         return [f"output {name!r} {said}" for name, said in zip(reference.outputs, words, strict=True) if said]
 
     wrong = differences(answers.outputs)
@@ -87,26 +87,26 @@ def scales_of(outputs: Sequence[End]) -> list[float]:
     return [output["scale"] or 0.0 for output in outputs]
 
 
-def difference(found: np.ndarray, expected: np.ndarray, tolerance: float, free: float = 0.0) -> str:
+def difference(given: np.ndarray, expected: np.ndarray, tolerance: float, free: float = 0.0) -> str:
     """Say how much two arrays (N, ...) differ; nothing if they agree on most samples."""
-    if found.size != expected.size:
-        return f"has shape {found.shape[1:]}, not {expected.shape[1:]}"
-    if not found.size:
+    if given.size != expected.size:
+        return f"has shape {given.shape[1:]}, not {expected.shape[1:]}"
+    if not given.size:
         return ""
-    found, expected = found.reshape(len(found), -1), expected.reshape(len(found), -1)
-    if "f" not in found.dtype.kind + expected.dtype.kind:
-        good = np.mean(found == expected, axis=1) >= EQUAL
-        return "" if good.mean() >= MOST else f"is equal in {np.mean(found == expected):.0%} of its values"
-    found, expected = found.astype(np.float64), expected.astype(np.float64)
+    given, expected = given.reshape(len(given), -1), expected.reshape(len(given), -1)
+    if "f" not in given.dtype.kind + expected.dtype.kind:
+        good = np.mean(given == expected, axis=1) >= EQUAL
+        return "" if good.mean() >= MOST else f"is equal in {np.mean(given == expected):.0%} of its values"
+    given, expected = given.astype(np.float64), expected.astype(np.float64)
     size = float(np.sqrt(np.mean(np.square(np.nan_to_num(expected, posinf=0, neginf=0)))))
     with np.errstate(invalid="ignore"):
-        errors = np.maximum(np.abs(found - expected) - free, 0)
-    errors[(found == expected) | (np.isnan(found) & np.isnan(expected))] = 0
+        errors = np.maximum(np.abs(given - expected) - free, 0)
+    errors[(given == expected) | (np.isnan(given) & np.isnan(expected))] = 0
     errors[np.isnan(errors)] = np.inf
     each = np.sqrt(np.mean(np.square(errors), axis=1))
     if np.mean(each <= tolerance * size + np.finfo(np.float32).tiny) >= MOST:
         return ""
-    if np.isnan(found).any() and not np.isnan(expected).any():
+    if np.isnan(given).any() and not np.isnan(expected).any():
         return "is NaN"
     return f"is {np.median(each):.3g} off, where its values measure {size:.3g}"
 

@@ -109,17 +109,17 @@ def _read(job: dict):
 def _spell_out(graph_def: Any) -> None:
     """Write exp(x) - 1 as it is read: tf2onnx does not know it as one operation."""
     for node in [node for node in graph_def.node if node.op == "Expm1"]:
-        one, power = graph_def.node.add(), graph_def.node.add()
-        one.name, one.op = f"{node.name}/one", "Const"
-        one.attr["dtype"].CopyFrom(node.attr["T"])
-        one.attr["value"].tensor.dtype = node.attr["T"].type
-        one.attr["value"].tensor.float_val.append(1.0)
-        one.attr["value"].tensor.tensor_shape.SetInParent()
+        unit, power = graph_def.node.add(), graph_def.node.add()
+        unit.name, unit.op = f"{node.name}/one", "Const"
+        unit.attr["dtype"].CopyFrom(node.attr["T"])
+        unit.attr["value"].tensor.dtype = node.attr["T"].type
+        unit.attr["value"].tensor.float_val.append(1.0)
+        unit.attr["value"].tensor.tensor_shape.SetInParent()
         power.CopyFrom(node)
         power.name, power.op = f"{node.name}/power", "Exp"
         node.op = "Sub"
         del node.input[:]
-        node.input.extend([power.name, one.name])
+        node.input.extend([power.name, unit.name])
 
 
 def name_tflite(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
@@ -156,8 +156,8 @@ def name_onnx(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
 
 def _values(graph: Any) -> set[str]:
     """Return the names of all values of an ONNX graph."""
-    found = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
-    return found | {name for node in graph.node for name in node.output}
+    named = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
+    return named | {name for node in graph.node for name in node.output}
 
 
 def _rename(graph: Any, new: dict[str, str]) -> None:

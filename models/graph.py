@@ -1,8 +1,10 @@
 """Networks on graphs: the nodes' features and the graph itself are inputs, one graph being one sample."""
 
-from keras import layers, ops, regularizers
+from collections.abc import Mapping
 
-from .registry import register
+from keras import KerasTensor, layers, ops, regularizers
+
+from .registry import Bars, register
 
 WEIGHT_DECAY = 5e-4  # of the first layer: half the sum of its squares
 
@@ -16,8 +18,9 @@ WEIGHT_DECAY = 5e-4  # of the first layer: half the sum of its squares
     paper="Kipf and Welling 2017, Semi-supervised classification with graph convolutional networks, arXiv:1609.02907",
     data=("cora", "digits_graph"),
     learning_rate=0.01,
+    bars=Bars(floor=0.75),
 )
-def gcn(inputs, classes, units=16, dropout=0.5):
+def gcn(inputs: Mapping[str, KerasTensor], classes: int, units: int = 16, dropout: float = 0.5):
     """Build two graph convolutions, softmax(A relu(A X W1) W2) without its softmax; as in the paper, without biases.
 
     Shapes: features (N, nodes, F), normalised adjacency (N, nodes, nodes) -> logits (N, nodes, classes).

@@ -26,15 +26,15 @@ def check(model: str, target: str, *, preset: str = "edge", seed: int = 0, **lim
 
     limits: `arena_limit_bytes` and `flash_limit_bytes`, instead of the target's.
     """
-    found = targets.load(target)
+    wanted = targets.load(target)
     if Path(model).suffix in FORMATS:
-        return files.check_file(ModelFile.read(model), found, **limits)
+        return files.check_file(ModelFile.read(model), wanted, **limits)
     network = network_of(model, preset=preset, seed=seed)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
-        if found.model.precision.startswith("w8a8") and find_quantized(network) is None:
+        if wanted.model.precision.startswith("w8a8") and find_quantized(network) is None:
             say(f"{network.name}: ranges of {STAND_INS} made-up samples, for operators and sizes alone")
-        path = as_exported(network, found, stand_ins(network)).save(Path(folder))
-        return files.check_file(ModelFile.read(path), found, layers=layers_of(network), **limits)
+        path = as_exported(network, wanted, stand_ins(network)).save(Path(folder))
+        return files.check_file(ModelFile.read(path), wanted, layers=layers_of(network), **limits)
 
 
 def network_of(model: str, *, preset: str = "edge", seed: int = 0) -> keras.Model:
@@ -66,13 +66,13 @@ def stand_ins(network: keras.Model) -> Any:
     """Return made-up samples for every input of `network`: normal values, small counts for integer inputs."""
     random = np.random.default_rng(0)
 
-    def made_up(leaf: Any) -> np.ndarray:
-        shape = (STAND_INS, *(size or 1 for size in leaf.shape[1:]))
-        if "int" in str(leaf.dtype):
-            return random.integers(0, 2, shape).astype(leaf.dtype)
+    def made_up(tensor: Any) -> np.ndarray:
+        shape = (STAND_INS, *(size or 1 for size in tensor.shape[1:]))
+        if "int" in str(tensor.dtype):
+            return random.integers(0, 2, shape).astype(tensor.dtype)
         return random.normal(size=shape).astype(np.float32)
 
-    arrays = {leaf.name: made_up(leaf) for leaf in network.inputs}
+    arrays = {tensor.name: made_up(tensor) for tensor in network.inputs}
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
 

@@ -24,12 +24,12 @@ def _of(node: Node) -> int:
     outputs = _size(node.output.shape)
     first, second = node.inputs[:2]
     if node.op_type == "DepthwiseConv":
-        return outputs * math.prod(second.shape[:2])
+        return outputs * _size(second.shape[:2])
     if node.op_type == "TransposedConv":  # each input value meets the kernel of each output map
-        return _size(first.shape) * math.prod(second.shape[:3])
+        return _size(first.shape) * _size(second.shape[:3])
     if node.op_type in {"Conv", "GroupedConv"}:
-        return outputs * math.prod(second.shape[:3])
-    return outputs * first.shape[-1]
+        return outputs * _size(second.shape[:3])
+    return outputs * _size(first.shape[-1:])
 
 
 def _size(shape: tuple[int | None, ...]) -> int:

@@ -20,6 +20,8 @@ from ..progress import say
 from ..quantize import find_quantized
 from .check import as_exported, layers_of
 
+Written = tuple[list[Path], str]  # files, and why they are not all that the target takes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
@@ -32,6 +34,7 @@ class Delivery:
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the document of one target that `edgewright export --target --json` prints."""
         files = [str(path) for path in self.files]
         return {
             "target": self.target,
@@ -51,9 +54,10 @@ def deliver(network: keras.Model, targets: Sequence[str], folder: Path, calibrat
 
     calibration: samples, needed where a target takes integers and `network` has no quantizers.
     """
-    found = [load(name) for name in targets]  # unknown names before any work
+    loaded = [load(name) for name in targets]  # unknown names before any work
     quantized = find_quantized(network) is not None
-    wanting = [one.name for one in found if one.model.precision == "w8a8-ptq" and not quantized and calibration is None]
+    takes_int8 = [target.name for target in loaded if target.model.precision == "w8a8-ptq"]
+    wanting = takes_int8 if not quantized and calibration is None else []
     if wanting:
         raise BadInput(
             f"--data is missing: {', '.join(wanting)} take int8, and {network.name} has no quantizers; "
@@ -61,7 +65,7 @@ def deliver(network: keras.Model, targets: Sequence[str], folder: Path, calibrat
         )
     exported: dict[tuple[Any, ...], Artifact] = {}
     deliveries = []
-    for target in found:
+    for target in loaded:
         key = (target.model.formats[0], target.model.integer_io, target.model.precision, target.quantization)
         if key not in exported:
             exported[key] = as_exported(network, target, calibration)
@@ -74,38 +78,38 @@ def _deliver(artifact: Artifact, target: Target, folder: Path, layers: dict[str,
     name = f"{artifact.name}-{target.name}"
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         plain = ModelFile.read(artifact.save(Path(scratch) / f"{name}{artifact.suffix}"))
-        found = checks.check_file(plain, target, layers=layers)
-        files, reason = _WRITERS[target.export](artifact, plain, target, folder / name, found)
-    if not reason and not found.fits:
-        reason = "; ".join(found.problems)
-    return Delivery(target=target.name, files=tuple(files), check=found, ok=not reason, reason=reason)
+        fit = checks.check_file(plain, target, layers=layers)
+        files, reason = _WRITERS[target.export](artifact, plain, target, folder / name, fit)
+    if not reason and not fit.fits:
+        reason = "; ".join(fit.problems)
+    return Delivery(target=target.name, files=tuple(files), check=fit, ok=not reason, reason=reason)
 
 
-def _model(artifact: Artifact, plain: ModelFile, target: Target, path: Path, found: checks.Check) -> Any:
+def _model(artifact: Artifact, plain: ModelFile, target: Target, path: Path, fit: checks.Check) -> Written:
     return [artifact.save(path.with_name(path.name + artifact.suffix))], ""
 
 
-def _c_array(artifact: Artifact, plain: ModelFile, target: Target, path: Path, found: checks.Check) -> Any:
-    written, _ = _model(artifact, plain, target, path, found)
-    if found.arena_bytes is None:
+def _c_array(artifact: Artifact, plain: ModelFile, target: Target, path: Path, fit: checks.Check) -> Written:
+    written, _ = _model(artifact, plain, target, path, fit)
+    if fit.arena_bytes is None:
         return written, "no C array: the arena is not known"
     source = c_source(
         artifact.data,
         path.name,
         sha256=sha256(artifact.data),
-        arena_bytes=found.arena_bytes,
-        operators=[row.operator for row in found.rows],
+        arena_bytes=fit.arena_bytes,
+        operators=[row.operator for row in fit.rows],
     )
     # The header first: whoever finds the source finds what it includes.
     header = write(path.with_name(f"{source.symbol}.h"), source.header)
     return [*written, header, write(path.with_name(f"{source.symbol}.cc"), source.source)], ""
 
 
-def _compiled(artifact: Artifact, plain: ModelFile, target: Target, path: Path, found: checks.Check) -> Any:
+def _compiled(artifact: Artifact, plain: ModelFile, target: Target, path: Path, fit: checks.Check) -> Written:
     compiled = compile_file(plain.path, target)
     if compiled.ok:
         return [save(compiled, path.with_name(f"{path.name}.tflite"), plain.path)], ""
-    written, _ = _model(artifact, plain, target, path.with_name(f"{path.name}-uncompiled"), found)
+    written, _ = _model(artifact, plain, target, path.with_name(f"{path.name}-uncompiled"), fit)
     return written, f"not compiled: {compiled.reason}"
 
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import keras
 import numpy as np
@@ -29,8 +29,10 @@ from ..files import sha256, write, write_json
 from ..quantize import find_quantized
 from ..quantize.fake_quant import steps
 from ..quantize.graph.nodes import Tensor
+from ..quantize.noise import decibels
 from ..quantize.placement import FusedOp
 from ..quantize.qat import QuantizedGraph
+from ..quantize.samples import gather
 from ..training import tasks
 from ..training.answers import in_order, outputs_of
 from ..training.data import Dataset, Split
@@ -42,6 +44,22 @@ LOW_SNR_DB = 20.0
 CLIPPED = 0.001
 COARSE_STEPS = 32
 KERNEL_BAR = 0.99
+
+
+Activations = dict[int, np.ndarray]  # by id of a tensor
+
+
+class Point(TypedDict):
+    """The task's metric at a stage. change: against the stage before; lowest: recall of the class that is found least,
+    where there are classes; n: samples.
+    """
+
+    stage: str
+    metric: str
+    value: float
+    change: float
+    lowest: str
+    n: int
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,7 @@ class Diagnosis:
     model: str
     samples: int
     rows: tuple[Row, ...]
-    points: tuple[dict[str, Any], ...] = ()
+    points: tuple[Point, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -128,71 +146,84 @@ class Diagnosis:
 def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diagnosis:
     """Compare `model` (from `prepare_qat`) in float, fake-quantized, and as its int8 TFLite file on `device`.
 
-    samples: as the model takes them, (N, ...); some dozen suffice.
-    Raises: BadInput if the model has no quantizers; EdgewrightError if the device does not run the file.
+    samples: some dozen, in any form that `prepare_qat` takes: arrays (N, ...), dicts, data frames, data sets.
+    Raises: BadInput if the model has no quantizers, or for samples that it cannot take; EdgewrightError if the device
+    does not run the file.
     """
     layer = find_quantized(model)
     if layer is None:
         raise BadInput(f"model {model.name!r} has no quantizers: call prepare_qat(model, calibration=samples) first")
     steps = [step for step in layer.plan.steps if step.rule is not None and step.rule.builtin_op]
     steps = [step for step in steps if _is_comparable(layer, step.outputs[0])]
-    inputs = in_order(model, samples)
-    wanted = [leaf for step in steps for leaf in step.outputs]
-    wanted = [leaf for leaf in [*layer.plan.graph.inputs, *wanted] if _is_comparable(layer, leaf)]
-    wanted = list({id(leaf): leaf for leaf in wanted}.values())
+    _, inputs = gather(model, samples)
+    wanted = [tensor for step in steps for tensor in step.outputs]
+    wanted = [tensor for tensor in [*layer.plan.graph.inputs, *wanted] if _is_comparable(layer, tensor)]
+    wanted = list({id(tensor): tensor for tensor in wanted}.values())
     measured = _on_device(layer, model.name, wanted, inputs, device) if wanted else {}
-    floats, expected, alone = {}, {}, {}
+    floats: Activations = {}
+    expected: Activations = {}
+    alone: Activations = {}
     layer.execute(inputs, quantize=False, after=_keep(floats))
     layer.execute(inputs, after=_keep(expected))
 
-    def put_device_values(leaf: Tensor, value: Any) -> Any:
-        alone[id(leaf)] = np.asarray(value)
-        return keras.ops.convert_to_tensor(measured[id(leaf)]) if id(leaf) in measured else value
+    def put_device_values(tensor: Tensor, value: Any) -> Any:
+        alone[id(tensor)] = np.asarray(value)
+        return keras.ops.convert_to_tensor(measured[id(tensor)]) if id(tensor) in measured else value
 
     layer.execute(inputs, after=put_device_values)
-    rows = [_row(layer, step, floats, expected, measured, alone) for step in steps]
+    rows = [
+        _row(layer, step, *(values[id(step.outputs[0])] for values in (floats, expected, measured, alone)))
+        for step in steps
+    ]
     return Diagnosis(model.name, len(inputs[0]), tuple(rows))
 
 
-def _is_comparable(layer: QuantizedGraph, leaf: Tensor) -> bool:
-    """Tell whether `leaf` has integers (masks and numbers have none) that a file makes of one sample after another."""
-    return layer.plan.scale_of(leaf) is not None and sum(size is None for size in leaf.shape) <= 1
+def _is_comparable(layer: QuantizedGraph, tensor: Tensor) -> bool:
+    """Tell whether `tensor` has integers (masks and numbers have none) that a file makes sample by sample."""
+    return layer.plan.scale_of(tensor) is not None and sum(size is None for size in tensor.shape) <= 1
 
 
 def points_of(
     model: keras.Model, dataset: Dataset, *, original: keras.Model | None = None, device: str = "local"
-) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+) -> tuple[tuple[Point, ...], tuple[str, ...]]:
     """Return the task's metric stage by stage, and what the samples say against the calibration.
 
     Stages: `original` in float (or where it is not known the quantized model without its quantizers),
-    fake-quantized, its int8 TFLite file on this machine, and on `device` if that is another. Each row: stage,
-    metric, value, change against the stage before, lowest (recall of the class that is found least, where there are
-    classes), n.
+    fake-quantized, its int8 TFLite file on this machine, and on `device` if that is another.
     """
     layer, task = find_quantized(model), tasks.of(dataset)
     assert layer is not None
     split = dataset.test.take(np.arange(min(JUDGED, len(dataset.test))))
     plain = evaluate(original, split, dataset.task) if original else _without_quantizers(model, layer, split, dataset)
-    found = [("float", plain.value, plain.figures)]
     judged = evaluate(model, split, dataset.task)
-    found.append(("fake-quantized", judged.value, judged.figures))
+    stages: list[tuple[str, float, Any]] = [
+        ("float", plain.value, plain.figures),
+        ("fake-quantized", judged.value, judged.figures),
+    ]
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         path = export_tflite(model, name="int8").save(Path(folder) / "int8.tflite")
-        known = {**to_measure(dataset), "inputs": split.x, "targets": split.y}
         for place in dict.fromkeys(("local", device)):
-            run = measure.bench([path], baseline=path, **known, device=place, config=BenchConfig(latency=False))
-            row = run.measured[path.name]
-            if row["status"] != "ok":
-                raise EdgewrightError(f"the file on {place}: {row['status']}: {row['reason']}")
-            found.append((f"file, {place}", row["value"], row.get("figures", {})))
-            notes += [note for note in run.notes if note not in notes]
-    rows, before = [], found[0][1]
-    for stage, value, figures in found:
-        rows.append({"stage": stage, "metric": task.metric.name, "value": value, "change": value - before,
-                     "lowest": _lowest(figures, dataset), "n": len(split)})  # fmt: skip
-        before = value
-    return tuple(rows), tuple(notes)
+            value, figures, said = _of_file(path, dataset, split, place)
+            stages.append((f"file, {place}", value, figures))
+            notes += [note for note in said if note not in notes]
+    before = [stages[0], *stages]
+    points: list[Point] = [
+        {"stage": stage, "metric": task.metric.name, "value": value, "change": value - previous,
+         "lowest": _lowest(figures, dataset), "n": len(split)}
+        for (stage, value, figures), (_, previous, _) in zip(stages, before, strict=False)
+    ]  # fmt: skip
+    return tuple(points), tuple(notes)
+
+
+def _of_file(path: Path, dataset: Dataset, split: Split, place: str) -> tuple[float, Any, Sequence[str]]:
+    """Return the metric of a file on a device, its figures by class, and the notes of the measurement."""
+    known = {**to_measure(dataset), "inputs": split.x, "targets": split.y}
+    run = measure.bench([path], baseline=path, **known, device=place, config=BenchConfig(latency=False))
+    row = run.measured[path.name]
+    if row["status"] != "ok":
+        raise EdgewrightError(f"the file on {place}: {row['status']}: {row['reason']}")
+    return row["value"], row.get("figures", {}), run.notes
 
 
 def _without_quantizers(model: keras.Model, layer: QuantizedGraph, split: Split, dataset: Dataset) -> Any:
@@ -209,18 +240,18 @@ def _without_quantizers(model: keras.Model, layer: QuantizedGraph, split: Split,
 
 def _lowest(figures: Any, dataset: Dataset) -> str:
     """Return the lowest recall of a class that occurs, of the first output that has any, with its name."""
-    for head, found in figures.items():
-        if not found:
+    for head, counts in figures.items():
+        if not counts:
             continue
-        number = min((k for k, count in enumerate(found["support"]) if count), key=lambda k: found["recall"][k])
+        number = min((k for k, count in enumerate(counts["support"]) if count), key=lambda k: counts["recall"][k])
         names = dataset.named_labels.get(head) or ()
-        return f"{found['recall'][number]:.4f} of {names[number] if number < len(names) else number}"
+        return f"{counts['recall'][number]:.4f} of {names[number] if number < len(names) else number}"
     return ""
 
 
 def _keep(kept: dict[int, np.ndarray]) -> Any:
-    def keep(leaf: Tensor, value: Any) -> Any:
-        kept[id(leaf)] = np.asarray(value)
+    def keep(tensor: Tensor, value: Any) -> Any:
+        kept[id(tensor)] = np.asarray(value)
         return value
 
     return keep
@@ -240,37 +271,46 @@ def _on_device(
         given = {array.name: np.asarray(x) for array, x in zip(program.inputs, inputs, strict=True)}
         flat = measure.answers(path, given, device=device)
     values, start = {}, 0
-    for leaf in tensors:
-        shape = program.arrays[id(leaf)].shape
+    for tensor in tensors:
+        shape = program.arrays[id(tensor)].shape
         stop = start + int(np.prod(shape))
-        values[id(leaf)] = _together(leaf, flat[:, start:stop].reshape(len(flat), *shape))
+        values[id(tensor)] = _together(tensor, flat[:, start:stop].reshape(len(flat), *shape))
         start = stop
     return values
 
 
-def _together(leaf: Tensor, samples: np.ndarray) -> np.ndarray:
+def _together(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
     """Join what single samples gave along the axis where a batch has them; of weights alone all gave the same."""
-    axis = next((axis for axis, size in enumerate(leaf.shape) if size is None), None)
+    axis = next((axis for axis, size in enumerate(tensor.shape) if size is None), None)
     return samples[0] if axis is None else np.concatenate(list(samples), axis=axis)
 
 
-def _row(layer: QuantizedGraph, step: FusedOp, floats: dict, expected: dict, measured: dict, alone: dict) -> Row:
-    leaf = step.outputs[0]
-    scale = layer.plan.scale_of(leaf)
+def _row(
+    layer: QuantizedGraph,
+    fused: FusedOp,
+    original: np.ndarray,
+    trained: np.ndarray,
+    device: np.ndarray,
+    single: np.ndarray,
+) -> Row:
+    """Judge a fused operator by its first output: in float, fake-quantized, on the device, and fake-quantized from the
+    inputs that it had there.
+    """
+    scale = layer.plan.scale_of(fused.outputs[0])
+    assert fused.rule is not None and scale is not None
     low, high = (float(end) for end in layer.range(scale))
     size = (high - low) / steps(scale.bits)
-    original, trained, device, single = (values[id(leaf)] for values in (floats, expected, measured, alone))
     off = np.abs(np.round((device - trained) / size))
     kernel = np.abs(np.round((device - single) / size))
     slack = size / 2
     clipped = float(((original < low - slack) | (original > high + slack)).mean())
     used = len(np.unique(np.round(trained / size)))
-    snr, within = decibels(original, trained - original), float((kernel <= 1).mean())
+    snr, within = _signal_to_noise(original, trained), float((kernel <= 1).mean())
     return Row(
-        name=step.name,
-        operator=step.rule.builtin_op,
+        name=fused.name,
+        operator=fused.rule.builtin_op,
         snr_db=snr,
-        device_snr_db=decibels(original, device - original),
+        device_snr_db=_signal_to_noise(original, device),
         device_exact=float((off == 0).mean()),
         device_within_one=float((off <= 1).mean()),
         kernel_exact=float((kernel == 0).mean()),
@@ -279,6 +319,13 @@ def _row(layer: QuantizedGraph, step: FusedOp, floats: dict, expected: dict, mea
         steps_used=used,
         cause=_cause(snr, within, clipped, used),
     )
+
+
+def _signal_to_noise(original: np.ndarray, rounded: np.ndarray) -> float:
+    """Return decibels, infinity where there is no error, minus infinity where there is no signal."""
+    if np.array_equal(original, rounded):
+        return float("inf")
+    return decibels(original, rounded - original) if np.any(original) else float("-inf")
 
 
 def _cause(snr: float, within: float, clipped: float, used: int) -> str:
@@ -291,35 +338,27 @@ def _cause(snr: float, within: float, clipped: float, used: int) -> str:
     return "rounding, its own and that before it" if snr < LOW_SNR_DB else ""
 
 
-def picture(found: Diagnosis, format: str = "svg") -> bytes:
+def picture(diagnosis: Diagnosis, format: str = "svg") -> bytes:
     """Draw the signal-to-noise ratio from the first step to the last, in training and on the device: svg, png, pdf."""
     import io
 
     from matplotlib.figure import Figure
 
-    order = range(1, len(found.rows) + 1)
+    order = range(1, len(diagnosis.rows) + 1)
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     for label, style, key in (("on the device", "o", "device_snr_db"), ("fake-quantized", "-", "snr_db")):
-        axes.plot(order, [min(getattr(row, key), 80) for row in found.rows], style, markersize=4, label=label)
-    for row in found.worst[:3]:
-        place = found.rows.index(row)
+        axes.plot(order, [min(getattr(row, key), 80) for row in diagnosis.rows], style, markersize=4, label=label)
+    for row in diagnosis.worst[:3]:
+        place = diagnosis.rows.index(row)
         axes.annotate(row.name, (place + 1, min(row.snr_db, 80)), xytext=(0, -14), textcoords="offset points",
-                      ha="right" if place > len(found.rows) / 2 else "left", fontsize=8)  # fmt: skip
-    axes.set(xlabel="step, in order of execution", ylabel="signal to noise against float (dB)", title=found.model)
+                      ha="right" if place > len(diagnosis.rows) / 2 else "left", fontsize=8)  # fmt: skip
+    axes.set(xlabel="step, in order of execution", ylabel="signal to noise against float (dB)", title=diagnosis.model)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     drawn = io.BytesIO()
     figure.savefig(drawn, format=format, dpi=150)
     return drawn.getvalue()
-
-
-def decibels(signal: np.ndarray, error: np.ndarray) -> float:
-    """Return 10 log10(signal power / error power), infinity where there is no error."""
-    power, noise = float(np.square(signal, dtype=np.float64).mean()), float(np.square(error, dtype=np.float64).mean())
-    if noise == 0:
-        return float("inf")
-    return 10 * float(np.log10(power / noise)) if power else float("-inf")
 
 
 def _decibels(value: float) -> str:

@@ -177,6 +177,8 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
     probe = registry.trained(registry.networks(name, preset, seed=seed), entry.deploy)
     dataset = tasks.get(entry.task).present(data, probe, limit=limit, seed=seed, rebuilt=True)
     overrides: dict[str, Any] = {"classes": dataset.classes} if dataset.classes and entry.classes else {}
+    if entry.alone and not isinstance(tasks.get(entry.task), Supervised):  # a graph, a world has a shape of its own
+        overrides["input_shape"] = dataset.input_shape
 
     def make() -> dict[str, keras.Model]:
         networks = registry.networks(name, preset, seed=seed, **overrides)

@@ -16,6 +16,7 @@ from .judged import presented, to_measure
 TARGETS = ("y", "targets", "labels")  # how an .npz may call what is to be answered
 OF_OUTPUT = "y_"  # and before the name of an output, where there are several
 RANDOM_SAMPLES = 64
+RANDOM_STEPS = 16  # of a sequence, for files with states
 
 
 def bench_npz(
@@ -40,7 +41,7 @@ def bench_npz(
 def bench_random(files: Sequence[ModelFile], *, baseline: str, device: str, config: BenchConfig) -> Run:
     """Measure the speed of `files` on random inputs; their answers mean nothing, so no accuracy is told."""
     found = [(file, measure.inspect(file, device=device)) for file in files]
-    readable = [outcome.one("model")["inputs"] for _, outcome in found if outcome.ok]
+    readable = [_inputs(file, outcome.one("model")) for file, outcome in found if outcome.ok]
     if not readable:
         raise BadInput("\n".join(f"{file.path}: {outcome.status}: {outcome.reason}" for file, outcome in found))
     run = measure.bench(files, baseline=baseline, inputs=random_inputs(readable), device=device, config=config,
@@ -82,6 +83,12 @@ def read_npz(path: Path) -> tuple[dict[str, np.ndarray], Any, str | None]:
         return inputs, None, None
     each = targets.values() if isinstance(targets, dict) else [targets]
     return inputs, targets, "+".join("accuracy" if one.dtype.kind in "iu" else "explained_variance" for one in each)
+
+
+def _inputs(file: ModelFile, model: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the inputs of a file; of one with states those that are none, as sequences."""
+    inputs = file.outside("inputs", model["inputs"])
+    return [{**each, "shape": [1, RANDOM_STEPS, *each["shape"][1:]]} for each in inputs] if file.states else inputs
 
 
 def random_inputs(models: Sequence[Sequence[Mapping[str, Any]]], seed: int = 0) -> dict[str, np.ndarray]:

@@ -1,12 +1,11 @@
 """Data as a model file takes it: what its inputs and outputs are is asked of the device's own runtime."""
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from ..devices import measure
-from ..devices.measure import ModelFile
+from ..devices.model_file import ModelFile, plain
 from ..errors import BadInput
 from ..training import data as datasets
 from ..training import tasks
@@ -25,7 +24,7 @@ def ends(files: Sequence[ModelFile], device: Any = "local") -> Ends:
     for file in files:
         found = measure.inspect(file, device=device)
         if found.ok:
-            return _ends(found.one("model"))
+            return _ends(file, found.one("model"))
         refused.append(f"{file.path}: {found.status} on {getattr(device, 'name', device)}: {found.reason}")
     raise BadInput("\n".join(refused))
 
@@ -74,19 +73,28 @@ def _refuse_bent(data: str, dataset: Dataset, inputs: Sequence[Input], file: Mod
         )
 
 
-def _ends(model: dict[str, Any]) -> Ends:
-    layers = model.get("layers", [])
+def _ends(file: ModelFile, model: dict[str, Any]) -> Ends:
+    """Return inputs and outputs of a file; of one with states those that are none, inputs as sequences."""
+    layers, outputs = model.get("layers", []), file.outside("outputs", model["outputs"])
+    shape = _of_sequences if file.states else _shape
     return (
-        tuple(Input(name=_plain(one), shape=_shape(one), dtype=_dtype(one)) for one in model["inputs"]),
         tuple(
-            Output(name=_plain(one), shape=_shape(one), ending=_ending(layers, one, len(model["outputs"])))
-            for one in model["outputs"]
+            Input(name=plain(tensor["name"]), shape=shape(tensor), dtype=_dtype(tensor))
+            for tensor in file.outside("inputs", model["inputs"])
+        ),
+        tuple(
+            Output(
+                name=plain(tensor["name"]), shape=_shape(tensor), ending=_ending(layers, tensor, len(model["outputs"]))
+            )
+            for tensor in outputs
         ),
     )
 
 
-def _plain(tensor: dict[str, Any]) -> str:
-    return re.sub(r"^serving_default_|:\d+$", "", tensor["name"])
+def _of_sequences(tensor: dict[str, Any]) -> tuple[int | None, ...]:
+    """Return the shape of a sample of which the input takes a step, with an axis for it or without: (T, ...)."""
+    step = _shape(tensor)
+    return (None, *(step[1:] if len(step) > 1 and step[0] == 1 else step))
 
 
 def _shape(tensor: dict[str, Any]) -> tuple[int | None, ...]:

@@ -41,10 +41,10 @@ def check(device: str | Transport, runtime: str = "litert", n: int = kernels.SAM
 
 def verified(device: Transport) -> str:
     """Return what a check says. Raises: EdgewrightError if kernels of `device` are wrong."""
-    found = check(device)
-    if not found.ok:
-        raise EdgewrightError(f"{found.device}: {found}")
-    return str(found)
+    judged = check(device)
+    if not judged.ok:
+        raise EdgewrightError(f"{judged.device}: {judged}")
+    return str(judged)
 
 
 def kernel_file() -> KernelFile:

@@ -17,6 +17,7 @@ from keras import tree
 from ..copies import copy_model, copy_state
 from ..ends import input_names, output_names
 from ..errors import BadInput, nearest
+from ..keras_internals import layers_in
 from .config import QatConfig
 from .graph.nodes import Graph, Node
 from .graph.tracing import symbolic_inputs
@@ -162,7 +163,7 @@ class _Places:
         self.inputs = [leaf for index, leaf in enumerate(graph.inputs) if index not in states]
 
     def _shorten(self, holder: keras.Layer, path: str, short: str) -> None:
-        for layer in holder._flatten_layers(include_self=False, recursive=False):
+        for layer in layers_in(holder, itself=False, deep=False):
             inner = f"{path}/{layer.name}".lstrip("/")
             place = short if isinstance(holder, keras.layers.RNN) else f"{short}/{layer.name}".lstrip("/")
             self._short[inner] = place

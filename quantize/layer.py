@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from ..errors import BadInput
+from ..keras_internals import value_of
 from .config import QatConfig
 from .fake_quant import fake_quantize, fake_quantize_bias, nudged, steps, value_range
 from .graph.nodes import Tensor
@@ -194,7 +195,7 @@ class QuantizedGraph(keras.Layer):
         """Return the present value of a weight or constant, its mask applied."""
         if tensor.name not in self.weight_of:
             return ops.convert_to_tensor(tensor.value)
-        weight = ops.convert_to_tensor(self.weight_of[tensor.name])
+        weight = value_of(self.weight_of[tensor.name])
         if tensor.name in self.cluster_of:
             weight = ops.take(weight, self.cluster_of[tensor.name], axis=0)
         return weight * self.mask_of[tensor.name] if tensor.name in self.mask_of else weight
@@ -233,13 +234,13 @@ class QuantizedGraph(keras.Layer):
         if scale.name in self.width_of:
             low, high = self.gradient_range(scale)
             return ops.stop_gradient(low), ops.stop_gradient(high)
-        low, high = ops.unstack(ops.convert_to_tensor(self.range_of[scale.name]), 2)
+        low, high = ops.unstack(value_of(self.range_of[scale.name]), 2)
         return nudged(low, high, scale.symmetric, scale.bits) if self.config.ranges == "moving-average" else (low, high)
 
     def gradient_range(self, scale: Scale) -> tuple[Any, Any]:
         """Return a learned range as something to differentiate by, until it is frozen."""
-        low, high = ops.unstack(ops.convert_to_tensor(self.range_of[scale.name]), 2)
-        width = ops.convert_to_tensor(self.width_of[scale.name])
+        low, high = ops.unstack(value_of(self.range_of[scale.name]), 2)
+        width = value_of(self.width_of[scale.name])
         factor = ops.exp(ops.where(self._is_free(), width, ops.stop_gradient(width)))
         return low * factor, high * factor
 
@@ -249,7 +250,7 @@ class QuantizedGraph(keras.Layer):
         high = ops.max(ops.stack([high for _, high in extremes]))
         for fused in self.plan.makers[scale.name] if scale.bits == 8 else ():
             high = ops.maximum(high, low + narrowest(self, fused))
-        old = ops.convert_to_tensor(self.range_of[scale.name])
+        old = value_of(self.range_of[scale.name])
         moved = self.config.momentum * old + (1 - self.config.momentum) * ops.stack([low, high])
         self.range_of[scale.name].assign(ops.where(self._is_free(), moved, old))
 

@@ -10,6 +10,7 @@ from functools import cache
 import keras
 
 from ..errors import BadInput, nearest
+from ..keras_internals import layers_in
 from .graph.nodes import Node
 from .operators import TABLE
 
@@ -30,7 +31,7 @@ def classes_in(model: keras.Model) -> Callable[[Node], Sequence[str]]:
         """Return the layers that `path` leads to, and the classes on the way."""
         outer, _, name = path.rpartition("/")
         holders, passed = around(outer) if outer else ((model,), ())
-        inside = {id(one): one for holder in holders for one in holder._flatten_layers(include_self=False)}
+        inside = {id(layer): layer for holder in holders for layer in layers_in(holder, itself=False)}
         found = tuple(layer for layer in inside.values() if layer.name == name)
         return found or holders, (*dict.fromkeys(type(layer).__name__ for layer in found), *passed)
 
@@ -47,7 +48,7 @@ def check_used(by_name: Iterable[str], by_type: Iterable[str], nodes: Sequence[N
     A type of the operator table may be missing from a model: recipes for a device's kernels list them.
     Raises: BadInput with the nearest names.
     """
-    layers = {layer.name: type(layer).__name__ for layer in model._flatten_layers(include_self=False)}
+    layers = {layer.name: type(layer).__name__ for layer in layers_in(model, itself=False)}
     paths = {path for node in nodes for path in _prefixes(_CALL.sub("", node.scope))}
     for pattern in by_name:
         if not any(names(pattern, node) for node in nodes):

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from ..keras_internals import signatures_read_once
 from .config import QatConfig
 from .graph.layer_rules import RECURRENCES
 from .graph.tracing import trace
@@ -24,7 +25,8 @@ def make_plan(
     carried: inputs and the outputs that become them in the next call, which share a scale. inputs: symbolic tensors as
     the model takes them, by default its own.  Raises: BadInput where the model cannot be traced.
     """
-    graph = canonicalize(trace(model, RECURRENCES[config.recurrence], inputs))
+    with signatures_read_once():
+        graph = canonicalize(trace(model, RECURRENCES[config.recurrence], inputs))
     refuse_what_no_file_holds(graph)
     if config.equalize:
         equalize(graph)

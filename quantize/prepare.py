@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from keras import tree
 
 from ..ends import distinct
 from ..errors import BadInput, WrongOrder
+from ..keras_internals import layers_in
 from ..precision import PRECISIONS
 from ..progress import say
 from .calibration import calibrate
@@ -134,7 +134,7 @@ def _refuse_broken_weights(graph: Graph) -> None:
 
 def source_of(model: keras.Model) -> dict[str, Any] | Unsaved:
     """Return the configuration of `model`, without what it was compiled with, or why it has none."""
-    models = [layer for layer in model._flatten_layers() if isinstance(layer, keras.Model)]
+    models = [layer for layer in layers_in(model) if isinstance(layer, keras.Model)]
     for inner in models:
         inner.__dict__["get_compile_config"] = lambda: None
     try:
@@ -166,7 +166,7 @@ def find_quantized(model: keras.Model) -> QuantizedGraph | None:
 
     Raises: WrongOrder if the model has more around that part: an export would leave it out.
     """
-    inside = [layer for layer in _layers_of(model) if isinstance(layer, QuantizedGraph)]
+    inside = [layer for layer in layers_in(model) if isinstance(layer, QuantizedGraph)]
     if not inside:
         return None
     around = [
@@ -187,7 +187,3 @@ def refuse_quantized(model: keras.Model) -> None:
     """Raise WrongOrder if `model`, or a part of it, is quantization-aware."""
     if find_quantized(model) is not None:
         raise WrongOrder(f"model {model.name!r} is quantization-aware already: train it, then export_tflite(model)")
-
-
-def _layers_of(model: Any) -> Iterator[keras.Layer]:
-    return model._flatten_layers() if hasattr(model, "_flatten_layers") else iter(getattr(model, "layers", ()))

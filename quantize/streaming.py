@@ -18,6 +18,7 @@ from keras import ops, tree
 
 from ..backends import computed
 from ..errors import BadInput
+from ..keras_internals import layers_in, run_graph
 from .derived import UnlikeLayer, derive, source_model, take_weights
 from .prepare import find_quantized
 
@@ -77,7 +78,7 @@ def _step_of(model: keras.Model) -> keras.Model:
     whole = functional.inputs[0]
     frame = keras.Input((1, *whole.shape[2:]), dtype=whole.dtype, name=whole.name)
     try:
-        outputs = tree.flatten(functional._run_through_graph([frame], operation_fn=copied, call_fn=call))
+        outputs = tree.flatten(run_graph(functional, [frame], copied, call))
     except BadInput:
         raise
     except ValueError as error:
@@ -89,7 +90,7 @@ def _step_of(model: keras.Model) -> keras.Model:
 
 
 def _copy(layer: keras.Layer) -> keras.Layer:
-    inner = getattr(layer, "_flatten_layers", lambda **_: ())(include_self=False)
+    inner = layers_in(layer, itself=False)
     hidden = [within.name for within in inner if isinstance(within, keras.layers.RNN)]
     if hidden:
         raise BadInput(f"layer {layer.name!r} hides the recurrence {hidden[0]!r}: only a plain one can be streamed")

@@ -83,6 +83,24 @@ def channels_first(x):
     return layers.AveragePooling2D((2, 1), **first)(layers.Conv2D(4, 1, groups=2, **first)(x))
 
 
+def _wide(channels, **options):
+    """Return a convolution whose outputs go far beyond 6 on either side."""
+    return layers.Conv2D(
+        channels, 3, padding="same", kernel_initializer=keras.initializers.RandomNormal(0, 1), **options
+    )
+
+
+def _clipped_beside_wide(x):
+    """Maps that are clipped at 6 joined with maps that are not: the common scale reaches beyond the clip."""
+    return ops.concatenate([_wide(3, activation="relu6")(x), _wide(4)(x)], axis=-1)
+
+
+def _squeeze_and_excite(x):
+    """Maps weighted by what their means say (Hu 2018, arXiv:1709.01507)."""
+    x = layers.Conv2D(6, 3)(x)
+    return x * layers.Dense(6, activation="sigmoid")(ops.mean(x, axis=(1, 2), keepdims=True))
+
+
 def _logic_on_tokens(x):
     some = ops.cast(ops.equal(x, 3) | ops.less_equal(x, 1), "float32")
     return some + 0.3 * ops.cast(ops.all(ops.not_equal(x, 7), axis=-1, keepdims=True), "float32")
@@ -146,6 +164,8 @@ CASES = {
     "conv1d": ((16, 4), _layer(layers.Conv1D, 6, 3)),
     "conv1d_causal": ((16, 4), _layer(layers.Conv1D, 6, 3, padding="causal", dilation_rate=2)),
     "conv1d_strided": ((16, 4), _layer(layers.Conv1D, 6, 3, strides=2, padding="same", activation="relu")),
+    "conv2d_clipped_beside_wide": (IMAGE, _clipped_beside_wide),
+    "squeeze_and_excite": (IMAGE, _squeeze_and_excite),
     "depthwise_conv2d": (IMAGE, _layer(layers.DepthwiseConv2D, 3, depth_multiplier=2)),
     "depthwise_conv1d": ((16, 4), _layer(layers.DepthwiseConv1D, 3, padding="same")),
     "separable_conv2d": (IMAGE, _layer(layers.SeparableConv2D, 6, 3)),
@@ -172,6 +192,7 @@ CASES = {
     "minimum": (SEQUENCE, lambda x: ops.minimum(x, _layer(layers.Dense, 4)(x))),
     "negative": (SEQUENCE, lambda x: -layers.Dense(4)(x)),
     "scalars": (SEQUENCE, lambda x: 0.3 * x + 1.5),
+    "small_offset": (SEQUENCE, lambda x: x * layers.Dense(4)(x) + 0.01),
     "power": (SEQUENCE, lambda x: ops.power(x, 2.0)),
     # activations
     "relu": (SEQUENCE, _layer(layers.ReLU)),

@@ -1,6 +1,7 @@
 """What the pages say is so: links lead somewhere, commands parse, Python runs, documents keep to their schemas."""
 
 import ast
+import html
 import inspect
 import json
 import os
@@ -12,11 +13,15 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import edgewright as ew
+import numpy as np
 import pytest
 import yaml
 from edgewright.cli import arguments, commands
-from edgewright.devices import measure
+from edgewright.devices.model_file import ModelFile
+from edgewright.devices.runner import open_runner
+from edgewright.devices.transports.local import LocalSession
 from edgewright.devices.verdict.compare import Thresholds, compare
+from edgewright.devices.verdict.document import compose
 from edgewright.devices.verdict.results import MEASURED
 from edgewright.errors import BadInput
 from made_up_run import a_run
@@ -219,7 +224,7 @@ def test_python_of_the_how_to_pages_runs(page, reader):
 def test_results_keep_to_their_schema():
     run = a_run(lost=3)
     run.measured = {name: dict.fromkeys(MEASURED) | found for name, found in run.measured.items()}
-    document = run.to_json(compare(run), Thresholds())
+    document = compose(run, compare(run), Thresholds())
     assert problems("results", document) == []
     for broken in (
         {key: value for key, value in document.items() if key != "verdicts"},
@@ -231,14 +236,18 @@ def test_results_keep_to_their_schema():
 
 
 def test_jobs_of_the_agent_keep_to_their_schema(tmp_path, monkeypatch):
-    given, run_job = [], measure.run_job
-    monkeypatch.setattr(
-        measure, "run_job", lambda session, job, *more: (given.append(job), run_job(session, job, *more))[1]
-    )
+    given = []
+    for way in ("run", "converse"):
+        ask = getattr(LocalSession, way)
+        monkeypatch.setattr(
+            LocalSession, way, lambda self, job, *more, ask=ask: (given.append(job), ask(self, job, *more))[1]
+        )
     model = ew.build("softmax_regression", preset="edge")
     files = [ew.export_tflite(model).save(tmp_path / "a.tflite"), ew.export_onnx(model).save(tmp_path / "b.onnx")]
     ew.bench(files, baseline=files[0], config=replace(BENCH, profile=True))
-    assert {job["mode"] for job in given} == {"inspect", "accuracy", "latency", "profile"}
+    with open_runner({"net": ModelFile.read(files[0])}) as run:
+        assert run("net", {"inputs": np.zeros((2, 64), np.float32)})
+    assert {job["mode"] for job in given} == {"inspect", "accuracy", "latency", "profile", "serve"}
     assert [problem for job in given for problem in problems("job", job)] == []
     assert problems("job", {**given[0], "mode": "sing"}) and problems("job", {**given[0], "models": [{"path": "x"}]})
 
@@ -262,6 +271,11 @@ class Fetched(HTMLParser):
             self.addresses.append(attributes.get("href") or "")
 
 
+def words(text):
+    """Return the words of a page or docstring, without tags and punctuation."""
+    return " ".join(re.findall(r"\w+", html.unescape(re.sub(r"<[^>]+>", "", text))))
+
+
 def test_the_site_builds_without_a_warning_and_fetches_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("mkdocs", reason="needs the packages of the extra `docs`")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
@@ -275,5 +289,9 @@ def test_the_site_builds_without_a_warning_and_fetches_nothing_from_elsewhere(tm
     python, verbs = ((tmp_path / "reference" / f"{name}.html").read_text() for name in ("python", "command-line"))
     missing = [name for name in dir(ew) if not name.startswith("_") and f"ew.{name}" not in python]
     assert not missing and "::: " not in python
+    shown = words(python)
+    for name in (name for name in dir(ew) if not name.startswith("_")):
+        first = words((inspect.getdoc(getattr(ew, name)) or "").split("\n")[0])
+        assert first and first in shown, f"ew.{name} has no docstring on the page"
     for verb in commands.VERBS:
         assert f'id="{verb.__name__.rstrip("_")}"' in verbs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
@@ -30,18 +31,28 @@ class Deployed(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Ends:
+    """What a network takes and returns: symbolic inputs by name, the structure that they lie in, names of outputs."""
+
+    structure: Any
+    inputs: Mapping[str, keras.KerasTensor]
+    outputs: Sequence[str]
+
+
 class KerasRunner:
     """Runs Keras networks, float or fake-quantized, by the names that their inputs and outputs have in files."""
 
     def __init__(self, networks: Mapping[str, keras.Model], deploy: Sequence[Deployed] = (), batch_size: int = 256):
         self.networks, self.batch_size = dict(networks), batch_size
         self.states = {each.network: dict(each.states) for each in deploy}
+        self._ends: dict[str, _Ends] = {}
 
     def __call__(self, network: str, inputs: Arrays) -> dict[str, np.ndarray]:
         """Run a batch of any size.  Shapes: input -> (N, ...); output -> (N, ...) float32."""
-        model = self._model(network)
-        answers = predict_all(model, _packed(model, network, inputs), self.batch_size)
-        return _by_output(model, answers)
+        ends = self._of(network)
+        answers = predict_all(self.networks[network], _packed(ends, network, inputs), self.batch_size)
+        return _by_output(ends, answers)
 
     def unroll(
         self,
@@ -56,24 +67,31 @@ class KerasRunner:
 
         Raises: BadInput for an input that is not given at each step, or none to tell how many steps and samples.
         """
-        model, states = self._model(network), self.states.get(network, {})
+        ends, states = self._of(network), self.states.get(network, {})
         fed, greedy = {**states, **(feed or {})}, set((feed or {}).values())
         count, steps = _extent(network, given, first or {}, steps)
-        now = {**_zeros(model, states.values(), count), **(first or {})}
-        outputs: dict[str, list[np.ndarray]] = {}
+        zeros = {name: np.zeros((count, *ends.inputs[name].shape[1:]), np.float32) for name in states.values()}
+        now: dict[str, np.ndarray] = {**zeros, **(first or {})}
+        said: dict[str, list[np.ndarray]] = {}
         for step in range(steps):
-            now |= {name: sequence[:, step] for name, sequence in given.items()}
-            answers = _by_output(model, tree.flatten(model.predict_on_batch(_packed(model, network, now))))
-            for name, values in answers.items():
+            now |= {name: _at(ends, name, sequence, step) for name, sequence in given.items()}
+            answers = tree.flatten(self.networks[network].predict_on_batch(_packed(ends, network, now)))
+            outputs = _by_output(ends, answers)
+            for name, values in outputs.items():
                 if name not in states:
-                    outputs.setdefault(name, []).append(values)
-            now = {name: _fed(model, name, answers[output], name in greedy) for output, name in fed.items()}
-        return {name: np.stack(values, axis=1) for name, values in outputs.items()}
+                    said.setdefault(name, []).append(values)
+            now = {name: _fed(ends.inputs[name], outputs[output], name in greedy) for output, name in fed.items()}
+        return {name: np.stack(values, axis=1) for name, values in said.items()}
 
-    def _model(self, network: str) -> keras.Model:
+    def _of(self, network: str) -> _Ends:
         if network not in self.networks:
             raise BadInput(f"no network {network!r}; there are {', '.join(self.networks)}")
-        return self.networks[network]
+        if network not in self._ends:
+            model = self.networks[network]
+            structure = symbolic_inputs(model)
+            inputs = dict(zip(input_names(model), tree.flatten(structure), strict=True))
+            self._ends[network] = _Ends(structure, inputs, output_names(model, len(tree.flatten(model.outputs))))
+        return self._ends[network]
 
 
 def predict(model: keras.Model, x: Any, batch_size: int = 256) -> np.ndarray:
@@ -98,23 +116,21 @@ def predict_all(model: keras.Model, x: Any, batch_size: int = 256) -> list[np.nd
     return [np.asarray(answer) for answer in tree.flatten(answers)]
 
 
-def _packed(model: keras.Model, network: str, inputs: Arrays) -> Any:
-    """Return arrays by name as the model is called: one, or a list or dict of several, of its types."""
-    structure, names = symbolic_inputs(model), input_names(model)
+def _packed(ends: _Ends, network: str, inputs: Arrays) -> Any:
+    """Return arrays by name as the model is called: one, or a list or dict of several, of its types and shapes."""
+    names = list(ends.inputs)
     if len(names) == len(inputs) == 1:  # a lone input that Keras named may be called otherwise in the next copy
-        names = list(inputs)
+        inputs = {names[0]: next(iter(inputs.values()))}
     if missing := [name for name in names if name not in inputs]:
         raise BadInput(f"network {network!r}: no input {missing[0]!r}; it takes {', '.join(names)}")
     arrays = [
-        np.asarray(inputs[name], keras.backend.standardize_dtype(tensor.dtype))
-        for name, tensor in zip(names, tree.flatten(structure), strict=True)
+        np.asarray(inputs[name], keras.backend.standardize_dtype(tensor.dtype)) for name, tensor in ends.inputs.items()
     ]
-    return tree.pack_sequence_as(structure, arrays)
+    return tree.pack_sequence_as(ends.structure, arrays)
 
 
-def _by_output(model: keras.Model, answers: Sequence[Any]) -> dict[str, np.ndarray]:
-    names = output_names(model, len(answers))
-    return {name: np.asarray(values, np.float32) for name, values in zip(names, answers, strict=True)}
+def _by_output(ends: _Ends, answers: Sequence[Any]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(values, np.float32) for name, values in zip(ends.outputs, answers, strict=True)}
 
 
 def _extent(network: str, given: Arrays, first: Arrays, steps: int | None) -> tuple[int, int]:
@@ -129,17 +145,16 @@ def _extent(network: str, given: Arrays, first: Arrays, steps: int | None) -> tu
     return next(iter(counts.values())), next(iter(lengths.values()))
 
 
-def _zeros(model: keras.Model, names: Any, count: int) -> dict[str, np.ndarray]:
-    return {name: np.zeros((count, *_input(model, name).shape[1:]), np.float32) for name in names}
+def _at(ends: _Ends, name: str, sequence: np.ndarray, step: int) -> np.ndarray:
+    """Return what is read at a step, (N, ...): frames that a step takes as sequences of one get their axis."""
+    values, tensor = np.asarray(sequence)[:, step], ends.inputs.get(name)
+    if tensor is None or values.ndim == len(tensor.shape) or None in tensor.shape[1:]:
+        return values
+    return values.reshape(len(values), *tensor.shape[1:])
 
 
-def _input(model: keras.Model, name: str) -> keras.KerasTensor:
-    return tree.flatten(symbolic_inputs(model))[input_names(model).index(name)]
-
-
-def _fed(model: keras.Model, name: str, values: np.ndarray, greedy: bool) -> np.ndarray:
+def _fed(tensor: keras.KerasTensor, values: np.ndarray, greedy: bool) -> np.ndarray:
     """Return an output as the input that it becomes; of integers, where greedy, the index of the largest value."""
-    tensor = _input(model, name)
     if greedy and "int" in tensor.dtype:
         values = values.argmax(-1)
     return values.reshape(len(values), *tensor.shape[1:])

@@ -25,7 +25,7 @@ from .machine import (
 )
 from .runtimes import RUNTIMES, load, runtime_module
 from .samples import load_arrays
-from .states import Stepper, samples_of
+from .states import Names, Stepper, samples_of
 
 PEAK_AFTER = 3  # inferences after which a runtime has allocated all it will
 
@@ -50,7 +50,7 @@ def inspect(job, say):
     spec = job["models"][0]
     model = load(spec)
     if spec.get("states"):
-        Stepper(model, spec["states"])  # refuses states that the file does not have
+        Stepper(model, spec["states"], Names(model, spec.get("named")))  # refuses states that the file does not have
     with refusing():
         found = model.inspect()
         kinds = [layer.pop("kind") for layer in found["layers"]]

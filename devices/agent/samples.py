@@ -16,8 +16,9 @@ from .machine import microseconds_since
 class Samples:
     """The samples as a model wants them: one at a time with a leading batch of 1, quantized where its inputs are."""
 
-    def __init__(self, arrays, model, stateful=False):
-        self._arrays = [matching(arrays, tensor["name"]) for tensor in model.inputs]
+    def __init__(self, arrays, model, stateful=False, names=None):
+        wanted = names or [tensor["name"] for tensor in model.inputs]
+        self._arrays = [matching(arrays, name) for name in wanted]
         if len(self._arrays) != len(arrays):
             raise Rejected(f"the model has {len(self._arrays)} inputs, the samples {len(arrays)}")
         self._fit(model)

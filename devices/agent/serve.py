@@ -18,8 +18,8 @@ import numpy as np
 
 from .faults import Rejected, Unavailable
 from .runtimes import load
-from .samples import Samples, plain
-from .states import Sequences, Stepper, place
+from .samples import Samples
+from .states import Names, Sequences, Stepper
 
 
 def serve(job, say):
@@ -65,8 +65,8 @@ class Served:
     def __init__(self, spec):
         self._model, self._states = load(spec), spec.get("states") or {}
         self._stateful = spec.get("stateful")
-        Stepper(self._model, self._states)  # refuses states that the file does not have
-        self._names = [plain(tensor["name"]) for tensor in self._model.outputs]
+        self._names = Names(self._model, spec.get("named"))
+        Stepper(self._model, self._states, self._names)  # refuses states that the file does not have
 
     def ends(self):
         """Return what inputs and outputs there are."""
@@ -74,17 +74,16 @@ class Served:
 
     def run(self, given):
         """Run a batch, sample by sample: all inputs, or sequences of those that are no states."""
-        states = [place(self._model.inputs, name, "input") for name in self._states.values()]
-        if not states or any(plain(self._model.inputs[index]["name"]) in given for index in states):
-            samples = Samples(given, self._model, self._stateful)
-            told = range(len(self._names))
+        if not self._states or set(self._states.values()) & set(given):
+            samples = Samples(given, self._model, self._stateful, self._names.inputs)
+            told = range(len(self._names.outputs))
         else:
-            samples = Sequences(given, self._model, self._states)
-            told = Stepper(self._model, self._states).told
+            samples = Sequences(given, self._model, self._states, self._names)
+            told = Stepper(self._model, self._states, self._names).told
         if not len(samples):
             raise Unavailable("there are no samples to run")
         rows = [samples.answer(i, told)[0] for i in range(len(samples))]
-        return {self._names[index]: np.stack(values) for index, values in zip(told, zip(*rows))}
+        return {self._names.outputs[index]: np.stack(values) for index, values in zip(told, zip(*rows))}
 
     def unroll(self, given, request):
         """Run a step network once a step, see `runners.Runner.unroll`.  Raises: Rejected."""
@@ -97,25 +96,22 @@ class Served:
                     request["steps"], {k: v.shape for k, v in given.items()}, {k: v.shape for k, v in first.items()}
                 )
             )
-        unrolled = Unrolled(self._model, self._states, request["feed"])
+        unrolled = Unrolled(self._model, self._states, request["feed"], self._names)
         rows = [unrolled.run(given, first, sample, *lengths) for sample in range(*samples)]
-        return {self._names[index]: np.stack(values) for index, values in zip(unrolled.told, zip(*rows))}
+        return {self._names.outputs[index]: np.stack(values) for index, values in zip(unrolled.told, zip(*rows))}
 
 
 class Unrolled:
     """A step network whose outputs become its next inputs: states, and what is fed back besides."""
 
-    def __init__(self, model, states, feed):
-        self._model, self._stepper = model, Stepper(model, states)
-        self._fed = [
-            (place(model.outputs, output, "output"), place(model.inputs, name, "input"))
-            for output, name in feed.items()
-        ]
+    def __init__(self, model, states, feed, names):
+        self._model, self._stepper, self._names = model, Stepper(model, states, names), names
+        self._fed = [(names.output(output), names.input(name)) for output, name in feed.items()]
         self.told = self._stepper.told
 
     def run(self, given, first, sample, steps):
         """Run one sample; return each told output of all steps, (T, ...)."""
-        places = {name: place(self._model.inputs, name, "input") for name in (*given, *first)}
+        places = {name: self._names.input(name) for name in (*given, *first)}
         self._stepper.start()
         for name, array in first.items():
             self._stepper.read(places[name], array[sample : sample + 1])

@@ -18,26 +18,41 @@ from .samples import Samples, dequantize, fits, matching, plain, quantize
 STEPS_A_FEED = 16  # steps that the timed loop cycles through, for each of its samples
 
 
-def place(tensors, name, what):
-    """Return which of the inputs or outputs has a name.  Raises: Rejected."""
-    for names in ([tensor["name"] for tensor in tensors], [plain(tensor["name"]) for tensor in tensors]):
-        if name in names:
-            return names.index(name)
-    raise Rejected(f"no {what} {name!r}; there are {[plain(tensor['name']) for tensor in tensors]}")
+class Names:
+    """What inputs and outputs are called: by the manifest, in the order of the file, or else by the file itself."""
+
+    def __init__(self, model, named=None):
+        known = named or {}
+        self.inputs = self._of(model.inputs, known.get("inputs"))
+        self.outputs = self._of(model.outputs, known.get("outputs"))
+
+    def _of(self, tensors, known):
+        return list(known) if known and len(known) == len(tensors) else [plain(tensor["name"]) for tensor in tensors]
+
+    def input(self, name):
+        """Return the place of an input.  Raises: Rejected."""
+        return self._place(self.inputs, name, "input")
+
+    def output(self, name):
+        """Return the place of an output.  Raises: Rejected."""
+        return self._place(self.outputs, name, "output")
+
+    def _place(self, names, name, what):
+        if name not in names:
+            raise Rejected(f"no {what} {name!r}; there are {names}")
+        return names.index(name)
 
 
 class Stepper:
     """A model that is run a step at a time. given: places of inputs that are no states; told: of such outputs."""
 
-    def __init__(self, model, states):
-        self._model = model
-        self._carried = [
-            (place(model.outputs, output, "output"), place(model.inputs, given, "input"))
-            for output, given in states.items()
-        ]
+    def __init__(self, model, states, names):
+        self._model, self._names = model, names
+        self._carried = [(names.output(output), names.input(given)) for output, given in states.items()]
         into, out = {given for _, given in self._carried}, {output for output, _ in self._carried}
         self.given = [index for index in range(len(model.inputs)) if index not in into]
         self.told = [index for index in range(len(model.outputs)) if index not in out]
+        self._widened = False  # an axis of one step was missing in what was given: it is left out of answers too
         self.inputs: list = [None] * len(model.inputs)  # what the next step reads
         self.start()
 
@@ -52,7 +67,9 @@ class Stepper:
     def read(self, index, values):
         """Let the next steps read float values at an input, (1, ...) with or without an axis of one step."""
         tensor = self._model.inputs[index]
-        self.inputs[index] = quantize(fitting(values, tensor), tensor)
+        fitted = fitting(values, tensor)
+        self._widened = self._widened or fitted.ndim > values.ndim
+        self.inputs[index] = quantize(fitted, tensor)
 
     def carry(self):
         """Make the states that came out of the last step those that go into the next."""
@@ -66,7 +83,7 @@ class Stepper:
 
     def step(self):
         """Run a step, and carry its states on; return how many microseconds the inference took.  Raises: Rejected."""
-        missing = [plain(each["name"]) for each, values in zip(self._model.inputs, self.inputs) if values is None]
+        missing = [name for name, values in zip(self._names.inputs, self.inputs) if values is None]
         if missing:
             raise Rejected(f"nothing was given for input {missing[0]!r}")
         with refusing():
@@ -78,9 +95,9 @@ class Stepper:
         return elapsed
 
     def answer(self, index):
-        """Return an output of the last step as float32, without batch and axis of one step."""
+        """Return an output of the last step as float32, without its batch, and without an axis that no input had."""
         values = np.array(dequantize(self._model.get(index), self._model.outputs[index]))
-        return values[0, 0] if values.ndim > 2 and values.shape[:2] == (1, 1) else values[0]
+        return values[0, 0] if self._widened and values.ndim > 2 and values.shape[1] == 1 else values[0]
 
 
 def alike(ours, theirs):
@@ -102,9 +119,9 @@ class Sequences:
     It answers as `Samples` does: (T, ...) a sample; timed is a step.
     """
 
-    def __init__(self, arrays, model, states):
-        self._model, self._stepper = model, Stepper(model, states)
-        self._arrays = [(index, matching(arrays, model.inputs[index]["name"])) for index in self._stepper.given]
+    def __init__(self, arrays, model, states, names):
+        self._model, self._stepper = model, Stepper(model, states, names)
+        self._arrays = [(index, matching(arrays, names.inputs[index])) for index in self._stepper.given]
         if len(self._arrays) != len(arrays):
             raise Rejected(f"the model has {len(self._arrays)} inputs beside its states, the samples {len(arrays)}")
         lengths = {array.shape[1] for _, array in self._arrays if array.ndim > 1}
@@ -168,5 +185,5 @@ class Sequences:
 def samples_of(spec, arrays, model):
     """Return the samples of a job for one model: sequences where it has states."""
     if spec.get("states"):
-        return Sequences(arrays, model, spec["states"])
+        return Sequences(arrays, model, spec["states"], Names(model, spec.get("named")))
     return Samples(arrays, model, spec.get("stateful"))

@@ -60,10 +60,10 @@ def check(device: str | Transport, file: KernelFile, runtime: str = "litert", n:
         path = Path(folder) / "kernels.tflite"
         path.write_bytes(file.data)
         expected = answers(path, inputs, device="local", kernels="reference")
-        found = answers(path, inputs, device=transport, tflite_runtime=runtime)
-    if found.shape != expected.shape:
-        raise EdgewrightError(f"{transport.name}: answers have shape {found.shape}, not {expected.shape}")
-    steps = np.rint(np.abs(found - expected) / file.scale).astype(int)
+        measured = answers(path, inputs, device=transport, tflite_runtime=runtime)
+    if measured.shape != expected.shape:
+        raise EdgewrightError(f"{transport.name}: answers have shape {measured.shape}, not {expected.shape}")
+    steps = np.rint(np.abs(measured - expected) / file.scale).astype(int)
     parts = np.split(steps, np.cumsum(list(file.sizes.values()))[:-1], axis=1)
     worst = {name: int(part.max()) for name, part in zip(file.sizes, parts, strict=True)}
     return Kernels(device=transport.name, steps=worst, equal=float(np.mean(steps == 0)), n=n)

@@ -14,6 +14,7 @@ import numpy as np
 from keras import KerasTensor, ops, tree
 
 from ...errors import BadInput
+from ...keras_internals import maker_of
 from .nodes import Graph, Node, Tensor
 from .operations import Batched
 
@@ -144,7 +145,7 @@ def _made(nodes: list[Node], what: str, op: Any, source: Tensor, shape: tuple[in
 
 def _transpose(order: list[int]) -> Any:
     symbolic = ops.transpose(KerasTensor([1] * len(order)), order)
-    return symbolic._keras_history.operation
+    return maker_of(symbolic).operation
 
 
 def _repeats(block: np.ndarray, values: np.ndarray) -> bool:

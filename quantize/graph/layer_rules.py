@@ -19,6 +19,7 @@ import numpy as np
 from keras import ops, tree
 
 from ...errors import BadInput
+from ...keras_internals import takes_mask
 from .operations import NEVER, Constant, FusedLSTM, GroupedConv
 
 # Random in training, nothing at inference; Keras versions differ in what they have of them.
@@ -129,12 +130,13 @@ def _up_sampling(layer, x):
 def _conv(layer, x):
     if layer.groups == 1:
         return layer.call(x)
+    is_first = layer.data_format == "channels_first"
     if layer.padding == "causal":
-        x = ops.pad(x, layer._compute_causal_padding(x))
+        before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+        x = ops.pad(x, ((0, 0), (0, 0), (before, 0)) if is_first else ((0, 0), (before, 0), (0, 0)))
     padding = "valid" if layer.padding == "causal" else layer.padding
     y = GroupedConv(layer.strides, padding, layer.data_format, layer.dilation_rate)(x, layer.kernel)
     if layer.bias is not None:
-        is_first = layer.data_format == "channels_first"
         y = y + (ops.reshape(layer.bias, (-1, *(1,) * (len(x.shape) - 2))) if is_first else layer.bias)
     return y if layer.activation is None else layer.activation(y)
 
@@ -177,7 +179,7 @@ def _time_distributed(layer, x, mask=None):
     """Take each step of each sample for a sample: the layer runs once, whatever it is."""
     steps = _steps(layer, x)
     kwargs = {}
-    if mask is not None and len(mask.shape) > 2 and layer.layer._call_has_mask_arg:
+    if mask is not None and len(mask.shape) > 2 and takes_mask(layer.layer):
         kwargs["mask"] = ops.reshape(mask, (-1, *mask.shape[2:]))
     outputs = layer.layer(ops.reshape(x, (-1, *x.shape[2:])), **kwargs)
     return tree.map_structure(lambda one: ops.reshape(one, (-1, steps, *one.shape[1:])), outputs)

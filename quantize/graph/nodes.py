@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops, tree
 
+from ...keras_internals import maker_of
 from .layer_rules import leaf_of
 from .operations import Batched
 
@@ -179,7 +180,7 @@ def nodes_before(outputs: list, stop: set[int]) -> list:
     stack = [(leaf, False) for leaf in reversed(outputs) if isinstance(leaf, KerasTensor)]
     while stack:
         tensor, done = stack.pop()
-        node = _producer(tensor)
+        node = maker_of(tensor)
         if done:
             order.append(node)
             continue
@@ -189,13 +190,6 @@ def nodes_before(outputs: list, stop: set[int]) -> list:
         stack.append((tensor, True))
         stack.extend((leaf, False) for leaf in reversed(node.arguments.keras_tensors))
     return order
-
-
-def _producer(tensor: KerasTensor):
-    history = getattr(tensor, "_keras_history", None)
-    if history is None or history.operation is None:
-        return None
-    return history.operation._inbound_nodes[history.node_index]
 
 
 def computed_dtype(dtype: str) -> str:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from ...keras_internals import maker_of
 from .layer_rules import LEAVES
 from .nodes import Graph, Node, Tensor
 
@@ -59,7 +60,7 @@ def _cast(leaf: Tensor, dtype: str, reader: Node, nodes: list[Node]) -> Tensor:
         return Tensor(name.replace("/", "."), leaf.shape, dtype, np.asarray(leaf.value).astype(dtype))
     symbolic = ops.cast(keras.KerasTensor(leaf.shape, dtype=leaf.dtype), dtype)
     out = Tensor(name, leaf.shape, dtype)
-    out.producer = Node("Cast", symbolic._keras_history.operation, (leaf,), {}, [out], name, f"{reader.scope}/cast")
+    out.producer = Node("Cast", maker_of(symbolic).operation, (leaf,), {}, [out], name, f"{reader.scope}/cast")
     nodes.append(out.producer)
     return out
 

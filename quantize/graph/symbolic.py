@@ -2,8 +2,7 @@
 
 A layer's `call` is written for tensors with values. For as long as `symbolic_python` lasts, symbolic tensors take numpy
 arrays on their left, can be iterated and never count as sparse; layers are called through a function of ours; what
-would draw random numbers is refused, since a draw of today would become a constant of the model. All of Keras that is
-not public and that tracing needs is here.
+would draw random numbers is refused, since a draw of today would become a constant of the model.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import keras
 from keras import KerasTensor, ops
 
 from ...errors import BadInput, EdgewrightError
+from ...keras_internals import patched
 
 DRAWS = "draws random numbers at inference"
 
@@ -27,12 +27,10 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
 
     is_whole: tells whether an operation is recorded as a node itself; the nodes of all others are those of its body.
     """
-    from keras.src.layers import layer as layers
-    from keras.src.ops import nn, numpy
-
-    record, create = layers.Node, KerasTensor.__init__
+    parts = patched()
+    record, create = parts.calls.Node, KerasTensor.__init__
     record_operation = keras.Operation.symbolic_call
-    make_einsum, take = numpy.Einsum.__init__, KerasTensor.__getitem__
+    make_einsum, take = parts.einsum.__init__, KerasTensor.__getitem__
 
     def node(operation: Any, **arguments: Any) -> Any:
         return record(operation=operation, **arguments) if is_whole(operation) else None
@@ -59,7 +57,7 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
 
     with ExitStack() as undo:
         for owner, name, value in (
-            (layers, "Node", node),
+            (parts.calls, "Node", node),
             (keras.Layer, "symbolic_call", call),
             (keras.Operation, "symbolic_call", operation),
             (KerasTensor, "__init__", dense),
@@ -67,9 +65,9 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
             (KerasTensor, "__len__", _length),
             (KerasTensor, "__array_ufunc__", None),  # numpy then leaves the operation to the tensor
             (keras.random.SeedGenerator, "next", _refuse_to_draw),
-            (nn.DotProductAttention, "compute_output_spec", _attended),
-            (numpy.Einsum, "__init__", einsum),
-            (numpy.Ndim, "symbolic_call", lambda self, x: len(x.shape)),
+            (parts.attention, "compute_output_spec", _attended),
+            (parts.einsum, "__init__", einsum),
+            (parts.rank, "symbolic_call", lambda self, x: len(x.shape)),
             (KerasTensor, "__getitem__", item),
             (KerasTensor, "__eq__", _elementwise(ops.equal, False)),
             (KerasTensor, "__ne__", _elementwise(ops.not_equal, True)),
@@ -81,16 +79,6 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
             keras.config.disable_traceback_filtering()
             undo.callback(keras.config.enable_traceback_filtering)
         yield
-
-
-def spec_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Return what `function` makes of symbolic tensors as the backend runs it without values.
-
-    Raises: whatever the backend does if `function` asks for a value.
-    """
-    from keras.src import backend
-
-    return backend.compute_output_spec(function, *args, **kwargs)
 
 
 _MISSING = object()

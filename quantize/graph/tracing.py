@@ -28,12 +28,11 @@ from keras import KerasTensor, tree
 
 from ...ends import symbolic_inputs
 from ...errors import BadInput, EdgewrightError
+from ...keras_internals import TRACKERS, abstract_outputs, calls_of, forget_calls, layers_in
 from . import batch
 from . import layer_rules as composites
 from .nodes import Graph, Node, Recorder, Tensor, computed_dtype, name_constants_once, nodes_before
-from .symbolic import DRAWS, spec_of, symbolic_python
-
-_TRACKERS = {"_trainable_variables", "_non_trainable_variables", "_tracker", "_layers", "_losses", "_metrics"}
+from .symbolic import DRAWS, symbolic_python
 
 
 def trace(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType({}), inputs: Any = None) -> Graph:
@@ -91,7 +90,7 @@ class _Opened:
         self._undo = ExitStack()
 
     def __enter__(self) -> _Opened:
-        for layer in self.model._flatten_layers(include_self=True, recursive=True):
+        for layer in layers_in(self.model):
             self._open(layer)
 
         def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:  # a method of every layer, not of ours
@@ -109,8 +108,7 @@ class _Opened:
             return
         self._known.add(id(layer))
         self._kept.append(layer)
-        inbound, outbound = len(layer._inbound_nodes), len(layer._outbound_nodes)
-        self._undo.callback(_restore, layer, dict(layer.__dict__), inbound, outbound)
+        self._undo.callback(_restore, layer, dict(layer.__dict__), calls_of(layer))
         if composites.leaf_of(layer):
             return
         self._lift(layer)
@@ -127,7 +125,7 @@ class _Opened:
             return self.weights[id(value)][0]
 
         for key, value in list(layer.__dict__.items()):
-            if key not in _TRACKERS:
+            if key not in TRACKERS:
                 replaced = composites.symbolic(_replace_variables(value, stand_in))
                 if replaced is not value:
                     layer.__dict__[key] = replaced
@@ -175,7 +173,7 @@ class _Opened:
         """Keep a layer that computes with a backend's own functions, unless it asks for values as well."""
         try:
             if not _is_of_keras(layer):
-                spec_of(layer.call, *args, **kwargs)
+                abstract_outputs(layer.call, *args, **kwargs)
             return self._keep(layer, args, kwargs)
         except Exception:  # the reason why it could not be opened is the one to tell
             self._whole.discard(id(layer))
@@ -242,11 +240,10 @@ def _replace_variables(value: Any, stand_in: Callable) -> Any:
     return value
 
 
-def _restore(layer: keras.Layer, attributes: dict, inbound: int, outbound: int) -> None:
+def _restore(layer: keras.Layer, attributes: dict[str, Any], calls: tuple[int, int]) -> None:
     layer.__dict__.clear()
     layer.__dict__.update(attributes)
-    del layer._inbound_nodes[inbound:]
-    del layer._outbound_nodes[outbound:]
+    forget_calls(layer, calls)
 
 
 def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:

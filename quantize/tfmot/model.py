@@ -12,6 +12,7 @@ import numpy as np
 from keras import KerasTensor, tree
 
 from ...errors import BadInput
+from ...keras_internals import graph_inside, is_graph, nodes_in_order
 
 # Arguments that tf-keras knows under another name.
 _RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
@@ -77,10 +78,9 @@ class _Walk:
         return self.number_of.setdefault(id(tensor), len(self.number_of))
 
     def _model(self, model: Any) -> None:
-        for depth in sorted(model._nodes_by_depth, reverse=True):
-            for node in model._nodes_by_depth[depth]:
-                if not isinstance(node.operation, keras.layers.InputLayer):
-                    self._call(node)
+        for node in nodes_in_order(model):
+            if not isinstance(node.operation, keras.layers.InputLayer):
+                self._call(node)
 
     def _call(self, node: Any) -> None:
         operation = node.operation
@@ -124,8 +124,8 @@ class _Walk:
 def _functional(operation: Any) -> Any:
     """Return the graph of a functional or Sequential model, None for anything else."""
     if type(operation) is keras.Sequential:
-        return operation._functional
-    return operation if _is_builtin(operation) and hasattr(operation, "_nodes_by_depth") else None
+        return graph_inside(operation)
+    return operation if _is_builtin(operation) and is_graph(operation) else None
 
 
 def _is_builtin(operation: Any) -> bool:

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from edgewright import cli
 from edgewright.devices.measure import BenchConfig, ModelFile, answers, bench, inspect, profile
 from edgewright.devices.runner import open_runner
 from edgewright.devices.transports.transport import DeviceLost, JobFailed
@@ -132,7 +133,7 @@ def test_states_are_carried_on_while_a_step_is_timed(steps):
 
     file = steps["float.tflite"]
     model = runtimes.open_model({"path": str(file.path), "runtime": "litert", "threads": 1})
-    feed = states.Sequences({"frames": sequences()}, model, file.states).feed(16)
+    feed = states.Sequences({"frames": sequences()}, model, file.states, states.Names(model)).feed(16)
     stepped = []
     for i in range(STEPS + 1):
         feed(i)
@@ -268,3 +269,15 @@ def test_a_bundle_whose_device_is_lost_is_incomplete(letters):
     run = bench([file], baseline=file, judge=Lost(), config=QUIET)
     assert run.measured[file.name]["status"] == run.bundles[file.name].status == "incomplete"
     assert run.measured[file.name]["value"] is None
+
+
+def test_the_command_line_judges_a_streaming_file_on_sequences(net, steps, tmp_path, capsys):
+    truth = net[0].predict(sequences(), verbose=0).argmax(-1)
+    np.savez(tmp_path / "d.npz", frames=sequences(), y=truth[:, -1])
+    files = [str(steps[name].path) for name in ("int8.tflite", "float.tflite")]
+    for data, metric in ((["--data", str(tmp_path / "d.npz")], "accuracy"), ([], None)):
+        assert cli.main(["bench", files[0], "--baseline", files[1], *data, "--max-seconds", "1", "--json"]) in (0, 1)
+        document = json.loads(capsys.readouterr().out)
+        assert [row["status"] for row in document["measurements"]] == ["ok", "ok"]
+        (verdict,) = document["verdicts"]
+        assert verdict["metric"] == metric and verdict["speedup"] and (metric is None or verdict["agreement"] > 0.9)

@@ -3,10 +3,7 @@
 EDGEWRIGHT_GRAPHS sets how many (200; 5000 take about an hour).
 """
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -20,61 +17,19 @@ from edgewright.quantize import find_quantized, prepare_qat
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from keras import layers, ops
-from kernel_agreement import Tally, agreements, probe
-
-SERVER = """
-import json, sys, numpy as np, onnxruntime
-from ai_edge_litert.interpreter import Interpreter
-from edgewright.devices.agent.agent import onnx_options
-def litert(path):
-    runner = Interpreter(model_path=path, num_threads=1)
-    runner.allocate_tensors()
-    source, target = runner.get_input_details()[0], runner.get_output_details()[0]
-    def one(sample):
-        runner.set_tensor(source["index"], sample[None])
-        runner.invoke()
-        return runner.get_tensor(target["index"]).copy()[0]
-    return one
-def ort(path):
-    session = onnxruntime.InferenceSession(path, onnx_options(onnxruntime), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda sample: session.run(None, {name: sample[None]})[0][0]
-for line in sys.stdin:
-    job = json.loads(line)
-    try:
-        one = (ort if job["model"].endswith(".onnx") else litert)(job["model"])
-        np.save(job["y"], np.stack([one(sample) for sample in np.load(job["x"])]))
-        print("done", flush=True)
-    except Exception as error:
-        print(str(error).replace("\\n", " "), flush=True)
-"""
+from kernel_agreement import BARS, HALVES, Server, Tally, agreements, probe
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    """One process that runs file after file; it is not the one that holds TensorFlow. `diagnose` asks it too."""
-    folder = tmp_path_factory.mktemp("graphs")
-    server = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def server(tmp_path_factory):
+    """One process that runs file after file, for `diagnose` too."""
+    with Server(tmp_path_factory.mktemp("graphs")) as server, pytest.MonkeyPatch.context() as patch:
 
-    def answers(path, inputs, device="local"):
-        np.save(folder / "x.npy", next(iter(inputs.values())))
-        job = {"model": str(path), "x": str(folder / "x.npy"), "y": str(folder / "y.npy")}
-        server.stdin.write(json.dumps(job) + "\n")
-        server.stdin.flush()
-        said = server.stdout.readline()
-        assert said == "done\n", f"{Path(path)} is refused: {said}"
-        return np.load(folder / "y.npy")
+        def answers(path, inputs, device="local"):
+            return server.run(Path(path).read_bytes(), "xnnpack", next(iter(inputs.values())))
 
-    def of_bytes(data, suffix, x):
-        path = folder / f"model{suffix}"
-        path.write_bytes(data)
-        return answers(path, {"x": x})
-
-    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "answers", answers)
-        yield of_bytes
-    server.stdin.close()
-    server.wait()
+        yield server
 
 
 ACTIVATIONS = ("relu", "relu6", "tanh", "sigmoid", "elu", "gelu", "silu", "hard_sigmoid", "softplus", "leaky_relu")
@@ -181,8 +136,8 @@ def models(draw):
     return model
 
 
-def test_every_kernel_rounds_as_in_training(answers):
-    tallies = {runtime: Tally(runtime) for runtime in ("xnnpack", "onnxruntime")}
+def test_every_kernel_rounds_as_in_training(server):
+    tallies = {runtime: Tally(runtime, BARS | HALVES) for runtime in ("xnnpack", "onnxruntime")}
 
     @settings(
         max_examples=int(os.environ.get("EDGEWRIGHT_GRAPHS", "200")),
@@ -203,7 +158,7 @@ def test_every_kernel_rounds_as_in_training(answers):
             last and last[0].device_within_one < 0.99
         ):  # an earlier kernel was off by a step, which what follows enlarged
             assert min(row.kernel_exact for row in found.rows) < 1
-        kernels = kernels_of(qat, x, answers)
+        kernels = kernels_of(qat, x, server)
         faults = [f"{runtime}: {kernel.fault}" for runtime in kernels for kernel in kernels[runtime] if kernel.fault]
         assert not faults, "\n".join(faults)
         for runtime, tally in tallies.items():
@@ -214,10 +169,9 @@ def test_every_kernel_rounds_as_in_training(answers):
     assert not any(said), "\n".join(filter(None, said))
 
 
-def kernels_of(qat, x, answers):
+def kernels_of(qat, x, server):
     """Return by runtime how each kernel rounds."""
     layer = find_quantized(qat)
     given = probe(layer, qat.name)
-    files = {"xnnpack": (write_tflite(given.program), ".tflite"), "onnxruntime": (write_onnx(given.program), ".onnx")}
-    values = {runtime: given.parts(answers(*file, x)) for runtime, file in files.items()}
-    return agreements(layer, x, values)
+    files = {"xnnpack": write_tflite(given.program), "onnxruntime": write_onnx(given.program)}
+    return agreements(layer, x, {name: given.parts(server.run(data, name, x)) for name, data in files.items()})

@@ -198,3 +198,10 @@ def test_sequential_and_subclassed_models_are_traced():
         assert [node.op_type for node in graph.nodes] == kinds
         x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
         np.testing.assert_array_equal(graphs.run(graph, [x])[0], model(x))
+
+
+def test_a_causal_convolution_of_groups_is_padded_as_keras_pads_it():
+    inputs = keras.Input((8, 4), name="x")
+    model = keras.Model(inputs, keras.layers.Conv1D(4, 3, padding="causal", dilation_rate=2, groups=2)(inputs))
+    data = samples(model, 4)
+    np.testing.assert_allclose(outputs_of(canonicalize(tracing.trace(model)), data), np.asarray(model(data)), atol=1e-6)

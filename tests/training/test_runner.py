@@ -70,6 +70,7 @@ def test_states_start_at_zero_and_are_fed_back():
     answers = run.unroll("counter", {"x": x[..., None]})
     assert list(answers) == ["said"]  # states are left out
     np.testing.assert_allclose(answers["said"][..., 0], 2 * x.cumsum(1))
+    np.testing.assert_array_equal(run.unroll("counter", {"x": x})["said"], answers["said"])  # an axis of 1 is left out
     later = run.unroll("counter", {"x": x[..., None]}, first={"total": np.full((3, 1), 10.0, np.float32)})
     np.testing.assert_allclose(later["said"][..., 0], 2 * (x.cumsum(1) + 10))
 

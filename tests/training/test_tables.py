@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
-from edgewright.training import data
+from edgewright.training import data, tasks
+from edgewright.training.data import sets
 from edgewright.training.data.logic import corners_of
 
 
@@ -50,3 +51,12 @@ def test_xor_is_noisy_and_its_splits_differ():
     assert 0.04 < (xor.train.x - np.rint(xor.train.x)).std() < 0.06
     assert not {row.tobytes() for row in xor.train.x} & {row.tobytes() for row in xor.test.x}
     assert data.load("xor", task="classification").test.y.dtype == np.int32
+
+
+def test_floors_are_the_data_sets_or_the_metrics():
+    """What a wrong implementation would miss: far above chance on this data, below what a short training reaches."""
+    floors = {name: source.floor for name, source in sets.sources().items() if source.floor is not None}
+    ours = {"breast_cancer": 0.92, "cifar10": 0.4, "diabetes": 0.35, "digits": 0.65, "setosa": 0.95, "xor": 0.9}
+    assert {name: floors[name] for name in ours} == ours
+    for task in ("classification", "binary_classification", "multilabel", "regression", "anomaly_detection"):
+        assert tasks.get(task).metric.floor in (0.5, 0.6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,10 @@ def windows(name: str, texts: Sequence[str], asked: Asked, source: tuple[str, ..
     pairs = {part: np.concatenate(cut) for part, cut in parts.items()}  # (N, T + 1)
     if short := [part for part, rows in pairs.items() if not len(rows)]:
         raise BadInput(f"data set {name!r}: {short[0]} has no {length + 1} characters; ask for shorter windows")
+    splits: dict[str, Any] = {
+        part: Split(x=np.ascontiguousarray(rows[:, :-1]), y=np.ascontiguousarray(rows[:, 1:]))
+        for part, rows in pairs.items()
+    }
     return Dataset(
         name=name,
         task=asked.task,
@@ -62,10 +67,7 @@ def windows(name: str, texts: Sequence[str], asked: Asked, source: tuple[str, ..
         labels=tuple(map(chr, alphabet)),
         preprocessing=f"{len(alphabet)} characters as ids by code point; {words.format(length)}; 90/5/5% by position",
         source=source,
-        **{
-            part: Split(x=np.ascontiguousarray(rows[:, :-1]), y=np.ascontiguousarray(rows[:, 1:]))
-            for part, rows in pairs.items()
-        },
+        **splits,
     )
 
 

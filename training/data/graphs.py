@@ -81,8 +81,10 @@ def _graph(
         name=name,
         task=TASKS[0],
         classes=int(labels.max()) + 1,
+        train=Split(x=x, y=parts["train"]),
+        validation=Split(x=x, y=parts["validation"]),
+        test=Split(x=x, y=parts["test"]),
         **facts,
-        **{part: Split(x=x, y=y) for part, y in parts.items()},
     )
 
 

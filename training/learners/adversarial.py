@@ -54,13 +54,14 @@ def play(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, r
     if set(networks) != {"generator", "discriminator"}:
         raise BadInput(f"learner 'adversarial' trains generator and discriminator, got {', '.join(networks)}")
     telling, drawing = moves(networks, rules, config)
-    real, latent = dataset.train.x, tuple(networks["generator"].inputs[0].shape[1:])
+    real, latent = np.asarray(dataset.train.x), tuple(networks["generator"].inputs[0].shape[1:])
     batch = min(config.batch_for(len(real)), len(real) // rules.steps)
     each = len(real) // (batch * rules.steps)  # moves of the generator in a pass
 
     def epoch(number: int) -> Row:
         random = np.random.default_rng([config.seed, number])
-        telling.reset_metrics(), drawing.reset_metrics()
+        for move in (telling, drawing):
+            move.reset_metrics()
         told = drawn = 0.0
         for _ in range(config.passes):
             order = random.permutation(len(real))[: each * rules.steps * batch]
@@ -97,7 +98,8 @@ def moves(networks: Networks, rules: Rules, config: TrainConfig) -> tuple[Move, 
 
 def _opposed(y_true: Any, y_pred: Any) -> Any:
     """Return log(1 - D) of logits: what the discriminator maximises, the generator minimises."""
-    return -ops.softplus(y_pred)
+    told_apart: Any = ops.softplus(y_pred)
+    return -told_apart
 
 
 def _adam(config: TrainConfig) -> keras.optimizers.Optimizer:

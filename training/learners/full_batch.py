@@ -14,7 +14,7 @@ from .fit import fit
 from .minimise import best_epoch, minimise, validate
 from .register import Networks, learner
 
-UPDATES = 10  # of an epoch: one a graph would cost less than to judge it
+UPDATES = 10  # of an epoch, whatever the passes: one would cost less than to judge it, and budgets count samples
 
 
 def _best(history: Sequence[Row], dataset: Dataset, task: Any) -> int:
@@ -24,5 +24,5 @@ def _best(history: Sequence[Row], dataset: Dataset, task: Any) -> int:
 @learner("full_batch", validate=partial(validate, fit), best_epoch=_best)
 def full_batch(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
     """Minimise the task's loss as `fit` does, a step being of all training samples and an epoch of ten steps."""
-    whole = replace(config, batch_size=len(dataset.train), passes=max(config.passes, UPDATES))
+    whole = replace(config, batch_size=len(dataset.train), passes=UPDATES)
     return minimise(fit, networks, dataset, task, whole, run)

@@ -47,10 +47,12 @@ class Evaluation:
 class Supervised(Objective):
     """One row of the table, or several composed.
 
-    metric_name: of the metric that judges the model, trained, compressed or on a device.
+    metric_name: of the metric that judges the model, trained, compressed or on a device. flagged: targets of the test
+    split hold the sample and, behind it, whether it is anomalous; those of the others hold no such samples.
     """
 
     metric_name: str
+    flagged: bool = False
 
     @property
     def metric(self) -> Metric:
@@ -91,7 +93,7 @@ class Supervised(Objective):
         metric = self.metric
         targets = split.y if isinstance(split.y, Mapping) else {"": split.y}
         places = {"": 0} if list(targets) == [""] else places_of(list(targets), outputs, name)
-        if self.name == "anomaly_detection" and split.y[0].size != answers[0][0].size + 1:
+        if self.flagged and split.y[0].size != answers[0][0].size + 1:
             raise BadInput(
                 "this split has no anomaly labels behind its samples; judge an anomaly detector on the test split"
             )
@@ -101,7 +103,11 @@ class Supervised(Objective):
             probable = metrics.are_probabilities(values) if ending is None else ending == "sigmoid"
             given.append(metrics.centred(own, values, probable))
             figures[head] = metrics.figures(own, given[-1], truth)
-        scores = metric.scores(given, list(targets.values())) if metric.heads else metric.scores(given[0], next(iter(targets.values())))
+        scores = (
+            metric.scores(given, list(targets.values()))
+            if metric.heads
+            else metric.scores(given[0], next(iter(targets.values())))
+        )
         return Evaluation(
             metric_name=metric.name,
             value=metric.reduce(scores),
@@ -143,7 +149,7 @@ for row in (
     Supervised(name="multilabel", loss=_yes_or_no, logs=_sides, metric_name="label_accuracy", ending="sigmoid"),
     Supervised(name="regression", loss=_error, metric_name="explained_variance"),
     Supervised(name="reconstruction", loss=_error, metric_name="explained_variance"),
-    Supervised(name="anomaly_detection", loss=_error, metric_name="auc"),
+    Supervised(name="anomaly_detection", loss=_error, metric_name="auc", flagged=True),
 ):  # fmt: skip
     enter(row)
 

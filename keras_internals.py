@@ -1,0 +1,164 @@
+"""All that we use of Keras and that Keras does not promise: one small function each, and a test that tries each.
+
+Where a new Keras breaks one of them, `tests/test_keras_internals.py` says which; the rest of the package need not know.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+
+# Attributes of a layer in which Keras keeps its variables and layers beside those that the layer itself has.
+TRACKERS = frozenset(
+    {"_trainable_variables", "_non_trainable_variables", "_tracker", "_layers", "_losses", "_metrics"}
+)  # fmt: skip
+
+
+# ---------------------------------------------------------------- layers
+
+
+def layers_in(layer: Any, *, itself: bool = True, deep: bool = True) -> Iterator[keras.Layer]:
+    """Yield the layers inside `layer`, itself first; deep: those inside of these too."""
+    if hasattr(layer, "_flatten_layers"):
+        return iter(layer._flatten_layers(include_self=itself, recursive=deep))
+    return iter(getattr(layer, "layers", ()))
+
+
+def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
+    """Return the trainable variables that `layer` made itself, not those of layers inside it."""
+    return list(layer._trainable_variables)
+
+
+def takes_mask(layer: keras.Layer) -> bool:
+    """Tell whether the `call` of `layer` has an argument for a mask."""
+    return bool(layer._call_has_mask_arg)
+
+
+# ---------------------------------------------------------------- the graph of a functional model
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a symbolic tensor: an operation, the how-manieth call of it, the how-manieth result."""
+
+    operation: Any
+    call: int
+    index: int
+
+
+def origin_of(tensor: Any) -> Origin | None:
+    """Return what made a symbolic tensor, None if nothing did."""
+    history = getattr(tensor, "_keras_history", None)
+    if history is None or history.operation is None:
+        return None
+    return Origin(history.operation, history.node_index, history.tensor_index)
+
+
+def node_of(operation: Any, call: int) -> Any:
+    """Return Keras' record of a call of `operation`: `operation, arguments, input_tensors, outputs`."""
+    return operation._inbound_nodes[call]
+
+
+def maker_of(tensor: Any) -> Any:
+    """Return Keras' record of the call that made a symbolic tensor, None if nothing did."""
+    origin = origin_of(tensor)
+    return None if origin is None else node_of(origin.operation, origin.call)
+
+
+def calls_of(layer: keras.Layer) -> tuple[int, int]:
+    """Return how many calls of `layer` Keras has recorded, and how many calls that read its results."""
+    return len(layer._inbound_nodes), len(layer._outbound_nodes)
+
+
+def forget_calls(layer: keras.Layer, kept: tuple[int, int]) -> None:
+    """Let Keras forget all but the first calls, as many as `calls_of` said."""
+    del layer._inbound_nodes[kept[0] :]
+    del layer._outbound_nodes[kept[1] :]
+
+
+def is_graph(model: Any) -> bool:
+    """Tell whether `model` is a graph of operations: functional, or a class around a functional one."""
+    return hasattr(model, "_nodes_by_depth")
+
+
+def nodes_in_order(model: Any) -> list[Any]:
+    """Return Keras' records of the calls in a functional model, from its inputs to its outputs."""
+    by_depth = model._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def graph_inside(model: keras.Sequential) -> Any:
+    """Return the functional model that a Sequential one is once it is built, else None."""
+    return model._functional
+
+
+def run_graph(model: Any, inputs: list[Any], operation_for: Callable[[Any], Any], call: Callable[..., Any]) -> Any:
+    """Run a functional model with `call(operation_for(operation), *args, **kwargs)` in place of each call."""
+    return model._run_through_graph(inputs, operation_fn=operation_for, call_fn=call)
+
+
+# ---------------------------------------------------------------- the backend
+
+
+def abstract_outputs(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return what `function` makes of symbolic tensors as the backend runs it without values.
+
+    Raises: whatever the backend does if `function` asks for a value.
+    """
+    from keras.src import backend
+
+    return backend.compute_output_spec(function, *args, **kwargs)
+
+
+def value_of(variable: Any) -> Any:
+    """Return the present value of a variable as a tensor of the backend.
+
+    TensorFlow takes a variable itself for a tensor, and then computes with it several times slower.
+    """
+    value = variable.value
+    return value.read_value() if hasattr(value, "read_value") else value
+
+
+# ---------------------------------------------------------------- tracing
+
+
+@contextmanager
+def signatures_read_once() -> Iterator[None]:
+    """Let Keras read the signature of each class of operations once, not for each operation that is made."""
+    from keras.src.ops import operation
+
+    plain = operation.inspect
+    operation.inspect = SimpleNamespace(**{
+        **vars(inspect),
+        "signature": functools.cache(inspect.signature),
+        "getfullargspec": functools.cache(inspect.getfullargspec),
+    })  # fmt: skip
+    try:
+        yield
+    finally:
+        operation.inspect = plain
+
+
+@dataclass(frozen=True)
+class Patched:
+    """Modules and classes whose attributes tracing replaces for a while (see `quantize.graph.symbolic`)."""
+
+    calls: Any  # the module whose `Node` records the call of a layer
+    einsum: type
+    attention: type
+    rank: type
+
+
+def patched() -> Patched:
+    """Return what tracing replaces attributes of."""
+    from keras.src.layers import layer
+    from keras.src.ops import nn, numpy
+
+    return Patched(calls=layer, einsum=numpy.Einsum, attention=nn.DotProductAttention, rank=numpy.Ndim)
