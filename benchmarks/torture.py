@@ -61,7 +61,7 @@ def runtimes(files: dict[str, tuple[bytes, str]], mutants: int, seed: int, folde
 
 def vela(files: dict[str, tuple[bytes, str]], mutants: int, seed: int, folder: Path, jobs: int) -> bool:
     """Let vela compile mutants of the two TFLite files, each as a process of its own."""
-    from edgewright.devices.targets.compile import compile_file
+    from edgewright.devices.preflight.compile import compile_file
     from edgewright.devices.targets.target import load
 
     target = load("ethos-u55-128")

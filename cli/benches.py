@@ -8,8 +8,8 @@ from typing import Any
 
 from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
+from ..devices.preflight import compile as compiling
 from ..devices.report import overview, report
-from ..devices.targets import compile as compiling
 from ..devices.targets import target
 from ..devices.verdict import document
 from ..devices.verdict.compare import Thresholds

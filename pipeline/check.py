@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ..devices.measure import FORMATS, ModelFile
-from ..devices.targets import check as files
+from ..devices.preflight import check as files
 from ..devices.targets import target as targets
 from ..export import EXPORTERS
 from ..export.artifact import Artifact

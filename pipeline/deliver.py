@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from ..devices.measure import ModelFile
-from ..devices.targets import check as checks
-from ..devices.targets.compile import compile_file, save
+from ..devices.preflight import check as checks
+from ..devices.preflight.compile import compile_file, save
 from ..devices.targets.target import Target, load
 from ..errors import BadInput
 from ..export.artifact import Artifact

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from edgewright.devices.measure import ModelFile
-from edgewright.devices.targets import compile as compiling
+from edgewright.devices.preflight import compile as compiling
 from edgewright.devices.targets import target
 from edgewright.errors import BadInput
 from edgewright.pipeline.check import check, quantization_for

@@ -19,8 +19,10 @@ import json
 import os
 import signal
 import sys
+from typing import Any
 
 from .faults import Rejected, Unavailable, Untold, refusing
+from .kinds import Job
 from .latency import latency
 from .machine import peak_bytes
 from .modes import accuracy, environment, inspect, probe, profile
@@ -35,7 +37,7 @@ MODES = {
 }  # fmt: skip
 
 
-def confine(job):
+def confine(job: Job):
     """Die with the parent, at the time limit even inside native code, and before the memory limit is passed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -56,14 +58,14 @@ def lines():
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def say(event, **fields):
+    def say(event: str, **fields: Any):
         channel.write(json.dumps(dict(fields, event=event), separators=(",", ":")) + "\n")
         channel.flush()
 
     return say
 
 
-def main(path):
+def main(path: str):
     """Do the job that a file describes."""
     with open(path, encoding="utf-8") as file:
         job = json.load(file)

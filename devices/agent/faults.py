@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Rejected(Exception):
     """The runtime, or this device, cannot run the model."""
@@ -24,7 +26,7 @@ class refusing:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind: Any, error: Any, trace: Any):
         if error is not None and isinstance(error, Exception) and not isinstance(error, OURS):
             words = str(error).strip().splitlines()
             raise Rejected(f"{kind.__name__}: {words[0] if words else 'no message'}") from error

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .faults import refusing
+from .kinds import Job, Say
 from .machine import involuntary_switches, microseconds_since, peak_bytes, pin, telemetry
 from .runtimes import open_model, verify
 from .samples import load_arrays
@@ -19,7 +22,7 @@ MOST_IN_BLOCK = 500  # inferences
 LOAD_BLOCKS = 3.0  # loading anew for each block may take this many times as long as the blocks
 
 
-def latency(job, say):
+def latency(job: Job, say: Say):
     """Time several models in turns, in blocks of many inferences, each round in a new random order.
 
     Reads `inputs` of a model, or else of the job, `cores` (list to run on, or null), `block_us`, `min_rounds`,
@@ -43,6 +46,11 @@ def latency(job, say):
     reload = sum(model.load_ns for model in timed) < LOAD_BLOCKS * sum(model.block_ns for model in timed)
     say("rounds", pinned=pinned, reload=reload)
     gc.disable()
+    _rounds(job, say, timed, pinned, random, reload)
+
+
+def _rounds(job: Job, say: Say, timed: Sequence, pinned: Any, random: Any, reload: bool):
+    """Let the models take turns until enough is known."""
     begun = time.monotonic()
     medians = []
     while not enough(medians, time.monotonic() - begun, job, random):
@@ -56,14 +64,8 @@ def latency(job, say):
             nanoseconds = timed[index].block()
             switches = involuntary_switches() - switches
             row[index] = np.median(nanoseconds)
-            say(
-                "block",
-                model=index,
-                round=len(medians),
-                t=round(time.monotonic() - begun, 4),
-                switches=switches,
-                us=[value / 1000 for value in nanoseconds],
-            )
+            told = {"t": round(time.monotonic() - begun, 4), "switches": switches}
+            say("block", model=index, round=len(medians), **told, us=[value / 1000 for value in nanoseconds])
         medians.append(row)
     say("telemetry", t=round(time.monotonic() - begun, 4), peak_ram_bytes=peak_bytes(), **telemetry(pinned))
 
@@ -71,13 +73,14 @@ def latency(job, say):
 class Timed:
     """A model with what it takes to time it."""
 
-    def __init__(self, spec, inputs, random):
+    def __init__(self, spec: Job, inputs: Any, random: Any):
         self._spec, self._inputs, self._random = spec, inputs, random
         self.count = 1  # inferences in a block
         self.block_ns = 0.0
         self.load()
 
     def load(self):
+        """Open the file anew, at another place in memory."""
         self._feed = self._invoke = self._pad = None  # free the load before
         self._pad = np.ones(64 * int(self._random.integers(1, 4096)), np.uint8)
         started = time.perf_counter_ns()
@@ -86,7 +89,7 @@ class Timed:
         self._feed = samples_of(self._spec, load_arrays(self._inputs), model).feed(FEEDS)
         self._invoke = model.invoke
 
-    def warm_up(self, block_us, window_us=100_000, tolerance=0.03, windows=10):
+    def warm_up(self, block_us: float, window_us: float = 100_000, tolerance: float = 0.03, windows: int = 10):
         """Run until the medians of two windows in a row agree; return whether they ever did. Then size the block."""
         self.load()  # the first load also paid for starting the runtime
         typical_ns = previous_ns = 0.0
@@ -98,7 +101,7 @@ class Timed:
         self.block_ns = self.count * typical_ns
         return abs(typical_ns - previous_ns) < tolerance * typical_ns
 
-    def _window(self, window_us):
+    def _window(self, window_us: float):
         times = []
         started = time.perf_counter_ns()
         with refusing():

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .faults import Unavailable, Untold
+from .kinds import Job
 from .profiler import CompiledModel, middle, named, repeated
 from .samples import zeros
 from .timing import SETTLE, run_timed
@@ -27,14 +30,14 @@ class LiteRT:
     Kernels are XNNPACK's where it has them, unless the job says otherwise; `delegate` is {"path", "options"}.
     """
 
-    def __init__(self, module, spec):
+    def __init__(self, module: Any, spec: Job):
         self._module, self._spec = module, spec
         self._interpreter = self._open(KERNELS[spec.get("kernels", "xnnpack")], delegates(module, spec))
         self._allocate()
         self.invoke = self._interpreter.invoke
         self.reset = self._interpreter.reset_all_variables
 
-    def _open(self, resolver, delegates=()):
+    def _open(self, resolver: str, delegates: Sequence = ()):
         return self._module.Interpreter(
             model_path=self._spec["path"],
             num_threads=self._spec["threads"],
@@ -48,31 +51,33 @@ class LiteRT:
         self.inputs, self.outputs = [_tensor(each) for each in inputs], [_tensor(each) for each in outputs]
         self._inputs, self._outputs = [each["index"] for each in inputs], [each["index"] for each in outputs]
 
-    def resize(self, shapes):
+    def resize(self, shapes: Sequence):
         """Give inputs of unknown size their shape, and allocate once more."""
         for index, shape in zip(self._inputs, shapes):
             self._interpreter.resize_tensor_input(index, shape, strict=True)
         self._allocate()
 
-    def set(self, arrays):
+    def set(self, arrays: Any):
+        """Place arrays at the inputs."""
         for index, array in zip(self._inputs, arrays):
             self._interpreter.set_tensor(index, array)
 
-    def feeds(self, samples):
+    def feeds(self, samples: Sequence):
         """Return `feed(i)`, which places sample i (modulo their number) as cheaply as the runtime allows."""
         set_tensor = self._interpreter.set_tensor
         calls = [list(zip(self._inputs, arrays)) for arrays in samples]
 
-        def feed(i):
+        def feed(i: int):
             for index, array in calls[i % len(calls)]:
                 set_tensor(index, array)
 
         return feed
 
-    def get(self, index):
+    def get(self, index: int):
+        """Return an output of the last inference."""
         return self._interpreter.get_tensor(self._outputs[index])
 
-    def profile(self, samples):
+    def profile(self, samples: Sequence):
         """Run `samples` in LiteRT's other interface, which times operators; return rows, and unprofiled inferences."""
         if self._spec.get("delegate"):
             raise Untold("LiteRT times operators without an external delegate only")
@@ -104,11 +109,11 @@ class LiteRT:
             "graph": _tflite_graph(operators, tensors, computed),
         }
 
-    def _layers(self, interpreter):
+    def _layers(self, interpreter: Any):
         operators, tensors, computed = _tflite_parts(interpreter)
         return [_tflite_layer(interpreter, operator, tensors, computed) for operator in operators]
 
-    def _delegated(self, operators):
+    def _delegated(self, operators: Any):
         """Return how many partitions the external delegate takes, alone with the file; None where there is none."""
         if not self._spec.get("delegate"):
             return None
@@ -117,7 +122,7 @@ class LiteRT:
         return len(interpreter._get_ops_details()) - operators
 
 
-def delegates(module, spec):
+def delegates(module: Any, spec: Job):
     """Load the external delegate that a job wants. What is none is the device's fault, not the model's."""
     if not spec.get("delegate"):
         return []
@@ -131,7 +136,7 @@ def delegates(module, spec):
         raise Unavailable(f"delegate {path}: {words or 'it does not load'}") from error
 
 
-def _tflite_parts(interpreter):
+def _tflite_parts(interpreter: Any):
     """Return operators, tensors by index, and the indices of tensors that are not constant."""
     operators = interpreter._get_ops_details()
     tensors = {int(details["index"]): details for details in interpreter.get_tensor_details()}
@@ -140,7 +145,7 @@ def _tflite_parts(interpreter):
     return operators, tensors, computed
 
 
-def _tensor(details):
+def _tensor(details: Any):
     scales = details["quantization_parameters"]["scales"]
     zero_points = details["quantization_parameters"]["zero_points"]
     return {
@@ -153,7 +158,7 @@ def _tensor(details):
     }
 
 
-def _tflite_layer(interpreter, operator, tensors, computed):
+def _tflite_layer(interpreter: Any, operator: Any, tensors: Any, computed: Any):
     """Say what an operator computes in: an operator with any float result is a float operator."""
     outputs = [tensors[int(index)] for index in operator["outputs"] if int(index) in tensors]
     constants = [int(index) for index in operator["inputs"] if int(index) in tensors and int(index) not in computed]
@@ -175,7 +180,7 @@ def _tflite_layer(interpreter, operator, tensors, computed):
     }
 
 
-def _tflite_graph(operators, tensors, computed):
+def _tflite_graph(operators: Any, tensors: Any, computed: Any):
     """Say which tensors each operator reads and writes, and how large they are: what planning memory needs."""
     used = {int(index) for operator in operators for end in ("inputs", "outputs") for index in operator[end]}
     return {

@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from importlib import metadata
+from typing import Any
 
 from .faults import Unavailable
 
@@ -45,7 +46,7 @@ def lacks_vnni():
     return is_x86() and not VNNI & cpu_flags()
 
 
-def pin(cores):
+def pin(cores: Any):
     """Keep this process, and the threads a runtime will start, on `cores`; return where it runs or None.
 
     cores: a list, None, or how many of the last ones: interrupts tend to land on the first, and big cores come last.
@@ -61,7 +62,7 @@ def pin(cores):
     return sorted(os.sched_getaffinity(0))
 
 
-def telemetry(cores):
+def telemetry(cores: Any):
     """Read load, and clock, governor and temperature where the system shows them; what it hides is left out."""
     core = f"/sys/devices/system/cpu/cpu{cores[0] if cores else 0}/cpufreq/"
     zones = [read(f"/sys/class/thermal/thermal_zone{zone}/temp") for zone in range(8)]
@@ -75,7 +76,7 @@ def telemetry(cores):
     return {name: value for name, value in found.items() if value is not None}
 
 
-def read(path):
+def read(path: str):
     """Return the text of a file of the system, or None."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -105,7 +106,7 @@ def peak_bytes():
     return _resident("VmHWM")
 
 
-def _resident(field):
+def _resident(field: str):
     found = re.search(field + r":\s*(\d+) kB", read("/proc/self/status") or "")
     if found:
         return 1024 * int(found.group(1))
@@ -126,12 +127,12 @@ def involuntary_switches():
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def microseconds_since(started_ns):
+def microseconds_since(started_ns: int):
     """Return the time since a reading of `perf_counter_ns`."""
     return (time.perf_counter_ns() - started_ns) / 1000
 
 
-def version(distribution):
+def version(distribution: str):
     """Return the version of an installed package, or None."""
     try:
         return metadata.version(distribution)

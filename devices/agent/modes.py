@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from .faults import Unavailable, Untold, refusing
+from .kinds import Job, Say
 from .latency import FEEDS
 from .machine import (
     FEATURES,
@@ -30,7 +31,7 @@ from .states import Names, Stepper, samples_of
 PEAK_AFTER = 3  # inferences after which a runtime has allocated all it will
 
 
-def environment(job):
+def environment(job: Job):
     """Describe the device: system, processor, versions of the runtimes the job uses."""
     packages = {"numpy": np.__version__}
     for spec in job["models"]:
@@ -45,7 +46,7 @@ def environment(job):
     }
 
 
-def inspect(job, say):
+def inspect(job: Job, say: Say):
     """Report operators, number formats, inputs and outputs of one model."""
     spec = job["models"][0]
     model = load(spec)
@@ -67,7 +68,7 @@ def inspect(job, say):
         )
 
 
-def accuracy(job, say):
+def accuracy(job: Job, say: Say):
     """Run every sample once, batch 1; write the float outputs to `outputs`, an .npy that is whole or absent.
 
     Also reported: load time, time of the first inference, and the peak of resident memory above what the process
@@ -108,7 +109,7 @@ def accuracy(job, say):
     )
 
 
-def probe(job, say):
+def probe(job: Job, say: Say):
     """Say what this device has: memory, instructions that matter to int8, runtimes, and how its clock is governed."""
     flags = cpu_flags()
     say(
@@ -121,7 +122,7 @@ def probe(job, say):
     )
 
 
-def profile(job, say):
+def profile(job: Job, say: Say):
     """Report how long each operator of one model takes; `rows` is null, and `reason` says why, where none tells.
 
     Beside it, for comparison, the median of inferences that nobody looked into. Reads `cores`, as latency does.

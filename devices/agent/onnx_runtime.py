@@ -7,10 +7,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .faults import Rejected
+from .kinds import Job
 from .machine import lacks_vnni
 from .profiler import middle_mean, repeated
 from .samples import zeros
@@ -22,7 +25,7 @@ ONNX_DTYPES = {"float": "float32", "double": "float64"}
 class OnnxRuntime:
     """An .onnx file in ONNX Runtime on the CPU, its inputs and outputs bound so that `invoke` is inference alone."""
 
-    def __init__(self, module, spec):
+    def __init__(self, module: Any, spec: Job):
         self._module, self._path = module, spec["path"]
         options = onnx_options(module, spec["threads"])
         options.log_severity_level = 3
@@ -39,17 +42,19 @@ class OnnxRuntime:
     def reset(self):
         """ONNX files carry no state between inferences: state is an input and an output of the graph."""
 
-    def resize(self, shapes):
+    def resize(self, shapes: Sequence):
+        """Give inputs of unknown size their shape."""
         for tensor, shape in zip(self.inputs, shapes):
             tensor["shape"] = list(shape)
 
-    def set(self, arrays):
+    def set(self, arrays: Any):
+        """Place arrays at the inputs."""
         if not self._values:
             self._bind(arrays)
         for value, array in zip(self._values, arrays):
             value.update_inplace(array)
 
-    def _bind(self, arrays):
+    def _bind(self, arrays: Any):
         # Copies: on a CPU the value shares the array's memory, and `update_inplace` would write into a sample.
         self._values = [self._module.OrtValue.ortvalue_from_numpy(np.array(array)) for array in arrays]
         for tensor, value in zip(self.inputs, self._values):
@@ -57,23 +62,26 @@ class OnnxRuntime:
         for tensor in self.outputs:
             self._binding.bind_output(tensor["name"], "cpu")
 
-    def feeds(self, samples):
+    def feeds(self, samples: Sequence):
+        """Return `feed(i)`, which places sample i (modulo their number) as cheaply as the runtime allows."""
         self.set(samples[0])
         calls = [list(zip([value.update_inplace for value in self._values], arrays)) for arrays in samples]
 
-        def feed(i):
+        def feed(i: int):
             for update, array in calls[i % len(calls)]:
                 update(array)
 
         return feed
 
     def invoke(self):
+        """Run the model once."""
         self._session.run_with_iobinding(self._binding)
 
-    def get(self, index):
+    def get(self, index: int):
+        """Return an output of the last inference."""
         return self._binding.get_outputs()[index].numpy()
 
-    def profile(self, samples):
+    def profile(self, samples: Sequence):
         """Run `samples` while the runtime writes its trace; return rows by node, and inferences without a trace."""
         feed = self.feeds(samples)
         run_timed(feed, self.invoke, SETTLE)
@@ -103,7 +111,7 @@ class OnnxRuntime:
         return {"layers": OnnxGraph(onnx, graph).layers(), "stateful": False, "partitions": None}
 
 
-def onnx_options(module, threads=1):
+def onnx_options(module: Any, threads: int = 1):
     """Return the options of a session that computes integers exactly on this processor.
 
     Without VNNI, ONNX Runtime adds products of unsigned and signed bytes in 16 bits, which overflow; told to be
@@ -116,7 +124,7 @@ def onnx_options(module, threads=1):
     return options
 
 
-def _onnx_tensor(value):
+def _onnx_tensor(value: Any):
     dtype = value.type[len("tensor(") : -1]
     free = [not isinstance(size, int) for size in value.shape]
     return {
@@ -139,7 +147,7 @@ class OnnxGraph:
     CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
     FUSED = ("Relu", "Clip")
 
-    def __init__(self, onnx, graph):
+    def __init__(self, onnx: Any, graph: Any):
         self._onnx, self._graph = onnx, graph
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._producer = {name: node for node in graph.node for name in node.output}
@@ -149,9 +157,10 @@ class OnnxGraph:
                 self._consumers.setdefault(name, []).append(node)
 
     def layers(self):
+        """Return what each node is and computes in."""
         return [self._layer(node) for node in self._graph.node]
 
-    def _layer(self, node):
+    def _layer(self, node: Any):
         weights = self._weights(node)
         if node.op_type in self.CONVERSIONS:
             kind = "conversion"
@@ -172,7 +181,7 @@ class OnnxGraph:
             "sparsity": None if values is None else zeros(values),
         }
 
-    def _dtype(self, node, kind):
+    def _dtype(self, node: Any, kind: Any):
         """Name the format of a node's results: that of the QuantizeLinear they go to, where it is quantized."""
         if kind in ("float", "index"):
             return {"float": "float32", "index": "int64"}[kind]
@@ -186,7 +195,7 @@ class OnnxGraph:
         zero_point = self._constants.get(node.input[2]) if len(node.input) > 2 else None
         return "uint8" if zero_point is None else self._onnx.numpy_helper.to_array(zero_point).dtype.name
 
-    def _is_data(self, name):
+    def _is_data(self, name: str):
         """Leave out absent inputs and integer constants such as shapes and axes."""
         constant = self._constants.get(name)
         return name != "" and (constant is None or constant.data_type in self._floats())
@@ -195,14 +204,14 @@ class OnnxGraph:
         types = self._onnx.TensorProto
         return (types.FLOAT, types.FLOAT16, types.DOUBLE)
 
-    def _indexes(self, node):
+    def _indexes(self, node: Any):
         """True for constants and for arithmetic on shapes, which have no numeric format to speak of."""
         if node.op_type in ("Constant", "Shape", "ConstantOfShape"):
             return True
         sources = [name for name in node.input if name in self._producer or self._is_data(name)]
         return bool(sources) and all(name in self._producer and self._indexes(self._producer[name]) for name in sources)
 
-    def _from_integer(self, name):
+    def _from_integer(self, name: str):
         node = self._producer.get(name)
         if node is None:
             return False
@@ -211,14 +220,14 @@ class OnnxGraph:
         fused = [user for user in self._consumers.get(name, []) if user.op_type in self.FUSED]
         return bool(fused) and all(self._from_integer(source) for source in node.input if self._is_data(source))
 
-    def _to_integer(self, name):
+    def _to_integer(self, name: str):
         users = self._consumers.get(name, [])
         return bool(users) and all(
             user.op_type == "QuantizeLinear" or (user.op_type in self.FUSED and self._to_integer(user.output[0]))
             for user in users
         )
 
-    def _weights(self, node):
+    def _weights(self, node: Any):
         """Return the largest constant of at least two dimensions, looking through its DequantizeLinear."""
         if node.op_type in self.CONVERSIONS:
             return None

@@ -7,10 +7,13 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from .faults import Untold
+from .kinds import Job
 from .machine import version
 from .timing import SETTLE
 
@@ -49,7 +52,7 @@ class CompiledModel:
 
     RELEASES = ((2, 3),)  # whose declarations these are
 
-    def __init__(self, package, spec, inputs):
+    def __init__(self, package: str, spec: Job, inputs: Any):
         release = version("ai-edge-litert") or "0"
         if tuple(map(int, release.split(".")[:2])) not in self.RELEASES:
             known = " and ".join(".".join(map(str, each)) for each in self.RELEASES)
@@ -64,36 +67,36 @@ class CompiledModel:
         self._order = [inputs.index(name) for name in names]  # of samples
         self._profiler = self._new("CompiledModelGetProfiler", self._model)
 
-    def runs(self, samples):
+    def runs(self, samples: Sequence):
         """Return, for each of many runs, (operator, its number or None, microseconds) in the order of execution."""
         for i in range(SETTLE):
             self._run(samples[i % len(samples)])
         return repeated(lambda i: self._profile(samples[i % len(samples)]))
 
-    def _call(self, function, *arguments):
+    def _call(self, function: str, *arguments: Any):
         status = getattr(self._library, "LiteRt" + function)(*arguments)
         if status:
             raise RuntimeError(f"LiteRt{function}: status {status}")
 
-    def _new(self, function, *arguments):
+    def _new(self, function: str, *arguments: Any):
         """Call a function whose last argument is where it puts a handle."""
         handle = ctypes.c_void_p()
         self._call(function, *arguments, ctypes.byref(handle))
         return handle
 
-    def _options(self, spec):
+    def _options(self, spec: Job):
         options = self._new("CreateOptions")
         self._call("SetOptionsHardwareAccelerators", options, 1)  # the processor
         self._add(options, b"runtime_options_string", b"enable_profiling = true\n")
         self._add(options, b"xnnpack", f'kernel_mode = "{spec["kernels"]}"\nnum_threads = {spec["threads"]}\n'.encode())
         return options
 
-    def _add(self, options, name, toml):
+    def _add(self, options: Any, name: bytes, toml: bytes):
         text, release = ctypes.create_string_buffer(toml), ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda text: None)
         self._kept = (*getattr(self, "_kept", ()), text, release)
         self._call("AddOpaqueOptions", options, self._new("CreateOpaqueOptions", name, text, release))
 
-    def _buffers(self, signature, end):
+    def _buffers(self, signature: Any, end: str):
         """Return the names of all inputs or outputs, and an array of buffers for them."""
         count = ctypes.c_size_t()
         self._call(f"GetNumSignature{end}s", signature, ctypes.byref(count))
@@ -108,14 +111,14 @@ class CompiledModel:
             buffers.append(self._new("CreateManagedTensorBufferFromRequirements", self._environment, kind, wanted))
         return names, (ctypes.c_void_p * len(buffers))(*buffers)
 
-    def _run(self, sample):
+    def _run(self, sample: Any):
         for handle, place in zip(self._inputs, self._order):
             self._write(ctypes.c_void_p(handle), sample[place])
         count = ctypes.c_size_t
         ends = (count(len(self._inputs)), self._inputs, count(len(self._outputs)), self._outputs)
         self._call("RunCompiledModel", self._model, count(0), *ends)
 
-    def _write(self, buffer, array):
+    def _write(self, buffer: Any, array: Any):
         size = ctypes.c_size_t()
         self._call("GetTensorBufferPackedSize", buffer, ctypes.byref(size))
         if size.value != array.nbytes:
@@ -125,7 +128,7 @@ class CompiledModel:
         ctypes.memmove(address, array.ctypes.data, array.nbytes)
         self._call("UnlockTensorBuffer", buffer)
 
-    def _profile(self, sample):
+    def _profile(self, sample: Any):
         self._call("ResetProfiler", self._profiler)
         self._call("StartProfiler", self._profiler)
         self._run(sample)
@@ -145,7 +148,7 @@ class CompiledModel:
         ]
 
 
-def repeated(run):
+def repeated(run: Callable):
     """Call `run(i)` until the profile has seen enough inferences; return what the calls returned."""
     begun, found = time.monotonic(), []
     while len(found) < PROFILED and (len(found) < 10 or time.monotonic() - begun < PROFILE_S):
@@ -153,7 +156,7 @@ def repeated(run):
     return found
 
 
-def middle(runs):
+def middle(runs: Sequence):
     """Return (operator, its number or None, microseconds) by place in an inference, over runs of the same operators.
 
     runs: lists of (operator, number, microseconds).
@@ -163,14 +166,14 @@ def middle(runs):
     return [(*place, middle_mean([run[i][2] for run in alike])) for i, place in enumerate(places)]
 
 
-def middle_mean(values):
+def middle_mean(values: Any):
     """Return the mean of the middle half: finer than the whole microseconds runtimes count in, and deaf to outliers."""
     ordered = np.sort(np.asarray(values, float))
     cut = len(ordered) // 4
     return float(ordered[cut : len(ordered) - cut].mean())
 
 
-def named(places, layers):
+def named(places: Sequence, layers: Sequence):
     """Turn operators by place into rows {operator, name, us, calls}: one a layer, or a kind where the layer is unknown.
 
     LiteRT's own kernels come with the number of their layer. XNNPACK fuses and inserts operators, but keeps the order:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 
 from .faults import Unavailable, refusing
+from .kinds import Job
 from .litert import LiteRT
 from .onnx_runtime import OnnxRuntime
 
@@ -16,7 +17,7 @@ RUNTIMES = {  # name in a job: (module, distribution, adapter)
 }
 
 
-def runtime_module(name):
+def runtime_module(name: str):
     """Import a runtime.  Raises: Unavailable if the device does not have it."""
     try:
         return importlib.import_module(RUNTIMES[name][0])
@@ -24,13 +25,13 @@ def runtime_module(name):
         raise Unavailable(f"the device's Python has no {RUNTIMES[name][1]}") from error
 
 
-def load(spec):
+def load(spec: Job):
     """Open the file that was meant."""
     verify(spec)
     return open_model(spec)
 
 
-def verify(spec):
+def verify(spec: Job):
     """Compare a file with the one that was sent.  Raises: Unavailable."""
     with open(spec["path"], "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
@@ -38,7 +39,7 @@ def verify(spec):
         raise Unavailable("the file on the device is not the one that was sent (sha256 differs)")
 
 
-def open_model(spec):
+def open_model(spec: Job):
     """Open a file in its runtime.  Raises: Rejected with the runtime's words."""
     module = runtime_module(spec["runtime"])
     with refusing():

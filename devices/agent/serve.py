@@ -13,16 +13,19 @@ import base64
 import json
 import signal
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from .faults import Rejected, Unavailable
+from .kinds import Job, Say
 from .runtimes import load
 from .samples import Samples
 from .states import Names, Sequences, Stepper
 
 
-def serve(job, say):
+def serve(job: Job, say: Say):
     """Open the models, each under its `network`, and answer until nobody asks any more."""
     models = {}
     for index, spec in enumerate(job["models"]):
@@ -40,20 +43,20 @@ def serve(job, say):
         limit(0)
 
 
-def limit(seconds):
+def limit(seconds: float):
     """End this process in so many seconds, even inside native code; 0 for never."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def packed(values):
+def packed(values: Any):
     """Return an array as JSON has it."""
     values = np.ascontiguousarray(values)
     data = base64.b64encode(values.tobytes()).decode()
     return {"dtype": values.dtype.name, "shape": list(values.shape), "data": data}
 
 
-def unpacked(array):
+def unpacked(array: Any):
     """Return an array from JSON."""
     values = np.frombuffer(base64.b64decode(array["data"]), np.dtype(array["dtype"]))
     return values.reshape(array["shape"])
@@ -62,7 +65,7 @@ def unpacked(array):
 class Served:
     """One open model."""
 
-    def __init__(self, spec):
+    def __init__(self, spec: Job):
         self._model, self._states = load(spec), spec.get("states") or {}
         self._stateful = spec.get("stateful")
         self._names = Names(self._model, spec.get("named"))
@@ -72,7 +75,7 @@ class Served:
         """Return what inputs and outputs there are."""
         return {"inputs": self._model.inputs, "outputs": self._model.outputs}
 
-    def run(self, given):
+    def run(self, given: Mapping):
         """Run a batch, sample by sample: all inputs, or sequences of those that are no states."""
         if not self._states or set(self._states.values()) & set(given):
             samples = Samples(given, self._model, self._stateful, self._names.inputs)
@@ -85,7 +88,7 @@ class Served:
         rows = [samples.answer(i, told)[0] for i in range(len(samples))]
         return {self._names.outputs[index]: np.stack(values) for index, values in zip(told, zip(*rows))}
 
-    def unroll(self, given, request):
+    def unroll(self, given: Mapping, request: Job):
         """Run a step network once a step, see `runners.Runner.unroll`.  Raises: Rejected."""
         first = {name: unpacked(array) for name, array in request["first"].items()}
         lengths = {array.shape[1] for array in given.values()} | ({request["steps"]} - {None})
@@ -104,12 +107,12 @@ class Served:
 class Unrolled:
     """A step network whose outputs become its next inputs: states, and what is fed back besides."""
 
-    def __init__(self, model, states, feed, names):
+    def __init__(self, model: Any, states: Mapping[str, str], feed: Mapping[str, str], names: Any):
         self._model, self._stepper, self._names = model, Stepper(model, states, names), names
         self._fed = [(names.output(output), names.input(name)) for output, name in feed.items()]
         self.told = self._stepper.told
 
-    def run(self, given, first, sample, steps):
+    def run(self, given: Mapping, first: Mapping, sample: Any, steps: int):
         """Run one sample; return each told output of all steps, (T, ...)."""
         places = {name: self._names.input(name) for name in (*given, *first)}
         self._stepper.start()
@@ -125,7 +128,7 @@ class Unrolled:
                 self._feed(output, into)
         return [np.stack(values) for values in zip(*answers)]
 
-    def _feed(self, output, into):
+    def _feed(self, output: int, into: int):
         """Let the next step read what this one answered; of an input of integers, the index of the largest value."""
         values, tensor = self._stepper.answer(output), self._model.inputs[into]
         if np.dtype(tensor["dtype"]).kind in "iu" and not tensor["scale"] and values.dtype.kind == "f":

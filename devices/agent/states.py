@@ -8,10 +8,13 @@ Nothing here goes by a file's name: a job says which output becomes which input 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from .faults import Rejected, refusing
+from .kinds import Job
 from .machine import microseconds_since
 from .samples import Samples, dequantize, fits, matching, plain, quantize
 
@@ -21,23 +24,23 @@ STEPS_A_FEED = 16  # steps that the timed loop cycles through, for each of its s
 class Names:
     """What inputs and outputs are called: by the manifest, in the order of the file, or else by the file itself."""
 
-    def __init__(self, model, named=None):
+    def __init__(self, model: Any, named: Any = None):
         known = named or {}
         self.inputs = self._of(model.inputs, known.get("inputs"))
         self.outputs = self._of(model.outputs, known.get("outputs"))
 
-    def _of(self, tensors, known):
+    def _of(self, tensors: Any, known: Any):
         return list(known) if known and len(known) == len(tensors) else [plain(tensor["name"]) for tensor in tensors]
 
-    def input(self, name):
+    def input(self, name: str):
         """Return the place of an input.  Raises: Rejected."""
         return self._place(self.inputs, name, "input")
 
-    def output(self, name):
+    def output(self, name: str):
         """Return the place of an output.  Raises: Rejected."""
         return self._place(self.outputs, name, "output")
 
-    def _place(self, names, name, what):
+    def _place(self, names: Any, name: str, what: str):
         if name not in names:
             raise Rejected(f"no {what} {name!r}; there are {names}")
         return names.index(name)
@@ -46,7 +49,7 @@ class Names:
 class Stepper:
     """A model that is run a step at a time. given: places of inputs that are no states; told: of such outputs."""
 
-    def __init__(self, model, states, names):
+    def __init__(self, model: Any, states: Mapping[str, str], names: Any):
         self._model, self._names = model, names
         self._carried = [(names.output(output), names.input(given)) for output, given in states.items()]
         into, out = {given for _, given in self._carried}, {output for output, _ in self._carried}
@@ -64,7 +67,7 @@ class Stepper:
             kind = np.float32 if tensor["scale"] else tensor["dtype"]
             self.inputs[given] = quantize(np.zeros(tensor["shape"], kind), tensor)
 
-    def read(self, index, values):
+    def read(self, index: int, values: Any):
         """Let the next steps read float values at an input, (1, ...) with or without an axis of one step."""
         tensor = self._model.inputs[index]
         fitted = fitting(values, tensor)
@@ -94,18 +97,18 @@ class Stepper:
             self.carry()
         return elapsed
 
-    def answer(self, index):
+    def answer(self, index: int):
         """Return an output of the last step as float32, without its batch, and without an axis that no input had."""
         values = np.array(dequantize(self._model.get(index), self._model.outputs[index]))
         return values[0, 0] if self._widened and values.ndim > 2 and values.shape[1] == 1 else values[0]
 
 
-def alike(ours, theirs):
+def alike(ours: Job, theirs: Job):
     """Tell if two tensors hold numbers in the same form."""
     return all(ours[key] == theirs[key] for key in ("dtype", "scale", "zero_point"))
 
 
-def fitting(values, tensor):
+def fitting(values: Any, tensor: Job):
     """Give the values of one step the shape of its input, which may have an axis for the step.  Raises: Rejected."""
     for shape in (values.shape, (*values.shape[:1], 1, *values.shape[1:])):
         if fits(shape, tensor):
@@ -119,7 +122,7 @@ class Sequences:
     It answers as `Samples` does: (T, ...) a sample; timed is a step.
     """
 
-    def __init__(self, arrays, model, states, names):
+    def __init__(self, arrays: Any, model: Any, states: Mapping[str, str], names: Any):
         self._model, self._stepper = model, Stepper(model, states, names)
         self._arrays = [(index, matching(arrays, names.inputs[index])) for index in self._stepper.given]
         if len(self._arrays) != len(arrays):
@@ -132,17 +135,17 @@ class Sequences:
     def __len__(self):
         return len(self._arrays[0][1])
 
-    def _read(self, sample, step):
+    def _read(self, sample: Any, step: int):
         for index, array in self._arrays:
             self._stepper.read(index, np.asarray(array[sample : sample + 1, step]))
 
-    def invoke(self, sample):
+    def invoke(self, sample: Any):
         """Run a sample's first step; return how many microseconds it took."""
         self._stepper.start()
         self._read(sample, 0)
         return self._stepper.step()
 
-    def answer(self, sample, outputs):
+    def answer(self, sample: Any, outputs: Sequence[int]):
         """Run a sample from states of zero; return these outputs, (T, ...), and the first step's microseconds."""
         self._stepper.start()
         answers, times = [], []
@@ -152,7 +155,7 @@ class Sequences:
             answers.append([self._stepper.answer(place) for place in outputs])
         return [np.stack(steps) for steps in zip(*answers)], times[0]
 
-    def _begun(self, most):
+    def _begun(self, most: int):
         """Return what the model reads in the first `most` steps, states zero, and whether a sample begins there."""
         begun = []
         for sample in range(len(self)):
@@ -164,15 +167,15 @@ class Sequences:
                 begun.append((list(self._stepper.inputs), step == 0))
         return begun
 
-    def inputs(self, most):
+    def inputs(self, most: int):
         """Return what the model reads in the first steps; states are zero."""
         return [inputs for inputs, _ in self._begun(most)]
 
-    def feed(self, most):
+    def feed(self, most: int):
         """Return `feed(i)`, which places what step i reads, and the states that the inference before left."""
         begun = self._begun(STEPS_A_FEED * most)
 
-        def feed(i):
+        def feed(i: int):
             inputs, fresh = begun[i % len(begun)]
             self._stepper.inputs = list(inputs)
             if not fresh:
@@ -182,7 +185,7 @@ class Sequences:
         return feed
 
 
-def samples_of(spec, arrays, model):
+def samples_of(spec: Job, arrays: Any, model: Any):
     """Return the samples of a job for one model: sequences where it has states."""
     if spec.get("states"):
         return Sequences(arrays, model, spec["states"], Names(model, spec.get("named")))

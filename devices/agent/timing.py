@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
+
+from .kinds import Job
 
 SETTLE = 20  # most untimed inferences at the start of a block: the model before it has taken the caches
 
 
-def run_timed(feed, invoke, count):
+def run_timed(feed: Any, invoke: Any, count: int):
     """Time `count` inferences one by one, in nanoseconds; placing the sample is not timed."""
     clock = time.perf_counter_ns
     times = [0] * count
@@ -21,7 +24,7 @@ def run_timed(feed, invoke, count):
     return times
 
 
-def enough(medians, elapsed_s, job, random):
+def enough(medians: Any, elapsed_s: float, job: Job, random: Any):
     """True at the last round, after `max_seconds` (but ten rounds), or when the speed-ups are known precisely."""
     rounds = len(medians)
     if rounds >= job["max_rounds"] or (elapsed_s > job["max_seconds"] and rounds >= min(10, job["min_rounds"])):
@@ -29,7 +32,7 @@ def enough(medians, elapsed_s, job, random):
     return rounds >= job["min_rounds"] and rounds % 10 == 0 and precise(np.array(medians), job, random)
 
 
-def precise(medians, job, random):
+def precise(medians: Any, job: Job, random: Any):
     """True when the interval of every pair's speed-up is narrow enough, with a tenth to spare for this rough estimate.
 
     medians: (rounds, models) in nanoseconds.

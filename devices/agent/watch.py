@@ -8,18 +8,22 @@ alarm. The last line of standard error is `edgewright-exit CODE`, negative for a
 nothing else.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
-def watch(limit_s, command, pipe=False):
+def watch(limit_s: float, command: Sequence[str], pipe: bool = False):
     """Run `command` until it ends, the limit passes or standard input does; return its exit code."""
     awake, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -39,7 +43,7 @@ def watch(limit_s, command, pipe=False):
     return code if ready else -signal.SIGALRM
 
 
-def pass_on(pipe, wake):
+def pass_on(pipe: Any, wake: int):
     """Pass standard input on to the command, and wake the watcher at its end."""
     with suppress(OSError):  # the command has ended
         while True:
@@ -52,7 +56,7 @@ def pass_on(pipe, wake):
         os.write(wake, b"x")
 
 
-def main(words):
+def main(words: Sequence[str]):
     """Watch a command as the command line says."""
     pipe = words[0] == "--pipe"
     limit_s, *command = words[pipe:]

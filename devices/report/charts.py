@@ -59,6 +59,7 @@ class Mark:
 
     @classmethod
     def of(cls, artifact: Mapping[str, Any]) -> "Mark":
+        """Return the mark of a row of `artifacts`."""
         precision = artifact.get("precision")
         index = _PRECISIONS.index(precision) if precision in _PRECISIONS else len(_PRECISIONS)
         return cls(

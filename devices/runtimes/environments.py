@@ -26,6 +26,7 @@ def folder(name: str) -> Path:
 
 
 def ready(name: str) -> bool:
+    """Tell if a device is set up."""
     return folder(name).is_dir()
 
 

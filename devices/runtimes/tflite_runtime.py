@@ -27,6 +27,7 @@ class TfliteRuntime(Local):
     runtimes: Mapping[str, str] = field(default_factory=lambda: {"tflite": "tflite-runtime"})
 
     def interpreter(self) -> Sequence[str]:
+        """Return the Python of the environment."""
         return [str(environments.require(NAME) / "bin" / "python")]
 
 

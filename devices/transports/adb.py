@@ -38,6 +38,7 @@ class Adb(shell.ShellDevice):
         shell.check(self)
 
     def session(self) -> AbstractContextManager[shell.ShellSession]:
+        """Hold the device."""
         return shell.session(self, f"adb-{self.address}")
 
     def command(self, line: str, link: Path, *, first: bool = False) -> list[str]:

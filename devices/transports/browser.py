@@ -75,6 +75,7 @@ class Browser:
 
     @contextmanager
     def session(self) -> Iterator["BrowserSession"]:
+        """Serve a folder, for a browser that each job starts."""
         modules = (self.folder or environments.require(NAME)) / "node_modules"
         program = self.program or _program()
         with tempfile.TemporaryDirectory(prefix="edgewright-") as folder, _Server(Path(folder), modules) as server:
@@ -94,15 +95,19 @@ class BrowserSession:
         self._server, self._program, self._folder = server, program, folder
 
     def put(self, source: Path, name: str) -> str:
+        """Let the page read a file."""
         return self._server.share(Path(source).resolve())
 
     def get(self, name: str, destination: Path) -> None:
+        """Take a file that the page wrote."""
         os.replace(self._server.received(name), destination)
 
     def path(self, name: str) -> str:
+        """Let the page write a file."""
         return self._server.expect(name)
 
     def run(self, job: Event, on_line: Callable[[str], None]) -> Exit:
+        """Start a browser on a job, and pass on what its page posts."""
         limit_s = job["time_limit_s"]
         profile = tempfile.mkdtemp(prefix="profile-", dir=self._folder)
         flags = [*_FLAGS, f"--user-data-dir={profile}", *(["--no-sandbox"] if os.getuid() == 0 else [])]

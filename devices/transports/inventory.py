@@ -48,6 +48,7 @@ class Entry:
 
     @property
     def url(self) -> str:
+        """The address without its options."""
         return f"{self.scheme}://{self.address}"
 
 
@@ -88,6 +89,7 @@ def remove(name: str) -> None:
 
 
 def check_name(name: str) -> None:
+    """Refuse what can be no name of a device.  Raises: BadInput."""
     if not NAME.fullmatch(name):
         raise BadInput(f"NAME={name!r} must be letters, digits, '.', '_' or '-', and begin with a letter or digit")
 

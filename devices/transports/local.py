@@ -46,6 +46,7 @@ class Local:
 
     @contextmanager
     def session(self) -> Iterator["LocalSession"]:
+        """Make a temporary folder."""
         with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
             yield LocalSession(Path(folder), self.interpreter(), self.environment())
 

@@ -47,11 +47,13 @@ class Qemu(Local):
             raise BadInput(f"device={self.name!r}: write `{NAME}`, or `{NAME}://?cpu=NAME` with a processor of QEMU's")
 
     def interpreter(self) -> Sequence[str]:
+        """Return the words that start Python under the emulator."""
         root = self._files() / "root"
         qemu = environments.program("qemu-aarch64", "qemu-user")
         return [qemu, "-cpu", self.cpu, "-L", str(root), str(root / "usr" / "bin" / "python3.11")]
 
     def environment(self) -> Mapping[str, str]:
+        """Return the variables that it starts with."""
         cpu = f"{self.cpu}, emulated by QEMU"
         return {**os.environ, "PYTHONPATH": str(self._files() / "site"), "EDGEWRIGHT_CPU": cpu}
 

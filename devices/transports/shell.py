@@ -42,16 +42,24 @@ class Way(Protocol):
     """How to reach a shell. python: the interpreter there; folder: where temporary folders are made; cores: to use."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What results call the device."""
+        ...
 
     @property
-    def python(self) -> str: ...
+    def python(self) -> str:
+        """The interpreter there."""
+        ...
 
     @property
-    def folder(self) -> str: ...
+    def folder(self) -> str:
+        """Where temporary folders are made there."""
+        ...
 
     @property
-    def cores(self) -> str: ...
+    def cores(self) -> str:
+        """Which cores to time on; "" for any."""
+        ...
 
     def command(self, line: str, link: Path, *, first: bool = False) -> list[str]:
         """Return the words of the local command that runs a line of shell on the device.
@@ -92,9 +100,11 @@ class ShellDevice:
 
     @contextmanager
     def exclusive(self, cores: int) -> Iterator[Cores]:
+        """Return which cores to time on: the session holds the device already."""
         yield chosen(self.cores) or cores  # the session holds the device already
 
     def explain(self, complaint: str) -> str:
+        """Say what the local command complained of."""
         known = (meaning for words, meaning in self.REFUSED if words in complaint)
         return next(known, last_line(complaint))
 
@@ -105,6 +115,7 @@ def chosen(cores: str) -> list[int]:
 
 
 def last_line(complaint: str) -> str:
+    """Return the last line of a complaint."""
     words = complaint.strip().splitlines()
     return words[-1] if words else "the connection ended without a word"
 
@@ -152,11 +163,13 @@ class ShellSession:
         self._way, self._folder, self._link, self._holder = way, folder, link, holder
 
     def put(self, source: Path, name: str) -> str:
+        """Place a file in the folder."""
         with open(source, "rb") as content:
             self._call(["sh", "-c", _PUT, "sh", self.path(name)], size=Path(source).stat().st_size, stdin=content)
         return self.path(name)
 
     def get(self, name: str, destination: Path) -> None:
+        """Fetch a file of the folder, whole or not at all."""
         path = self.path(name)
         size = int(self._call(["wc", "-c", path]).split()[0])
         with files.replacing(destination) as part, open(part, "wb") as content:
@@ -165,6 +178,7 @@ class ShellSession:
                 raise DeviceLost(f"{self._way.name}: {name} arrived in part")
 
     def path(self, name: str) -> str:
+        """Return where a file of the folder is."""
         return str(self._folder / name)
 
     def run(self, job: Event, on_line: Callable[[str], None]) -> Exit:

@@ -59,9 +59,11 @@ class Ssh(shell.ShellDevice):
         shell.check(self)
 
     def session(self) -> AbstractContextManager[shell.ShellSession]:
+        """Hold the device."""
         return shell.session(self, self.address)
 
     def command(self, line: str, link: Path, *, first: bool = False) -> list[str]:
+        """Return the words of the `ssh` that runs a line there."""
         found = _ADDRESS.fullmatch(self.address)
         assert found is not None
         settings = {**_SETTINGS, "ControlPath": link, "ControlMaster": "yes" if first else "no"}

@@ -139,12 +139,15 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
+        """Tell if the job was done."""
         return self.status == "ok"
 
     def all(self, event: str) -> Iterator[Event]:
+        """Return the events of a kind."""
         return (found for found in self.events if found["event"] == event)
 
     def one(self, event: str) -> Event:
+        """Return the first event of a kind."""
         return next(self.all(event))
 
 

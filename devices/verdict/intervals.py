@@ -27,6 +27,7 @@ class Estimate:
 
     @property
     def ci95(self) -> list[float]:
+        """Return the ends of the interval."""
         return [self.low, self.high]
 
 

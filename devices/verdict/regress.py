@@ -40,9 +40,11 @@ class Changes(list[Change]):
 
     @property
     def regressed(self) -> bool:
+        """Tell if any file became worse."""
         return any(one.change == REGRESSED for one in self)
 
     def to_json(self) -> list[dict[str, Any]]:
+        """Return the changes as JSON has them."""
         return [asdict(one) for one in self]
 
     def __str__(self) -> str:

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 from edgewright.devices.measure import ModelFile
-from edgewright.devices.targets import check, target
-from edgewright.devices.targets.check import check_file, layer_of
+from edgewright.devices.preflight import check
+from edgewright.devices.preflight.check import check_file, layer_of
+from edgewright.devices.targets import target
 
 LAYERS = {"stem": "Conv2D", "stem_relu": "ReLU", "norm": "LayerNormalization", "block_1": "Conv2D"}
 

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 from edgewright import files
-from edgewright.devices.targets import compile as compiling
+from edgewright.devices.preflight import compile as compiling
+from edgewright.devices.preflight.compile import compile_file, save
 from edgewright.devices.targets import target
-from edgewright.devices.targets.compile import compile_file, save
 
 SCRIPT = """
 import os, signal, sys, time

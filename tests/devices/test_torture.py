@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torture
 from edgewright.devices import measure
-from edgewright.devices.targets import compile as compiling
+from edgewright.devices.preflight import compile as compiling
+from edgewright.devices.preflight.compile import compile_file
 from edgewright.devices.targets import target
-from edgewright.devices.targets.compile import compile_file
 from edgewright.devices.transports.local import Local
 from edgewright.errors import BadInput
 from edgewright.export.artifact import Artifact

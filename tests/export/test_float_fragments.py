@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 from edgewright.devices.measure import ModelFile, answers
-from edgewright.devices.targets import check, target
-from edgewright.devices.targets.check import check_file
+from edgewright.devices.preflight import check
+from edgewright.devices.preflight.check import check_file
+from edgewright.devices.targets import target
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline.diagnose import diagnose
 from edgewright.quantize.graph.layer_rules import LEAVES

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ... import files as whole
+from ..targets.target import CompileStep, Figure, Target
 from ..transports.child import follow
 from ..transports.transport import Exit
-from .target import CompileStep, Figure, Target
 
 _TEXT_LINES = 20_000  # more output than this is no report
 
@@ -50,6 +50,7 @@ class Compiled:
 
     @property
     def ok(self) -> bool:
+        """Tell if the compiler took the file."""
         return self.status == "ok"
 
     def estimate(self) -> dict[str, Any]:

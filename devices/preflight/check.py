@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ..measure import FORMATS, ModelFile, inspect
+from ..asking import inspect
+from ..model_file import FORMATS, ModelFile
 from ..report.report import table
+from ..targets.memory import arena_bytes
+from ..targets.target import Target, advice, load
 from .compile import Compiled, compile_file
-from .memory import arena_bytes
-from .target import Target, advice, load
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear")
 OK, FALLBACK, NO = "yes", "fallback", "no"
@@ -49,9 +50,11 @@ class Check:
 
     @property
     def fits(self) -> bool:
+        """Tell if nothing stands against the file."""
         return not self.problems
 
     def to_json(self) -> dict[str, Any]:
+        """Return the check as JSON has it."""
         return {**asdict(self), "fits": self.fits}
 
     def __str__(self) -> str:
