@@ -23,7 +23,7 @@ import numpy as np
 from ..errors import BadInput, EdgewrightError
 from ..quantize.graph import nodes as graph
 from ..quantize.graph import tracing
-from ..quantize.passes import canonicalize
+from ..quantize.passes.canonicalize import canonicalize
 from ..workers import Worker
 
 TIME_LIMIT_S = 600
@@ -55,7 +55,7 @@ def freeze(model: keras.Model, rewritten: bool | None = None) -> Frozen:
     Raises: BadInput for open dimensions, or if the Keras backend is not TensorFlow.
     """
     inputs = [spec._replace(name=_plain(spec.name)) for spec in inputs_of(model)]
-    traced = canonicalize.canonicalize(tracing.trace(model)) if needs_rewriting(model) or rewritten else None
+    traced = canonicalize(tracing.trace(model)) if needs_rewriting(model) or rewritten else None
     structure = tracing.symbolic_inputs(model)
 
     def forward(*arguments: Any) -> Any:

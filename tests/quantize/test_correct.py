@@ -6,6 +6,7 @@ import pytest
 from edgewright.quantize import QatConfig, prepare_qat
 from edgewright.quantize.graph import nodes as graph
 from edgewright.quantize.graph import tracing
+from edgewright.quantize.kernels import FORMS
 from edgewright.quantize.passes.canonicalize import canonicalize
 from edgewright.quantize.passes.correct import bias_shift, equalize
 from keras import layers
@@ -69,7 +70,7 @@ def test_shift_of_a_convolution_is_the_mean_of_what_it_adds(groups):
     random = np.random.default_rng(0)
     kernel = random.normal(size=(3, 3, 4 // groups, 6)).astype("f4")
     x = random.normal(1.0, 1.0, size=(64, 8, 8, 4)).astype("f4")
-    shift = bias_shift("Conv", kernel, x.mean((0, 1, 2)), (-1,), 4)
+    shift = bias_shift(FORMS["Conv"], kernel, x.mean((0, 1, 2)), 4)
     from edgewright.quantize.fake_quant import fake_quantize_kernel
 
     rounded = np.asarray(fake_quantize_kernel(kernel, (-1,), 4))
