@@ -6,6 +6,7 @@ Where a new Keras breaks one of them, `tests/test_keras_internals.py` says which
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,6 +116,11 @@ def abstract_outputs(function: Callable[..., Any], *args: Any, **kwargs: Any) ->
     from keras.src import backend
 
     return backend.compute_output_spec(function, *args, **kwargs)
+
+
+def tensorflow_numpy() -> Any:
+    """Return the module of what Keras computes by TensorFlow, where an export changes two functions for a while."""
+    return importlib.import_module("keras.src.backend.tensorflow.numpy")
 
 
 def value_of(variable: Any) -> Any:

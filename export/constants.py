@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, kernel_scale, limits, scale_and_zero_point
+from ..quantize.fake_quant import BIAS_LIMITS, fake_quantize, limits, scale_and_zero_point
 from ..quantize.graph.nodes import Tensor
 from ..quantize.placement import FusedOp, Plan, Scale
 from .program import Array
@@ -60,7 +60,7 @@ class Constants:
         assert fused.kernel is not None
         kernel = np.asarray(self.layer.weight(fused.kernel), np.float32)
         bias = self._bias_of(fused, kernel)
-        if fused.rule is None:
+        if not fused.is_quantized:
             return [self.in_float(fused.kernel.name, kernel), self.in_float(f"{fused.name}.bias", bias)]
         weights = self._kernel(fused, fused.kernel, kernel)
         key = "bias", id(fused.bias), id(weights), float(data.steps[0])
@@ -71,17 +71,16 @@ class Constants:
     def _bias_of(self, fused: FusedOp, kernel: np.ndarray) -> np.ndarray:
         if fused.bias is not None:
             return np.asarray(self.layer.weight(fused.bias)).reshape(-1)
-        rule = fused.rule or fused.float_rule
-        assert rule is not None
-        return np.zeros(np.prod([kernel.shape[axis] for axis in rule.channels], dtype=int), np.float32)
+        assert fused.form is not None
+        return np.zeros(fused.form.outputs(kernel.shape), np.float32)
 
     def _kernel(self, fused: FusedOp, tensor: Tensor, kernel: np.ndarray) -> Array:
         """Return a kernel as integers, symmetric per output channel."""
-        assert fused.rule is not None
+        assert fused.form is not None
         bits = fused.precision.weights
         key = "kernel", id(tensor), bits
         if key not in self._made:
-            scale = np.asarray(kernel_scale(kernel, fused.rule.channels, bits))
+            scale = np.asarray(fused.form.scale(kernel, bits))
             integers = np.round(kernel / scale).astype(np.int8)
             dtype = "int4" if bits == 4 else "int8"
             self._made[key] = Array(tensor.name, integers.shape, dtype, scale.reshape(-1), data=integers)

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from ..errors import BadInput, EdgewrightError
+from ..keras_internals import layers_in, tensorflow_numpy
 from ..quantize.graph import nodes as graph
 from ..quantize.graph import tracing
 from ..quantize.passes.canonicalize import canonicalize
@@ -68,9 +69,7 @@ def freeze(model: keras.Model, rewritten: bool | None = None) -> Frozen:
 
 def needs_rewriting(model: keras.Model) -> bool:
     """Tell whether the converters are known to make no file, or a bad one, of the model as it is."""
-    return any(
-        isinstance(layer, keras.layers.RNN) or layer.compute_dtype != "float32" for layer in model._flatten_layers()
-    )
+    return any(isinstance(layer, keras.layers.RNN) or layer.compute_dtype != "float32" for layer in layers_in(model))
 
 
 def inputs_of(model: keras.Model) -> list[InputSpec]:
@@ -137,8 +136,8 @@ def _as_formats_have_it() -> Iterator[None]:
     of (1, n, 1) and (1, 1, n) Keras 3.15 takes one for the other's bias.
     """
     import tensorflow as tf
-    from keras.src.backend.tensorflow import numpy as backend
 
+    backend = tensorflow_numpy()
     signbit, add = backend.signbit, backend.add
 
     def sum_of(left: Any, right: Any) -> Any:

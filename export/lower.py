@@ -60,7 +60,7 @@ class _Lowering:
         names = names or [tensor.name for tensor in graph.inputs]
         inputs = [self.input(tensor, own) for tensor, own in zip(graph.inputs, names, strict=True)]
         self.returned.update(map(id, inputs))
-        for fused in self.plan.steps:
+        for fused in self.plan.operators:
             self.fused(fused)
         outputs = [self.array(tensor) if self.integer_io else self.as_float(tensor) for tensor in graph.outputs]
         outputs = [self.unsigned(array) for array in outputs]
@@ -112,8 +112,8 @@ class _Lowering:
 
     def fused(self, fused: FusedOp) -> None:
         """Write a fused operator: as its row says, in float where that is wanted, or as a fragment without a row."""
-        rule = fused.rule or fused.float_rule
-        if rule is None or (fused.rule is None and rule.builtin_op in INTEGERS_ONLY):
+        rule = fused.row
+        if rule is None or (not fused.is_quantized and rule.builtin_op in INTEGERS_ONLY):
             self.fragment(fused)
         elif not rule.builtin_op:  # nothing at inference
             self.arrays[id(fused.outputs[0])] = self.array(fused.inputs[0])
@@ -128,18 +128,16 @@ class _Lowering:
         inputs = self.operands(fused)
         outputs = []
         for tensor in fused.outputs:
-            scale = self.plan.scale_of(tensor) if fused.rule else None
+            scale = self.plan.scale_of(tensor) if fused.is_quantized else None
             outputs.append(self.activation(tensor, scale) if scale else self.outside(tensor))
             self.arrays[id(tensor)] = outputs[-1]
-        self.operators += translate(
-            Operands(rule.builtin_op, inputs, outputs, rule.options(fused.nodes[0]), fused.activation)
-        )
-        if not fused.rule:
+        self.operators += translate(Operands(rule.builtin_op, inputs, outputs, fused.options, fused.activation))
+        if not fused.is_quantized:
             self.cross(fused, outputs)
 
     def operands(self, fused: FusedOp) -> list[Array]:
         """Return what an operator reads: activations, kernel and bias, biases of several kernels."""
-        bring = self.array if fused.rule else self.as_float
+        bring = self.array if fused.is_quantized else self.as_float
         inputs = [bring(tensor) for tensor in fused.inputs]
         if fused.kernel is not None:
             inputs += self.constants.kernel_and_bias(fused, inputs[0])
@@ -148,7 +146,7 @@ class _Lowering:
     def accumulated(self, fused: FusedOp, bias: Tensor, kernel: Tensor, data: Array) -> Array:
         """Return one of several biases, an integer of the accumulator's scale where its operator is quantized."""
         values = np.asarray(self.layer.weight(bias), np.float32)
-        if not fused.rule:
+        if not fused.is_quantized:
             return self.constants.in_float(bias.name, values)
         return accumulator(f"{bias.name}.integers", values, data, self.array(kernel))
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from ..errors import BadInput, WrongOrder
+from ..keras_internals import layers_in
 from ..precision import EXPORTS
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
 from .facts import Facts, of_program
@@ -65,7 +66,7 @@ def source_of(
 
 def _refuse_kept_states(model: keras.Model) -> None:
     """Refuse a recurrence that goes on where it was left, which no file does.  Raises: BadInput naming the layer."""
-    layers = [each for each in model._flatten_layers() if isinstance(each, keras.layers.RNN)]
+    layers = [each for each in layers_in(model) if isinstance(each, keras.layers.RNN)]
     kept = next((each.name for each in layers if each.stateful), None)
     if kept is not None:
         raise BadInput(

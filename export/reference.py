@@ -12,6 +12,7 @@ import numpy as np
 from ..backends import computed
 from ..ends import input_names, output_names
 from ..errors import BadInput
+from ..keras_internals import layers_in
 from ..quantize.graph.nodes import Graph, Tensor, computed_dtype
 from ..quantize.graph.tracing import symbolic_inputs
 from ..quantize.qat import QuantizedGraph
@@ -109,7 +110,7 @@ def _calibrated(layer: QuantizedGraph, tensor: Tensor) -> Domain:
 
 def float_reference(model: keras.Model, outputs: int, samples: Sequence[np.ndarray] = ()) -> ReferenceModel:
     """Describe a model without quantizers, with that many outputs."""
-    tables = [layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    tables = [layer.input_dim for layer in layers_in(model) if isinstance(layer, keras.layers.Embedding)]
     vocabulary = min(tables, default=None)
     return ReferenceModel(
         model=model,

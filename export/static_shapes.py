@@ -28,7 +28,7 @@ def shapes_of_one(plan: Plan) -> dict[int, tuple[int, ...]]:
 
     def forward(*values: Any) -> list[Any]:
         held = {id(tensor): note(tensor, value, "input") for tensor, value in zip(inputs, values, strict=True)}
-        for node in (node for fused in plan.steps for node in fused.nodes):
+        for node in (node for fused in plan.operators for node in fused.nodes):
             results = node.run(
                 lambda tensor: held[id(tensor)] if id(tensor) in held else ops.convert_to_tensor(tensor.value)
             )

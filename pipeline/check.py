@@ -12,6 +12,7 @@ from ..devices.preflight import check as files
 from ..devices.targets import target as targets
 from ..export import EXPORTERS
 from ..export.artifact import Artifact
+from ..keras_internals import layers_in
 from ..models import registry
 from ..progress import say
 from ..quantize import QatConfig, find_quantized
@@ -78,4 +79,4 @@ def stand_ins(network: keras.Model) -> Any:
 
 def layers_of(network: keras.Model) -> dict[str, str]:
     """Return every layer of `network`, nested ones too, as name -> class."""
-    return {layer.name: type(layer).__name__ for layer in network._flatten_layers(include_self=False)}
+    return {layer.name: type(layer).__name__ for layer in layers_in(network, itself=False)}

@@ -153,7 +153,7 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     layer = find_quantized(model)
     if layer is None:
         raise BadInput(f"model {model.name!r} has no quantizers: call prepare_qat(model, calibration=samples) first")
-    steps = [step for step in layer.plan.steps if step.rule is not None and step.rule.builtin_op]
+    steps = [fused for fused in layer.plan.operators if fused.rule is not None and fused.rule.builtin_op]
     steps = [step for step in steps if _is_comparable(layer, step.outputs[0])]
     _, inputs = gather(model, samples)
     wanted = [tensor for step in steps for tensor in step.outputs]

@@ -143,3 +143,8 @@ def test_what_tracing_replaces_is_there_and_left_as_it_was(model):
     assert [node.op_type for node in graph.nodes].count("Matmul") >= 8 and parts.calls.Node is node
     after = [dict(vars(kind)) for kind in (parts.einsum, parts.rank, parts.attention, keras.KerasTensor, keras.Layer)]
     assert before == after
+
+
+def test_what_keras_computes_by_tensorflow():
+    backend = internals.tensorflow_numpy()
+    assert callable(backend.add) and callable(backend.signbit)
