@@ -50,7 +50,7 @@ def digits_graph(asked: Asked) -> Dataset:
     from sklearn.datasets import load_digits
     from sklearn.neighbors import kneighbors_graph
 
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = map(np.asarray, load_digits(return_X_y=True))
     order = np.random.default_rng(0).permutation(len(labels))
     rank = np.array([np.sum(labels[order[:place]] == labels[node]) for place, node in enumerate(order)])
     rest = order[rank >= LABELLED]
