@@ -119,6 +119,18 @@ def test_the_same_run_again_does_nothing(run, capfd):
     assert capfd.readouterr().err.count("done before") == 6 and again["parity"] == results["parity"]
 
 
+def test_files_alone_are_judged_by_their_task_too(run, capfd):
+    name, _, results, folder = run
+    files = [str(folder / "artifacts" / f"{name}-{DEPLOYED[name]}-{kind}.tflite") for kind in ("float32", "w8a8-qat")]
+    data = ["--data", registry.get(name).data[-1], "--max-seconds", "1", "--json"]
+    assert main(["bench", files[1], "--baseline", files[0], *data]) in (0, 1), capfd.readouterr().err
+    rows = {row["artifact"]: row for row in json.loads(capfd.readouterr().out)["measurements"]}
+    first = {row["artifact"]: row for row in results["measurements"]}
+    for path in map(Path, files):  # a quick run has fewer training samples, the same ones to test
+        assert rows[path.name]["metric"] == first[path.name]["metric"]
+        assert rows[path.name]["value"] == pytest.approx(first[path.name]["value"], rel=0.05)
+
+
 def test_the_library_takes_and_returns_networks_by_name():
     networks = ew.build("tiny_gan")
     result = ew.train(networks, "digits", BRIEF)
