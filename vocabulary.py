@@ -10,6 +10,7 @@ import keras
 from keras import tree
 
 from .ends import input_names
+from .keras_internals import layers_in, maker_of
 
 # What passes ids on as they are. Anything else makes other numbers of them: positions, masks, hashes.
 PASSING = {"Cast", "Concatenate", "Dropout", "ExpandDims", "Flatten", "GetItem", "Identity", "Reshape", "Squeeze",
@@ -78,12 +79,11 @@ def _uses(outputs: Sequence[Any], guess: bool) -> list[_Use]:
     stack: list[tuple[Any, bool]] = [(tensor, False) for tensor in outputs]
     while stack:
         tensor, done = stack.pop()
-        operation, index, _ = getattr(tensor, "_keras_history", (None, 0, 0))
-        if operation is None:
+        node = maker_of(tensor)
+        if node is None:
             continue
-        node = operation._inbound_nodes[index]
         if done:
-            uses.append(_of_operation(operation, node, guess))
+            uses.append(_of_operation(node, guess))
         elif id(node) not in seen:
             seen.add(id(node))
             stack.append((tensor, True))
@@ -91,8 +91,8 @@ def _uses(outputs: Sequence[Any], guess: bool) -> list[_Use]:
     return uses
 
 
-def _of_operation(operation: Any, node: Any, guess: bool) -> _Use:
-    inputs, outputs = node.input_tensors, tree.flatten(node.output_tensors)
+def _of_operation(node: Any, guess: bool) -> _Use:
+    operation, inputs, outputs = node.operation, node.input_tensors, tree.flatten(node.output_tensors)
     if isinstance(operation, keras.layers.Embedding):
         return _Use(inputs, outputs, tables=(operation.input_dim,))
     if getattr(operation, "is_quantization_aware", False) or (
@@ -104,7 +104,7 @@ def _of_operation(operation: Any, node: Any, guess: bool) -> _Use:
 
 
 def _embeddings(operation: Any) -> Iterator[int]:
-    inside = operation._flatten_layers(include_self=False) if isinstance(operation, keras.Layer) else ()
+    inside = layers_in(operation, itself=False) if isinstance(operation, keras.Layer) else ()
     return (layer.input_dim for layer in inside if isinstance(layer, keras.layers.Embedding))
 
 

@@ -1,5 +1,7 @@
 """Generative adversarial networks: a generator that draws samples, a discriminator that tells them from real ones."""
 
+from typing import Any
+
 import keras
 from keras import KerasTensor, layers
 
@@ -36,13 +38,13 @@ def gan_mlp(
 
 
 def _generator(width: int, latent: int, hidden: tuple[int, ...], slope: float):
-    inputs = keras.Input((latent,), name="z")
+    inputs: Any = keras.Input((latent,), name="z")
     x = _leaky(inputs, hidden, slope)
     return keras.Model(inputs, layers.Dense(width, activation="tanh", name="sample")(x), name="generator")
 
 
 def _discriminator(width: int, hidden: tuple[int, ...], slope: float):
-    inputs = keras.Input((width,), name="images")
+    inputs: Any = keras.Input((width,), name="images")
     x = _leaky(inputs, hidden, slope)
     return keras.Model(inputs, layers.Dense(1, name="logit")(x), name="discriminator")
 

@@ -56,10 +56,10 @@ def _step(classes: int, units: int):
     inputs, outputs = {"token": token}, {}
     x = layers.Embedding(classes, units, name="embedding")(token)
     for name in LAYERS:
-        hidden, cell = (keras.Input((units,), name=f"{name}_{state}") for state in ("hidden", "cell"))
+        states = {f"{name}_{state}": keras.Input((units,), name=f"{name}_{state}") for state in ("hidden", "cell")}
         recurrence = layers.LSTM(units, return_sequences=True, return_state=True, name=name)
-        x, new_hidden, new_cell = recurrence(x, initial_state=[hidden, cell])
-        inputs |= {hidden.name: hidden, cell.name: cell}
+        x, new_hidden, new_cell = recurrence(x, initial_state=list(states.values()))
+        inputs |= states
         outputs |= {f"{name}_hidden_out": new_hidden, f"{name}_cell_out": new_cell}
     outputs["logits"] = layers.Dense(classes, name="logits")(x)
     return keras.Model(inputs, outputs, name="step")

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from ..errors import BadInput, EdgewrightError
+from ..keras_internals import maker_of
 from ..progress import say
 
 MEAN_FREE = "pixels 0..255 in the order blue, green, red, less (103.939, 116.779, 123.68)"
@@ -134,14 +135,15 @@ def _weighted(model: keras.Model) -> Iterator[keras.Layer]:
     stack = [(tensor, False) for tensor in reversed(model.outputs)]
     while stack:
         tensor, done = stack.pop()
-        layer, node, _ = tensor._keras_history
+        node = maker_of(tensor)
+        layer = node.operation
         if done:
             if isinstance(layer, keras.Layer) and layer.weights and not isinstance(layer, keras.layers.Normalization):
                 yield layer
         elif id(layer) not in seen:
             seen.add(id(layer))
             stack.append((tensor, True))
-            stack += [(operand, False) for operand in reversed(layer._inbound_nodes[node].input_tensors)]
+            stack += [(operand, False) for operand in reversed(node.input_tensors)]
 
 
 def _squeezed(value: Any) -> tuple[int, ...]:

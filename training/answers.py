@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from ..errors import BadInput
+from ..keras_internals import is_graph, node_of, origin_of
 from .data import Output
 
 _PASSED = ("Reshape", "Flatten", "Identity", "Dropout", "Squeeze", "ExpandDims", "Cast", "Concatenate")
@@ -79,18 +80,18 @@ def places_of(heads: Sequence[str], outputs: Sequence[Output], model: str) -> di
 
 def ending(symbol: Any) -> str | None:
     """Return the activation that an output comes from, "linear" where it is none, None where nobody can tell."""
-    history = getattr(symbol, "_keras_history", None)
-    if history is None:
+    origin = origin_of(symbol)
+    if origin is None:
         return None
-    operation, node, place = history
+    operation = origin.operation
     graph = getattr(getattr(operation, "plan", None), "graph", None)
     if graph is not None:  # the quantization-aware graph, whole in one layer
-        return _of_traced(graph.outputs[place])
-    if isinstance(operation, keras.models.Sequential) or hasattr(operation, "_nodes_by_depth"):
-        return ending(keras.tree.flatten(operation.outputs)[place])
+        return _of_traced(graph.outputs[origin.index])
+    if isinstance(operation, keras.models.Sequential) or is_graph(operation):
+        return ending(keras.tree.flatten(operation.outputs)[origin.index])
     operation = getattr(operation, "layer", operation)  # a wrapper's own, as pruning has them
     if type(operation).__name__ in _PASSED:
-        before = {ending(argument) for argument in operation._inbound_nodes[node].input_tensors}
+        before = {ending(argument) for argument in node_of(operation, origin.call).input_tensors}
         return before.pop() if len(before) == 1 else None
     activation = getattr(operation, "activation", None)
     name = getattr(activation, "__name__", type(operation).__name__).lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from ...keras_internals import maker_of
 from ...progress import say
 from ..config import TrainConfig
 from ..data import Dataset
@@ -42,7 +43,7 @@ def members_of(model: keras.Model) -> list[keras.KerasTensor]:
     A model that does more than its layers (masks that follow a schedule) must not be cut up: they are not its own.
     """
     (output,) = model.outputs
-    operation, node, _ = getattr(output, "_keras_history", (None, 0, 0))
-    if not isinstance(operation, keras.layers.Average) or operation not in model.layers:
+    node = maker_of(output)
+    if node is None or not isinstance(node.operation, keras.layers.Average) or node.operation not in model.layers:
         return []
-    return list(operation._inbound_nodes[node].input_tensors)
+    return list(node.input_tensors)
