@@ -1,6 +1,8 @@
 """Files with states: a device runs them over sequences as the net that reads these whole does, and judges them so."""
 
 import json
+import os
+import signal
 
 import keras
 import numpy as np
@@ -20,6 +22,7 @@ from edgewright.quantize.streaming import run as run_steps
 from edgewright.quantize.streaming import streaming
 from keras import layers
 from loopback import serving
+from processes import await_no, pids
 
 STEPS, FEATURES, CLASSES = 8, 4, 3
 QUIET = BenchConfig(latency=False)
@@ -281,3 +284,17 @@ def test_the_command_line_judges_a_streaming_file_on_sequences(net, steps, tmp_p
         assert [row["status"] for row in document["measurements"]] == ["ok", "ok"]
         (verdict,) = document["verdicts"]
         assert verdict["metric"] == metric and verdict["speedup"] and (metric is None or verdict["agreement"] > 0.9)
+
+
+def test_an_agent_on_a_board_goes_with_its_connection(letters, tmp_path):
+    _, file = letters
+    there = tmp_path / "there"
+    there.mkdir()
+    with serving(tmp_path) as server:
+        with open_runner({"step": file}, server.url(folder=str(there))) as run:
+            assert pids("agent.zip", there)
+            os.kill(run._agent._talk._process.pid, signal.SIGKILL)  # the ssh that carries requests and answers
+            with pytest.raises(DeviceLost):
+                run("step", {"token": np.zeros((1, 2), np.int32)})
+        await_no(str(there))
+        assert not list(there.iterdir())
