@@ -85,7 +85,7 @@ def copy_state(layer: keras.Layer, made: keras.Layer) -> None:
             raise BadInput(
                 f"layer {old.name!r} is not built again as it was: give it a get_config() with all it was made with"
             )
-        new.load_own_variables({name: ops.convert_to_numpy(value).copy() for name, value in state.items()})
+        new.load_own_variables({name: np.array(ops.convert_to_numpy(value)) for name, value in state.items()})
 
 
 def _built_otherwise(layer: keras.Layer) -> BadInput:

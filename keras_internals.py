@@ -160,11 +160,19 @@ class Patched:
     einsum: type
     attention: type
     rank: type
+    draws: Any  # the module whose `draw_seed` all random numbers of Keras come from
 
 
 def patched() -> Patched:
     """Return what tracing replaces attributes of."""
+    from keras.src import backend
     from keras.src.layers import layer
     from keras.src.ops import nn, numpy
 
-    return Patched(calls=layer, einsum=numpy.Einsum, attention=nn.DotProductAttention, rank=numpy.Ndim)
+    return Patched(
+        calls=layer,
+        einsum=numpy.Einsum,
+        attention=nn.DotProductAttention,
+        rank=numpy.Ndim,
+        draws=backend.random,
+    )

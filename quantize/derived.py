@@ -12,7 +12,6 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import keras
-from keras import tree
 
 from ..copies import copy_model, copy_state
 from ..ends import input_names, output_names
@@ -25,6 +24,7 @@ from .layer import QuantizedGraph, Unsaved
 from .placement import Scale
 from .planning import make_plan
 from .prepare import as_model, find_quantized, source_of
+from .untyped import tree
 
 States = Sequence[tuple[int, int]]  # numbers of inputs, and of the outputs that become them in the next call
 
@@ -254,7 +254,7 @@ def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, 
 
 
 def _assign(variable: Any, theirs: Mapping[str, Any], name: str | None, own: str) -> None:
-    if name not in theirs:
+    if name is None or name not in theirs:
         raise BadInput(f"{own} of the step has no counterpart in the sequence that was trained: it cannot be streamed")
     variable.assign(theirs[name])
 

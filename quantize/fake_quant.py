@@ -11,7 +11,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+
+from .untyped import ops
 
 STEPS = 255  # of 8 bits
 SMALLEST_RANGE = 1e-6

@@ -11,7 +11,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from ..errors import BadInput
 from ..keras_internals import value_of
@@ -24,6 +23,7 @@ from .narrow import narrowest
 from .placement import FusedOp, Plan, Scale
 from .planning import make_plan
 from .samples import build, from_config
+from .untyped import ops
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class QuantizedGraph(keras.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})  # also where the model has half precision
         self.config, self.masked = QatConfig.from_dict(config), list(masked)
         self.clustered = dict(clustered or {})
-        self.carried = [tuple(pair) for pair in carried]
+        self.carried = [(given, new) for given, new in carried]
         self._described = _Untracked(_Description(source, inputs))
         plan = self._plan_again() if plan is None else plan
         self.plan: Plan = _Untracked(plan)  # type: ignore[assignment]
@@ -107,7 +107,9 @@ class QuantizedGraph(keras.Layer):
             elif tensor.shape:
                 self.weight_of[tensor.name] = self._new(tensor.name, tensor.value, tensor.trainable, tensor.regularizer)
             if tensor.name in self.masked:
-                self.mask_of[tensor.name] = self._new(f"{tensor.name}.mask", np.float32(tensor.value != 0), False)
+                self.mask_of[tensor.name] = self._new(
+                    f"{tensor.name}.mask", (tensor.value != 0).astype(np.float32), False
+                )
 
     def _make_ranges(self, plan: Plan) -> None:
         for scale in plan.distinct_scales:
@@ -135,7 +137,7 @@ class QuantizedGraph(keras.Layer):
         values, numbers = np.unique(tensor.value, return_inverse=True)
         centroids = np.resize(values, count)  # a model rebuilt from its configuration is filled afterwards
         self.weight_of[tensor.name] = self._new(f"{tensor.name}.centroids", centroids, tensor.trainable)
-        numbers = np.minimum(numbers.reshape(tensor.shape), count - 1).astype(np.int32)
+        numbers = np.minimum(numbers.reshape(tensor.value.shape), count - 1).astype(np.int32)
         self.cluster_of[tensor.name] = self._new(f"{tensor.name}.clusters", numbers, False)
 
     def get_config(self) -> dict[str, Any]:

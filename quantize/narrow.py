@@ -7,10 +7,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 
 from .fake_quant import SMALLEST_RANGE, limits, steps
 from .placement import FusedOp
+from .untyped import ops
 
 if TYPE_CHECKING:
     from .layer import QuantizedGraph

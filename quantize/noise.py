@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from keras import ops, tree
 
 from ..backends import computed
 from ..errors import BadInput
@@ -23,6 +22,7 @@ from .graph.nodes import Tensor
 from .graph.operations import NEVER
 from .kernels import LINEAR
 from .placement import FusedOp
+from .untyped import ops, tree
 
 if TYPE_CHECKING:
     from .layer import QuantizedGraph

@@ -457,7 +457,7 @@ def sparse_kernels(plan: Plan) -> list[Tensor]:
         for tensor in plan.graph.constants
         if tensor.trainable
         and np.any(tensor.value == 0)
-        and (id(tensor) in kernels or sum(size > 1 for size in tensor.shape) > 1)
+        and (id(tensor) in kernels or sum(size > 1 for size in tensor.value.shape) > 1)
     ]
 
 

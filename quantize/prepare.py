@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import tree
 
 from ..ends import distinct
 from ..errors import BadInput, WrongOrder
@@ -23,6 +22,7 @@ from .noise import Pairs, check_trace, measure, signal_to_noise, too_coarse, wea
 from .placement import clustered_kernels, sparse_kernels
 from .planning import make_plan
 from .samples import gather, to_config
+from .untyped import tree
 
 WEAK_DB = 20.0  # an output that keeps less of its signal is worth a word
 ROUNDS = 3  # of keeping operators in float that 8 bits are too coarse for
@@ -77,7 +77,7 @@ def prepare_qat(
     check_trace(layer, model, inputs, samples, real)
     seen = measure(layer, samples, real)
     if config.least_db is not None:
-        layer, seen = _with_float_where_8_bits_are_too_coarse(layer, seen, model, inputs, samples)
+        layer, seen = _with_float_where_8_bits_are_too_coarse(layer, seen, model, inputs, samples, config.least_db)
     weak = weak_operators(layer, seen, WEAK_DB)
     for line in weak:
         say(f"{model.name}: {line}")
@@ -102,11 +102,10 @@ def _planned(model: keras.Model, config: QatConfig, inputs: Any, source: dict[st
 
 
 def _with_float_where_8_bits_are_too_coarse(
-    layer: QuantizedGraph, seen: Pairs, model: keras.Model, inputs: Any, samples: list[np.ndarray]
+    layer: QuantizedGraph, seen: Pairs, model: keras.Model, inputs: Any, samples: list[np.ndarray], least_db: float
 ) -> tuple[QuantizedGraph, Pairs]:
     """Keep in float what `too_coarse` finds, until that finds no more or helps no more."""
-    least_db = layer.config.least_db
-    for _ in range(ROUNDS if least_db is not None else 0):
+    for _ in range(ROUNDS):
         kept = {**too_coarse(layer, seen, least_db), **layer.config.kept}
         if len(kept) == len(layer.config.kept):
             break
@@ -138,7 +137,8 @@ def source_of(model: keras.Model) -> dict[str, Any] | Unsaved:
     for inner in models:
         inner.__dict__["get_compile_config"] = lambda: None
     try:
-        return keras.saving.serialize_keras_object(model)
+        config: Any = keras.saving.serialize_keras_object(model)
+        return config
     except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return Unsaved(" ".join(lines[:2]) if lines else type(error).__name__)

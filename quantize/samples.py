@@ -9,11 +9,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor, tree
+from keras import KerasTensor
 
 from ..errors import BadInput
 from ..forms import as_ranked, is_frame, is_tensors
 from .graph.tracing import symbolic_inputs
+from .untyped import tree
 
 MOST = 1024  # samples taken from what yields them one batch after another
 LARGEST = 1e6

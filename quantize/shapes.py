@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
-from keras import tree
 
 from ..copies import copy_model
 from ..errors import BadInput
 from .graph.tracing import symbolic_inputs
+from .untyped import tree
 
 
 def fix_shapes(model: keras.Model, shapes: Sequence[tuple[int, ...]]) -> keras.Model:

@@ -14,13 +14,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops, tree
 
 from ..backends import computed
 from ..errors import BadInput
 from ..keras_internals import layers_in, run_graph
 from .derived import UnlikeLayer, derive, source_model, take_weights
 from .prepare import find_quantized
+from .untyped import ops, tree
 
 TOLERANCE = 1e-4  # between the steps and the sequence, relative to the largest output
 

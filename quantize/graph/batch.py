@@ -11,10 +11,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor, ops, tree
+from keras import KerasTensor
 
 from ...errors import BadInput
 from ...keras_internals import maker_of
+from ..untyped import ops, tree
 from .nodes import Graph, Node, Tensor
 from .operations import Batched
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops, tree
 
 from ...errors import BadInput
-from ...keras_internals import takes_mask
+from ...keras_internals import layers_in, takes_mask
+from ..untyped import ops, tree
 from .operations import NEVER, Constant, FusedLSTM, GroupedConv
 
 # Random in training, nothing at inference; Keras versions differ in what they have of them.
@@ -38,6 +38,16 @@ LEAVES: tuple[type[keras.Layer], ...] = tuple(
 def leaf_of(layer: Any) -> type | None:
     """Return which of `LEAVES` `layer` is: it does nothing at inference. A subclass with a `call` of its own may."""
     return next((leaf for leaf in LEAVES if isinstance(layer, leaf) and _has_keras_call(layer)), None)
+
+
+def random_part(layer: keras.Layer) -> str:
+    """Return what of `layer` is random in training, itself or a layer inside it; "" if nothing is."""
+    for part in layers_in(layer):
+        rates = [getattr(part, name, 0) for name in ("dropout", "recurrent_dropout")]
+        drops = any(isinstance(rate, (int, float)) and rate > 0 for rate in rates)
+        if leaf_of(part) or (drops and hasattr(part, "state_size")):
+            return "it" if part is layer else f"{part.name!r} inside it"
+    return ""
 
 
 def _has_keras_call(layer: keras.Layer) -> bool:
@@ -62,7 +72,8 @@ def symbolic(function: Any) -> Any:
 
 def _without_context(rule: Callable, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
     """Call `rule` with the arguments by the names that `call` has for them, but for what the rule is blind to."""
-    given = _signature(type(layer)).bind(layer, *args, **kwargs).arguments
+    kind: Any = type(layer)
+    given = _signature(kind).bind(layer, *args, **kwargs).arguments
     del given[next(iter(given))]  # the layer itself
     given = {**given, **given.pop("kwargs", {})}
     first, *others = given.items()
@@ -246,7 +257,8 @@ def _fused_lstm(layer, x, initial_state=None, mask=None):
         ops.split(ops.transpose(weight), 4, axis=0) for weight in (cell.kernel, cell.recurrent_kernel)
     )
     biases = ops.split(cell.bias, 4, axis=0) if cell.use_bias else [ops.zeros((cell.units,))] * 4
-    outputs, _ = FusedLSTM()(x, *kernels, *recurrent, *biases)
+    fused: Any = FusedLSTM()
+    outputs, _ = fused(x, *kernels, *recurrent, *biases)
     return outputs if layer.return_sequences else outputs[:, -1]
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor, ops, tree
+from keras import KerasTensor
 
 from ...keras_internals import maker_of
+from ..untyped import ops, tree
 from .layer_rules import leaf_of
 from .operations import Batched
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import KerasTensor, ops
+from keras import KerasTensor
+
+from ..untyped import ops
 
 
 class Constant(keras.Operation):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-from keras import ops, tree
 
 from ...keras_internals import maker_of
+from ..untyped import ops, tree
 from .layer_rules import LEAVES
 from .nodes import Graph, Node, Tensor
 

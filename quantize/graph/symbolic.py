@@ -8,15 +8,17 @@ would draw random numbers is refused, since a draw of today would become a const
 from __future__ import annotations
 
 import string
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
-from keras import KerasTensor, ops
+from keras import KerasTensor
 
 from ...errors import BadInput, EdgewrightError
 from ...keras_internals import patched
+from ..untyped import ops
 
 DRAWS = "draws random numbers at inference"
 
@@ -30,7 +32,8 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
     parts = patched()
     record, create = parts.calls.Node, KerasTensor.__init__
     record_operation = keras.Operation.symbolic_call
-    make_einsum, take = parts.einsum.__init__, KerasTensor.__getitem__
+    make_einsum: Any = parts.einsum.__init__
+    take = KerasTensor.__getitem__
 
     def node(operation: Any, **arguments: Any) -> Any:
         return record(operation=operation, **arguments) if is_whole(operation) else None
@@ -49,6 +52,13 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
         except Exception:
             return record_operation(self, *args, **kwargs)
 
+    draws, add_weight = _Draws(), keras.Layer.add_weight
+
+    def weight(self: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        """Let a layer that is built now start from random weights."""
+        with draws.allowed():
+            return add_weight(self, *args, **kwargs)
+
     def einsum(self: Any, subscripts: str, **kwargs: Any) -> None:
         make_einsum(self, _in_small_letters(subscripts), **kwargs)
 
@@ -64,7 +74,10 @@ def symbolic_python(call: Callable[..., Any], is_whole: Callable[[Any], bool]) -
             (KerasTensor, "__iter__", _iterate),
             (KerasTensor, "__len__", _length),
             (KerasTensor, "__array_ufunc__", None),  # numpy then leaves the operation to the tensor
-            (keras.random.SeedGenerator, "next", _refuse_to_draw),
+            (keras.random.SeedGenerator, "next", draws.refusing(keras.random.SeedGenerator.next)),
+            (parts.draws, "draw_seed", draws.refusing(parts.draws.draw_seed)),
+            (keras.Layer, "add_weight", weight),
+            *((module, name, draws.refusing(getattr(module, name))) for module, name in _global_draws()),
             (parts.attention, "compute_output_spec", _attended),
             (parts.einsum, "__init__", einsum),
             (parts.rank, "symbolic_call", lambda self, x: len(x.shape)),
@@ -128,8 +141,46 @@ def _elementwise(operation: Callable[..., Any], otherwise: bool) -> Callable[...
     return compare
 
 
-def _refuse_to_draw(self: Any, ordered: bool = True) -> Any:
-    raise BadInput(DRAWS)
+class _Draws:
+    """Refuses random numbers, but for the first weights of a layer."""
+
+    def __init__(self) -> None:
+        self._allowed = 0
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Let Keras draw for as long as the context lasts."""
+        self._allowed += 1
+        try:
+            yield
+        finally:
+            self._allowed -= 1
+
+    def refusing(self, draw: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what raises BadInput, which whoever runs the layer words with its name, in place of `draw`."""
+
+        def refuse(*args: Any, **kwargs: Any) -> Any:
+            if self._allowed:
+                return draw(*args, **kwargs)
+            raise BadInput(DRAWS)
+
+        return refuse
+
+
+_DRAWS = {
+    "numpy": ("choice", "normal", "permutation", "rand", "randint", "randn", "random", "random_sample", "shuffle",
+              "standard_normal", "uniform"),
+    "tensorflow": ("categorical", "gamma", "normal", "poisson", "shuffle", "truncated_normal", "uniform"),
+}  # fmt: skip
+
+
+def _global_draws() -> Iterator[tuple[Any, str]]:
+    """Yield the functions outside Keras that draw from a state of their own, by module and name."""
+    for package, names in _DRAWS.items():
+        module = getattr(sys.modules.get(package), "random", None)
+        for name in names if module is not None else ():
+            if hasattr(module, name):
+                yield module, name
 
 
 def _attended(self: Any, query: Any, key: Any, value: Any, **kwargs: Any) -> KerasTensor:

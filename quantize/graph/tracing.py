@@ -24,11 +24,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor, tree
+from keras import KerasTensor
 
 from ...ends import symbolic_inputs
 from ...errors import BadInput, EdgewrightError
 from ...keras_internals import TRACKERS, abstract_outputs, calls_of, forget_calls, layers_in
+from ..untyped import tree
 from . import batch
 from . import layer_rules as composites
 from .nodes import Graph, Node, Recorder, Tensor, computed_dtype, name_constants_once, nodes_before
@@ -136,6 +137,12 @@ class _Opened:
     def call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         """Run the layer's body (or its composite rule) on symbolic tensors."""
         self._open(layer)  # those that the body of another one makes are met here
+        if kwargs.get("training") is True and (what := composites.random_part(layer)):
+            raise BadInput(
+                f"layer {self._place(layer)!r} ({type(layer).__name__}) is called with training=True, so that "
+                f"{what} draws random numbers at inference, which in a file would be one constant: call it without, or "
+                "let the model take the noise as an input"
+            )
         self._whole.discard(id(layer))
         if composites.leaf_of(layer):
             return self._keep(layer, args, kwargs)
@@ -162,6 +169,10 @@ class _Opened:
         self._calls[place] += 1
         self._tag(tree.flatten(outputs), tree.flatten((args, kwargs)), place)
         return outputs
+
+    def _place(self, layer: keras.Layer) -> str:
+        """Return the path of `layer` where it is called now."""
+        return "/".join([opened.name for opened in self._stack[1:]] + [layer.name])
 
     def _keep(self, layer: keras.Layer, args: Any, kwargs: Any) -> Any:
         """Let Keras record `layer` as one operation."""

@@ -37,8 +37,8 @@ def equalize(graph: Graph, rounds: int = 2) -> int:
             made, read = FORMS[first.op_type], FORMS[second.op_type]
             reach = _reach(before.value, made.channels), _reach(after.value, (read.inputs,))
             factor = np.sqrt(np.maximum(reach[0], SMALLEST_RANGE) / np.maximum(reach[1], SMALLEST_RANGE))
-            before.value = (before.value * made.spread(1 / factor, before.shape)).astype(before.dtype)
-            after.value = (after.value * read.spread_inputs(factor, after.shape)).astype(after.dtype)
+            before.value = (before.value * made.spread(1 / factor, before.value.shape)).astype(before.dtype)
+            after.value = (after.value * read.spread_inputs(factor, after.value.shape)).astype(after.dtype)
             if bias is not None:
                 bias.value = (bias.value / factor).astype(bias.dtype)  # factor runs along the last axis
     return len(pairs)

@@ -13,12 +13,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from ...errors import BadInput
 from ..graph.nodes import Graph, splice
 from ..graph.operations import NEVER, TransposedConv
 from ..operators import axes
+from ..untyped import ops
 from .movement import LAST, MOVEMENTS, Decomposition, along, channels_last, known, reshaped
 
 
@@ -180,8 +180,8 @@ def _einsum(op, left, right):
 
 def _tensordot(op, left, right):
     """A sum of products over the last axes of one operand and the first of the other, or over named ones."""
-    count = op.axes if isinstance(op.axes, int) else None
-    pairs = (range(-count, 0), range(count)) if count is not None else op.axes
+    axes: Any = op.axes
+    pairs = (range(-axes, 0), range(axes)) if isinstance(axes, int) else axes
     return _contracted(left, right, *([over] if isinstance(over, int) else over for over in pairs))
 
 

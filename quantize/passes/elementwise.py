@@ -12,6 +12,7 @@ from typing import Any
 
 from ..graph.nodes import Consumers, Graph, Node, Tensor
 from ..operators import CLIPS, rule_for
+from ..untyped import ops
 
 UNARY = frozenset([
     "Abs", "Absolute", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh", "Cbrt", "Ceil", "Celu", "Clip",
@@ -37,8 +38,6 @@ class Elementwise:
 
     def __call__(self, x: Any) -> Any:
         """Compute the values of `result` from those of `source`, of any shape."""
-        from keras import ops
-
         held = {id(self.source): x}
         for node in self.nodes:
             (held[id(node.output)],) = node.run(

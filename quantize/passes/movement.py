@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from ..graph.operations import Batched
 from ..operators import axes, pair
+from ..untyped import ops
 
 Decomposition = Callable[..., Any]
 LAST = "channels_last"

@@ -19,10 +19,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import tree
 
 from ...copies import copy_model
 from ...errors import BadInput, EdgewrightError
+from ..untyped import tree
 from .model import Description, describe, refusal
 
 LOSSES = ("sparse_categorical_crossentropy", "mean_squared_error")

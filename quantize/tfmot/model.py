@@ -9,10 +9,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor, tree
+from keras import KerasTensor
 
 from ...errors import BadInput
 from ...keras_internals import graph_inside, is_graph, nodes_in_order
+from ..untyped import tree
 
 # Arguments that tf-keras knows under another name.
 _RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}

@@ -69,7 +69,7 @@ def test_quantized_steps_round_as_those_of_streaming(kind, words):
     derived = derive(step_network(kind), qat, names(kind))
     found = unrolled(derived, words, kind)
     np.testing.assert_array_equal(found, run(streaming(qat), words))
-    whole, size = np.asarray(qat(words)), export_tflite(qat).manifest["outputs"][0]["step"]
+    whole, size = np.asarray(qat(words)), export_tflite(qat).manifest["outputs"][0]["scale"]
     assert np.ptp(whole) > 50 * size
     assert (np.abs(found - whole) < 2.5 * size).mean() > 0.95  # the first step rounds states of zero besides
 

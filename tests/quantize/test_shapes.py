@@ -71,7 +71,7 @@ def test_samples_fix_what_is_open(make, tmp_path):
         artifact = export(qat)
         assert artifact.manifest["inputs"][0]["shape"] == [1, *shape]
         given = answers(artifact.save(tmp_path / f"net.{kind}"), x)
-        assert (np.abs(given - np.asarray(qat(x))) < 1.5 * artifact.manifest["outputs"][0]["step"]).mean() > 0.99
+        assert (np.abs(given - np.asarray(qat(x))) < 1.5 * artifact.manifest["outputs"][0]["scale"]).mean() > 0.99
         with pytest.raises(BadInput, match=r"open dimensions.*fix_shapes"):
             export(model)
         exact = answers(export(fix_shapes(model, [shape])).save(tmp_path / f"float.{kind}"), x)
