@@ -42,10 +42,12 @@ class Artifact:
 
     @property
     def name(self) -> str:
+        """The name of the file, without its suffix."""
         return self.manifest["name"]
 
     @property
     def suffix(self) -> str:
+        """The suffix of its format, with the dot."""
         return f".{self.manifest['format']}"
 
     def save(self, path: str | Path) -> Path:

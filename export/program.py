@@ -171,6 +171,7 @@ class Quantize(Operator):
 
     @property
     def is_border(self) -> bool:
+        """Tell whether it comes from, or goes to, float or unsigned bytes."""
         return _crosses(self)
 
 
@@ -179,6 +180,7 @@ class Dequantize(Operator):
 
     @property
     def is_border(self) -> bool:
+        """Tell whether it comes from, or goes to, float or unsigned bytes."""
         return _crosses(self)
 
 
@@ -323,6 +325,7 @@ class Fragment(Operator):
 
     @property
     def is_float(self) -> bool:
+        """It is always."""
         return True
 
     @property

@@ -1,0 +1,32 @@
+"""Diagnosis takes samples in every form that calibration does, and finds nothing wrong in a good file."""
+
+import keras
+import numpy as np
+import pytest
+from edgewright.errors import BadInput
+from edgewright.pipeline.diagnose import diagnose
+from edgewright.quantize import prepare_qat
+from keras import layers
+
+pandas = pytest.importorskip("pandas")
+
+
+def columns():
+    """Return a model of two columns, and samples of them."""
+    keras.utils.set_random_seed(0)
+    inputs = {name: keras.Input((1,), name=name) for name in ("age", "income")}
+    joined = layers.Concatenate()(list(inputs.values()))
+    model = keras.Model(inputs, layers.Dense(2)(layers.Dense(4, activation="relu")(joined)), name="columns")
+    random = np.random.default_rng(0)
+    return model, {name: random.normal(size=(64, 1)).astype("float32") for name in inputs}
+
+
+def test_a_data_frame_says_what_its_columns_say_as_arrays():
+    model, samples = columns()
+    qat, _ = prepare_qat(model, calibration=samples)
+    frame = pandas.DataFrame({name: values[:, 0] for name, values in samples.items()})
+    expected = diagnose(qat, samples)
+    assert expected.first_divergence is None and expected.samples == 64
+    assert diagnose(qat, frame[["income", "age"]]).rows == expected.rows
+    with pytest.raises(BadInput, match="income"):
+        diagnose(qat, frame[["age"]])
