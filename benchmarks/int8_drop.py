@@ -16,8 +16,8 @@ import numpy as np
 from common import emit
 from edgewright.devices.measure import answers
 from edgewright.errors import BadInput
+from edgewright.pipeline.find import find
 from edgewright.pipeline.stages import quantize_with_tfmot, train_config
-from edgewright.pipeline.subject import find
 from edgewright.training.data import Dataset, calibration
 from edgewright.training.tasks import TASKS
 
@@ -32,9 +32,9 @@ def points(file: Path, dataset: Dataset) -> float:
 
 def drops(name: str, seed: int, *, quick: bool, peer: bool, folder: Path) -> tuple[float, float | None]:
     """Train, quantize, export; return float minus int8 in points for ours and for TFMOT, None where it refuses."""
-    subject = find(name, None, preset="edge" if quick else "paper", seed=seed, quick=quick)
-    dataset = subject.dataset
-    model = subject.make()
+    work = find(name, None, preset="edge" if quick else "paper", seed=seed, quick=quick)
+    dataset = work.dataset
+    (model,) = work.make().values()
     ew.train(model, dataset, train_config("train", dataset, quick=quick, seed=seed, jit_compile=False))
     base = points(ew.export_tflite(model).save(folder / "float.tflite"), dataset)
     tuning = train_config("qat", dataset, quick=quick, seed=seed, jit_compile=False)

@@ -23,9 +23,9 @@ import numpy as np
 from common import emit, share
 from edgewright.devices.measure import answers
 from edgewright.models import registry
-from edgewright.pipeline import run
+from edgewright.pipeline import measuring
+from edgewright.pipeline.find import find
 from edgewright.pipeline.stages import train_config
-from edgewright.pipeline.subject import find
 from edgewright.training.data import calibration
 
 OUTPUTS = 10
@@ -43,15 +43,16 @@ class Agreement:
 
 def trained(name: str, count: int, folder: Path) -> Agreement:
     """Train, quantize and export a net; compare what training and the device make of the samples."""
-    subject = find(name, None, quick=True)
-    model, dataset = subject.make(), subject.dataset
+    work = find(name, None, quick=True)
+    (model,) = work.make().values()
+    dataset = work.dataset
     ew.train(model, dataset, train_config("train", dataset, epochs=1, jit_compile=False))
     qat, _ = ew.prepare_qat(model, calibration=calibration(dataset))
     artifact = ew.export_tflite(qat)
     x = np.concatenate([dataset.test.x, dataset.train.x])[:count]
     expected = qat.predict(x, batch_size=64, verbose=0)
     actual = answers(artifact.save(folder / f"{name}.tflite"), x)
-    found = run.parity(expected, actual, artifact.manifest["outputs"][0]["step"])
+    found = measuring.parity(expected, actual, artifact.manifest["outputs"][0]["scale"])
     return agreement(name, found, expected.shape, dataset.task)
 
 

@@ -31,6 +31,7 @@ def act(action: str, name: str | None, url: str | None) -> Answer:
 
 
 def listed() -> Answer:
+    """List our own devices and those of the inventory."""
     rows = [{"name": name, "url": name, "options": {}, "state": _state(name)} for name in _own_names()]
     rows += [
         {"name": name, "url": entry.url, "options": dict(entry.options), "state": _state(entry.scheme)}
@@ -55,11 +56,13 @@ def add(name: str, url: str) -> Answer:
 
 
 def remove(name: str) -> Answer:
+    """Forget a device."""
     inventory.remove(name)
     return Answer(document={"removed": name}, text=f"{name} is forgotten")
 
 
 def set_up(name: str) -> Answer:
+    """Fetch what a device needs."""
     from ..pipeline import kernel_check
 
     found = environments.set_up(name, kernel_check.verified)

@@ -30,7 +30,8 @@ def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]
 def manifest_facts(work: Workload, network: str) -> dict[str, Any]:
     """Return what a manifest says besides: the data, the network, and what of its outputs goes in again."""
     states = work.states(network)
-    return {**facts(work.dataset), "network": network, **({"states": states} if states else {})}
+    known = {name: value for name, value in work.origin.facts().items() if name in ("model", "preset")}
+    return {**facts(work.dataset), **known, "network": network, **({"states": states} if states else {})}
 
 
 def to_export(networks: Networks, work: Workload, network: str, precision: str) -> tuple[keras.Model, Any]:

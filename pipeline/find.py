@@ -182,10 +182,10 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
 
     def make() -> dict[str, keras.Model]:
         networks = registry.networks(name, preset, seed=seed, **overrides)
-        return {part: origins.remember(model, Origin.of_zoo(name, part)) for part, model in networks.items()}
+        return {part: origins.remember(model, Origin.of_zoo(name, preset, part)) for part, model in networks.items()}
 
     identity = sha256(f"{name} {preset} {overrides} {sha256(Path(inspect.getfile(entry.builder)))}".encode())
-    return Workload(name=name, dataset=dataset, origin=Origin.of_zoo(name, name), networks=entry.networks,
+    return Workload(name=name, dataset=dataset, origin=Origin.of_zoo(name, preset, name), networks=entry.networks,
                     deploy=entry.deploy, make=make, derive=derive, identity=identity)  # fmt: skip
 
 

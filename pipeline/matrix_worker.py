@@ -23,7 +23,7 @@ def main(threads: int, *, brief: bool) -> None:
         keras.backend.clear_session()  # of the order before
         gc.collect()
         with _logging(Path(order["log"])):
-            return serve(order)
+            return dict(serve(order))
 
     _settle(threads, brief=brief)
     workers.serve(answer)

@@ -18,6 +18,7 @@ from ..devices.report.report import table
 from ..errors import BadInput, EdgewrightError
 from ..progress import track
 from ..quantize import QatConfig, find_quantized, prepare_qat
+from ..training import tasks
 from ..training.data import Dataset, calibration
 from ..training.train import evaluate
 from .diagnose import decibels
@@ -57,6 +58,7 @@ def mixed_precision(model: keras.Model, dataset: Dataset, max_drop: float, confi
     samples = calibration(dataset)
     probe = keras.tree.map_structure(lambda array: array[:PROBE_SAMPLES], samples)
     judge = _judge(dataset)
+    metric = tasks.of(dataset).metric
     reference = _answers(model, probe)
     whole, _ = prepare_qat(model, config, calibration=samples)
     found = {"float32": judge(model), "w8a8": judge(whole)}
@@ -69,7 +71,7 @@ def mixed_precision(model: keras.Model, dataset: Dataset, max_drop: float, confi
         else:
             candidate, _ = prepare_qat(model, _raised(config, order[:count], precision), calibration=samples)
             found["chosen"] = judge(candidate)
-        return found["float32"] - found["chosen"] <= max_drop
+        return metric.gain(found["chosen"], found["float32"]) >= -max_drop
 
     for precision in LADDER:
         count = _least(lambda count, precision=precision: keeps(count, precision), len(order))

@@ -22,20 +22,21 @@ _KNOWN: WeakKeyDictionary[keras.Model, Origin] = WeakKeyDictionary()
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """model: the name in the zoo, None for others. network: which of its networks. Else as in `Architecture`."""
+    """model, preset: what the zoo built, None for others. network: which of its networks. Else as in `Architecture`."""
 
     task: str
     learner: str = "fit"
     learning_rate: float = 2e-3
     model: str | None = None
+    preset: str | None = None
     network: str | None = None
 
     @classmethod
-    def of_zoo(cls, model: str, network: str) -> Origin:
+    def of_zoo(cls, model: str, preset: str, network: str) -> Origin:
         """Return the origin of a network of the zoo."""
         entry = registry.get(model)
         return cls(task=entry.task, learner=entry.learner, learning_rate=entry.learning_rate, model=model,
-                   network=network)  # fmt: skip
+                   preset=preset, network=network)  # fmt: skip
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Origin | None:

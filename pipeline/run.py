@@ -104,6 +104,7 @@ class RunPlan:
 
     @property
     def roles(self) -> set[str]:
+        """The models that files are made of."""
         return {role for role, _, _ in self.files}
 
 

@@ -89,7 +89,9 @@ def noted(path: str | Path) -> dict[str, Any]:
 
 def manifest_facts(path: str | Path) -> dict[str, Any]:
     """Return what an exported file's manifest says of its network, as far as it is noted."""
-    return {name: value for name, value in noted(path).items() if name in (*OF_DATA, "network", "states")}
+    return {
+        name: value for name, value in noted(path).items() if name in (*OF_DATA, "model", "preset", "network", "states")
+    }
 
 
 def load_model(path: str | Path) -> keras.Model:

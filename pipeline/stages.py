@@ -36,6 +36,7 @@ from .foreign import bench_random
 from .judged import presented, to_measure
 from .origins import Origin
 from .pruning import scheduled
+from .whole import judged_by_task, presented_to_task
 
 __all__ = ["Comparison", "bench", "build", "compare", "load_data", "prepare_prune", "prepare_qat", "prune",
            "prune_with_tfmot", "quantize_with_tfmot", "scheduled", "strip_prune", "train", "train_config"]  # fmt: skip
@@ -54,7 +55,7 @@ def build(name: str, preset: str = "paper", **options: Any) -> Any:
     """
     networks = registry.networks(name, preset, **options)
     for network, model in networks.items():
-        origins.remember(model, Origin.of_zoo(name, network))
+        origins.remember(model, Origin.of_zoo(name, preset, network))
     return networks[name] if registry.get(name).alone else networks
 
 
@@ -114,7 +115,8 @@ def bench(
     """Measure artifacts or model files against `baseline` on `device`.
 
     data: a Dataset, the name of one, pkg.module:function, or arrays, frames and so on as (x, y), all of which is
-    judged; read as the baseline's inputs and outputs say. Without it, no accuracy: random inputs.
+    judged; read as the baseline's inputs and outputs say. Without it, no accuracy: random inputs. Files whose networks
+    a task runs itself (that read texts, draw samples, play) are judged by that, each as the network that it is.
     Raises: BadInput for data that does not fit, or where the device's runtime opens no file.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
@@ -123,17 +125,17 @@ def bench(
         first = ModelFile.read(paths[-1])
         if data is None:
             return bench_random(files, baseline=first.name, device=device, config=config or BenchConfig())
+        known: dict[str, Any] = {
+            "baseline": first.name,
+            "device": device,
+            "config": config or BenchConfig(),
+            "model": files[-1].manifest.get("name", files[-1].name),
+        }
+        if (dataset := presented_to_task(data, first)) is not None:
+            return measure.bench(files, **known, **judged_by_task(dataset, files), data=dataset.name)
         order = [first, *(file for file in files if file.name != first.name)]
         dataset = presented(data, order, device)
-        return measure.bench(
-            files,
-            baseline=first.name,
-            **to_measure(dataset),
-            device=device,
-            config=config or BenchConfig(),
-            model=files[-1].manifest.get("name", files[-1].name),
-            data=dataset.name,
-        )
+        return measure.bench(files, **known, **to_measure(dataset), data=dataset.name)
 
 
 def _on_disk(found: Sequence[Artifact | str | Path], folder: Path) -> list[Path]:

@@ -11,7 +11,6 @@ import keras
 from ..copies import copy_model
 from ..models import registry
 from ..models.registry import Deployable
-from ..prune import PruningModel, strip_prune
 from ..training import tasks
 from ..training.data import Dataset
 from ..training.tasks import Networks, Task
@@ -95,13 +94,13 @@ class Workload:
 
     def step(self, name: str, networks: Networks) -> keras.Model:
         """Return a step network with the weights, and the quantizers, of the one that was trained."""
-        trained = networks[self.derived[name]]
-        plain = strip_prune(trained) if isinstance(trained, PruningModel) else trained  # judged amid its pruning
-        return self.derive(networks[name], plain, self.states(name) or None)
+        return self.derive(networks[name], networks[self.derived[name]], self.states(name) or None)
 
     def facts(self, network: str) -> dict[str, Any]:
         """Return what travels beside the file of a network: what it was trained on and how, and where it belongs."""
-        return {**facts_of_data(self.dataset), **self.origin.facts(), "network": network}
+        states = self.states(network)
+        known = {**facts_of_data(self.dataset), **self.origin.facts(), "network": network}
+        return {**known, "states": states} if states else known
 
     def states(self, network: str) -> dict[str, str]:
         """Return what a network that goes to a device gives back: output -> input."""

@@ -8,6 +8,7 @@ from edgewright.errors import BadInput
 from edgewright.export import export_tflite
 from edgewright.pipeline.mixed import mixed_precision
 from edgewright.quantize import prepare_qat
+from edgewright.training.presented import takes
 from int8_run import run
 
 
@@ -72,3 +73,18 @@ def test_nothing_is_kept_where_nothing_is_lost(lopsided, digits):
 def test_anomaly_detection_has_no_metric_to_keep(lopsided):
     with pytest.raises(BadInput, match="validation"):
         mixed_precision(lopsided, edgewright.load_data("digits", input_shape=(64,), task="anomaly_detection"), 0.01)
+
+
+def test_several_inputs_are_probed_by_name_and_a_few_samples_of_each():
+    """What is probed is samples of every input, not some of the inputs."""
+    random = np.random.default_rng(0)
+    inputs = {"right": keras.Input((6,), name="right"), "left": keras.Input((4,), name="left")}
+    x = keras.layers.Concatenate(name="both")([inputs["left"], inputs["right"]])
+    model = keras.Model(inputs, keras.layers.Dense(3, name="logits")(x), name="pair")
+    samples = {"left": random.normal(size=(400, 4)), "right": random.normal(size=(400, 6))}
+    samples = {name: values.astype("float32") for name, values in samples.items()}
+    labels = np.asarray(model(samples)).argmax(-1)
+    data = edgewright.load_data((samples, labels), inputs=takes(model)["inputs"], outputs=takes(model)["outputs"])
+    found = mixed_precision(model, data, max_drop=0.1)
+    assert {row["layer"] for row in found.rows} == {"both", "logits"} and found.rows[0]["snr_db"] > 20
+    assert found.metric["float32"] == 1.0

@@ -1,0 +1,163 @@
+"""A model of several networks through every stage: trained in its own game, files told apart, judged together."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import edgewright as ew
+import keras
+import numpy as np
+import pytest
+from edgewright.cli.commands import main
+from edgewright.models import registry
+from edgewright.models.registry import Deployable
+from edgewright.pipeline import find, origins
+from edgewright.pipeline.run import RunConfig, RunPlan, execute
+from edgewright.quantize import find_quantized
+from edgewright.training.config import TrainConfig
+from keras import layers
+
+PLAN = RunPlan(files=(("float", "tflite", "float32"), ("qat", "tflite", "w8a8-qat"),
+                      ("qat-pruned", "tflite", "w8a8-qat")), brief=True)  # fmt: skip
+BRIEF = TrainConfig(epochs=1)
+
+
+def tiny_gan(input_shape, latent=4):
+    z, images = keras.Input((latent,), name="z"), keras.Input(tuple(input_shape), name="images")
+    drawn = layers.Dense(input_shape[0], activation="tanh", name="sample")(layers.Dense(12, "relu", name="hidden")(z))
+    told = layers.Dense(1, name="logit")(layers.Dense(12, "relu", name="hidden")(images))
+    return {"generator": keras.Model(z, drawn, name="generator"),
+            "discriminator": keras.Model(images, told, name="discriminator")}  # fmt: skip
+
+
+def tiny_text(input_shape, classes, units=8):
+    tokens, token = (
+        keras.Input(tuple(input_shape), dtype="int32", name="tokens"),
+        keras.Input((1,), dtype="int32", name="token"),
+    )
+    state = keras.Input((units,), name="state")
+    whole = layers.GRU(units, return_sequences=True, reset_after=False, name="gru")
+    sequence = layers.Dense(classes, name="logits")(whole(layers.Embedding(classes, 6, name="embedding")(tokens)))
+    cell = layers.GRUCell(units, reset_after=False, name="gru")
+    x = layers.Reshape((6,), name="frame")(layers.Embedding(classes, 6, name="embedding")(token))
+    hidden, _ = cell(x, [state])
+    logits = layers.Dense(classes, name="logits")(hidden)
+    return {"sequence": keras.Model(tokens, sequence, name="sequence"),
+            "step": keras.Model([token, state], {"logits": logits, "state_out": hidden}, name="step")}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    """Enter two small models for as long as these tests run."""
+    registry.names()
+    common: dict[str, Any] = {"params": 1, "paper": "none"}
+    game = common | {"task": "generation", "learner": "adversarial", "learning_rate": 1e-3, "data": ("digits",)}
+    text = common | {"task": "language_model", "dtype": "int32", "classes": 91, "data": ("scikit_learn_texts",)}
+    enter = registry.register(**game, input_shape=(64,), networks=("generator", "discriminator"), deploy=("generator",))
+    enter(tiny_gan)
+    step = Deployable(network="step", derived_from="sequence", states={"state_out": "state"})
+    registry.register(**text, input_shape=(8,), networks=("sequence", "step"), deploy=(step,))(tiny_text)
+    yield
+    for name in ("tiny_gan", "tiny_text"):
+        del registry._ENTRIES[name]
+
+
+@pytest.fixture(scope="module", params=["tiny_gan", "tiny_text"])
+def run(request, tmp_path_factory):
+    config = RunConfig(model=request.param, quick=True, epochs=1)
+    folder = tmp_path_factory.mktemp("run") / "out"
+    return request.param, config, *execute(config, folder, PLAN)
+
+
+DEPLOYED = {"tiny_gan": "generator", "tiny_text": "step"}
+
+
+def test_models_and_files_are_named_after_their_networks(run):
+    name, _, results, folder = run
+    networks = registry.get(name).networks
+    for role in ("float", "pruned", "qat", "qat-pruned"):
+        assert {path.name for path in (folder / "models" / role).glob("*.keras")} == {
+            f"{one}.keras" for one in networks
+        }
+    deployed = DEPLOYED[name]
+    assert {one["name"] for one in results["artifacts"]} == {
+        f"{name}-{deployed}-float32.tflite", f"{name}-{deployed}-w8a8-qat.tflite",
+        f"{name}-{deployed}-pruned-w8a8-qat.tflite",
+    }  # fmt: skip
+    manifest = json.loads((folder / "artifacts" / f"{name}-{deployed}-w8a8-qat.tflite.json").read_text())
+    assert manifest["network"] == deployed and manifest["task"] == registry.get(name).task
+    assert bool(manifest["states"]) == (name == "tiny_text")
+
+
+def test_they_are_judged_by_their_task_on_the_device_as_before_it(run):
+    name, _, results, folder = run
+    assert [row["status"] for row in results["measurements"]] == ["ok"] * 3
+    values = {row["artifact"]: row["value"] for row in results["measurements"]}
+    trained = json.loads((folder / "steps" / "train.json").read_text())["result"]["metric"]
+    assert values[f"{name}-{DEPLOYED[name]}-float32.tflite"] == pytest.approx(trained, rel=0.01)
+    qat = json.loads((folder / "steps" / "qat.json").read_text())["result"]["metric"]
+    assert values[f"{name}-{DEPLOYED[name]}-w8a8-qat.tflite"] == pytest.approx(qat, rel=0.02)
+    assert len(results["verdicts"]) == 2 and all(one["speedup"] for one in results["verdicts"])
+    assert len(results["parity"]) == 2
+    assert all(one["within_one_step"] >= 0.99 for one in results["parity"].values())
+
+
+def test_what_goes_to_a_device_is_pruned_and_quantized_and_nothing_else(run):
+    name, _, _, folder = run
+    loaded = {path.stem: ew.load_model(path) for path in (folder / "models" / "qat-pruned").glob("*.keras")}
+    quantized = {network for network, model in loaded.items() if find_quantized(model)}
+    assert quantized == ({"generator"} if name == "tiny_gan" else {"sequence", "step"})
+    pruned = {path.stem: ew.load_model(path) for path in (folder / "models" / "pruned").glob("*.keras")}
+    kernel = {"tiny_gan": ("generator", "sample"), "tiny_text": ("step", "logits")}[name]
+    zeros = np.mean(pruned[kernel[0]].get_layer(kernel[1]).kernel.numpy() == 0)
+    assert zeros == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_same_run_again_does_nothing(run, capfd):
+    _, config, results, folder = run
+    again, _ = execute(config, folder, PLAN)
+    assert capfd.readouterr().err.count("done before") == 6 and again["parity"] == results["parity"]
+
+
+def test_files_alone_are_judged_by_their_task_too(run, capfd):
+    name, _, results, folder = run
+    files = [str(folder / "artifacts" / f"{name}-{DEPLOYED[name]}-{kind}.tflite") for kind in ("float32", "w8a8-qat")]
+    data = ["--data", registry.get(name).data[-1], "--max-seconds", "1", "--json"]
+    assert main(["bench", files[1], "--baseline", files[0], *data]) in (0, 1), capfd.readouterr().err
+    rows = {row["artifact"]: row for row in json.loads(capfd.readouterr().out)["measurements"]}
+    first = {row["artifact"]: row for row in results["measurements"]}
+    for path in map(Path, files):  # a quick run has fewer training samples, the same ones to test
+        assert rows[path.name]["metric"] == first[path.name]["metric"]
+        assert rows[path.name]["value"] == pytest.approx(first[path.name]["value"], rel=0.05)
+
+
+def test_the_library_takes_and_returns_networks_by_name():
+    networks = ew.build("tiny_gan")
+    result = ew.train(networks, "digits", BRIEF)
+    assert result.metric_name == "log_likelihood" and np.isfinite(result.metric)
+    pruned, reports = ew.prune(networks, data="digits", training=BRIEF)
+    assert set(pruned) == {"generator", "discriminator"} and set(reports) == {"generator"}
+    assert origins.of(pruned["discriminator"]).learner == "adversarial"
+    z = find.of(networks, "digits")[1].samples("generator")
+    quantized, _ = ew.prepare_qat(pruned["generator"], calibration=z)
+    assert np.isfinite(ew.train({**pruned, "generator": quantized}, "digits", BRIEF).metric)
+
+
+def test_the_verbs_write_a_file_each_and_go_on_within_the_game(tmp_path, capfd):
+    def told(*line):
+        assert main([*line, "--json"]) == 0, capfd.readouterr().err
+        return json.loads(capfd.readouterr().out)
+
+    data = ["--data", "digits", "--quick", "--epochs", "1"]
+    first = told("train", "gan_mlp", "--out", str(tmp_path / "gan.keras"), *data)
+    assert {name: Path(path).name for name, path in first["networks"].items()} == {
+        "generator": "gan-generator.keras", "discriminator": "gan-discriminator.keras"}  # fmt: skip
+    beside = json.loads((tmp_path / "gan-generator.keras.json").read_text())
+    assert beside["networks"] == {"generator": "gan-generator.keras", "discriminator": "gan-discriminator.keras"}
+    assert (beside["model"], beside["network"], beside["learner"]) == ("gan_mlp", "generator", "adversarial")
+    told("prune", str(tmp_path / "gan-generator.keras"), "--out", str(tmp_path / "p.keras"))
+    second = told("qat", str(tmp_path / "p-generator.keras"), "--out", str(tmp_path / "q.keras"), *data)
+    assert second["metric"] == "log_likelihood" and {row["network"] for row in second["rows"]} >= {"generator"}
+    manifest = told("export", str(tmp_path / "q-generator.keras"), "--out", str(tmp_path / "g.tflite"))
+    assert (manifest["precision"], manifest["network"]) == ("w8a8-qat", "generator")
+    assert manifest["sparsity"] == pytest.approx(0.5, abs=0.01)
