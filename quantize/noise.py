@@ -116,13 +116,13 @@ def _batch_of(model: keras.Model, samples: list[np.ndarray], count: int) -> list
     return [np.resize(array, (size, *array.shape[1:])) for array in samples]
 
 
-def of_first(leaf: Tensor, values: np.ndarray, size: int, count: int = SAMPLES) -> np.ndarray:
-    """Return the part of `values`, those of `leaf` for `size` samples, that is of the first `count`."""
+def of_first(tensor: Tensor, values: np.ndarray, size: int, count: int = SAMPLES) -> np.ndarray:
+    """Return the part of `values`, those of `tensor` for `size` samples, that is of the first `count`."""
     if size <= count:
         return values
     return values[tuple(
         slice(0, there * count // size) if known is None else slice(None)
-        for known, there in zip(leaf.shape, values.shape, strict=True)
+        for known, there in zip(tensor.shape, values.shape, strict=True)
     )]  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def signal_to_noise(pair: tuple[np.ndarray, np.ndarray]) -> float:
 
 def worst_column(pair: tuple[np.ndarray, np.ndarray]) -> float:
     """Return the decibels of the column (last axis) that loses most; of those that vary at all."""
-    real, rounded = (np.asarray(one, np.float64).reshape(-1, one.shape[-1] or 1) for one in pair)
+    real, rounded = (np.asarray(values, np.float64).reshape(-1, values.shape[-1] or 1) for values in pair)
     if real.shape[0] < 2:
         return np.inf
     varying = np.var(real, axis=0)
@@ -165,21 +165,21 @@ def too_coarse(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dict[str,
 
     What is lost inside counts where the outputs lose it too.
     """
-    found = _of_uneven_columns(layer, seen)
-    outputs = [_kept_of(layer, leaf, seen[id(leaf)]) for leaf in layer.plan.graph.outputs if id(leaf) in seen]
-    if any(one < least_db for one in outputs):
-        found |= _of_lost_signals(layer, seen, least_db)
-    return found
+    kept_in_float = _of_uneven_columns(layer, seen)
+    outputs = [_kept_of(layer, tensor, seen[id(tensor)]) for tensor in layer.plan.graph.outputs if id(tensor) in seen]
+    if any(kept < least_db for kept in outputs):
+        kept_in_float |= _of_lost_signals(layer, seen, least_db)
+    return kept_in_float
 
 
-def _kept_of(layer: QuantizedGraph, leaf: Tensor, pair: tuple[np.ndarray, np.ndarray]) -> float:
+def _kept_of(layer: QuantizedGraph, tensor: Tensor, pair: tuple[np.ndarray, np.ndarray]) -> float:
     """Return the decibels of an output: of its worst column if these differ in size.
 
     Errors within a step are nothing to mend: of probabilities near zero alone they leave no signal, and are right.
     """
     if _are_uneven(pair[0]):
         return min(signal_to_noise(pair), worst_column(pair))
-    scale = layer.plan.scale_of(leaf)
+    scale = layer.plan.scale_of(tensor)
     if scale is not None:
         low, high = (float(end) for end in layer.range(scale))
         if np.sqrt(np.mean(np.square(pair[1] - pair[0], dtype=np.float64))) < (high - low) / steps(scale.bits):
@@ -189,23 +189,27 @@ def _kept_of(layer: QuantizedGraph, leaf: Tensor, pair: tuple[np.ndarray, np.nda
 
 def _of_uneven_columns(layer: QuantizedGraph, seen: Pairs) -> dict[str, str]:
     """Follow each input whose columns differ in size beyond what one scale holds to where they no longer do."""
-    plan, found = layer.plan, {}
+    plan, kept_in_float = layer.plan, {}
     uneven: dict[int, tuple[str, float]] = {}
-    for leaf in plan.graph.inputs:
-        if id(leaf) in seen and _are_uneven(seen[id(leaf)][0]) and (lost := worst_column(seen[id(leaf)])) < LOST_DB:
-            uneven[id(leaf)] = leaf.name, lost
-    for step in plan.steps:
-        source = next((uneven[id(leaf)] for leaf in step.inputs if id(leaf) in uneven), None)
+    for tensor in plan.graph.inputs:
+        if (
+            id(tensor) in seen
+            and _are_uneven(seen[id(tensor)][0])
+            and (lost := worst_column(seen[id(tensor)])) < LOST_DB
+        ):
+            uneven[id(tensor)] = tensor.name, lost
+    for fused in plan.operators:
+        source = next((uneven[id(tensor)] for tensor in fused.inputs if id(tensor) in uneven), None)
         if source is None:
             continue
-        if step.rule is not None and step.rule.builtin_op:
+        if fused.rule is not None and fused.rule.builtin_op:
             why = f"the columns of input {source[0]!r} differ in size: 8 bits leave {source[1]:.0f} dB of the smallest"
-            found.update((node.scope, why) for node in step.nodes)
-        for out in step.outputs:
+            kept_in_float.update((node.scope, why) for node in fused.nodes)
+        for out in fused.outputs:
             real = seen[id(out)][0] if id(out) in seen else np.zeros(0)
             if _are_uneven(real) and worst_column(_as_rounded(layer, out, real)) < LOST_DB:
                 uneven[id(out)] = source
-    return found
+    return kept_in_float
 
 
 def _are_uneven(values: np.ndarray) -> bool:
@@ -218,80 +222,81 @@ def _are_uneven(values: np.ndarray) -> bool:
     return bool(len(reach)) and float(reach.max() / reach.min()) > UNEVEN
 
 
-def _as_rounded(layer: QuantizedGraph, leaf: Tensor, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return values and what they are once rounded to the scale of `leaf`."""
-    scale = layer.plan.scale_of(leaf)
-    return real, real if scale is None else np.asarray(layer.rounding(leaf)(real))
+def _as_rounded(layer: QuantizedGraph, tensor: Tensor, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and what they are once rounded to the scale of `tensor`."""
+    scale = layer.plan.scale_of(tensor)
+    return real, real if scale is None else np.asarray(layer.rounding(tensor)(real))
 
 
 def _of_lost_signals(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dict[str, str]:
     """Find the operators that lose what their inputs still had, and what leads up to them from the last product."""
-    makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
-    outputs = {id(leaf) for leaf in layer.plan.graph.outputs}
-    uses = Counter(step.nodes[-1].scope for step in layer.plan.steps)
-    found: dict[str, str] = {}
-    for step in layer.plan.steps:
-        out = step.outputs[0]
-        if step.rule is None or not step.rule.repairable or id(out) not in seen:
+    makers = {id(out): fused for fused in layer.plan.operators for out in fused.outputs}
+    outputs = {id(tensor) for tensor in layer.plan.graph.outputs}
+    uses = Counter(fused.nodes[-1].scope for fused in layer.plan.operators)
+    kept_in_float: dict[str, str] = {}
+    for fused in layer.plan.operators:
+        out = fused.outputs[0]
+        if fused.rule is None or not fused.rule.repairable or id(out) not in seen:
             continue
-        if uses[step.nodes[-1].scope] > 1:  # of a recurrence, where noise gathers from step to step
+        if uses[fused.nodes[-1].scope] > 1:  # of a recurrence, where noise gathers from fused to fused
             continue
-        joins = step.rule.builtin_op in ("CONCATENATION", "PACK")
+        joins = fused.rule.builtin_op in ("CONCATENATION", "PACK")
         moves = _moves_behind(layer, out) if joins and _are_uneven(seen[id(out)][0]) else None
         if joins and (moves is None or not outputs & {id(out), *(id(move.outputs[0]) for move in moves)}):
             continue
         kept = worst_column(seen[id(out)]) if joins else signal_to_noise(seen[id(out)])
-        before = min((_before(leaf, makers, seen) for leaf in step.inputs if id(leaf) in seen), default=np.inf)
+        before = min((_before(tensor, makers, seen) for tensor in fused.inputs if id(tensor) in seen), default=np.inf)
         if kept < least_db and (joins or before > kept + LOST_DB):  # what is joined has one scale, and lost it before
-            why = f"8 bits leave {kept:.0f} dB of {step.name}"
-            beside = _leading_to(step, makers) if moves is None else moves
-            found.update((node.scope, why) for one in (step, *beside) for node in one.nodes)
-    return found
+            why = f"8 bits leave {kept:.0f} dB of {fused.name}"
+            beside = _leading_to(fused, makers) if moves is None else moves
+            kept_in_float.update((node.scope, why) for each in (fused, *beside) for node in each.nodes)
+    return kept_in_float
 
 
-def _before(leaf: Tensor, makers: dict[int, FusedOp], seen: Pairs) -> float:
+def _before(tensor: Tensor, makers: dict[int, FusedOp], seen: Pairs) -> float:
     """Return the decibels of an input; what was computed in float is rounded for its reader alone."""
-    maker = makers.get(id(leaf))
-    return np.inf if maker is not None and maker.rule is None else signal_to_noise(seen[id(leaf)])
+    maker = makers.get(id(tensor))
+    return np.inf if maker is not None and maker.rule is None else signal_to_noise(seen[id(tensor)])
 
 
-def _leading_to(step: FusedOp, makers: dict[int, FusedOp]) -> Iterator[FusedOp]:
-    """Yield the steps that `step` is computed from, up to the last products."""
-    waiting, seen = [step], {id(step)}
+def _leading_to(fused: FusedOp, makers: dict[int, FusedOp]) -> Iterator[FusedOp]:
+    """Yield the operators that `fused` is computed from, up to the last products."""
+    waiting, seen = [fused], {id(fused)}
     while waiting:
-        for leaf in waiting.pop().inputs:
-            maker = makers.get(id(leaf))
+        for tensor in waiting.pop().inputs:
+            maker = makers.get(id(tensor))
             if maker is not None and id(maker) not in seen and maker.nodes[0].op_type not in LINEAR:
                 seen.add(id(maker))
                 waiting.append(maker)
                 yield maker
 
 
-def _moves_behind(layer: QuantizedGraph, leaf: Tensor) -> list[FusedOp]:
-    """Return the steps that only move the values of `leaf`."""
-    moves, reached = [], {id(leaf)}
-    for step in layer.plan.steps:
-        if step.rule is not None and step.rule.passthrough and any(id(one) in reached for one in step.inputs):
-            moves.append(step)
-            reached.update(id(out) for out in step.outputs)
+def _moves_behind(layer: QuantizedGraph, tensor: Tensor) -> list[FusedOp]:
+    """Return the operators that only move the values of `tensor`."""
+    moves, reached = [], {id(tensor)}
+    for fused in layer.plan.operators:
+        if fused.rule is not None and fused.rule.passthrough and any(id(given) in reached for given in fused.inputs):
+            moves.append(fused)
+            reached.update(id(out) for out in fused.outputs)
     return moves
 
 
 def weak_operators(layer: QuantizedGraph, seen: Pairs, least_db: float) -> list[str]:
     """Return a line for each output that keeps too little of its signal, naming the operator where it fell."""
-    makers = {id(out): step for step in layer.plan.steps for out in step.outputs}
+    makers = {id(out): fused for fused in layer.plan.operators for out in fused.outputs}
     lines = []
-    for index, leaf in enumerate(layer.plan.graph.outputs):
-        if id(leaf) not in seen or (kept := _kept_of(layer, leaf, seen[id(leaf)])) >= least_db:
+    for index, tensor in enumerate(layer.plan.graph.outputs):
+        if id(tensor) not in seen or (kept := _kept_of(layer, tensor, seen[id(tensor)])) >= least_db:
             continue
-        step = makers.get(id(leaf))
-        while step is not None:  # back along the input that has lost most, to the first below the bound
-            below = [one for one in step.inputs if id(one) in seen and signal_to_noise(seen[id(one)]) < least_db]
+        fused = makers.get(id(tensor))
+        while fused is not None:  # back along the input that has lost most, to the first below the bound
+            known = (given for given in fused.inputs if id(given) in seen)
+            below = [given for given in known if signal_to_noise(seen[id(given)]) < least_db]
             if not below or id(below[0]) not in makers:
                 break
-            step = makers[id(min(below, key=lambda one: signal_to_noise(seen[id(one)])))]
-        name = step.name if step is not None else leaf.name
-        scope = step.nodes[0].scope if step is not None else leaf.name
+            fused = makers[id(min(below, key=lambda given: signal_to_noise(seen[id(given)])))]
+        name = fused.name if fused is not None else tensor.name
+        scope = fused.nodes[0].scope if fused is not None else tensor.name
         lines.append(
             f"output {index} keeps {kept:.1f} dB of its signal on the calibration samples; the first operator below "
             f"{least_db:g} dB is {name}: try QatConfig(by_name={{{scope!r}: 'w8a16'}}), or None in place of 'w8a16' "
