@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test docs torture lint clean
+.PHONY: demo test docs torture mutations lint clean
 
 demo: $(STAMP)
 	$(BIN)/edgewright run lenet5 --data digits --quick --out $(OUT)
@@ -23,6 +23,10 @@ docs: $(STAMP)
 # Faults in full; takes an hour on two cores. `make torture ARGS="--mutants 200"` for less.
 torture: $(STAMP)
 	$(BIN)/python benchmarks/torture.py $(ARGS)
+
+# Does the suite notice? 47 faults, each put into a copy of the tree. `make mutations ARGS="--only softmax"` for some.
+mutations: $(STAMP)
+	$(BIN)/python benchmarks/mutations.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from .jobs import Job, run_jobs
 from .run import RunConfig
 from .steps import occupying, versions
 
-_KEPT = ("results.json", "bench/raw.npz", "summary.md", "report.html")
+KEPT = ("results.json", "bench/results.json", "bench/raw.npz", "summary.md", "report.html")
 _CODE = ("pipeline.run", "cli.commands")  # what a job runs, by way of the command line
 _NOT_IN_RECIPES = ("model", "device", "quick")
 
@@ -78,7 +78,7 @@ def plan(config: SweepConfig) -> list[Job]:
                 command = _command(model, device, config, parse_recipe(recipe))
                 key = sha256(json.dumps([command, made_from, facts], sort_keys=True).encode())[:32]
                 name = " ".join(filter(None, (model, recipe, device)))
-                jobs[key] = Job(key=key, name=name, command=command, keeps=_KEPT, device=device, ok_codes=(0, 1))
+                jobs[key] = Job(key=key, name=name, command=command, keeps=KEPT, device=device, ok_codes=(0, 1))
     return list(jobs.values())
 
 

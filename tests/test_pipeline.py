@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import edgewright
 import pytest
+from edgewright.cli import main
 from edgewright.devices.measure import BenchConfig
+from edgewright.pipeline.sweep import KEPT
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [
@@ -70,6 +73,15 @@ def test_report_is_self_contained(finished):
     page = (folder / "report.html").read_text()
     assert "softmax_regression" in page and "<svg" in page
     assert not re.search(r"""(src|href)=["'](https?:)?//""", page)
+
+
+def test_what_a_sweep_keeps_of_a_run_is_enough_for_its_report(finished, tmp_path):
+    folder, _ = finished
+    for name in KEPT:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(folder / name, tmp_path / name)
+    page = tmp_path / "all.html"
+    assert main(["report", str(tmp_path), str(folder), "--out", str(page)]) == 0 and "softmax" in page.read_text()
 
 
 def test_a_finished_run_is_not_done_again(finished):
