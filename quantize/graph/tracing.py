@@ -12,6 +12,7 @@ two batches instead, and what differs between the two is the batch (`batch`).
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import re
 import traceback
@@ -137,7 +138,7 @@ class _Opened:
     def call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         """Run the layer's body (or its composite rule) on symbolic tensors."""
         self._open(layer)  # those that the body of another one makes are met here
-        if kwargs.get("training") is True and (what := composites.random_part(layer)):
+        if _is_told_to_train(layer, kwargs) and (what := composites.random_part(layer)):
             raise BadInput(
                 f"layer {self._place(layer)!r} ({type(layer).__name__}) is called with training=True, so that "
                 f"{what} draws random numbers at inference, which in a file would be one constant: call it without, or "
@@ -208,6 +209,12 @@ class _Opened:
             if is_step:
                 self.carried.add(id(node))
             self._kept.append(node)
+
+
+def _is_told_to_train(layer: keras.Layer, kwargs: Mapping[str, Any]) -> bool:
+    """Tell whether a call says training=True: augmentation has it by default, which Keras records as if it were said."""
+    parameter = inspect.signature(layer.call).parameters.get("training")
+    return kwargs.get("training") is True and (parameter is None or parameter.default is not True)
 
 
 def _is_of_keras(layer: keras.Layer) -> bool:
