@@ -44,14 +44,18 @@ def prune(
     plan = scheduled(config, training, work.dataset)
     made = {name: prepare_prune(networks[name], plan) for name in work.compressed}
     pruning = work.to_train(networks, {name: model for name, (model, _) in made.items()})
-    judging = replace(work, derive=lambda step, model, states: work.derive(step, strip_prune(model), states))
-    result = stage.train(pruning, judging, training, out)
+    result = stage.train(pruning, while_pruning(work), training, out)
     sparse = {name: strip_prune(model) if name in made else model for name, model in pruning.items()}
     return Pruned(
         networks=work.complete(sparse),
         reports={name: report for name, (_, report) in made.items()},
         history=result.history,
     )
+
+
+def while_pruning(work: Workload) -> Workload:
+    """Return `work` as it is judged amid its pruning: steps are derived of what the networks will be."""
+    return replace(work, derive=lambda step, model, states: work.derive(step, strip_prune(model), states))
 
 
 def cut(networks: Networks, config: PruneConfig, chosen: list[str]) -> Pruned:

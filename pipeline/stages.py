@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import keras
 
 from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
+from ..devices.verdict import document
 from ..devices.verdict.compare import Thresholds, Verdict
 from ..devices.verdict.compare import compare as judge
 from ..errors import BadInput
@@ -108,10 +110,18 @@ def _alone(by_network: Mapping[str, Any]) -> keras.Model | PruneReport:
     return alone
 
 
+class Measurement(Run):
+    """A run that can be written: `save(folder)`."""
+
+    def save(self, folder: str | Path) -> Path:
+        """Write raw.npz, then results.json, each whole or absent; return the path of results.json."""
+        return document.save(self, folder)
+
+
 def bench(
     artifacts: Sequence[Artifact | str | Path], *, baseline: Artifact | str | Path, data: Any = None,
     device: str = "local", config: BenchConfig | None = None,
-) -> Run:  # fmt: skip
+) -> Measurement:  # fmt: skip
     """Measure artifacts or model files against `baseline` on `device`.
 
     data: a Dataset, the name of one, pkg.module:function, or arrays, frames and so on as (x, y), all of which is
@@ -121,21 +131,27 @@ def bench(
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         paths = _on_disk([*artifacts, baseline], Path(folder))
-        files = [ModelFile.read(path) for path in dict.fromkeys(paths)]
-        first = ModelFile.read(paths[-1])
-        if data is None:
-            return bench_random(files, baseline=first.name, device=device, config=config or BenchConfig())
-        known: dict[str, Any] = {
-            "baseline": first.name,
-            "device": device,
-            "config": config or BenchConfig(),
-            "model": files[-1].manifest.get("name", files[-1].name),
-        }
-        if (dataset := presented_to_task(data, first)) is not None:
-            return measure.bench(files, **known, **judged_by_task(dataset, files), data=dataset.name)
-        order = [first, *(file for file in files if file.name != first.name)]
-        dataset = presented(data, order, device)
-        return measure.bench(files, **known, **to_measure(dataset), data=dataset.name)
+        run = _measured(paths, data, device, config or BenchConfig())
+    return Measurement(**{field.name: getattr(run, field.name) for field in fields(run)})
+
+
+def _measured(paths: Sequence[Path], data: Any, device: str, config: BenchConfig) -> Run:
+    """Measure files, of which the last is the baseline."""
+    files = [ModelFile.read(path) for path in dict.fromkeys(paths)]
+    first = ModelFile.read(paths[-1])
+    if data is None:
+        return bench_random(files, baseline=first.name, device=device, config=config)
+    known: dict[str, Any] = {
+        "baseline": first.name,
+        "device": device,
+        "config": config,
+        "model": files[-1].manifest.get("name", files[-1].name),
+    }
+    if (dataset := presented_to_task(data, first)) is not None:
+        return measure.bench(files, **known, **judged_by_task(dataset, files), data=dataset.name)
+    order = [first, *(file for file in files if file.name != first.name)]
+    dataset = presented(data, order, device)
+    return measure.bench(files, **known, **to_measure(dataset), data=dataset.name)
 
 
 def _on_disk(found: Sequence[Artifact | str | Path], folder: Path) -> list[Path]:

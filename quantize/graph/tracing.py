@@ -212,7 +212,7 @@ class _Opened:
 
 
 def _is_told_to_train(layer: keras.Layer, kwargs: Mapping[str, Any]) -> bool:
-    """Tell whether a call says training=True: augmentation has it by default, which Keras records as if it were said."""
+    """Tell whether a call says training=True: augmentation has it by default, and Keras records that as said."""
     parameter = inspect.signature(layer.call).parameters.get("training")
     return kwargs.get("training") is True and (parameter is None or parameter.default is not True)
 

@@ -8,6 +8,7 @@ import pytest
 from edgewright.errors import BadInput
 from edgewright.models import registry
 from edgewright.pipeline.find import find
+from edgewright.pipeline.pruning import while_pruning
 from edgewright.prune import prepare_prune
 from edgewright.quantize import prepare_qat
 from edgewright.quantize.streaming import derive
@@ -322,6 +323,6 @@ def test_a_step_is_derived_of_what_is_being_pruned():
     work = find("char_rnn", "scikit_learn_texts", preset="edge")
     networks = work.make()
     pruning, _ = prepare_prune(networks["sequence"])
-    step = work.complete({**networks, "sequence": pruning})["step"]
+    step = while_pruning(work).complete({**networks, "sequence": pruning})["step"]
     kernel = np.asarray(step.get_layer("logits").kernel)
     assert (kernel == 0).mean() == pytest.approx(0.5, abs=0.01)
