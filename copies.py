@@ -88,12 +88,6 @@ def copy_state(layer: keras.Layer, made: keras.Layer) -> None:
         new.load_own_variables({name: np.array(ops.convert_to_numpy(value)) for name, value in state.items()})
 
 
-def _built_otherwise(layer: keras.Layer) -> BadInput:
-    return BadInput(
-        f"layer {layer.name!r} is not built again as it was: give it a get_config() with all that it was made with"
-    )
-
-
 def _check(model: keras.Model, copy: keras.Model) -> None:
     """Compare the two on one made-up sample, where their inputs are alike and known."""
     try:

@@ -99,7 +99,7 @@ def _layers(quantized: keras.Model) -> list[str]:
     """Return the paths of the layers that hold quantized operations, in order."""
     layer = find_quantized(quantized)
     assert layer is not None
-    sites = [step.nodes[0].scope for step in layer.plan.steps if step.rule is not None and step.rule.builtin_op]
+    sites = [step.nodes[0].scope for step in layer.plan.operators if step.rule is not None and step.rule.builtin_op]
     return list(dict.fromkeys(site.rpartition("/")[0] or site for site in sites))
 
 

@@ -78,11 +78,6 @@ class FusedOp:
         return self.rule or rule_for(self.nodes[0])
 
     @property
-    def float_rule(self) -> Rule | None:
-        """The row of one that stays float although the table knows it."""
-        return rule_for(self.nodes[0]) if self.rule is None else None
-
-    @property
     def options(self) -> dict[str, Any]:
         """The static attributes of its row, read off the operation."""
         return self.row.options(self.nodes[0]) if self.row is not None else {}
@@ -124,11 +119,6 @@ class Plan:
     graph: Graph
     operators: list[FusedOp]
     scales: dict[int, Scale]
-
-    @property
-    def steps(self) -> list[FusedOp]:
-        """The operators, by the name that they had."""
-        return self.operators
 
     @property
     def distinct_scales(self) -> list[Scale]:

@@ -263,7 +263,7 @@ def _kernels(layer):
     made = [(INPUT, leaf, False) for leaf in layer.plan.graph.inputs]
     made += [
         (step.rule.builtin_op, step.outputs[0], step.rule.passthrough)  # a fused LSTM keeps its second to itself
-        for step in layer.plan.steps
+        for step in layer.plan.operators
         if step.rule is not None and step.rule.builtin_op
     ]
     return [each for each in made if _is_comparable(layer, each[1])]

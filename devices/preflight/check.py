@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..asking import inspect
-from ..model_file import FORMATS, ModelFile
+from ..model_file import ModelFile
 from ..report.report import table
 from ..targets.memory import arena_bytes
 from ..targets.target import Target, advice, load
@@ -150,11 +150,6 @@ def layer_of(name: str, layers: Mapping[str, str]) -> str:
         if found:
             return found[-1]
     return ""
-
-
-def formats_of(target: Target) -> list[str]:
-    """Return the suffixes of the files that `target` takes."""
-    return [suffix for suffix, format in FORMATS.items() if format in target.model.formats]
 
 
 def _memory(target: Target) -> Any:

@@ -213,8 +213,10 @@ class _Opened:
 
 def _is_told_to_train(layer: keras.Layer, kwargs: Mapping[str, Any]) -> bool:
     """Tell whether a call says training=True: augmentation has it by default, and Keras records that as said."""
+    if kwargs.get("training") is not True:
+        return False
     parameter = inspect.signature(layer.call).parameters.get("training")
-    return kwargs.get("training") is True and (parameter is None or parameter.default is not True)
+    return parameter is None or parameter.default is not True
 
 
 def _is_of_keras(layer: keras.Layer) -> bool:

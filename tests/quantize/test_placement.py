@@ -13,11 +13,11 @@ def plan_of(model, **options):
 
 
 def operators(plan):
-    return [step.rule.builtin_op if step.rule else None for step in plan.steps]
+    return [step.rule.builtin_op if step.rule else None for step in plan.operators]
 
 
 def step_of(plan, operator):
-    return next(step for step in plan.steps if step.rule and step.rule.builtin_op == operator)
+    return next(step for step in plan.operators if step.rule and step.rule.builtin_op == operator)
 
 
 def test_convolution_bias_and_relu_are_one_step():
@@ -36,7 +36,7 @@ def test_relu6_fuses_and_tanh_does_not():
     x = keras.layers.ReLU(6.0, name="clipped")(keras.layers.Dense(3, name="one")(inputs))
     plan = plan_of(keras.Model(inputs, keras.layers.Dense(3, activation="tanh", name="two")(x)))
     assert operators(plan) == ["FULLY_CONNECTED", "FULLY_CONNECTED", "TANH"]
-    assert [step.activation for step in plan.steps] == ["RELU6", None, None]
+    assert [step.activation for step in plan.operators] == ["RELU6", None, None]
 
 
 def test_relu_does_not_fuse_into_a_sum_that_is_read_elsewhere():
@@ -51,7 +51,7 @@ def test_operators_that_move_values_share_one_scale():
     x = keras.layers.MaxPooling2D(2, name="pool")(inputs)
     x = keras.layers.Flatten(name="flatten")(x)
     plan = plan_of(keras.Model(inputs, keras.layers.Dense(2, name="logits")(x)))
-    pool, flatten, logits = plan.steps
+    pool, flatten, logits = plan.operators
     scale = plan.scale_of(plan.graph.inputs[0])
     assert plan.scale_of(pool.outputs[0]) is scale
     assert plan.scale_of(flatten.outputs[0]) is scale
@@ -64,7 +64,7 @@ def test_concatenation_joins_the_scales_of_its_inputs():
     parts = [keras.layers.Dense(3, name=name)(inputs) for name in ("a", "b")]
     plan = plan_of(keras.Model(inputs, keras.layers.Concatenate(name="both")(parts)))
     assert operators(plan) == ["FULLY_CONNECTED", "FULLY_CONNECTED", "CONCATENATION"]
-    assert len({id(plan.scale_of(step.outputs[0])) for step in plan.steps}) == 1
+    assert len({id(plan.scale_of(step.outputs[0])) for step in plan.operators}) == 1
 
 
 def test_softmax_sigmoid_and_tanh_have_their_fixed_ranges():
@@ -73,7 +73,7 @@ def test_softmax_sigmoid_and_tanh_have_their_fixed_ranges():
     outputs = [keras.layers.Activation(kind, name=kind)(inputs) for kind in ("softmax", "sigmoid", "tanh")]
     plan = plan_of(keras.Model(inputs, outputs))
     found = {
-        operator: plan.scale_of(step.outputs[0]) for operator, step in zip(operators(plan), plan.steps, strict=True)
+        operator: plan.scale_of(step.outputs[0]) for operator, step in zip(operators(plan), plan.operators, strict=True)
     }
     assert all(scale.source == "fixed" for scale in found.values())
     assert found["SOFTMAX"].fixed == found["LOGISTIC"].fixed == FixedOutputScale(0.0, 255 / 256)
@@ -97,19 +97,19 @@ def test_softmax_beside_something_is_requantized_before_a_concatenation():
 def test_unrolled_steps_share_their_scales_and_kernels():
     plan = plan_of(lstm())
     by_site = {}
-    for step in plan.steps:
+    for step in plan.operators:
         by_site.setdefault(step.nodes[-1].scope, set()).update(id(plan.scale_of(out)) for out in step.outputs)
     assert all(len(scales) == 1 for site, scales in by_site.items() if "split" not in site)
-    recurrent = {id(step.kernel) for step in plan.steps if step.kernel is not None}
+    recurrent = {id(step.kernel) for step in plan.operators if step.kernel is not None}
     assert len(recurrent) == 3  # input, recurrent and head kernels
-    assert len([step for step in plan.steps if step.rule.builtin_op == "TANH"]) == 12
+    assert len([step for step in plan.operators if step.rule.builtin_op == "TANH"]) == 12
 
 
 def test_every_step_comes_after_what_it_reads():
     for model in (cnn(), lstm(), attention()):
         plan = plan_of(model)
         known = {id(leaf) for leaf in (*plan.graph.inputs, *plan.graph.constants)}
-        for step in plan.steps:
+        for step in plan.operators:
             assert all(id(leaf) in known or leaf.is_constant for leaf in step.inputs), step.name
             known.update(id(out) for out in step.outputs)
 
@@ -125,11 +125,11 @@ def test_what_the_table_does_not_know_stays_float_with_its_reason():
     inputs = keras.Input((4,), name="x")
     plan = plan_of(keras.Model(inputs, keras.ops.sort(keras.layers.Dense(3, name="dense")(inputs), axis=1)))
     assert operators(plan) == ["FULLY_CONNECTED", None]
-    assert plan.steps[1].reason == "no int8 rule for Sort"
-    assert plan.scale_of(plan.steps[1].outputs[0]) is None
+    assert plan.operators[1].reason == "no int8 rule for Sort"
+    assert plan.scale_of(plan.operators[1].outputs[0]) is None
 
 
 def test_kept_in_float_by_request():
     plan = plan_of(cnn(), choose=lambda node: (None, "wanted") if node.op_type == "Conv" else ("w8a8", ""))
-    step = plan.steps[0]
-    assert (step.rule, step.reason, step.float_rule.builtin_op) == (None, "wanted", "CONV_2D")
+    step = plan.operators[0]
+    assert (step.rule, step.reason, step.row.builtin_op) == (None, "wanted", "CONV_2D")

@@ -83,8 +83,8 @@ def test_what_the_configuration_leaves_in_float_is_listed_with_its_reason(config
     if floats is None:
         assert [row["operator"] for row in report.rows if row["precision"] == "w8a8"] == ["CONV_2D"]
         return
-    steps = [step for step in find_quantized(qat).plan.steps if step.rule is None]
-    listed = [(step.float_rule.builtin_op, row["reason"]) for step, row in zip(steps, report.float_ops, strict=True)]
+    steps = [step for step in find_quantized(qat).plan.operators if step.rule is None]
+    listed = [(step.row.builtin_op, row["reason"]) for step, row in zip(steps, report.float_ops, strict=True)]
     assert {operator for operator, _ in floats} <= {operator for operator, _ in listed}
     assert all(any(reason.endswith(expected) for _, expected in floats) for _, reason in listed)
     assert all(reason in str(report) for _, reason in listed)

@@ -113,7 +113,7 @@ def test_a_change_of_scale_goes_by_an_odd_number_of_256ths():
     model = keras.Model(inputs, outputs)
     x = np.random.default_rng(0).normal(size=(64, 16)).astype("float32")
     layer = find_quantized(prepare_qat(model, calibration=x)[0])
-    (step,) = (step for step in layer.plan.steps if step.name.startswith("positive"))
+    (step,) = (step for step in layer.plan.operators if step.name.startswith("positive"))
     (low, high), (least, most) = (
         [float(end) for end in layer.range(layer.plan.scale_of(leaf))] for leaf in (step.inputs[0], step.outputs[0])
     )
