@@ -53,7 +53,7 @@ def cases_by_rule() -> dict[int, list[str]]:
     """Map id(rule) to the names of the cases that use it."""
     found: dict[int, list[str]] = {}
     for name in CASES:
-        for step in make_plan(build(name)[0], config(name)).steps:
+        for step in make_plan(build(name)[0], config(name)).operators:
             fused = [rule for rule in TABLE if rule.builtin_op == step.activation and step.activation]
             for rule in {id(rule): rule for rule in [step.rule, *fused] if rule is not None}.values():
                 if name not in found.setdefault(id(rule), []):
