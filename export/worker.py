@@ -72,7 +72,11 @@ def to_onnx(job: dict) -> bytes:
     _spell_out(graph_def)
     with _whole_sizes():
         model, _ = tf2onnx.convert.from_graph_def(
-            graph_def, input_names=list(job["inputs"]), output_names=list(job["outputs"]), opset=18
+            graph_def,
+            input_names=list(job["inputs"]),
+            output_names=list(job["outputs"]),
+            opset=18,
+            inputs_as_nchw=job["first"],
         )
     onnx.checker.check_model(model)
     return model.SerializeToString()
