@@ -258,15 +258,25 @@ def _border(graph: OnnxGraph, op: program.Quantize | program.Dequantize) -> None
     """Cross between float and integers, or between two scales: the values go on, `write` rounds them.
 
     Of two scales in a row ONNX Runtime makes one, and values are rounded once instead of twice; what lies in float
-    between integers it makes an integer operator. A maximum that changes nothing keeps it from both.
+    between integers it makes an integer operator. A maximum that changes nothing keeps it from both, and so does what
+    pushes halves up.
     """
     source, target = op.inputs[0], op.outputs[0]
     layout = graph.layout_of([source])
     values = graph.read(source, layout)
-    if source.scale is not None and source.data is None and target in graph.inner:
-        least = graph.number(f"{target.name}.least", float(np.finfo(np.float32).min))
-        values = graph.node("Max", [values, least], f"{target.name}.same")
+    if source.scale is not None and source.data is None:
+        if target.scale is not None:
+            values = _halves_up(graph, target, values)
+        elif target in graph.inner:
+            least = graph.number(f"{target.name}.least", float(np.finfo(np.float32).min))
+            values = graph.node("Max", [values, least], f"{target.name}.same")
     graph.write(target, values, layout)
+
+
+def _halves_up(graph: OnnxGraph, out: Array, result: str) -> str:
+    """Push what lies halfway between two steps up, as LiteRT rounds it; ONNX would take the even."""
+    push = graph.number(f"{out.name}.push", float(np.float32(out.steps[0]) * np.float32(PUSH)))
+    return graph.node("Add", [result, push], f"{out.name}.pushed")
 
 
 # ---------------------------------------------------------------- reductions and pools
@@ -343,6 +353,8 @@ def _resize(graph: OnnxGraph, op: program.Resize2D) -> None:
     result = graph.node(
         "Resize", inputs, f"{out.name}.resize", coordinate_transformation_mode="half_pixel", **modes[op.function]
     )
+    if op.function == "bilinear" and out.scale is not None:
+        result = _halves_up(graph, out, result)
     graph.write(out, result, FIRST)
 
 

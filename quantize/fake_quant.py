@@ -85,8 +85,20 @@ def fake_quantize(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
 
 
 def _to_even(values: Any, low: Any, high: Any, bits: int) -> Any:
+    """Round as a float product with the scale is, before the zero point is added.
+
+    Snapped to a grid on which halves are exact first: noise of float32 would decide them. The gradient stops where that
+    of `fake_quantize` does.
+    """
     scale = (high - low) / steps(bits)
-    return values + ops.stop_gradient(ops.round(values / scale) * scale - values)
+    integers = ops.round(ops.round(values / (scale * PUSH)) * PUSH)
+    inside = ops.clip(values, low, high)
+    return inside + ops.stop_gradient(ops.clip(integers * scale, low, high) - inside)
+
+
+def _up(values: Any, low: Any, high: Any, bits: int) -> Any:
+    """Push halves over the edge: `fake_quantize` rounds them up but for noise."""
+    return values + (high - low) / steps(bits) * PUSH
 
 
 def _away_from_zero(values: Any, low: Any, high: Any, bits: int) -> Any:
@@ -99,8 +111,8 @@ def _away_from_zero(values: Any, low: Any, high: Any, bits: int) -> Any:
 
 
 PUSH = 1 / 4096  # of a step: less than what lies between a half and its neighbours in a mean of up to 2048 values
-# The mean of a pool at its input's scale often lies halfway between two steps. What kernels do then, by name.
-ROUNDINGS = {"to even": _to_even, "away from 0": _away_from_zero}
+# Means, sums and changes of scale by a simple ratio often lie halfway between two steps. What kernels do then, by name.
+ROUNDINGS = {"to even": _to_even, "up": _up, "away from 0": _away_from_zero}
 
 
 def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:

@@ -106,7 +106,8 @@ class Execution:
                 self._ranges[scale.name] = self.layer.range(scale)
             low_high = self._ranges[scale.name]
             given = ROUNDINGS[rounding](value, *low_high, scale.bits) if rounding else value
-            value = fake_quantize(given, *low_high, scale.bits)
+            result = fake_quantize(given, *low_high, scale.bits)
             if scale.name in self.layer.width_of:
-                value = value + learned_steps(given, value, *self.layer.gradient_range(scale), scale.bits)
+                result = result + learned_steps(value, result, *self.layer.gradient_range(scale), scale.bits)
+            value = result
         self._held[id(tensor)] = value if self.after is None else self.after(tensor, value)

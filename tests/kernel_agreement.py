@@ -111,8 +111,6 @@ BARS: dict[tuple[str, str], Bar] = {
     ("QUANTIZE", "xnnpack"): Bar(0.9, "multiplies by 256ths (vcvt): ratios that are fixed or small are not met"),
     ("RELU", "xnnpack"): Bar(0.98, "is a change of scale (vcvt, by 256ths); of the model's inputs no ratio is chosen"),
     ("RELU6", "xnnpack"): Bar(0.98, "is a change of scale (vcvt), as RELU"),
-    ("RESIZE_BILINEAR", "xnnpack"): Bar(0.92, "halves go up (ibilinear adds 1 << 21, shifts by 22)", signed=0.08),
-    ("RESIZE_BILINEAR", "onnxruntime"): Bar(0.96, "halves go to even, the zero point counted in"),
     **{("RESIZE_BILINEAR", kernels): Bar(0.9, "in 10 bits, halves away from 0 (ResizeBilinearInteger)")
        for kernels in OWN},
     **{("DEPTHWISE_CONV_2D", kernels): Bar(0.96, TIES + TWICE) for kernels in OWN},
@@ -124,14 +122,6 @@ BARS: dict[tuple[str, str], Bar] = {
     **{("UNIDIRECTIONAL_SEQUENCE_LSTM", runtime): Bar(0.95, "its gates are 16-bit tables, and each step feeds the next")
        for runtime in ("xnnpack", *OWN)},
 }  # fmt: skip
-# Where the ratio of two scales is a power of two, halves are many: fake-quantizers and LiteRT's change of scale round
-# them up, ONNX Runtime and XNNPACK's sums to even. No case has such scales, graphs drawn at random do.
-HALVES: dict[tuple[str, str], Bar] = {
-    ("QUANTIZE", "onnxruntime"): Bar(0.88, "a sigmoid's step is half a tanh's: halves go to even", signed=0.12),
-    **{("SUM", runtime): Bar(0.99, "the range is a multiple of the input's: halves go to even")
-       for runtime in ("xnnpack", "onnxruntime")},
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Agreement:
