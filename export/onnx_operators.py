@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from ..quantize.fake_quant import PUSH
 from . import program
 from .onnx_graph import FIRST, LAST, TO_FIRST, OnnxGraph, onnx_dtype, stored_as
+from .onnx_halves import are_often_halfway, halves_away_from_zero, halves_to_even_integers, halves_up
 from .program import Array, Operator
 
 # ---------------------------------------------------------------- products
@@ -266,17 +266,11 @@ def _border(graph: OnnxGraph, op: program.Quantize | program.Dequantize) -> None
     values = graph.read(source, layout)
     if source.scale is not None and source.data is None:
         if target.scale is not None:
-            values = _halves_up(graph, target, values)
+            values = halves_up(graph, target, values)
         elif target in graph.inner:
             least = graph.number(f"{target.name}.least", float(np.finfo(np.float32).min))
             values = graph.node("Max", [values, least], f"{target.name}.same")
     graph.write(target, values, layout)
-
-
-def _halves_up(graph: OnnxGraph, out: Array, result: str) -> str:
-    """Push what lies halfway between two steps up, as LiteRT rounds it; ONNX would take the even."""
-    push = graph.number(f"{out.name}.push", float(np.float32(out.steps[0]) * np.float32(PUSH)))
-    return graph.node("Add", [result, push], f"{out.name}.pushed")
 
 
 # ---------------------------------------------------------------- reductions and pools
@@ -295,17 +289,8 @@ def _pool(graph: OnnxGraph, op: program.Pool2D) -> None:
         **extra,
     )
     if op.function == "average" and out.scale is not None:
-        result = _halves_away_from_zero(graph, out, result)
+        result = halves_away_from_zero(graph, out, result)
     graph.write(out, result, FIRST)
-
-
-def _halves_away_from_zero(graph: OnnxGraph, out: Array, result: str) -> str:
-    """Push the means that lie halfway between two steps to the integer that LiteRT takes; ONNX would take the even."""
-    scale = np.float32(out.steps[0])
-    origin = graph.constant(f"{out.name}.origin", scale * np.float32(out.zero_point))
-    push = graph.constant(f"{out.name}.push", scale * np.float32(PUSH))
-    sign = graph.node("Sign", [graph.node("Add", [result, origin], f"{out.name}.integer")], f"{out.name}.sign")
-    return graph.node("Add", [result, graph.node("Mul", [sign, push], f"{out.name}.offset")], f"{out.name}.pushed")
 
 
 def _reduce(graph: OnnxGraph, op: program.Reduce) -> None:
@@ -319,6 +304,10 @@ def _reduce(graph: OnnxGraph, op: program.Reduce) -> None:
         layout = LAST  # the remaining axes would come out in another order
     axes = graph.integers(f"{name}.axes", chosen)
     result = graph.node(REDUCE[op.function], [graph.read(data, layout), axes], name, keepdims=int(op.keepdims))
+    if op.function in ("mean", "sum") and out.scale is not None:
+        count = np.prod([data.shape[axis] for axis in op.axes]) if op.function == "mean" else 1
+        if are_often_halfway(data.steps[0] / out.steps[0] / count):
+            result = halves_to_even_integers(graph, out, result)
     graph.write(out, result, FIRST if stays_first else LAST)
 
 
@@ -354,7 +343,7 @@ def _resize(graph: OnnxGraph, op: program.Resize2D) -> None:
         "Resize", inputs, f"{out.name}.resize", coordinate_transformation_mode="half_pixel", **modes[op.function]
     )
     if op.function == "bilinear" and out.scale is not None:
-        result = _halves_up(graph, out, result)
+        result = halves_up(graph, out, result)
     graph.write(out, result, FIRST)
 
 

@@ -305,8 +305,8 @@ TABLE: tuple[Rule, ...] = (
     Rule(op_type="LogSoftmax", builtin_op="LOG_SOFTMAX", scale=_LOGARITHMS, when=_last_axis),
     Rule(op_type="Rsqrt", builtin_op="RSQRT", repairable=True),
     # reductions and pools
-    Rule(op_type="Mean", builtin_op="MEAN", arithmetic="sum", rounding="to even", options=_reduce),
-    Rule(op_type="Sum", builtin_op="SUM", arithmetic="sum", rounding="to even", options=_reduce),
+    Rule(op_type="Mean", builtin_op="MEAN", arithmetic="sum", rounding="to even integers", options=_reduce),
+    Rule(op_type="Sum", builtin_op="SUM", arithmetic="sum", rounding="to even integers", options=_reduce),
     _moves("Max", "REDUCE_MAX", options=_reduce),
     _moves("Min", "REDUCE_MIN", options=_reduce),
     *(

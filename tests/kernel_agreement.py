@@ -123,6 +123,7 @@ BARS: dict[tuple[str, str], Bar] = {
        for runtime in ("xnnpack", *OWN)},
 }  # fmt: skip
 
+
 @dataclass(frozen=True)
 class Agreement:
     """What one kernel of one file does: how many values it makes, and of them in steps: how many are off, the sum of
