@@ -1,4 +1,4 @@
-"""Rounding of what lies halfway between two steps: LiteRT often takes another integer than QuantizeLinear, the even one."""
+"""Rounding of what lies halfway between two steps: LiteRT seldom takes the even integer, as QuantizeLinear does."""
 
 from __future__ import annotations
 

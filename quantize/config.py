@@ -17,6 +17,7 @@ from .observers import OBSERVERS
 from .placement import Choice
 
 RANGES = ("frozen", "moving-average", "learned")
+ARITHMETICS = ("xnnpack", "reference")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,9 @@ class QatConfig:
     recurrence: "unrolled" writes every step of a recurrence with shared weights, which is fast; "fused" makes an LSTM
     one operator, small and slower, whose states the runtime keeps and must reset between sequences.
 
+    rounding: whose kernels the fake-quantizers round as: "xnnpack", LiteRT's on processors, or "reference", LiteRT's
+    reference kernels and TensorFlow Lite Micro, which multiply in integers.
+
     least_db: operators that keep less of their signal than so many decibels on the calibration samples, where their
     inputs had more, are left in float, and so is what reads an input whose columns differ too much in size for one
     scale; None quantizes them all the same. kept: what `prepare_qat` left in float for that, and why, by place.
@@ -53,6 +57,7 @@ class QatConfig:
     equalize: bool = False
     correct_biases: bool = False
     recurrence: str = "unrolled"
+    rounding: str = "xnnpack"
     least_db: float | None = 15.0
     kept: dict[str, str] = field(default_factory=dict)
 
@@ -61,7 +66,12 @@ class QatConfig:
             if value is not None and value not in PRECISIONS:
                 allowed = ", ".join(map(repr, PRECISIONS))
                 raise BadInput(f"QatConfig: {name}={value!r} is not a precision; allowed: {allowed}, or None for float")
-        for name, known in (("observer", OBSERVERS), ("ranges", RANGES), ("recurrence", RECURRENCES)):
+        for name, known in (
+            ("observer", OBSERVERS),
+            ("ranges", RANGES),
+            ("recurrence", RECURRENCES),
+            ("rounding", ARITHMETICS),
+        ):
             if getattr(self, name) not in known:
                 raise BadInput(f"QatConfig: {name}={getattr(self, name)!r} is unknown; allowed: {', '.join(known)}")
         if not 0 <= self.momentum < 1:
