@@ -46,11 +46,12 @@ class Accepted:
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Quantization:
     """How to quantize for its kernels. in_float: operations that it runs faster so; recurrence: an LSTM is one operator
-    ("fused") or written step by step.
+    ("fused") or written step by step; rounding: whose kernels its own round as.
     """
 
     in_float: Names = ()
     recurrence: Literal["unrolled", "fused"] = "unrolled"
+    rounding: Literal["xnnpack", "reference"] = "xnnpack"
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
