@@ -14,7 +14,7 @@ from .arguments import Answer
 _PROBE_S = 60.0  # the slowest emulated device takes a few seconds to import NumPy
 _HEAD = ("device", "cpu", "cores", "memory", "runtimes", "int8 features", "governor")
 _OF_CONFIG = ("litert", "tflite-runtime")  # the caller's choice; other devices have but one
-_CHECKED = ("litert", "tflite-runtime", "litert.js")  # the runtimes of .tflite files
+_CHECKED = ("litert", "tflite-runtime", "tflite-micro", "litert.js")  # the runtimes of .tflite files
 
 
 def act(action: str, name: str | None, url: str | None) -> Answer:

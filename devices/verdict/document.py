@@ -53,7 +53,8 @@ def save(run: Run, folder: str | Path, verdicts: Sequence[Verdict] = (), thresho
 
 
 def _measurement(run: Run, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"artifact": name, "device": run.device, "emulated": run.emulated, **run.measured[name]}
+    found: dict[str, Any] = {"artifact": name, "device": run.device, "emulated": run.emulated,
+                             "simulated": run.simulated, **run.measured[name]}  # fmt: skip
     blocks, bundle = run.raw.latency.get(name), run.bundle_of(name)
     found["latency_us"] = None if blocks is None else summary(np.concatenate(blocks))
     found["latency_us_ci95"] = blocks and intervals.median(intervals.block_medians(blocks)).ci95
