@@ -216,8 +216,9 @@ def note_environment(run: Run, outcome: Outcome) -> None:
     """Record what the device says of itself; each job adds the runtime that it used."""
     start = next(outcome.all("start"), {"packages": {}})
     packages = {**run.environment.get("packages", {}), **start["packages"]}
-    run.environment.update({**start, "packages": packages})
-    run.environment.pop("event", None)
+    run.notes += [remark for remark in start.get("remarks", ()) if remark not in run.notes]
+    told = {key: value for key, value in start.items() if key not in ("event", "remarks")}
+    run.environment.update({**told, "packages": packages})
 
 
 def precision_of(layers: Sequence[Mapping[str, Any]]) -> str | None:

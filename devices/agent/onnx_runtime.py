@@ -14,7 +14,7 @@ import numpy as np
 
 from .faults import Rejected
 from .kinds import Job
-from .machine import lacks_vnni
+from .machine import lacks_vnni, overflowing
 from .profiler import middle_mean, repeated
 from .samples import zeros
 from .timing import SETTLE, run_timed
@@ -142,11 +142,6 @@ def onnx_options(module: Any, threads: int = 1, overflow: bool | None = None):
     if lacks_vnni() if overflow is None else overflow:
         options.add_session_config_entry(*PRECISE)
     return options
-
-
-def overflowing(spec: Job):
-    """Tell if sums of a file's products may leave 16 bits here: not where its weights have 7 bits."""
-    return lacks_vnni() and not str(spec.get("precision") or "").startswith("w7")
 
 
 def placement(graph: Any):

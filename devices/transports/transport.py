@@ -25,6 +25,7 @@ TRANSPORTS = {  # scheme of a device's name: where its class is
     "onnxruntime-qnn": "..runtimes.qnn:Qnn",
     "openvino": "..runtimes.openvino:OpenVino",
     "qemu-aarch64": ".qemu:Qemu",
+    "qemu-x86_64": ".qemu:QemuX86",
     "ssh": ".ssh:Ssh",
     "tflite-micro": "..runtimes.tflite_micro:TfliteMicro",
     "tflite-runtime": "..runtimes.tflite_runtime:TfliteRuntime",
