@@ -12,6 +12,7 @@ import numpy as np
 from ... import files as whole
 from ... import metrics
 from . import intervals
+from .advice import advice
 from .compare import Thresholds, Verdict
 from .measurement_warnings import controls, measurement_warnings
 from .mlperf import mlperf
@@ -31,6 +32,7 @@ def compose(run: Run, verdicts: Sequence[Verdict] = (), thresholds: Thresholds |
         "measurements": [_measurement(run, name) for name in run.measured],
         "bundles": [_bundle(run, name) for name in run.bundles],
         "verdicts": [verdict.to_json() for verdict in verdicts],
+        "advice": advice(run, verdicts),
         "layers": run.layers,
         "environment": run.environment,
         "notes": run.notes,
