@@ -325,19 +325,24 @@ def _gather(op: program.Gather) -> Spelled:
 
 
 def _lstm(op: program.LSTM) -> Spelled:
-    """Leave out peepholes and projection. The integer kernel also wants to know the scale of its output before a
-    projection, which it has none of.
+    """Leave out peepholes, projection and layer normalization, each by its slots: runtimes for microcontrollers and
+    compilers for NPUs count them. The integer kernel also wants to know the scale of its output before a projection,
+    from a tensor that holds nothing.
     """
     out = op.outputs[0]
-    hidden = Array(f"{out.name}.hidden", (), out.dtype, out.scale, out.zero_point)
+    hidden = Array(f"{out.name}.hidden", (0,), out.dtype, out.scale, out.zero_point)
     weights, biases, states = op.inputs[:9], op.inputs[9:13], op.inputs[13:]
     return Spelled(
         name=name_of(op),
-        inputs=[*weights, None, None, None, *biases, None, None, *states],
+        inputs=[*weights, *_absent(3), *biases, *_absent(2), *states, *_absent(4)],
         outputs=op.outputs,
         options=table("UnidirectionalSequenceLSTMOptions", fusedActivationFunction=_fused("tanh")),
         intermediates=[hidden] * 5,
     )
+
+
+def _absent(count: int) -> list[None]:
+    return [None] * count
 
 
 SPELL: dict[type[Operator], Callable[[Any], Spelled]] = {
