@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from .faults import Unavailable, Untold
 from .kinds import Job
 from .profiler import CompiledModel, middle, named, repeated
-from .tflite_graph import graph_of, layer_of, parts_of, tensor_of
+from .tflite_graph import graph_of, keeps_state, layer_of, parts_of, tensor_of
 from .timing import SETTLE, run_timed
 
 KERNELS = {  # a job's word: the interpreter's
@@ -85,8 +84,18 @@ class LiteRT:
         run_timed(feed, self.invoke, SETTLE)
         nanoseconds = repeated(lambda i: run_timed(feed, self.invoke, 1)[0])
         order = [each["name"] for each in self.inputs]
-        profiler = CompiledModel(os.path.dirname(self._module.__file__), self._spec, order)
-        return named(middle(profiler.runs(samples)), self._layers(self._plain())), nanoseconds
+        layers = self._layers(self._plain())
+        try:
+            profiler = CompiledModel(os.path.dirname(self._module.__file__), self._spec, order)
+        except RuntimeError as error:
+            keeping = sorted({layer["op"] for layer in layers if keeps_state(layer)})
+            if not keeping:
+                raise
+            raise Untold(
+                f"LiteRT tells the times of operators in its CompiledModel alone, which refuses the variable tensors "
+                f"of {', '.join(keeping)} ({error}); the file as a whole is timed in its Interpreter"
+            ) from error
+        return named(middle(profiler.runs(samples)), layers), nanoseconds
 
     def _plain(self):
         """Open the graph as the file has it, so without the delegates that swallow operators."""
@@ -101,7 +110,7 @@ class LiteRT:
         layers = self._layers(interpreter)
         return {
             "layers": layers,
-            "stateful": any(re.search("LSTM|RNN|SVDF|VAR_HANDLE|READ_VARIABLE", layer["op"]) for layer in layers),
+            "stateful": any(keeps_state(layer) for layer in layers),
             "partitions": len(self._interpreter._get_ops_details()) - len(operators),
             "delegated": self._delegated(len(operators)),
             "graph": graph_of(operators, tensors, computed),

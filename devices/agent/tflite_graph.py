@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,11 @@ def layer_of(interpreter: Any, operator: Any, tensors: Any, computed: Any):
         "kind": "conversion" if conversion else "float" if floating else "quantized" if quantized else "index",
         "sparsity": None if weights is None else zeros(interpreter.get_tensor(weights["index"])),
     }
+
+
+def keeps_state(layer: Any):
+    """Tell if an operator keeps state from one inference to the next, in a tensor that is a variable."""
+    return bool(re.search("LSTM|RNN|SVDF|VAR_HANDLE|READ_VARIABLE", layer["op"]))
 
 
 def graph_of(operators: Any, tensors: Any, computed: Any):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 from .faults import Rejected
 from .kinds import Job
-from .tflite_graph import FlatFile, graph_of, layer_of, parts_of, tensor_of
+from .tflite_graph import FlatFile, graph_of, keeps_state, layer_of, parts_of, tensor_of
 
 ARENA_BYTES = 1 << 28  # room for any file; pages that are not touched cost nothing
 ARENA_STEP = 16  # the interpreter aligns what it places so
@@ -65,7 +64,7 @@ class TfliteMicro:
         layers = [layer_of(self._file, operator, tensors, computed) for operator in operators]
         return {
             "layers": layers,
-            "stateful": any(re.search("LSTM|SVDF|VAR_HANDLE|READ_VARIABLE", layer["op"]) for layer in layers),
+            "stateful": any(keeps_state(layer) for layer in layers),
             "partitions": None,
             "graph": graph_of(operators, tensors, computed),
             "arena_bytes": smallest(self._runs_in, ARENA_BYTES),
