@@ -111,5 +111,5 @@ def _layer(operator: Any):
         return None
     dtype = DTYPES.get(precision, precision)
     kinds = {"int8": "quantized", "uint8": "quantized", "float32": "float", "float16": "float", "bfloat16": "float"}
-    kind = "conversion" if op in ("Reorder", "Convert") else kinds.get(dtype, "index")
+    kind = "conversion" if op in ("Reorder", "Convert") else kinds.get(str(dtype), "index")
     return {"name": operator.get_friendly_name(), "op": op, "dtype": dtype, "kind": kind, "sparsity": None}
