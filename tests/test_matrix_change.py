@@ -1,4 +1,4 @@
-"""What `benchmarks/matrix_change.py` takes for one file: names and order of an ONNX graph are no difference, values are."""
+"""What `benchmarks/matrix_change.py` takes for one file: names and order in an ONNX graph do not count."""
 
 import sys
 from pathlib import Path
