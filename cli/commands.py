@@ -341,13 +341,19 @@ def sweep(
 def view(
     file: Annotated[str, ".tflite, .onnx or .keras file"],
     *,
-    port: Annotated[int | None, "port to serve on; default: Netron's own"] = None,
+    overlay: Annotated[
+        list[str] | None, "results of `bench --profile`, or of `diagnose --json`: shown by operator in Model Explorer"
+    ] = None,
+    port: Annotated[int | None, "port to serve on; default: the viewer's own"] = None,
 ) -> Answer:
-    """Open a model file in Netron, where that is installed."""
-    from .view import view as show
+    """Open a model file in Netron, or with --overlay in Model Explorer, where that is installed."""
+    from . import view as viewer
 
-    code = show(Path(file), port)
-    return Answer(document={"file": file, "exit_code": code}, text="", ok=code == 0)
+    written = viewer.overlay(Path(file), [Path(each) for each in overlay or ()])
+    remedy = viewer.elsewhere(Path(file), port, written)
+    code = 0 if remedy else viewer.view(Path(file), port, written)
+    document = {"file": file, "exit_code": code, "overlays": [str(path) for path in written]}
+    return Answer(document=document, text="\n".join([*document["overlays"], *filter(None, [remedy])]), ok=code == 0)
 
 
 def doctor() -> Answer:
