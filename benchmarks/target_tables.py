@@ -69,7 +69,7 @@ def asked(child: Child, probes: Iterable[operator_probes.Probe], **order: Any) -
         path = Path(folder) / "probe.tflite"
         for probe in probes:
             path.write_bytes(operator_probes.file_of(probe))
-            answer = child.ask(path=str(path), **order)
+            answer = child.ask(path=str(path), operator=probe.operator, **order)
             yield Row(probe.operator, probe.signature, answer["status"], answer["reason"], _kept(probe, answer))
 
 
@@ -161,7 +161,7 @@ def main() -> int:
     given = parser.parse_args()
     probes = list(operator_probes.probes())
     if given.tflite_micro:
-        child = Child(given.tflite_micro, ROOT / "devices/preflight/tflm_child.py")
+        child = Child(given.tflite_micro, ROOT / "benchmarks/tflm_child.py")
         rows = list(asked(child, probes, arena_bytes=ARENA_BYTES))
         _keep(given.raw, "tflite-micro", rows)
         write("tflite-micro", version(given.tflite_micro, "tflite-micro"), rows, {"ok": "kernels"})
