@@ -40,7 +40,7 @@ WIDE = {"pointer_bytes": 8, "fixed_bytes": 1_024}
 
 
 def write_files(nets: tuple[str, ...], folder: Path) -> None:
-    """Write the files of nets, untrained: each precision, with float and with integer borders, recurrences both ways."""
+    """Write files of untrained nets: each precision, float and integer borders, recurrences both ways."""
     for name in nets:
         network = ew.build(name, "paper" if name in PAPER else "edge")
         samples = stand_ins(network)
@@ -85,8 +85,8 @@ def _interpreted(file: ModelFile, looked: Looked) -> dict[str, Any]:
     assert looked.graph is not None
     wide = arena_bytes(looked.graph, replace(target.memory, **WIDE), kernels.load(target.kernels).bytes)
     return {
-        "file": file.path.stem, "tool": "tflite-micro", "predicted": _word(check), "found": "runs" if outcome.ok else "no",
-        "reason": outcome.reason[-300:], "because": _because(check), "with_compiler": None,
+        "file": file.path.stem, "tool": "tflite-micro", "predicted": _word(check),
+        "found": "runs" if outcome.ok else "no", "reason": outcome.reason[-300:], "because": _because(check), "with_compiler": None,
         "arena_bytes": check.arena_bytes, "arena_bytes_64": wide, "needed_bytes_64": needed,
     }  # fmt: skip
 
