@@ -10,7 +10,8 @@ from onnx import TensorProto, helper
 
 from ..quantize.fake_quant import PUSH
 from . import program
-from .onnx_graph import FIRST, LAST, TO_FIRST, OnnxGraph, onnx_dtype, stored_as
+from .layouts import TO_FIRST
+from .onnx_graph import FIRST, LAST, OnnxGraph, onnx_dtype, stored_as
 from .program import Array, Operator
 
 # ---------------------------------------------------------------- products

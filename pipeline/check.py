@@ -70,7 +70,8 @@ def as_exported(network: keras.Model, target: targets.Target, calibration: Any) 
 def quantization_for(target: str, **settings: Any) -> QatConfig:
     """Return how to quantize for the kernels of `target`; `settings` of QatConfig go before it."""
     suited = targets.load(target).quantization
-    return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), "recurrence": suited.recurrence, **settings})
+    own = {"recurrence": suited.recurrence, "reciprocal_root": suited.reciprocal_root}
+    return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), **own, **settings})
 
 
 def stand_ins(network: keras.Model) -> Any:

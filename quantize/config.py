@@ -14,6 +14,7 @@ from . import naming
 from .graph.layer_rules import RECURRENCES
 from .graph.nodes import Node
 from .observers import OBSERVERS
+from .passes.roots import ROOTS
 from .placement import Choice
 
 RANGES = ("frozen", "moving-average", "learned")
@@ -37,6 +38,9 @@ class QatConfig:
     recurrence: "unrolled" writes every step of a recurrence with shared weights, which is fast; "fused" makes an LSTM
     one operator, small and slower, whose states the runtime keeps and must reset between sequences.
 
+    reciprocal_root: "table" looks the reciprocal square root of a normalization up, exactly but by three operators that
+    NPUs lack; "operator" writes the one of that name, whose kernel is a step off on up to 3 of 256 integers.
+
     least_db: operators that keep less of their signal than so many decibels on the calibration samples, where their
     inputs had more, are left in float, and so is what reads an input whose columns differ too much in size for one
     scale; None quantizes them all the same. kept: what `prepare_qat` left in float for that, and why, by place.
@@ -53,6 +57,7 @@ class QatConfig:
     equalize: bool = False
     correct_biases: bool = False
     recurrence: str = "unrolled"
+    reciprocal_root: str = "table"
     least_db: float | None = 15.0
     kept: dict[str, str] = field(default_factory=dict)
 
@@ -61,7 +66,8 @@ class QatConfig:
             if value is not None and value not in PRECISIONS:
                 allowed = ", ".join(map(repr, PRECISIONS))
                 raise BadInput(f"QatConfig: {name}={value!r} is not a precision; allowed: {allowed}, or None for float")
-        for name, known in (("observer", OBSERVERS), ("ranges", RANGES), ("recurrence", RECURRENCES)):
+        forms = {"observer": OBSERVERS, "ranges": RANGES, "recurrence": RECURRENCES, "reciprocal_root": ROOTS}
+        for name, known in forms.items():
             if getattr(self, name) not in known:
                 raise BadInput(f"QatConfig: {name}={getattr(self, name)!r} is unknown; allowed: {', '.join(known)}")
         if not 0 <= self.momentum < 1:
