@@ -85,8 +85,9 @@ def _interpreted(file: ModelFile, looked: Looked) -> dict[str, Any]:
     assert looked.graph is not None
     wide = arena_bytes(looked.graph, replace(target.memory, **WIDE), kernels.load(target.kernels).bytes)
     return {
-        "file": file.path.stem, "tool": "tflite-micro", "predicted": _word(check),
-        "found": "runs" if outcome.ok else "no", "reason": outcome.reason[-300:], "because": _because(check), "with_compiler": None,
+        "file": file.path.stem, "tool": "tflite-micro",
+        "predicted": _word(check), "found": "runs" if outcome.ok else "no",
+        "reason": outcome.reason[-300:], "because": _because(check), "with_compiler": None,
         "arena_bytes": check.arena_bytes, "arena_bytes_64": wide, "needed_bytes_64": needed,
     }  # fmt: skip
 

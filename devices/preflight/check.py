@@ -19,7 +19,7 @@ from ..targets.memory import arena_bytes
 from ..targets.target import Target, load
 from .compile import Compiled, compile_file
 from .judge import CONVERSIONS, FALLBACK, NO, OK, Row, as_compiled, layer_of, operators_of, rows_of
-from .reading import read
+from .reading import Unreadable, opset_of, read
 
 __all__ = ["CONVERSIONS", "FALLBACK", "NO", "OK", "Check", "Row", "check_file", "count", "estimate_line", "layer_of"]
 
@@ -118,6 +118,7 @@ class Looked:
     file: ModelFile
     model: Mapping[str, Any] = field(default_factory=dict)
     graph: Graph | None = None
+    opset: int | None = None
     problem: str = ""
 
     @property
@@ -134,10 +135,12 @@ def look(file: ModelFile, target: Target, *, device: str = "local") -> Looked:
     outcome = inspect(file, device=device)
     if not outcome.ok:
         return Looked(file=file, problem=f"{outcome.status}: {outcome.reason}")
-    graph = read(file.path) if file.format == "tflite" else None
-    if isinstance(graph, str):
-        return Looked(file=file, problem=graph)
-    return Looked(file=file, model=outcome.one("model"), graph=graph)
+    try:
+        graph = read(file.path) if file.format == "tflite" else None
+        opset = opset_of(file.path) if file.format == "onnx" and target.model.max_opset else None
+    except Unreadable as error:
+        return Looked(file=file, problem=str(error))
+    return Looked(file=file, model=outcome.one("model"), graph=graph, opset=opset)
 
 
 def judged(
@@ -166,7 +169,7 @@ def judged(
         refused = {one.name: one.reason for one in compiled.refused}
         rows = as_compiled(rows, operators, refused, file.format, target, layers or {})
     arena = _arena(graph, target, compiled)
-    problems = [*_kernel_problems(rows, compiled), *_problems(rows, model, target)]
+    problems = [*_kernel_problems(rows, compiled), *_problems(rows, model, target), *_too_new(looked, target)]
     runs = not any(row.against in ("kernel", "tool") for row in rows) and (compiled is None or compiled.status in _TOOK)
     problems += [*_over("arena", arena, arena_limit), *_over("flash", flash, flash_limit)]
     estimate = compiled.estimate() if compiled is not None and compiled.ok else None
@@ -216,6 +219,12 @@ def _kernel_problems(rows: Sequence[Row], compiled: Compiled | None) -> Iterator
             yield f"{count(sum(row.against == against for row in wrong), 'operator')} {what}: {', '.join(named)}"
     if compiled is not None and compiled.status not in _TOOK:
         yield compiled.reason
+
+
+def _too_new(looked: Looked, target: Target) -> Iterator[str]:
+    most = target.model.max_opset
+    if most and looked.opset and looked.opset > most:
+        yield f"opset {looked.opset}, at most {most}: 16-bit activations need more, export w8a8"
 
 
 def _problems(rows: Sequence[Row], model: Mapping[str, Any], target: Target) -> Iterator[str]:
