@@ -314,13 +314,15 @@ def matrix(
     out: Annotated[str, "folder for matrix.json, matrix.md and the runs", inputs.out_folder],
     model: Annotated[list[str] | None, "only this model", inputs.zoo_model] = None,
     family: Annotated[list[str] | None, "only this family"] = None,
+    device: Device = "local",
     jobs: Annotated[int | None, "models trained at once; default: one a core, 8 at most", inputs.at_least(1)] = None,
     quick: Quick = False,
     seed: Seed = 0,
 ) -> Answer:
     """Take the zoo through every stage: models x stages."""
     zoo = with_keras("pipeline.matrix")
-    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs)
+    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs,
+                          device=device)  # fmt: skip
     return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
 
 
@@ -347,13 +349,19 @@ def sweep(
 def view(
     file: Annotated[str, ".tflite, .onnx or .keras file"],
     *,
-    port: Annotated[int | None, "port to serve on; default: Netron's own"] = None,
+    overlay: Annotated[
+        list[str] | None, "results of `bench --profile`, or of `diagnose --json`: shown by operator in Model Explorer"
+    ] = None,
+    port: Annotated[int | None, "port to serve on; default: the viewer's own"] = None,
 ) -> Answer:
-    """Open a model file in Netron, where that is installed."""
-    from .view import view as show
+    """Open a model file in Netron, or with --overlay in Model Explorer, where that is installed."""
+    from . import view as viewer
 
-    code = show(Path(file), port)
-    return Answer(document={"file": file, "exit_code": code}, text="", ok=code == 0)
+    written = viewer.overlay(Path(file), [Path(each) for each in overlay or ()])
+    remedy = viewer.elsewhere(Path(file), port, written)
+    code = 0 if remedy else viewer.view(Path(file), port, written)
+    document = {"file": file, "exit_code": code, "overlays": [str(path) for path in written]}
+    return Answer(document=document, text="\n".join([*document["overlays"], *filter(None, [remedy])]), ok=code == 0)
 
 
 def doctor() -> Answer:

@@ -32,6 +32,7 @@ class Orders:
             "path": self._session.put(file.path, f"model-{index}.{file.format}"),
             "sha256": whole.sha256(file.path),
             "threads": self._config.threads,
+            "precision": file.precision,
             "kernels": self._config.kernels,
             "delegate": self._config.library,
             "stateful": bool(file.manifest.get("stateful")),

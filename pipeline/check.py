@@ -60,9 +60,8 @@ def as_exported(network: keras.Model, target: targets.Target, calibration: Any) 
 def quantization_for(target: str, **settings: Any) -> QatConfig:
     """Return how to quantize for the kernels of `target`; `settings` of QatConfig go before it."""
     suited = targets.load(target).quantization
-    own: dict[str, Any] = {"recurrence": suited.recurrence, "reciprocal_root": suited.reciprocal_root}
-    own |= {} if suited.narrow is None else {"narrow": suited.narrow}
-    return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), **own, **settings})
+    asked = {name: value for name, value in vars(suited).items() if name != "in_float" and value is not None}
+    return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), **asked, **settings})
 
 
 def stand_ins(network: keras.Model) -> Any:

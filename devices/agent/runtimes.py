@@ -10,10 +10,16 @@ from .kinds import Job
 from .layouts import with_channels_last
 from .litert import LiteRT
 from .onnx_runtime import OnnxRuntime
+from .openvino import OpenVino
+from .qnn import Qnn
+from .tflite_micro import TfliteMicro
 
 RUNTIMES = {  # name in a job: (module, distribution, adapter)
     "litert": ("ai_edge_litert.interpreter", "ai-edge-litert", LiteRT),
     "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime", LiteRT),
+    "tflite-micro": ("tflite_micro.python.tflite_micro.runtime", "tflite-micro", TfliteMicro),
+    "onnxruntime-qnn": ("onnxruntime", "onnxruntime-qnn", Qnn),
+    "openvino": ("openvino", "openvino", OpenVino),
     "onnxruntime": ("onnxruntime", "onnxruntime", OnnxRuntime),
 }
 

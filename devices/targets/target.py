@@ -46,14 +46,16 @@ class Accepted:
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Quantization:
     """How to quantize for its kernels. in_float: operations that it runs faster so; recurrence: an LSTM is one operator
-    ("fused") or written step by step; reciprocal_root: that of a normalization is looked up in a table or an operator.
-    narrow: the operators that it runs with 4-bit kernels, None for all that LiteRT does.
+    ("fused") or written step by step; reciprocal_root: that of a normalization is looked up in a table or an operator;
+    narrow: the operators that it runs with 4-bit kernels, None for all that LiteRT does; rounding: whose kernels its
+    own round as.
     """
 
     in_float: Names = ()
     recurrence: Literal["unrolled", "fused"] = "unrolled"
     reciprocal_root: Literal["table", "operator"] = "table"
     narrow: Names | None = None
+    rounding: Literal["xnnpack", "reference"] = "xnnpack"
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
