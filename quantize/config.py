@@ -110,7 +110,7 @@ class QatConfig:
         def choose(node: Node) -> Choice:
             precision, reason = chosen(node)
             rule = rule_for(node) if precision is not None and PRECISIONS[precision].weights == 4 else None
-            if rule is not None and rule.builtin_op in NARROW - set(self.narrow):
+            if rule is not None and rule.kernel is not None and rule.builtin_op in NARROW - set(self.narrow):
                 return "w8a8", f"QatConfig.narrow leaves out {rule.builtin_op}"
             return precision, reason
 
