@@ -53,8 +53,12 @@ def export_onnx(
         data, facts, verified = float_file(model, "onnx", samples=samples, states=states, layout=layout)
     else:
         data, facts, verified = quantized_file(model, source, "onnx", write_onnx, samples, states=states, layout=layout)
+    is_wide = any(layer["dtype"] == "int16" for layer in facts["layers"])
+    more = {"kernels": IN_FLOAT} if is_wide else {}
     known = {"name": name or f"{model.name}-{source.precision}", "format": "onnx", "precision": source.precision}
-    return Artifact(data, make_manifest(data, model, **{**known, **facts, **verified, **(manifest or {})}))
+    return Artifact(data, make_manifest(data, model, **{**known, **facts, **verified, **more, **(manifest or {})}))
 
 
+# What a manifest says of a file with 16-bit activations.
+IN_FLOAT = "ONNX Runtime has none for 16-bit activations: it computes in float32 and rounds between operators"
 KEYWORDS = [name for name in inspect.signature(export_onnx).parameters if name not in ("model", "unknown")]

@@ -165,6 +165,8 @@ MISTAKES = [
     ("export net.keras --out net.pb", "--out net.pb: suffix '.pb'; allowed: .tflite, .onnx"),
     ("export net.keras --out a.onnx --format tflite", "--format tflite: --out a.onnx ends in .onnx"),
     ("export q.keras --out a.onnx --integer-io uint8", "--integer-io uint8: "),
+    ("export net.keras --out a.tflite --layout nchw", "--layout nchw: TFLite files take images as nhwc"),
+    ("export net.keras --out a --target cortex-m --layout nchw", "--layout nchw: the target decides"),
     ("export net.keras --out a --target cortex-m --precision w8", "--precision w8: the target decides"),
     ("diagnose q.keras --data digits --out noise.jpg", "--out noise.jpg: a picture is written as .svg, .png, .pdf"),
     # order of verbs

@@ -87,6 +87,8 @@ def test_files_say_who_wrote_them_and_leave_no_node_without_a_name(files, precis
     assert (model.producer_name, model.producer_version) == ("edgewright", edgewright.__version__)
     names = [node.name for node in model.graph.node]
     assert all(names) and len(set(names)) == len(names)
+    said = files["nhwc"][precision].manifest.get("kernels", "")
+    assert ("computes in float32" in said) == (precision == "w8a16")
     assert model.opset_import[0].version == opset  # 21 is the first that quantizes to int16
 
 
