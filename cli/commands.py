@@ -236,12 +236,13 @@ def check(
     seed: Seed = 0,
     arena_bytes: Annotated[int | None, "memory for activations, instead of the target's", inputs.at_least(1)] = None,
     flash_bytes: Annotated[int | None, "memory for the file, instead of the target's", inputs.at_least(1)] = None,
+    confirm: Annotated[bool, "ask the target's own tool too, and say where its table here is wrong"] = False,
     import_: Import = None,
 ) -> Answer:
     """Say before any training what a target cannot run of a model, why, what would help, and whether it fits."""
     _check_preset(model, preset)
     verbs = with_keras("cli.verbs", import_)
-    return verbs.check(model, target, preset=preset, seed=seed, arena_limit_bytes=arena_bytes,
+    return verbs.check(model, target, preset=preset, seed=seed, confirm=confirm, arena_limit_bytes=arena_bytes,
                        flash_limit_bytes=flash_bytes)  # fmt: skip
 
 
@@ -274,6 +275,7 @@ def bench(
     out: Annotated[str | None, "folder for results, raw samples and report", inputs.out_folder] = None,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
+    samples: Annotated[int | None, "test samples to run, the first; default: all", inputs.at_least(2)] = None,
     max_seconds: Annotated[float, "of timing at most", inputs.above(0)] = 60.0,
     profile: Annotated[bool, "also time the operators of each file, where the runtime tells"] = False,
     kernels: Annotated[Literal["xnnpack", "builtin", "reference"], "of .tflite files"] = "xnnpack",
@@ -282,8 +284,8 @@ def bench(
     """Compare model files on a device, whoever made them."""
     benches = with_keras("cli.benches")
     return benches.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
-                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), max_seconds=max_seconds,
-                       profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
+                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), samples=samples,
+                       max_seconds=max_seconds, profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
 
 
 def compare(

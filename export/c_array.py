@@ -1,8 +1,9 @@
 """A model file as C source, for devices without a file system: TensorFlow Lite Micro reads it straight from flash."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _PER_LINE = 12
 
@@ -16,10 +17,14 @@ class CSource:
     source: str
 
 
-def c_source(data: bytes, name: str, *, sha256: str, arena_bytes: int, operators: Sequence[str]) -> CSource:
+def c_source(
+    data: bytes, name: str, *, sha256: str, arena_bytes: int, operators: Sequence[str],
+    ends: Sequence[Mapping[str, Any]] = (),
+) -> CSource:  # fmt: skip
     """Write `data` as a C++ array, with the arena to give the interpreter and the operators to register.
 
-    name: of the model; whatever is no C identifier in it becomes an underscore.
+    name: of the model; whatever is no C identifier in it becomes an underscore; ends: inputs and outputs, each {kind,
+    place, shape, dtype, scale, zero_point}.
     """
     symbol = identifier(name)
     guard = f"EDGEWRIGHT_{symbol.upper()}_H_"
@@ -34,7 +39,7 @@ def c_source(data: bytes, name: str, *, sha256: str, arena_bytes: int, operators
 // What the interpreter needs for tensors and its own records, estimated from above for a 32-bit processor with the
 // reference kernels; optimised kernels may ask for scratch memory besides.
 constexpr int {symbol}_arena_bytes = {arena_bytes};
-
+{"".join(line for end in ends for line in _end(symbol, end))}
 extern const unsigned char {symbol}_data[];
 extern const unsigned int {symbol}_size;
 
@@ -51,6 +56,23 @@ alignas(16) extern const unsigned char {symbol}_data[] = {{
 extern const unsigned int {symbol}_size = {len(data)};
 """
     return CSource(symbol=symbol, header=header, source=source)
+
+
+def _end(symbol: str, end: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what calls the model with an input, or reads an output: real = scale * (value - zero point)."""
+    what = f"{symbol}_{end['kind']}_{end['place']}"
+    sizes = ", ".join(map(str, end["shape"])) or "1"
+    yield f"\n// {end['kind']} {end['place']}: {end['dtype']}\n"
+    yield f"constexpr int {what}_shape[] = {{{sizes}}};\n"
+    if end["scale"] is not None and end["dtype"] != "float32":
+        yield f"constexpr float {what}_scale = {_float(end['scale'])};\n"
+        yield f"constexpr int {what}_zero_point = {end['zero_point'] or 0};\n"
+
+
+def _float(value: float) -> str:
+    """Return a number as C has it, with the digits that tell every float32 from its neighbours."""
+    text = f"{value:.9g}"
+    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
 def identifier(name: str) -> str:

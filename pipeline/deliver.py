@@ -99,6 +99,7 @@ def _c_array(artifact: Artifact, plain: ModelFile, target: Target, path: Path, f
         sha256=sha256(artifact.data),
         arena_bytes=fit.arena_bytes,
         operators=[row.operator for row in fit.rows],
+        ends=fit.ends,
     )
     # The header first: whoever finds the source finds what it includes.
     header = write(path.with_name(f"{source.symbol}.h"), source.header)

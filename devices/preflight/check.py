@@ -1,41 +1,36 @@
 """Say what a target cannot run of a model file, why, what would help, and whether the file fits into its memory.
 
-The file is opened on a device by the agent, never here. Where the target has a compiler and it is on this machine, the
-compiler has the last word on every operator.
+The file is opened on a device by the agent, and read in a process of its own, never here. Where the target has a
+compiler and it is on this machine, the compiler has the last word on every operator.
 """
 
-import re
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..asking import inspect
 from ..model_file import ModelFile
 from ..report.report import table
+from ..targets import kernels
+from ..targets.graph import Graph
 from ..targets.memory import arena_bytes
-from ..targets.target import Target, advice, load
+from ..targets.target import Target, load
 from .compile import Compiled, compile_file
+from .judge import CONVERSIONS, FALLBACK, NO, OK, Row, as_compiled, layer_of, operators_of, rows_of
+from .reading import Unreadable, opset_of, read
 
-CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear")
-OK, FALLBACK, NO = "yes", "fallback", "no"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One operator. layer: the Keras layer it belongs to; supported: yes, no, or fallback (by the processor beside)."""
-
-    operator: str
-    name: str
-    layer: str
-    dtype: str
-    supported: str
-    reason: str = ""
-    swap: str = ""
+__all__ = ["CONVERSIONS", "FALLBACK", "NO", "OK", "Check", "Row", "check_file", "count", "estimate_line", "layer_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """The answer. problems: what keeps the file from the target; notes: what else to know; estimate: the compiler's."""
+    """The answer. problems: what keeps the file from the target; notes: what else to know; estimate: the compiler's.
+
+    runs: the target's runtime takes the file, whatever memory and policy say; ends: inputs and outputs; confirmed:
+    what the target's own tool answered, and where the table was wrong.
+    """
 
     target: str
     file: str
@@ -47,6 +42,9 @@ class Check:
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()
     estimate: dict[str, Any] | None = field(default=None)
+    confirmed: dict[str, Any] | None = field(default=None)
+    ends: tuple[dict[str, Any], ...] = ()
+    runs: bool = False
 
     @property
     def fits(self) -> bool:
@@ -69,6 +67,9 @@ class Check:
         lines.append(f"flash: {_of(self.flash_bytes, self.flash_limit_bytes)}")
         if self.estimate and self.estimate.get("latency_us") is not None:
             lines.append(estimate_line(self.estimate))
+        if self.confirmed:
+            lines.append(self.confirmed["says"])
+            lines += [f"- the table is wrong: {one}" for one in self.confirmed["differences"]]
         return "\n".join([*lines, *(f"- {one}" for one in self.problems), *(f"- {one}" for one in self.notes)])
 
 
@@ -77,7 +78,7 @@ def estimate_line(estimate: Mapping[str, Any]) -> str:
     parts = [f"{estimate['latency_us'] / 1000:.3f} ms", f"{estimate['cycles']:,.0f} cycles"]
     parts += [
         f"{estimate[key] / 1024:,.1f} KiB {what}"
-        for key, what in (("sram_bytes", "SRAM"), ("flash_bytes", "weights")) if estimate.get(key) is not None
+        for key, what in (("sram_bytes", "feature maps"), ("flash_bytes", "weights")) if estimate.get(key) is not None
     ]  # fmt: skip
     left = estimate["cpu_operators"]
     part = ", whose time is not in it" if left else ""
@@ -97,11 +98,62 @@ def check_file(
     arena_limit_bytes: int | None = None,
     flash_limit_bytes: int | None = None,
     device: str = "local",
+    compiles: bool = True,
 ) -> Check:
     """Check one model file against `target`.
 
-    layers: Keras layer name -> class, where the model is known; limits: instead of the target's.
+    layers: Keras layer name -> class, where the model is known; limits: instead of the target's; compiles: ask the
+    target's compiler where it is installed, else its table alone.
     """
+    looked = look(file, target, device=device)
+    compiled = compile_file(file.path, target) if looked.ok and target.compile and compiles else None
+    return judged(looked, target, compiled, layers=layers or {}, arena_limit_bytes=arena_limit_bytes,
+                  flash_limit_bytes=flash_limit_bytes)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What is in a file, before any target judges it. problem: why it could not be opened, read or judged at all."""
+
+    file: ModelFile
+    model: Mapping[str, Any] = field(default_factory=dict)
+    graph: Graph | None = None
+    opset: int | None = None
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Tell if there is something to judge."""
+        return not self.problem
+
+
+def look(file: ModelFile, target: Target, *, device: str = "local") -> Looked:
+    """Open a file on a device, and read it."""
+    if file.format not in target.model.formats:
+        reason = f"format {file.format} does not run there; allowed: {', '.join(target.model.formats)}"
+        return Looked(file=file, problem=reason)
+    outcome = inspect(file, device=device)
+    if not outcome.ok:
+        return Looked(file=file, problem=f"{outcome.status}: {outcome.reason}")
+    try:
+        graph = read(file.path) if file.format == "tflite" else None
+        opset = opset_of(file.path) if file.format == "onnx" and target.model.max_opset else None
+    except Unreadable as error:
+        return Looked(file=file, problem=str(error))
+    return Looked(file=file, model=outcome.one("model"), graph=graph, opset=opset)
+
+
+def judged(
+    looked: Looked,
+    target: Target,
+    compiled: Compiled | None = None,
+    *,
+    layers: Mapping[str, str] | None = None,
+    arena_limit_bytes: int | None = None,
+    flash_limit_bytes: int | None = None,
+) -> Check:
+    """Judge what is in a file by the target's tables, and by what its compiler said where that was asked."""
+    file, model, graph = looked.file, looked.model, looked.graph
     arena_limit = arena_limit_bytes or target.memory.arena_bytes
     flash_limit = flash_limit_bytes or target.memory.flash_bytes
     flash = file.path.stat().st_size
@@ -109,133 +161,73 @@ def check_file(
         "target": target.name, "file": file.name, "arena_limit_bytes": arena_limit, "flash_bytes": flash,
         "flash_limit_bytes": flash_limit,
     }  # fmt: skip
-    if file.format not in target.model.formats:
-        reason = f"format {file.format} does not run there; allowed: {', '.join(target.model.formats)}"
-        return Check(**known, rows=(), arena_bytes=None, problems=(reason,))
-    outcome = inspect(file, device=device)
-    if not outcome.ok:
-        return Check(**known, rows=(), arena_bytes=None, problems=(f"{outcome.status}: {outcome.reason}",))
-    model, graph = outcome.one("model"), next(outcome.all("graph"), None)
-    rows = list(_rows(file.format, model["layers"], graph, target, layers or {}))
-    arena = None if graph is None else arena_bytes(graph, _memory(target))
-    compiled = compile_file(file.path, target) if target.compile else None
-    notes = []
+    if not looked.ok:
+        return Check(**known, rows=(), arena_bytes=None, problems=(looked.problem,))
+    operators = operators_of(model["layers"], graph)
+    rows = rows_of(operators, file.format, target, layers or {})
     if compiled is not None and compiled.ok:
-        rows = _as_compiled(rows, compiled)
-        arena = int(compiled.figures.get("sram_bytes") or 0) or arena
-    elif compiled is not None and compiled.status == "missing":
-        notes.append(f"not compiled: {compiled.reason}; operators are judged by the target's table")
-    problems = [*_problems(rows, model, graph, target), *_over("arena", arena, arena_limit)]
-    problems += _over("flash", flash, flash_limit)
-    if compiled is not None and compiled.status not in ("ok", "missing"):
-        problems.append(compiled.reason)
-    notes += _notes(rows, target, arena)
+        refused = {one.name: one.reason for one in compiled.refused}
+        rows = as_compiled(rows, operators, refused, file.format, target, layers or {})
+    arena = _arena(graph, target, compiled)
+    problems = [*_kernel_problems(rows, compiled), *_problems(rows, model, target), *_too_new(looked, target)]
+    runs = not any(row.against in ("kernel", "tool") for row in rows) and (compiled is None or compiled.status in _TOOK)
+    problems += [*_over("arena", arena, arena_limit), *_over("flash", flash, flash_limit)]
     estimate = compiled.estimate() if compiled is not None and compiled.ok else None
     return Check(
-        **known, rows=tuple(rows), arena_bytes=arena, problems=tuple(problems), notes=tuple(notes), estimate=estimate
-    )
+        **known, rows=tuple(rows), arena_bytes=arena, problems=tuple(problems),
+        notes=tuple(_notes(rows, target, arena, model, compiled)), estimate=estimate, ends=_ends(graph), runs=runs,
+    )  # fmt: skip
 
 
-def layer_of(name: str, layers: Mapping[str, str]) -> str:
-    """Return the Keras layer that an operator's name speaks of, or "" if none can be told.
+_TOOK = ("ok", "missing")
 
-    Names are paths of scopes, fused operators join several by semicolons, and tracing appends numbers.
+
+def _arena(graph: Graph | None, target: Target, compiled: Compiled | None) -> int | None:
+    """Return the compiler's figure where there is one; else an accelerator's arena is that of the processor beside it,
+    which runs the interpreter.
     """
-    if not layers:
-        scope, _, _ = name.partition(";")[0].rpartition("/")
-        return scope
-    for path in name.split(";"):
-        parts = [part if part in layers else re.sub(r"_\d+$", "", part) for part in path.split("/")]
-        found = [part for part in parts if part in layers]
-        if found:
-            return found[-1]
-    return ""
+    told = compiled.figures.get("sram_bytes") if compiled is not None and compiled.ok else None
+    if told or graph is None:
+        return int(told) if told else None
+    beside = load(target.fallback) if target.fallback and not target.memory.fixed_bytes else target
+    kept = kernels.load(beside.kernels).bytes if beside.kernels else {}
+    return arena_bytes(graph, beside.memory, kept)
 
 
-def _memory(target: Target) -> Any:
-    """An accelerator's arena is that of the processor which runs the interpreter."""
-    return load(target.fallback).memory if target.fallback and not target.memory.fixed_bytes else target.memory
-
-
-def _rows(
-    format: str, layers: Sequence[Mapping[str, Any]], graph: Any, target: Target, known: Mapping[str, str]
-) -> Iterator[Row]:
-    is_quantized = any(layer["dtype"] in ("int8", "int16") for layer in layers if layer["op"] not in CONVERSIONS)
-    for index, layer in enumerate(layers):
-        where = layer_of(layer["name"], known)
-        reason = _refusal(format, layer, index, graph, target)
-        supported = OK
-        if reason:
-            beside = load(target.fallback) if target.fallback else None
-            # A processor beside an accelerator runs integers or, where it can, floats as well.
-            supported = NO if beside is None or _refusal(format, layer, index, graph, beside) else FALLBACK
-        swap = _swap(layer["op"], known.get(where, "")) if reason else ""
-        if " tensors; " in reason and "float" in reason and layer["op"] not in CONVERSIONS:
-            swap = advice()["dtypes"]["mixed" if is_quantized else "float"]
-        yield Row(
-            operator=layer["op"],
-            name=layer["name"],
-            layer=where,
-            dtype=layer["dtype"],
-            supported=supported,
-            reason=reason,
-            swap=swap,
-        )
-
-
-def _refusal(format: str, layer: Mapping[str, Any], index: int, graph: Any, target: Target) -> str:
-    """Return why the target does not run an operator, or "" if it does."""
-    if not target.runs(format, layer["op"]):
-        return "no kernel"
-    foreign = sorted(_dtypes(layer, index, graph) - set(target.model.dtypes) - {"none"})
-    if foreign and layer["op"] not in target.model.converts:
-        return f"{', '.join(foreign)} tensors; kernels take {', '.join(target.model.dtypes)}"
+def _ends(graph: Graph | None) -> tuple[dict[str, Any], ...]:
+    """Return inputs and outputs as whoever calls the file needs them."""
     if graph is None:
-        return ""
-    ends = _tensors(index, graph)
-    rank = max((len(one["shape"]) for one in ends), default=0)
-    if target.model.max_rank and rank > target.model.max_rank:
-        return f"a tensor of rank {rank}, at most {target.model.max_rank}"
-    if not target.per_channel(layer["op"]) and any(one["scales"] > 1 and not one["computed"] for one in ends):
-        return "weights with a scale for each channel; the kernel takes one"
-    return ""
+        return ()
+    kinds = ((kind, place, graph.tensors[index]) for kind in ("input", "output")
+             for place, index in enumerate(getattr(graph, f"{kind}s")))  # fmt: skip
+    return tuple(
+        {"kind": kind, "place": place, "name": one.name, "shape": list(one.shape), "dtype": one.dtype,
+         "scale": one.scale, "zero_point": one.zero_point}
+        for kind, place, one in kinds
+    )  # fmt: skip
 
 
-def _tensors(index: int, graph: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    operator = graph["operators"][index]
-    tensors = {int(key): value for key, value in graph["tensors"].items()}
-    return [tensors[one] for one in (*operator["inputs"], *operator["outputs"]) if one in tensors]
-
-
-def _dtypes(layer: Mapping[str, Any], index: int, graph: Any) -> set[str]:
-    if graph is None:
-        return {layer["dtype"].split()[0]}
-    return {one["dtype"] for one in _tensors(index, graph)}
-
-
-def _swap(operator: str, layer_class: str) -> str:
-    known = advice()
-    return known["layers"].get(layer_class) or known["operators"].get(operator, "")
-
-
-def _as_compiled(rows: list[Row], compiled: Compiled) -> list[Row]:
-    """Let the compiler decide: what it refused runs on the processor, all else on the accelerator."""
-    refused = {(one.op, one.name): one.reason for one in compiled.refused}
-
-    def judged(row: Row) -> Row:
-        reason = refused.get((row.operator, row.name))
-        if reason is None or row.supported != OK:
-            return row
-        return replace(row, supported=FALLBACK, reason=reason, swap=_swap(row.operator, ""))
-
-    return [judged(row) for row in rows]
-
-
-def _problems(rows: Sequence[Row], model: Mapping[str, Any], graph: Any, target: Target) -> Iterator[str]:
+def _kernel_problems(rows: Sequence[Row], compiled: Compiled | None) -> Iterator[str]:
     wrong = [row for row in rows if row.supported == NO]
-    if wrong:
-        names = sorted({row.operator for row in wrong})
-        yield f"{count(len(wrong), 'operator')} without a kernel: {', '.join(names)}"
+    for against, what in (
+        ("tool", "at which the compiler gives up the whole file"),
+        ("kernel", "without a kernel"),
+        ("policy", "against the target's policy, though the runtime has kernels"),
+    ):
+        named = sorted({row.operator for row in wrong if row.against == against})
+        if named:
+            yield f"{count(sum(row.against == against for row in wrong), 'operator')} {what}: {', '.join(named)}"
+    if compiled is not None and compiled.status not in _TOOK:
+        yield compiled.reason
+
+
+def _too_new(looked: Looked, target: Target) -> Iterator[str]:
+    most = target.model.max_opset
+    if most and looked.opset and looked.opset > most:
+        yield f"opset {looked.opset}, at most {most}: 16-bit activations need more, export w8a8"
+
+
+def _problems(rows: Sequence[Row], model: Mapping[str, Any], target: Target) -> Iterator[str]:
     computing = [row for row in rows if row.operator not in CONVERSIONS]
     if target.fallback and computing and not any(row.supported == OK for row in computing):
         yield "nothing of it runs on the accelerator"
@@ -251,13 +243,20 @@ def _problems(rows: Sequence[Row], model: Mapping[str, Any], graph: Any, target:
             yield f"{tensor['name']!r} is {tensor['dtype']}; inputs and outputs may be {', '.join(allowed)}"
 
 
-def _notes(rows: Sequence[Row], target: Target, arena: int | None) -> Iterator[str]:
+def _notes(
+    rows: Sequence[Row], target: Target, arena: int | None, model: Mapping[str, Any], compiled: Compiled | None
+) -> Iterator[str]:
+    if compiled is not None and compiled.status == "missing":
+        yield f"not compiled: {compiled.reason}; operators are judged by the target's table"
     left = sum(row.supported == FALLBACK for row in rows)
     if left:
         yield f"{count(left, 'operator')} left to the processor beside the accelerator ({target.fallback})"
     for operator in sorted({row.operator for row in rows if row.supported == OK}):
         if operator in target.constraints:
             yield f"{operator}: {target.constraints[operator]} (stated, not checked here)"
+    floats = [tensor["name"] for tensor in (*model["inputs"], *model["outputs"]) if tensor["dtype"] == "float32"]
+    if target.model.integer_io and floats:
+        yield f"float inputs or outputs, which take arena and conversions: export with --integer-io ({floats[0]!r})"
     if arena is None:
         yield "the arena is not estimated for this format"
 

@@ -1,5 +1,8 @@
 """Run a target's compiler on a model file, and read what it says: operators left to the processor, and estimates.
 
+Weights and feature maps are counted in the file that it writes, so that they mean the same whatever memories the
+compiler speaks of.
+
 Compilers die of malformed files (vela of every second one), so each runs as a child with a time limit, in a folder of
 its own; only a complete result leaves that folder.
 """
@@ -16,11 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from ... import files as whole
+from ..targets.memory import lifetimes, plan
 from ..targets.target import CompileStep, Figure, Target
 from ..transports.child import follow
 from ..transports.transport import Exit
+from .reading import Unreadable, read
 
 _TEXT_LINES = 20_000  # more output than this is no report
+_REASON = 400  # characters of a tool's reason that are passed on
+ALIGNMENT = 16  # of tensors in an arena
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +43,8 @@ class Refusal:
 class Compiled:
     """What came of compiling. status: ok, missing (no compiler here), rejected, crashed or timeout.
 
-    data: the compiled file; figures: estimates, as in `target.Summary` (latency_us, cycles, sram_bytes, flash_bytes).
+    data: the compiled file; figures: estimates, as in `target.Summary` (latency_us, cycles), and of the compiled file
+    sram_bytes, the arena for feature maps, and flash_bytes, its constants.
     """
 
     target: str
@@ -95,10 +103,10 @@ def compile_file(path: str | Path, target: Target, *, time_limit_s: float | None
         except UnicodeDecodeError:
             return Compiled(target=target.name, status="crashed", reason=f"{step.program} printed what is no text")
         text = "".join(lines[:_TEXT_LINES]) + ended.stderr
-        status, reason = _class(step.program, ended, limit_s)
+        status, reason = _class(step, ended, text, limit_s)
         output = Path(folder) / step.output.format(**values)
         if status == "ok" and not output.is_file():
-            status, reason = "rejected", f"{step.program} wrote no file: {_last(text)}"
+            status, reason = "rejected", f"{step.program} wrote no file: {explained(text)}"
         if status != "ok":
             return Compiled(target=target.name, status=status, reason=reason)
         return Compiled(
@@ -108,7 +116,7 @@ def compile_file(path: str | Path, target: Target, *, time_limit_s: float | None
             cpu_operators=_count(step.cpu_operators, text),
             accelerator_operators=_count(step.accelerator_operators, text),
             refused=tuple(_refused(step, text)),
-            figures=_figures(step, Path(folder), values),
+            figures=_figures(step, Path(folder), values) | _sizes(output),
         )
 
 
@@ -138,20 +146,55 @@ def save(compiled: Compiled, path: str | Path, source: str | Path) -> Path:
     return path
 
 
-def _class(program: str, ended: Exit, limit_s: float) -> tuple[str, str]:
+def _class(step: CompileStep, ended: Exit, text: str, limit_s: float) -> tuple[str, str]:
     if ended.timed_out:
-        return "timeout", f"{program} gave no result within {limit_s:g} s"
-    if ended.code < 0 or "Traceback (most recent call last)" in ended.stderr:
-        how = f"of signal {-ended.code}" if ended.code < 0 else f"with a traceback: {_last(ended.stderr)}"
-        return "crashed", f"{program} died {how}"
+        return "timeout", f"{step.program} gave no result within {limit_s:g} s"
+    if ended.code < 0:
+        where = f", last at {operator}" if (operator := _last_operator(step, text)) else ""
+        return "crashed", (
+            f"{step.program} died of signal {-ended.code}{where}: not a refusal but a fault of it; "
+            "`edgewright check` without it names operators and types that it is known to die of"
+        )
+    if "Traceback (most recent call last)" in ended.stderr:
+        return "crashed", f"{step.program} died with a traceback: {explained(ended.stderr)}"
     if ended.code:
-        return "rejected", f"{program} ended with code {ended.code}: {_last(ended.stderr)}"
+        return "rejected", f"{step.program} ended with code {ended.code}: {explained(ended.stderr)}"
     return "ok", ""
 
 
-def _last(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no message"
+_RAISED = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Warning|Interrupt): ", re.M)
+
+
+def explained(text: str) -> str:
+    """Return what a tool's words say of the reason: from where its exception is told to the end, or else a line that
+    speaks of an error, or the last one.
+    """
+    text = text.strip()
+    raised = [match.start() for match in _RAISED.finditer(text)]
+    if raised:
+        return _short(text[raised[-1] :])
+    lines = text.splitlines() or ["no message"]
+    telling = [line for line in lines if re.search(r"\berror\b|not supported|unsupported|must ", line, re.I)]
+    return _short(telling[0] if telling else lines[-1])
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:_REASON]
+
+
+def _last_operator(step: CompileStep, text: str) -> str:
+    """Return the operator that a compiler spoke of last, if any."""
+    told = _refused(step, text)
+    return f"{told[-1].op} {told[-1].name!r}" if told else ""
+
+
+def _sizes(output: Path) -> dict[str, float]:
+    """Return what the compiled file takes: the arena for feature maps, and the constants in flash."""
+    try:
+        graph = read(output)
+    except Unreadable:  # a format of the compiler's own
+        return {}
+    return {"sram_bytes": float(plan(lifetimes(graph), ALIGNMENT)), "flash_bytes": float(graph.constant_bytes)}
 
 
 def _count(pattern: str, text: str) -> int | None:

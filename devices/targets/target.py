@@ -17,6 +17,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ...errors import BadInput
+from . import kernels
+from .limits import Limit
 
 ANY = "any"
 Names = tuple[str, ...]
@@ -27,7 +29,8 @@ _STRICT = ConfigDict(extra="forbid")
 class Accepted:
     """What a model file must be like. per_channel: operators whose weights may have a scale per channel, or "any".
 
-    converts: operators that may also read or write other dtypes;
+    dtypes: what its tensors may be, where a table of kernels says more a policy, for the reason in `policy`;
+    converts: operators that may also read or write other dtypes; max_opset: of an ONNX file;
     integer_io: inputs and outputs are integers; io_dtypes: what they may be, where that is narrower than `dtypes`.
     """
 
@@ -35,36 +38,42 @@ class Accepted:
     precision: str
     integer_io: bool = False
     dtypes: Names
+    policy: str = "which is not what the target is for"
     io_dtypes: Names = ()
     converts: Names = ()
     per_channel: Names | Literal["any"] = ANY
     batch: int | None = None
     static_shapes: bool = False
     max_rank: int | None = None
+    max_opset: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Quantization:
     """How to quantize for its kernels. in_float: operations that it runs faster so; recurrence: an LSTM is one operator
     ("fused") or written step by step; reciprocal_root: that of a normalization is looked up in a table or an operator;
-    rounding: whose kernels its own round as.
+    rounding: whose kernels its own round as; narrow: the operators that it runs with 4-bit kernels, None
+    for all that LiteRT does.
     """
 
     in_float: Names = ()
     recurrence: Literal["unrolled", "fused"] = "unrolled"
     reciprocal_root: Literal["table", "operator"] = "table"
     rounding: Literal["xnnpack", "reference"] = "xnnpack"
+    narrow: Names | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Memory:
-    """Limits in bytes, None for none that we know; and what a runtime keeps beside activations (see `memory`)."""
+    """Limits in bytes, None for none that we know; and what a runtime keeps beside activations (see `memory`).
+
+    pointer_bytes: of an address, which sizes the runtime's records; per_operator_bytes: of a kernel in no table.
+    """
 
     arena_bytes: int | None = None
     flash_bytes: int | None = None
-    per_tensor_bytes: int = 0
+    pointer_bytes: int = 4
     per_operator_bytes: int = 0
-    per_channel_bytes: int = 0
     fixed_bytes: int = 0
     alignment_bytes: int = 16
 
@@ -111,8 +120,9 @@ class CompileStep:
 class Target:
     """One kind of device. figures: where its numbers come from (measured, estimated by a compiler, computed by us).
 
-    operators: format -> operators it runs, or "any" for whatever the runtime loads; constraints: operator -> what else
-    it asks, in words; export: what a file for it is; fallback: the target that runs what this one leaves over.
+    operators: format -> operators it runs, or "any" for whatever the runtime loads; kernels: the table (`kernels/`)
+    that says in which types, instead; limits: what else a kernel asks; constraints: operator -> what is not checked,
+    in words; export: what a file for it is; fallback: the target that runs what this one leaves over.
     """
 
     name: str
@@ -122,6 +132,8 @@ class Target:
     runtimes: Names
     model: Accepted
     operators: dict[str, Names | Literal["any"]]
+    kernels: str = ""
+    limits: tuple[Limit, ...] = ()
     quantization: Quantization = field(default_factory=Quantization)
     memory: Memory = field(default_factory=Memory)
     constraints: dict[str, str] = field(default_factory=dict)
@@ -158,6 +170,9 @@ def parse(name: str, text: str) -> Target:
     """Return the target that TOML `text` describes.  Raises: BadInput naming unknown, missing and ill-typed keys."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
+        if document.get("kernels"):
+            known = sorted(kernels.load(document["kernels"]).kernels)
+            document.setdefault("operators", {"tflite": known})
         return TypeAdapter(Target).validate_python({"name": name, **document})
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"target {name}: {error}") from error
