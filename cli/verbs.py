@@ -15,7 +15,7 @@ from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, 
 from ..pipeline import check as preflight
 from ..pipeline import diagnose as noise
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
-from ..pipeline.mixed import mixed_precision
+from ..pipeline.mixed import mixed_for
 from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks
 from ..pipeline.workload import Workload
 from ..progress import say
@@ -90,8 +90,7 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
         (network,) = _alone(networks, engine).values()
         return _qat_with_tfmot(network, out, work.dataset, settings)
     if max_drop is not None:
-        (network,) = _alone(networks, f"--max-drop {max_drop}").values()
-        chosen = mixed_precision(network, work.dataset, max_drop, config)
+        chosen = mixed_for(networks, work, max_drop, config)
         say(str(chosen))
         config = chosen.config
     quantized = quantizing.quantize(networks, work, settings, _logs(out), config)

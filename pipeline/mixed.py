@@ -7,7 +7,7 @@ validation data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,8 +20,11 @@ from ..progress import track
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training import tasks
 from ..training.data import Dataset, calibration
+from ..training.tasks import Networks, Supervised
 from ..training.train import evaluate
 from .diagnose import decibels
+from .training import evaluated
+from .workload import Workload
 
 LADDER = ("w8a16", "float32")  # what a layer gets that 8 bits are not enough for; the first that does
 PROBE_SAMPLES = 64
@@ -48,16 +51,44 @@ class Mixed:
         return "\n".join([*lines, table(("layer, costliest first", "SNR dB", "precision"), cells)])
 
 
-def mixed_precision(model: keras.Model, dataset: Dataset, max_drop: float, config: QatConfig | None = None) -> Mixed:
+def mixed_for(networks: Networks, work: Workload, max_drop: float, config: QatConfig | None = None) -> Mixed:
+    """Return `mixed_precision` of the one network of a model that is quantized, judged as its task judges the model.
+
+    Raises: BadInput where several are, or for a task without a validation metric.
+    """
+    if len(work.compressed) > 1:
+        raise BadInput(
+            f"--max-drop {max_drop}: is for models of which one network is quantized, not "
+            f"{', '.join(work.compressed)}; leave it out"
+        )
+    (name,) = work.compressed
+    if isinstance(work.task, Supervised) and not work.several:
+        return mixed_precision(networks[name], work.dataset, max_drop, config)
+    unseen = replace(work, dataset=replace(work.dataset, test=work.dataset.validation))
+    return mixed_precision(
+        networks[name],
+        work.dataset,
+        max_drop,
+        config,
+        samples=work.samples(name),
+        judge=lambda model: evaluated({**networks, name: model}, unseen).value,
+    )
+
+
+def mixed_precision(
+    model: keras.Model, dataset: Dataset, max_drop: float, config: QatConfig | None = None, *, samples: Any = None,
+    judge: Callable[[keras.Model], float] | None = None,
+) -> Mixed:  # fmt: skip
     """Return the configuration with the fewest layers in 16 bits, else in float, that loses at most `max_drop`.
 
-    The metric is that of the task on validation data after calibration; QAT may gain on it.
+    The metric is that of the task on validation data after calibration; QAT may gain on it. samples: to calibrate on,
+    judge: model -> its metric on validation data, where they are not those of a supervised task.
     Raises: BadInput for a task without a validation metric.
     """
     config = config or QatConfig()
-    samples = calibration(dataset)
+    samples = calibration(dataset) if samples is None else samples
     probe = keras.tree.map_structure(lambda array: array[:PROBE_SAMPLES], samples)
-    judge = _judge(dataset)
+    judge = judge or _judge(dataset)
     metric = tasks.of(dataset).metric
     reference = _answers(model, probe)
     whole, _ = prepare_qat(model, config, calibration=samples)
@@ -82,7 +113,7 @@ def mixed_precision(model: keras.Model, dataset: Dataset, max_drop: float, confi
     raise EdgewrightError(f"rounding the inputs alone costs more than max_drop={max_drop}: raise it")
 
 
-def _judge(dataset: Dataset) -> Any:
+def _judge(dataset: Dataset) -> Callable[[keras.Model], float]:
     if dataset.task == "anomaly_detection":
         raise BadInput(
             "max_drop is judged on validation data, which holds no anomalies: name the layers to keep in float"
@@ -141,4 +172,4 @@ def _least(holds: Any, most: int) -> int | None:
     return high
 
 
-__all__ = ["Mixed", "mixed_precision"]
+__all__ = ["Mixed", "mixed_for", "mixed_precision"]

@@ -1,12 +1,16 @@
 """Mixed precision: the layers that int8 ruins are found and kept in float, and no other."""
 
+from dataclasses import replace
+
 import edgewright
 import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.export import export_tflite
-from edgewright.pipeline.mixed import mixed_precision
+from edgewright.pipeline import find
+from edgewright.pipeline.mixed import mixed_for, mixed_precision
+from edgewright.pipeline.training import evaluated
 from edgewright.quantize import prepare_qat
 from edgewright.training.presented import takes
 from int8_run import run
@@ -88,3 +92,33 @@ def test_several_inputs_are_probed_by_name_and_a_few_samples_of_each():
     found = mixed_precision(model, data, max_drop=0.1)
     assert {row["layer"] for row in found.rows} == {"both", "logits"} and found.rows[0]["snr_db"] > 20
     assert found.metric["float32"] == 1.0
+
+
+# ---------------------------------------------------------------- what is judged by its own task
+
+
+OWN = {
+    "char_rnn": ("scikit_learn_texts", {"input_shape": (8,), "units": 12, "classes": 91}, "perplexity"),
+    "tabular_q": ("grid_world", {}, "mean_return"),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_network_that_its_task_runs_is_judged_so(name):
+    data, options, metric = OWN[name]
+    made = edgewright.build(name, "edge", **options)
+    if name == "tabular_q":
+        made.set_weights([np.random.default_rng(0).normal(size=(11, 4))])  # of zeros nothing is left in eight bits
+    networks, work = find.of(made, data, limit=64)
+    few = work.dataset.validation.take(np.arange(8))
+    networks, work = work.complete(networks), replace(work, dataset=replace(work.dataset, validation=few, test=few))
+    found = mixed_for(networks, work, 10.0)
+    assert work.task.metric.name == metric and all(row["precision"] == "w8a8" for row in found.rows)
+    assert found.metric["float32"] == pytest.approx(evaluated(networks, work).value)
+    assert np.isfinite(found.metric["w8a8"]) and found.metric["chosen"] == found.metric["w8a8"]
+
+
+def test_of_several_networks_that_are_quantized_none_is_chosen_for():
+    networks, work = find.of(edgewright.build("gan_mlp", "edge"), "digits")
+    with pytest.raises(BadInput, match="one network is quantized, not generator, discriminator; leave it out"):
+        mixed_for(networks, work, 0.01)
