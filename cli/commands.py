@@ -315,13 +315,15 @@ def matrix(
     out: Annotated[str, "folder for matrix.json, matrix.md and the runs", inputs.out_folder],
     model: Annotated[list[str] | None, "only this model", inputs.zoo_model] = None,
     family: Annotated[list[str] | None, "only this family"] = None,
+    device: Device = "local",
     jobs: Annotated[int | None, "models trained at once; default: one a core, 8 at most", inputs.at_least(1)] = None,
     quick: Quick = False,
     seed: Seed = 0,
 ) -> Answer:
     """Take the zoo through every stage: models x stages."""
     zoo = with_keras("pipeline.matrix")
-    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs)
+    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs,
+                          device=device)  # fmt: skip
     return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .convert import Frozen
+if TYPE_CHECKING:
+    from .convert import Frozen
 
 Activation = Literal["relu", "relu6"]
 Padding = Literal["same", "valid"]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import BadInput
-from .convert import convert
 from .flatbuffer import Table, number, packed, table, unpacked, with_select_v2
 from .program import Array, Fragment, Operator, Program, Reshape, name_of_numbers
 from .tflite_operators import Kernel, Numbers, Operand, Spelled, spell
@@ -169,6 +168,8 @@ class _Writer:
 
     def fragment(self, fragment: Fragment) -> list[Table]:
         """Convert a frozen graph and return its operators, their tensors put among ours."""
+        from .convert import convert  # which loads TensorFlow: only what was frozen there needs it
+
         model = with_select_v2(unpacked(convert(fragment.graph, "tflite", what=fragment.described)))
         if len(model.subgraphs) > 1:
             raise BadInput(

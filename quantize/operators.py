@@ -311,8 +311,8 @@ TABLE: tuple[Rule, ...] = (
         options=lambda node: {"tabulated": not isinstance(node.op, ReciprocalRoot)},
     ),
     # reductions and pools
-    Rule(op_type="Mean", builtin_op="MEAN", arithmetic="sum", options=_reduce),
-    Rule(op_type="Sum", builtin_op="SUM", arithmetic="sum", options=_reduce),
+    Rule(op_type="Mean", builtin_op="MEAN", arithmetic="sum", rounding="to even integers", options=_reduce),
+    Rule(op_type="Sum", builtin_op="SUM", arithmetic="sum", rounding="to even integers", options=_reduce),
     _moves("Max", "REDUCE_MAX", options=_reduce),
     _moves("Min", "REDUCE_MIN", options=_reduce),
     *(
@@ -324,7 +324,7 @@ TABLE: tuple[Rule, ...] = (
         op_type="Resize",
         builtin_op="RESIZE_BILINEAR",
         scale=SAME_AS_INPUT_SCALE,
-        rounding="to even",
+        rounding="up",
         when=_resizes("bilinear"),
     ),
     _moves("MaxPool", "MAX_POOL_2D", when=_is_plane, options=_pool),
