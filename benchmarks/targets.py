@@ -85,7 +85,7 @@ def _interpreted(file: ModelFile, looked: Looked) -> dict[str, Any]:
     outcome = inspect(file, device="tflite-micro")
     needed = outcome.one("model").get("arena_bytes") if outcome.ok else None
     assert looked.graph is not None
-    wide = arena_bytes(looked.graph, replace(target.memory, **WIDE), kernels.load(target.kernels).bytes)
+    wide = arena_bytes(looked.graph, replace(target.memory, **WIDE), kernels.load(target.kernels).bytes_64)
     return {
         "file": file.path.stem, "tool": "tflite-micro",
         "predicted": _word(check), "found": "runs" if outcome.ok else "no",
