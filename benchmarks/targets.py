@@ -37,7 +37,7 @@ PRECISIONS = ("w8a8", "w8a16", "w4a8")
 BORDERS = ("float", "int")
 MICRO, ACCELERATORS = "cortex-m", ("ethos-u55-128", "ethos-u65-256", "ethos-u85-256")
 # The wheel's interpreter is compiled for 64 bits and records what it allocates
-WIDE = {"pointer_bytes": 8, "fixed_bytes": 1_024}
+WIDE = {"pointer_bytes": 8, "fixed_bytes": 512}
 
 
 def write_files(nets: Sequence[str], folder: Path, precisions: Sequence[str], borders: Sequence[str]) -> None:

@@ -159,17 +159,21 @@ def kept_bytes(graph: Graph, memory: Memory, kernels: Kept, scratch: int = 0) ->
     """Return what the runtime keeps beside activations: of tensors, operators, kernels, channels, ends and states."""
     records = Records(memory.pointer_bytes)
     each = memory.per_operator_bytes
-    ends = graph.of((*graph.inputs, *graph.outputs))
     states = sum(_aligned(tensor.bytes, memory.alignment_bytes) for tensor in graph.tensors if tensor.is_state)
     return (
         memory.fixed_bytes
         + records.tensor * len(graph.tensors)
         + sum(records.node + _kernel(graph, operator, kernels, each) for operator in graph.operators)
         + sum(_multipliers(graph, operator) + transposed_bytes(graph, operator) for operator in graph.operators)
-        + sum(records.full_tensor + records.scales(tensor.scales) + records.pointer for tensor in ends)
+        + _ends(graph, records)
         + scratch * records.pointer
         + states
     )
+
+
+def _ends(graph: Graph, records: Records) -> int:
+    ends = graph.of((*graph.inputs, *graph.outputs))
+    return sum(records.full_tensor + records.scales(tensor.scales) + records.pointer for tensor in ends)
 
 
 def _kernel(graph: Graph, operator: Operation, kernels: Kept, unknown: int) -> int:
@@ -195,7 +199,8 @@ def _preparing(graph: Graph, memory: Memory, scratch: int, planned: int) -> int:
         return sum(records.full_tensor + records.scales(tensor.scales) for tensor in ends)
 
     planning = records.planned * (len(graph.tensors) + scratch) + PLANNED_BYTES * (planned + 1)
-    return room + max(planning, max(map(looked_at, graph.operators), default=0))
+    # Inputs and outputs get their records when all this is over
+    return room + max(planning, max(map(looked_at, graph.operators), default=0)) - _ends(graph, records)
 
 
 def _aligned(size: int, alignment: int) -> int:
