@@ -275,6 +275,7 @@ def bench(
     out: Annotated[str | None, "folder for results, raw samples and report", inputs.out_folder] = None,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
+    samples: Annotated[int | None, "test samples to run, the first; default: all", inputs.at_least(2)] = None,
     max_seconds: Annotated[float, "of timing at most", inputs.above(0)] = 60.0,
     profile: Annotated[bool, "also time the operators of each file, where the runtime tells"] = False,
     kernels: Annotated[Literal["xnnpack", "builtin", "reference"], "of .tflite files"] = "xnnpack",
@@ -283,8 +284,8 @@ def bench(
     """Compare model files on a device, whoever made them."""
     benches = with_keras("cli.benches")
     return benches.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
-                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), max_seconds=max_seconds,
-                       profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
+                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), samples=samples,
+                       max_seconds=max_seconds, profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
 
 
 def compare(
