@@ -2,6 +2,10 @@
 `devices/targets/kernels`: every probe of operator_probes.py goes through TensorFlow Lite Micro's interpreter and vela.
 
 python benchmarks/target_tables.py --tflite-micro PYTHON --vela PYTHON   (interpreters of environments that have them)
+
+What kernels keep on 32 bits is measured by micro_runner.cc, compiled with -m32 against TensorFlow Lite Micro's sources
+(g++-multilib; the sources of micro, of the kernels that it registers, and flatbuffers, gemmlowp and ruy as its Makefile
+fetches them), given as --runner; without it those figures stay as they are.
 """
 
 import argparse
@@ -11,19 +15,31 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import operator_probes
-from edgewright.devices.preflight.reading import read
+from edgewright.devices.preflight.reading import graph_of, opened, read
+from edgewright.devices.targets import kernels
 from edgewright.devices.targets import target as targets
 from edgewright.devices.targets.kernels import FOLDER
-from edgewright.devices.targets.memory import BY_CHANNEL, MULTIPLIER_BYTES
+from edgewright.devices.targets.memory import (
+    BY_CHANNEL,
+    MULTIPLIER_BYTES,
+    kept_bytes,
+    lifetimes,
+    plan,
+    scratches,
+    transposed_bytes,
+)
+from edgewright.devices.targets.target import Memory
 
 ROOT = Path(__file__).parent.parent
 ARENA_BYTES = 500_000
+INTERPRETER_BYTES = 136  # that it keeps for itself on 32 bits
 LIMIT_S = 30.0
 # Tools that were run by hand on whole files: what those hold is what they are known to take
 SEEN: dict[str, tuple[str, str, dict[str, tuple[str, ...]]]] = {
@@ -104,6 +120,9 @@ def seen(folder: Path, files: dict[str, tuple[str, ...]]) -> Iterator[Row]:
 def _kept(probe: operator_probes.Probe, answer: dict[str, Any]) -> int:
     """Return what a kernel keeps beside a multiplier and a shift for each channel."""
     by_channel = probe.operator in BY_CHANNEL and probe.inputs[0].dtype != "float32"
+    if probe.operator == "BATCH_MATMUL" and answer["status"] == "ok":
+        graph = graph_of(opened(operator_probes.file_of(probe)))
+        return answer["kept_bytes"] - transposed_bytes(graph, graph.operators[0])
     channels = probe.outputs[0].shape[-1] if by_channel else 0
     return answer.get("kept_bytes", 0) - MULTIPLIER_BYTES * channels
 
@@ -139,8 +158,48 @@ def _starred(word: str) -> str:
     return word.replace("!", "*!") if word.endswith("!") else f"{word}*"
 
 
-def write(name: str, tool: str, rows: Sequence[Row], classes: dict[str, str], date: str = "") -> None:
-    """Write a table: what the tool takes, what makes it give up a file, what kernels keep. date: when it was asked."""
+Sizes = dict[str, dict[str, int]]  # operator -> type of its result -> bytes
+
+
+def largest(rows: Iterable[Row]) -> Sizes:
+    """Return what kernels keep at most."""
+    kept: Sizes = defaultdict(dict)
+    for row in rows:
+        if row.status == "ok":
+            dtype = row.signature.split("> ")[1].split()[0].removesuffix("...")
+            kept[row.operator][dtype] = max(kept[row.operator].get(dtype, 0), row.kept_bytes)
+    return kept
+
+
+def measured(runner: Path, probes: Iterable[operator_probes.Probe]) -> Iterator[Row]:
+    """Yield what kernels keep on 32 bits: what the interpreter uses less all that is counted otherwise."""
+    memory = Memory(pointer_bytes=4)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "probe.tflite"
+        for probe in probes:
+            if any(operand.dtype == "int4" for operand in probe.inputs):
+                continue  # its scratch memory is counted with activations
+            data = operator_probes.file_of(probe)
+            path.write_bytes(data)
+            done = subprocess.run([runner, path, str(ARENA_BYTES)], capture_output=True, text=True, check=False)
+            if done.returncode:
+                continue
+            graph = graph_of(opened(data))
+            planned = [*lifetimes(graph), *scratches(graph)]
+            counted = plan(planned, memory.alignment_bytes) + kept_bytes(graph, memory, {}, len(list(scratches(graph))))
+            kept = int(done.stdout.split()[-1]) - counted - INTERPRETER_BYTES
+            yield Row(probe.operator, probe.signature, "ok", "", kept)
+
+
+def _sizes(operator: str, sizes: dict[str, int]) -> str:
+    return f"{operator} = {{ {', '.join(f'{dtype} = {sizes[dtype]}' for dtype in sorted(sizes))} }}"
+
+
+def write(
+    name: str, tool: str, rows: Sequence[Row], classes: dict[str, str], date: str = "",
+    more: Mapping[str, Sizes] = MappingProxyType({}),
+) -> None:  # fmt: skip
+    """Write a table: what the tool takes, what makes it give up a file. date: when it was asked; more: sizes."""
     date = date or f"{datetime.now(UTC):%Y-%m-%d}"
     found: dict[str, dict[str, list[str]]] = {"kernels": defaultdict(list), "stops": defaultdict(list)}
     for row in rows:
@@ -160,16 +219,8 @@ def write(name: str, tool: str, rows: Sequence[Row], classes: dict[str, str], da
             entries = merged(sorted(set(table[operator])))
             inline = f"{operator} = [{', '.join(map(json.dumps, entries))}]"
             lines += [inline] if len(inline) < 118 else [f"{operator} = [", *(f'  "{one}",' for one in entries), "]"]
-    kept: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in rows:
-        if row.status == "ok":
-            dtype = row.signature.split("> ")[1].split()[0].removesuffix("...")
-            kept[row.operator][dtype] = max(kept[row.operator].get(dtype, 0), row.kept_bytes)
-    if any(any(known.values()) for known in kept.values()):
-        told = {
-            operator: ", ".join(f"{key} = {kept[operator][key]}" for key in sorted(kept[operator])) for operator in kept
-        }
-        lines += ["", "[bytes]", *(f"{operator} = {{ {told[operator]} }}" for operator in sorted(told))]
+    for heading, measured in more.items():
+        lines += ["", f"[{heading}]", *(_sizes(operator, sizes) for operator, sizes in sorted(measured.items()))]
     (FOLDER / f"{name}.toml").write_text("\n".join(lines) + "\n")
 
 
@@ -184,6 +235,7 @@ def main() -> int:
     """Ask the tools that are given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tflite-micro", metavar="PYTHON", help="interpreter of an environment with tflite-micro")
+    parser.add_argument("--runner", type=Path, help="micro_runner.cc, compiled for 32 bits")
     parser.add_argument("--vela", metavar="PYTHON", help="interpreter of an environment with ethos-u-vela")
     parser.add_argument("--only", choices=[*VELA], action="append", help="ask vela for this table alone")
     parser.add_argument("--seen", type=Path, help="folder of the files of benchmarks/targets.py, for tools run by hand")
@@ -194,7 +246,12 @@ def main() -> int:
         child = Child(given.tflite_micro, ROOT / "benchmarks/tflm_child.py")
         rows = list(asked(child, probes, arena_bytes=ARENA_BYTES))
         _keep(given.raw, "tflite-micro", rows)
-        write("tflite-micro", version(given.tflite_micro, "tflite-micro"), rows, {"ok": "kernels"})
+        wide = largest(rows)
+        narrow = largest(measured(given.runner, probes)) if given.runner else kernels.load("tflite-micro").bytes
+        # A kernel that the runner does not have keeps about as much as on 64 bits
+        narrow = {operator: narrow.get(operator, sizes) for operator, sizes in wide.items()}
+        tool = version(given.tflite_micro, "tflite-micro")
+        write("tflite-micro", tool, rows, {"ok": "kernels"}, more={"bytes": narrow, "bytes_64": wide})
     for name, (tool, date, files) in SEEN.items() if given.seen else ():
         write(name, tool, list(seen(given.seen, files)), {"ok": "kernels"}, date)
     if given.vela:

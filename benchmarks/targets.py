@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,19 @@ NETS = ("resnet8", "ds_cnn", "anomaly_detector", "lenet5", "mobilenet_v2", "mobi
         "transformer_classifier", "lstm")  # fmt: skip
 PAPER = ("resnet8", "anomaly_detector")  # small enough as published
 PRECISIONS = ("w8a8", "w8a16", "w4a8")
+BORDERS = ("float", "int")
 MICRO, ACCELERATORS = "cortex-m", ("ethos-u55-128", "ethos-u65-256", "ethos-u85-256")
 # The wheel's interpreter is compiled for 64 bits and records what it allocates
-WIDE = {"pointer_bytes": 8, "fixed_bytes": 1_024}
+WIDE = {"pointer_bytes": 8, "fixed_bytes": 512}
 
 
-def write_files(nets: tuple[str, ...], folder: Path) -> None:
-    """Write files of untrained nets: each precision, float and integer borders, recurrences both ways."""
+def write_files(nets: Sequence[str], folder: Path, precisions: Sequence[str], borders: Sequence[str]) -> None:
+    """Write files of untrained nets: each precision, with each kind of borders, recurrences both ways."""
     for name in nets:
         network = ew.build(name, "paper" if name in PAPER else "edge")
         samples = stand_ins(network)
         _write(folder / f"{name}-float32.tflite", network)
-        for precision in PRECISIONS:
+        for precision in precisions:
             for recurrence in ("unrolled", "fused") if "lstm" in name else ("unrolled",):
                 config = QatConfig(default=precision, recurrence=recurrence)
                 try:
@@ -54,8 +55,9 @@ def write_files(nets: tuple[str, ...], folder: Path) -> None:
                     print(f"{name} in {precision}: {error}", file=sys.stderr)
                     continue
                 stem = f"{name}-{precision}{'-fused' if recurrence == 'fused' else ''}"
-                _write(folder / f"{stem}.tflite", quantized)
-                _write(folder / f"{stem}-int.tflite", quantized, integer_io=True)
+                for border in borders:
+                    suffix = "-int" if border == "int" else ""
+                    _write(folder / f"{stem}{suffix}.tflite", quantized, integer_io=border == "int")
 
 
 def _write(path: Path, network: Any, **options: Any) -> None:
@@ -83,7 +85,7 @@ def _interpreted(file: ModelFile, looked: Looked) -> dict[str, Any]:
     outcome = inspect(file, device="tflite-micro")
     needed = outcome.one("model").get("arena_bytes") if outcome.ok else None
     assert looked.graph is not None
-    wide = arena_bytes(looked.graph, replace(target.memory, **WIDE), kernels.load(target.kernels).bytes)
+    wide = arena_bytes(looked.graph, replace(target.memory, **WIDE), kernels.load(target.kernels).bytes_64)
     return {
         "file": file.path.stem, "tool": "tflite-micro",
         "predicted": _word(check), "found": "runs" if outcome.ok else "no",
@@ -136,6 +138,8 @@ def main() -> int:
     """Make the files, ask everybody, and say what was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nets", nargs="+", default=NETS)
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS)
+    parser.add_argument("--borders", nargs="+", default=BORDERS, choices=BORDERS)
     parser.add_argument("--files", type=Path, help="folder of files that are there already, or are put there")
     parser.add_argument("--least", type=float, default=1.0, help="share of predictions that must be right")
     parser.add_argument("--out", type=Path, help="where all rows go, as JSON")
@@ -144,7 +148,7 @@ def main() -> int:
         folder = given.files or Path(scratch)
         if not any(folder.glob("*.tflite")):
             folder.mkdir(parents=True, exist_ok=True)
-            write_files(tuple(given.nets), folder)
+            write_files(given.nets, folder, given.precisions, given.borders)
         paths = [path for path in sorted(folder.glob("*.tflite")) if path.stem.split("-")[0] in given.nets]
         rows = []
         for path in paths:

@@ -29,7 +29,7 @@ class Unreadable(EdgewrightError):
 
 def read(path: Path) -> Graph:
     """Return what a .tflite file holds. It is opened in a process of its own.  Raises: Unreadable."""
-    return _graph(_told(path))
+    return graph_of(_told(path))
 
 
 def opset_of(path: Path) -> int:
@@ -47,7 +47,8 @@ def _told(path: Path) -> dict[str, Any]:
     return json.loads("".join(lines))
 
 
-def _graph(told: Mapping[str, Any]) -> Graph:
+def graph_of(told: Mapping[str, Any]) -> Graph:
+    """Return the graph of a document that `opened` made."""
     tensors = tuple(Tensor(**{**entry, "shape": tuple(entry["shape"]), "values": _tuple(entry["values"])})
                     for entry in told["tensors"])  # fmt: skip
     ends = ("inputs", "outputs", "intermediates")

@@ -72,7 +72,7 @@ def _fit(words: Sequence[Word], operands: Sequence[str]) -> bool:
 class Kernels:
     """What a tool takes, and at what it gives up a whole file. tool: its name and version; date: when it was asked.
 
-    bytes: what the kernel of an operator keeps in the arena, by the type of its result.
+    bytes: what the kernel of an operator keeps in the arena, by the type of its result; bytes_64: on 64 bits.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Kernels:
     kernels: dict[str, tuple[Row, ...]]
     stops: dict[str, tuple[Row, ...]]
     bytes: dict[str, dict[str, int]]
+    bytes_64: dict[str, dict[str, int]]
 
     def refusal(self, operator: str, inputs: Sequence[str], outputs: Sequence[str]) -> str:
         """Return why the tool has no kernel for an operator, or "" if it has one."""
@@ -131,6 +132,5 @@ def load(name: str) -> Kernels:
         kind: {operator: tuple(map(Row.parse, rows)) for operator, rows in document.get(kind, {}).items()}
         for kind in ("kernels", "stops")
     }
-    return Kernels(
-        name, document["tool"], document["date"], tables["kernels"], tables["stops"], document.get("bytes", {})
-    )
+    sizes = {key: document.get(key, {}) for key in ("bytes", "bytes_64")}
+    return Kernels(name=name, tool=document["tool"], date=document["date"], **tables, **sizes)

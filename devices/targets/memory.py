@@ -7,7 +7,7 @@ preparing takes: tensors as a kernel looks at them, with a zero point for each c
 (micro_allocator.cc). So an arena is what is kept and the larger of the two.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .graph import Graph, Operation
@@ -21,6 +21,9 @@ BY_CHANNEL = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV
 Kept = Mapping[str, Mapping[str, int]]
 # Kernels that unpack one of 4 bits into scratch memory
 UNPACKING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+# Bytes of a sum in scratch memory, for each value of the result
+SUMS = {("MEAN", "int8"): 4, ("MEAN", "int16"): 4, ("SUM", "int8"): 4, ("SUM", "int16"): 4,
+        ("TRANSPOSE_CONV", "int8"): 4, ("TRANSPOSE_CONV", "int16"): 8}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +102,7 @@ def lifetimes(graph: Graph) -> list[Lifetime]:
 def plan(tensors: Sequence[Lifetime], alignment: int) -> int:
     """Return the bytes that all `tensors` take in one arena."""
     placed: list[tuple[int, int, Lifetime]] = []  # offset, end, tensor
-    for tensor in sorted(tensors, key=lambda one: (one.offset is None, -one.size, one.first)):
+    for tensor in sorted(tensors, key=lambda one: (one.offset is None, -one.size)):
         size = _aligned(tensor.size, alignment)
         offset = _room(placed, tensor, size) if tensor.offset is None else tensor.offset
         placed.append((offset, offset + size, tensor))
@@ -122,32 +125,55 @@ def arena_bytes(graph: Graph, memory: Memory, kernels: Kept | None = None) -> in
 
     kernels: operator -> type of its result -> bytes that its kernel keeps, beside a multiplier for each channel.
     """
-    scratch = [
-        Lifetime(size=_unpacked(graph, operator), first=place, last=place)
-        for place, operator in enumerate(graph.operators)
-    ]
-    scratch = [one for one in scratch if one.size]
+    scratch = list(scratches(graph))
     activations = [*lifetimes(graph), *scratch]
     kept = kept_bytes(graph, memory, kernels or {}, len(scratch))
     passing = max(plan(activations, memory.alignment_bytes), _preparing(graph, memory, len(scratch), len(activations)))
     return _aligned(passing, memory.alignment_bytes) + _aligned(kept, memory.alignment_bytes)
 
 
+def scratches(graph: Graph) -> Iterator[Lifetime]:
+    """Yield the memory that kernels work in: a kernel of 4 bits unpacked, sums of more bits than the result."""
+    for place, operator in enumerate(graph.operators):
+        size = _scratch(graph, operator)
+        if size:
+            yield Lifetime(size=size, first=place, last=place)
+
+
+def _scratch(graph: Graph, operator: Operation) -> int:
+    second = next(iter(graph.of(operator.inputs[1:2])), None)
+    if operator.op in UNPACKING and second is not None and second.dtype == "int4":
+        return second.elements
+    result = graph.tensors[operator.outputs[0]]
+    return SUMS.get((operator.op, result.dtype), 0) * result.elements
+
+
+def transposed_bytes(graph: Graph, operator: Operation) -> int:
+    """Return the size of the copy that a product of matrices keeps of a second factor that lies in rows."""
+    if operator.op != "BATCH_MATMUL" or operator.options.get("adjY"):
+        return 0
+    return graph.tensors[operator.inputs[1]].bytes
+
+
 def kept_bytes(graph: Graph, memory: Memory, kernels: Kept, scratch: int = 0) -> int:
     """Return what the runtime keeps beside activations: of tensors, operators, kernels, channels, ends and states."""
     records = Records(memory.pointer_bytes)
     each = memory.per_operator_bytes
-    ends = graph.of((*graph.inputs, *graph.outputs))
     states = sum(_aligned(tensor.bytes, memory.alignment_bytes) for tensor in graph.tensors if tensor.is_state)
     return (
         memory.fixed_bytes
         + records.tensor * len(graph.tensors)
         + sum(records.node + _kernel(graph, operator, kernels, each) for operator in graph.operators)
-        + sum(_multipliers(graph, operator) for operator in graph.operators)
-        + sum(records.full_tensor + records.scales(tensor.scales) + records.pointer for tensor in ends)
+        + sum(_multipliers(graph, operator) + transposed_bytes(graph, operator) for operator in graph.operators)
+        + _ends(graph, records)
         + scratch * records.pointer
         + states
     )
+
+
+def _ends(graph: Graph, records: Records) -> int:
+    ends = graph.of((*graph.inputs, *graph.outputs))
+    return sum(records.full_tensor + records.scales(tensor.scales) + records.pointer for tensor in ends)
 
 
 def _kernel(graph: Graph, operator: Operation, kernels: Kept, unknown: int) -> int:
@@ -163,11 +189,6 @@ def _multipliers(graph: Graph, operator: Operation) -> int:
     return MULTIPLIER_BYTES * channels + 2 * 12 if channels > 1 else 0  # two arrays, each in steps of 16 bytes
 
 
-def _unpacked(graph: Graph, operator: Operation) -> int:
-    ends = graph.of(operator.inputs[1:2]) if operator.op in UNPACKING else []
-    return ends[0].elements if ends and ends[0].dtype == "int4" else 0
-
-
 def _preparing(graph: Graph, memory: Memory, scratch: int, planned: int) -> int:
     """Return what preparing takes for a while: of the operator that takes most, or of planning."""
     records = Records(memory.pointer_bytes)
@@ -178,7 +199,8 @@ def _preparing(graph: Graph, memory: Memory, scratch: int, planned: int) -> int:
         return sum(records.full_tensor + records.scales(tensor.scales) for tensor in ends)
 
     planning = records.planned * (len(graph.tensors) + scratch) + PLANNED_BYTES * (planned + 1)
-    return room + max(planning, max(map(looked_at, graph.operators), default=0))
+    # Inputs and outputs get their records when all this is over
+    return room + max(planning, max(map(looked_at, graph.operators), default=0)) - _ends(graph, records)
 
 
 def _aligned(size: int, alignment: int) -> int:
