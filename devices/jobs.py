@@ -40,6 +40,7 @@ class Orders:
             "named": {
                 end: [str(entry["name"]) for entry in file.manifest.get(end) or []] for end in ("inputs", "outputs")
             },
+            "layouts": [entry.get("layout") for entry in file.manifest.get("inputs") or []],
             **self.runtime(file),
         }
 

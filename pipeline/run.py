@@ -331,7 +331,7 @@ class Pipeline:
             brief=self.plan.brief,
             epochs=self.config.epochs,
             seed=self.config.seed,
-            peak=self.work.learning_rate,
+            **self.work.pace,
             class_weights=self.config.class_weights,
         )
 

@@ -7,6 +7,7 @@ import importlib
 
 from .faults import Unavailable, refusing
 from .kinds import Job
+from .layouts import with_channels_last
 from .litert import LiteRT
 from .onnx_runtime import OnnxRuntime
 from .openvino import OpenVino
@@ -49,4 +50,4 @@ def open_model(spec: Job):
     """Open a file in its runtime.  Raises: Rejected with the runtime's words."""
     module = runtime_module(spec["runtime"])
     with refusing():
-        return RUNTIMES[spec["runtime"]][2](module, spec)
+        return with_channels_last(RUNTIMES[spec["runtime"]][2](module, spec), spec)
