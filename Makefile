@@ -23,6 +23,7 @@ docs: $(STAMP)
 # Faults in full; takes an hour on two cores. `make torture ARGS="--mutants 200"` for less.
 torture: $(STAMP)
 	$(BIN)/python benchmarks/torture.py $(ARGS)
+	$(BIN)/python benchmarks/referees.py
 
 # Does the suite notice? 47 faults, each put into a copy of the tree. `make mutations ARGS="--only softmax"` for some.
 mutations: $(STAMP)

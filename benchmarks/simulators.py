@@ -112,8 +112,8 @@ def in_engine(
     path: Path, engine: Engine, x: np.ndarray, y: np.ndarray, known: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, Any]:
     """Return what an engine makes of a file. known: answers of the float file, and LiteRT's of this net."""
-    few = x[: engine.most]
-    reference, usual = (each[: len(few)] for each in known)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(x))[: engine.most])  # some sets come class by class
+    few, truth, reference, usual = (each[chosen] for each in (x, y, *known))
     file = ModelFile.read(path)
     with calling_itself(engine.cpu):
         told = inspect(file, device=engine.device)
@@ -127,7 +127,7 @@ def in_engine(
     steps = np.rint(np.abs(found - usual) / file.manifest["outputs"][0]["scale"])
     return {
         "packages": packages, "n": len(few), "of": len(x), "steps": int(steps.max()),
-        "differ": float(np.mean(steps > 0)), **judged(reference, found, y[: len(few)], engine),
+        "differ": float(np.mean(steps > 0)), **judged(reference, found, truth, engine),
         **placed(told.one("model")),
     }  # fmt: skip
 

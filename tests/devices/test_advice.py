@@ -6,6 +6,7 @@ from edgewright.devices.verdict.advice import advice
 from edgewright.devices.verdict.compare import Thresholds, compare
 from edgewright.devices.verdict.document import compose
 from edgewright.devices.verdict.results import Run
+from edgewright.pipeline import run as pipeline
 from made_up_run import a_run, blocks
 
 
@@ -51,3 +52,12 @@ def test_a_slower_file_is_called_so_and_the_document_has_the_sentence():
     assert advised(run).endswith("; its baseline is faster")
     assert compose(run, compare(run))["advice"].startswith("ship small")
     assert compose(run)["advice"] == ""
+
+
+@pytest.mark.parametrize(
+    ("lacks", "device", "more"), [(True, "local", 1), (True, "ssh://board", 0), (False, "local", 0)]
+)
+def test_a_run_without_vnni_lets_seven_bits_compete(lacks, device, more, monkeypatch):
+    monkeypatch.setattr(pipeline, "lacks_vnni", lambda: lacks)
+    files = pipeline.files_for(device)
+    assert files == (*pipeline.FILES, *[("float", "onnx", "w7a8-ptq")] * more)
