@@ -1,0 +1,1 @@
+"""Structured pruning: whole channels, heads, hidden and recurrent units leave a model, which is built again without."""
