@@ -139,13 +139,15 @@ def _channels(node: Node) -> int:
 # ---------------------------------------------------------------- products
 
 
-def _einsum(node: Node, table: AxisTable) -> Axes:
+def letters(node: Node) -> tuple[list[str], str]:
+    """Return a product in the letters of an einsum: those of each operand, and those of the result."""
+    return _LETTERS[node.op_type](node)
+
+
+def _einsum(node: Node) -> tuple[list[str], str]:
     given, _, made = node.op.subscripts.replace(" ", "").partition("->")
-    operands = node.inputs
     terms = given.split(",")
-    if "..." in given:
-        terms, made = _without_ellipsis(terms, made, operands)
-    return contracted(node, table, operands, terms, made)
+    return _without_ellipsis(terms, made, node.inputs) if "..." in given else (terms, made)
 
 
 def _without_ellipsis(terms: list[str], made: str, operands: Sequence[Tensor]) -> tuple[list[str], str]:
@@ -159,12 +161,7 @@ def _without_ellipsis(terms: list[str], made: str, operands: Sequence[Tensor]) -
     return [spelled(*pair) for pair in zip(terms, ranks, strict=True)], spelled(made, len(names))
 
 
-def _matmul(node: Node, table: AxisTable) -> Axes:
-    return contracted(node, table, node.inputs, *matmul_letters(node))
-
-
-def matmul_letters(node: Node) -> tuple[list[str], str]:
-    """Return the product of `node` in the letters of an einsum."""
+def _matmul(node: Node) -> tuple[list[str], str]:
     left, right = (len(leaf.shape) for leaf in node.inputs)
     batch = string.ascii_uppercase[: max(left, right, 2) - 2]
     if node.op_type == "Dot" and right > 2:  # over the last axis but one, with the rest of both
@@ -176,7 +173,7 @@ def matmul_letters(node: Node) -> tuple[list[str], str]:
     return [one, other], batch + ("x" if left > 1 else "") + ("y" if right > 1 else "")
 
 
-def _tensordot(node: Node, table: AxisTable) -> Axes:
+def _tensordot(node: Node) -> tuple[list[str], str]:
     left, right = (len(leaf.shape) for leaf in node.inputs)
     axes = node.op.axes
     pairs = ([*range(left - axes, left)], [*range(axes)]) if isinstance(axes, int) else axes
@@ -186,14 +183,23 @@ def _tensordot(node: Node, table: AxisTable) -> Axes:
     for axis, to in zip(first, second, strict=True):
         other[to] = one[axis]
     made = "".join(x for x in one if x not in other) + "".join(x for x in other if x not in one)
-    return contracted(node, table, node.inputs, [one, "".join(other)], made)
+    return [one, "".join(other)], made
 
 
-def contracted(node: Node, table: AxisTable, operands: Sequence[Tensor], terms: Sequence[str], made: str) -> Axes:
+_LETTERS: dict[str, Callable[[Node], tuple[list[str], str]]] = {
+    "Dot": _matmul,
+    "Einsum": _einsum,
+    "Matmul": _matmul,
+    "Tensordot": _tensordot,
+}
+
+
+def _contracted(node: Node, table: AxisTable) -> Axes:
     """Link the axes of one letter; a letter that is summed over loses an index in all operands."""
+    terms, made = letters(node)
     why = f"{node.name} ({node.op_type}) is of unknown size"
     axes: dict[str, list[Axis]] = {}
-    for leaf, term in zip(operands, terms, strict=True):
+    for leaf, term in zip(node.inputs, terms, strict=True):
         for letter, size, numbers in zip(term, leaf.shape, table.axes_of(leaf), strict=True):
             axes.setdefault(letter, [])
             if size != 1:
@@ -349,13 +355,10 @@ _RULES: dict[str, Callable[[Node, AxisTable], Axes]] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "DepthwiseConv": _depthwise,
-    "Dot": _matmul,
+    **dict.fromkeys(_LETTERS, _contracted),
     "DotProductAttention": _attention,
-    "Einsum": _einsum,
     "GroupedConv": _conv,
-    "Matmul": _matmul,
     "OneHot": _one_hot,
     "SeparableConv": _separable,
-    "Tensordot": _tensordot,
     "TransposedConv": _conv_transpose,
 }

@@ -61,9 +61,10 @@ class Anatomy:
 
     def axes_of(self, tensor: Tensor) -> tuple[np.ndarray | None, ...]:
         """Return the class of each index of each axis; None of an axis that loses none."""
-        return tuple(None if axis is None else self._of(axis) for axis in self.table.of.get(id(tensor), ()))
+        return tuple(None if axis is None else self.class_of(axis) for axis in self.table.of.get(id(tensor), ()))
 
-    def _of(self, axis: np.ndarray) -> np.ndarray:
+    def class_of(self, axis: np.ndarray) -> np.ndarray:
+        """Return the class of each index of an axis of the table."""
         if id(axis) not in self._axes:
             self._axes[id(axis)] = self.classes.number[axis]
         return self._axes[id(axis)]
