@@ -117,13 +117,34 @@ class _Surgery:
         for size in {len(self.anatomy.groups[number]) for number in concerned - able}:
             alike = {number for number in concerned if len(self.anatomy.groups[number]) == size}
             few = min(len(plan[number]) for number in alike)
-            if alike not in self.selection.alike and len(alike) > 1:
-                if self._solves(part, {number: plan[number][:few] for number in alike}):
+            if len(alike) > 1 and self._solves(part, {number: plan[number][:few] for number in alike}):
+                able |= alike
+                if alike not in self.selection.alike:
                     self.selection.alike.append(alike)
                     return
         unable = concerned - able or concerned
         why = f"{part.title} cannot be built so that it computes the same without them"
+        for other in self._like(part):
+            roles = {self._role(number, part) for number in unable}
+            unable |= {number for number in plan if self._role(number, other) in roles}
         self.selection.refused.update(dict.fromkeys(unable, why))
+
+    def _like(self, part: Part) -> list[Part]:
+        """Return the parts of the same class that are traced alike: what one of them cannot lose, none can."""
+        kind, count = type(part.operation), len(part.tensors)
+        return [other for other in self.parts.values() if type(other.operation) is kind and len(other.tensors) == count]
+
+    def _role(self, number: int, part: Part) -> frozenset[tuple[int, int, int]]:
+        """Return where in a part, and in how many units, a group lies; nothing tells apart groups that lie nowhere."""
+        group = self.anatomy.groups[number]
+        if not any(part in self.parts_of_class.get(each, ()) for each in group.units[0]):
+            return frozenset({(-1, number, id(part))})
+        return frozenset(
+            (index, axis, len(group))
+            for index, leaf in enumerate(part.tensors)
+            for axis, classes in enumerate(self.anatomy.axes_of(leaf))
+            if classes is not None and not group.classes.isdisjoint(classes.tolist())
+        )
 
     def _solves(self, part: Part, plan: Plan) -> bool:
         return self._solve(part, self.selection.cut(plan)) is not None

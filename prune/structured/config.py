@@ -69,7 +69,7 @@ class ChannelConfig:
 
 @dataclass(frozen=True)
 class CutGroup:
-    """A group of units: how many there were and are. weights: the axes they lie along; reason: why none or fewer went."""
+    """How many units a group had and has. weights: the axes they lie along; reason: why none went."""
 
     name: str
     before: int

@@ -1,4 +1,4 @@
-"""The parts that a model is put together from: layers, operations of its own graph, and what each came to when traced."""
+"""The parts that a model is put together from, layers and operations of its own graph, as they were traced."""
 
 from __future__ import annotations
 

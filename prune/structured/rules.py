@@ -33,6 +33,7 @@ READING = frozenset(
 )  # fmt: skip
 # Their zeros count for nothing.
 SUMMING = frozenset(["Norm", "Normalize", "Sum"])
+WINDOW = "it is the window of a kernel"
 SPATIAL = frozenset(["AdaptiveAveragePool", "AdaptiveMaxPool", "AveragePool", "MaxPool", "Resize"])
 
 
@@ -224,7 +225,7 @@ def _window(node: Node, table: AxisTable) -> tuple[Axis, list[Axes], Callable[[A
         if axis != channels:
             table.freeze(given[axis], made[axis], why=why)
     for kernel in kernels:
-        table.freeze(*kernel[:-2], why=why)
+        table.freeze(*kernel[:-2], why=WINDOW)
 
     def output(numbers: Axis) -> Axes:
         made[channels] = numbers

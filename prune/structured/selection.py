@@ -41,8 +41,8 @@ class Selection:
         most = cost(self.cut(self._share(1.0)))
         if most > aim:
             raise BadInput(
-                f"ChannelConfig: {name}={share} cannot be reached: at most {1 - most / whole:.2f} of the {name} go with "
-                f"most={self.config.most} of a group; {len(self.refused)} groups are left whole"
+                f"ChannelConfig: {name}={share} cannot be reached: at most {1 - most / whole:.2f} of the {name} go "
+                f"with most={self.config.most} of a group; {len(self.refused)} groups are left whole"
             )
         for _ in range(HALVINGS):
             middle = (low + high) / 2

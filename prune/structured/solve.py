@@ -75,9 +75,8 @@ class Solver:
                 if not self._takes_weights(part.operation, made, cut, args, kwargs):
                     return False
                 results = computed(lambda: made(*args, **kwargs))
-            else:
-                results = made(*args, **kwargs)
-            return _are_same(tree.flatten(results), wanted)
+                return _are_same(tree.flatten(results), wanted) and _announces(made, args, kwargs, wanted)
+            return _are_same(tree.flatten(made(*args, **kwargs)), wanted)
         except Exception:  # of many that are tried most cannot even be built
             return False
 
@@ -96,6 +95,15 @@ class Solver:
         """Return what is left of the variables of a layer."""
         values = ((self.weights.get(id(each)), np.array(ops.convert_to_numpy(each))) for each in layer.variables)
         return [value if leaf is None else cut.gathered(leaf, value) for leaf, value in values]
+
+
+def _announces(layer: keras.Layer, args: Any, kwargs: Any, wanted: list[np.ndarray]) -> bool:
+    """Tell whether a layer says of symbolic tensors what it does to real ones; the next layers are built by that."""
+    symbolic = tree.map_structure(
+        lambda leaf: keras.KerasTensor(leaf.shape, leaf.dtype) if isinstance(leaf, np.ndarray) else leaf, (args, kwargs)
+    )
+    spec = layer.compute_output_spec(*symbolic[0], **symbolic[1])
+    return [tuple(leaf.shape) for leaf in tree.flatten(spec)] == [want.shape for want in wanted]
 
 
 def _are_same(results: list[Any], wanted: list[np.ndarray]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from ...quantize.graph.nodes import Tensor
 from ...quantize.graph.tracing import Trace
 from .axes import Axes, AxisTable, Classes
-from .rules import axes_of_graph
+from .rules import WINDOW, axes_of_graph
 
 
 @dataclass(eq=False)
@@ -76,7 +76,8 @@ class Anatomy:
         for leaf in self.tensors:
             for axis, classes in enumerate(self.axes_of(leaf)):
                 if leaf.trainable and classes is not None and not free & set(classes.tolist()):
-                    rows.append(Left(place(leaf, axis), len(classes), self._why(classes)))
+                    why = self._why(classes)
+                    rows += [Left(place(leaf, axis), len(classes), why)] if why != WINDOW else []
         return rows
 
     def _why(self, classes: np.ndarray) -> str:
