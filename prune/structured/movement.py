@@ -152,10 +152,10 @@ class _Output:
 
     def _fold(self, source: _Source, taken: list[int], given: list[int]) -> None:
         """Let one axis be the product of several, or freeze what is picked by position or mixed."""
-        before = [source.axes[axis] for axis in taken]
-        after = [self.made[axis] for axis in given]
+        before = [axis for each in taken if (axis := source.axes[each]) is not None]
+        after = [axis for each in given if (axis := self.made[each]) is not None]
         grid = _grid(source, taken, given)
-        if grid is None or any(axis is None for axis in [*before, *after]):
+        if grid is None or len(before) < len(taken) or len(after) < len(given):
             self.table.freeze(*before, *after, why=self.why)
         elif len(taken) == 1:
             self.table.multiply(before[0][grid], after, self.where)

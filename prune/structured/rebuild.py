@@ -61,7 +61,7 @@ class Builder:
         if not is_composed(operation):
             return self._operation(operation)
         given = tree.flatten(args()[0])
-        fresh = [keras.Input(batch_shape=(None, *leaf.shape[1:]), dtype=leaf.dtype) for leaf in given]
+        fresh: list[Any] = [keras.Input(batch_shape=(None, *leaf.shape[1:]), dtype=leaf.dtype) for leaf in given]
         own = _inputs(operation)
         named = [keras.Input(batch_shape=leaf.shape, dtype=leaf.dtype, name=old.name)
                  for leaf, old in zip(fresh, tree.flatten(own), strict=True)]  # fmt: skip

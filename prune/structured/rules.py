@@ -237,11 +237,11 @@ def _window(node: Node, table: AxisTable) -> tuple[Axis, list[Axes], Callable[[A
 def _conv(node: Node, table: AxisTable) -> Axes:
     """Shapes: (N, H, W, C), (h, w, C / groups, D) -> (N, H', W', D); the kernel tells how many groups there are."""
     channels, (kernel,), output = _window(node, table)
-    size, part = node.inputs[0].shape[_channels(node)], node.inputs[1].shape[-2]
-    if size == part:
+    size, (part, made) = node.inputs[0].shape[_channels(node)], node.inputs[1].shape[-2:]
+    if size == part or size is None or part is None or made is None:
         table.link(channels, kernel[-2], why=f"{node.name} is of unknown size")
         return output(kernel[-1])
-    groups, width = table.fresh(size // part), node.inputs[1].shape[-1] // (size // part)
+    groups, width = table.fresh(size // part), made * part // size
     assert groups is not None and channels is not None and kernel[-1] is not None
     _grouped(table, channels, groups, kernel[-2], part, node)
     _grouped(table, kernel[-1], groups, table.fresh(width), width, node)
