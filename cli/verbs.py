@@ -58,7 +58,8 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     settings = _settings("prune", work, quick=quick, seed=seed, epochs=epochs, class_weights=class_weights)
     if engine == "tfmot":
         ((name, network),) = _alone(networks, engine).items()
-        sparse, report = by_tfmot.prune_with_tfmot(network, config, work.dataset, settings)
+        zeros = PruneConfig(sparsity=sparsity, schedule=schedule)
+        sparse, report = by_tfmot.prune_with_tfmot(network, zeros, work.dataset, settings)
         made, rows, text = {name: sparse}, list(report.rows), str(report)
     else:
         pruned = pruning.prune(networks, work, config, settings, _logs(out))

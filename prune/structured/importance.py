@@ -100,7 +100,7 @@ def _changes(anatomy: Anatomy, model: keras.Model, samples: list[np.ndarray]) ->
     """Return weight times gradient for each tensor of the anatomy; the loss is half the outputs' mean square."""
     gradients = _gradients(model, samples)
     of = {id(leaf): key for key, leaf in anatomy.trace.weights.items()}
-    return [leaf.value * gradients.get(of[id(leaf)], np.zeros(leaf.shape)) for leaf in anatomy.tensors]
+    return [leaf.value * gradients.get(of[id(leaf)], np.zeros_like(leaf.value)) for leaf in anatomy.tensors]
 
 
 def _loss(outputs: Any) -> Any:
@@ -114,8 +114,8 @@ def _gradients(model: keras.Model, samples: list[np.ndarray]) -> dict[int, np.nd
         import jax
 
         def loss(values: Any) -> Any:
-            outputs, _ = model.stateless_call(values, [each.value for each in model.non_trainable_variables], given)
-            return _loss(outputs)
+            fixed = [each.value for each in model.non_trainable_variables]
+            return _loss(model.stateless_call(values, fixed, given)[0])
 
         made = jax.grad(loss)([each.value for each in variables])
     else:
@@ -123,7 +123,8 @@ def _gradients(model: keras.Model, samples: list[np.ndarray]) -> dict[int, np.nd
 
         with tf.GradientTape() as tape:
             value = _loss(model(given, training=False))
-        made = tape.gradient(value, [each.value for each in variables], unconnected_gradients="zero")
+        none = tf.UnconnectedGradients.ZERO
+        made = tape.gradient(value, [each.value for each in variables], unconnected_gradients=none)
     return {id(each): np.asarray(ops.convert_to_numpy(one)) for each, one in zip(variables, made, strict=True)}
 
 
