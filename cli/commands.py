@@ -211,12 +211,15 @@ def export(
     integer_io: Annotated[
         Literal["int8", "uint8"] | None, "integers at the borders of a quantized .tflite file; default: float32"
     ] = None,
+    layout: Annotated[
+        Literal["nhwc", "nchw"] | None, "how an .onnx file takes images; default: nhwc, as the model does"
+    ] = None,
     streaming: Annotated[bool, "one time step of a recurrent model, its states as inputs and outputs"] = False,
     import_: Import = None,
 ) -> Answer:
     """Write a model as TFLite or ONNX, or as what a target takes: compiled, as a C array, and whether it fits."""
     if target:
-        _refuse_beside("target", format=format, precision=precision, integer_io=integer_io)
+        _refuse_beside("target", format=format, precision=precision, integer_io=integer_io, layout=layout)
         inputs.plain_folder("--out", out)
         verbs = with_keras("cli.verbs", import_)
         return verbs.export_for(model, target, Path(out), data=data, streaming=streaming)
@@ -228,8 +231,11 @@ def export(
         )
     if integer_io and precision is not None and not inputs.is_quantized(precision):
         raise BadInput(f"--integer-io {integer_io}: needs a quantized precision such as w8a8-ptq, not {precision}")
+    if layout == "nchw" and kind == "tflite":
+        raise BadInput(f"--layout {layout}: TFLite files take images as nhwc; write an .onnx file, or leave it out")
     verbs = with_keras("cli.verbs", import_)
-    more = {"integer_io": integer_io} if integer_io else {}
+    more: dict[str, Any] = {"integer_io": integer_io} if integer_io else {}
+    more |= {"layout": layout} if layout and kind == "onnx" else {}
     return verbs.export(model, Path(out), format=kind, precision=precision, data=data, streaming=streaming, **more)
 
 
@@ -319,13 +325,15 @@ def matrix(
     out: Annotated[str, "folder for matrix.json, matrix.md and the runs", inputs.out_folder],
     model: Annotated[list[str] | None, "only this model", inputs.zoo_model] = None,
     family: Annotated[list[str] | None, "only this family"] = None,
+    device: Device = "local",
     jobs: Annotated[int | None, "models trained at once; default: one a core, 8 at most", inputs.at_least(1)] = None,
     quick: Quick = False,
     seed: Seed = 0,
 ) -> Answer:
     """Take the zoo through every stage: models x stages."""
     zoo = with_keras("pipeline.matrix")
-    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs)
+    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs,
+                          device=device)  # fmt: skip
     return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
 
 
@@ -352,13 +360,19 @@ def sweep(
 def view(
     file: Annotated[str, ".tflite, .onnx or .keras file"],
     *,
-    port: Annotated[int | None, "port to serve on; default: Netron's own"] = None,
+    overlay: Annotated[
+        list[str] | None, "results of `bench --profile`, or of `diagnose --json`: shown by operator in Model Explorer"
+    ] = None,
+    port: Annotated[int | None, "port to serve on; default: the viewer's own"] = None,
 ) -> Answer:
-    """Open a model file in Netron, where that is installed."""
-    from .view import view as show
+    """Open a model file in Netron, or with --overlay in Model Explorer, where that is installed."""
+    from . import view as viewer
 
-    code = show(Path(file), port)
-    return Answer(document={"file": file, "exit_code": code}, text="", ok=code == 0)
+    written = viewer.overlay(Path(file), [Path(each) for each in overlay or ()])
+    remedy = viewer.elsewhere(Path(file), port, written)
+    code = 0 if remedy else viewer.view(Path(file), port, written)
+    document = {"file": file, "exit_code": code, "overlays": [str(path) for path in written]}
+    return Answer(document=document, text="\n".join([*document["overlays"], *filter(None, [remedy])]), ok=code == 0)
 
 
 def doctor() -> Answer:

@@ -14,7 +14,8 @@ from .arguments import Answer
 _PROBE_S = 60.0  # the slowest emulated device takes a few seconds to import NumPy
 _HEAD = ("device", "cpu", "cores", "memory", "runtimes", "int8 features", "governor")
 _OF_CONFIG = ("litert", "tflite-runtime")  # the caller's choice; other devices have but one
-_CHECKED = ("litert", "tflite-runtime", "litert.js")  # the runtimes of .tflite files
+_READY = ("local", "qemu-x86_64")  # need no setup
+_CHECKED = ("litert", "tflite-runtime", "tflite-micro", "litert.js")  # the runtimes of .tflite files
 
 
 def act(action: str, name: str | None, url: str | None) -> Answer:
@@ -106,12 +107,12 @@ def _plain(event: Event) -> Event:
 
 def _own_names() -> list[str]:
     """Devices that need no entry: this machine, and what `setup` fetches."""
-    return ["local", *environments.SETUPS]
+    return [*_READY, *environments.SETUPS]
 
 
 def _state(name: str) -> str:
     if name not in environments.SETUPS or environments.ready(name):
-        return "ready" if name in ("local", *environments.SETUPS) else "not probed"
+        return "ready" if name in (*_READY, *environments.SETUPS) else "not probed"
     return f"run `edgewright devices setup {name}`"
 
 

@@ -72,7 +72,8 @@ def _byte_products(machine: str, flags: set[str]) -> Iterator[dict[str, str]]:
         return
     found = sorted(flags & {"avx_vnni", "avx512_vnni"})
     yield _row("int8 products", "ok" if found else "warn", ", ".join(found) or "no VNNI",
-               "ONNX Runtime may overflow here: quantize with --precision w7a8")  # fmt: skip
+               "ONNX Runtime and OpenVINO may overflow here with 8-bit weights: ONNX Runtime is exact, and slower, "
+               "with session.x64quantprecision=1, which bench sets; or quantize with --precision w7a8")  # fmt: skip
 
 
 def _cpu_flags() -> set[str]:

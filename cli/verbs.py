@@ -102,7 +102,7 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
 
 
 def _settings(stage: str, work: Workload, **options: Any) -> TrainConfig:
-    return train_config(stage, work.dataset, peak=work.learning_rate, **options)
+    return train_config(stage, work.dataset, **work.pace, **options)
 
 
 def _loaded(model: str, data: str, *, quick: bool = False, seed: int = 0) -> tuple[dict[str, keras.Model], Workload]:

@@ -11,6 +11,7 @@ from ..errors import EdgewrightError
 from .jobs import Inputs, Orders, opened, progress, scratch, send
 from .model_file import ModelFile
 from .transports.transport import Outcome, Session, Transport, run_job
+from .verdict.results import SIMULATED
 
 
 def inspect(path: ModelFile | str | Path, *, device: str | Transport = "local", **config: Any) -> Outcome:
@@ -68,6 +69,8 @@ def profile_entry(
     }  # fmt: skip
     if transport.emulated:
         return {**entry, "reason": "times of an emulated processor mean nothing"}, Outcome(status="ok")
+    if transport.simulated:
+        return {**entry, "reason": SIMULATED}, Outcome(status="ok")
     with transport.exclusive(model["threads"]) as cores:
         outcome = run_job(session, orders.job("profile", [model], inputs=sent, cores=cores))
     if not outcome.ok:

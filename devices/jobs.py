@@ -32,6 +32,7 @@ class Orders:
             "path": self._session.put(file.path, f"model-{index}.{file.format}"),
             "sha256": whole.sha256(file.path),
             "threads": self._config.threads,
+            "precision": file.precision,
             "kernels": self._config.kernels,
             "delegate": self._config.library,
             "stateful": bool(file.manifest.get("stateful")),
@@ -39,6 +40,7 @@ class Orders:
             "named": {
                 end: [str(entry["name"]) for entry in file.manifest.get(end) or []] for end in ("inputs", "outputs")
             },
+            "layouts": [entry.get("layout") for entry in file.manifest.get("inputs") or []],
             **self.runtime(file),
         }
 

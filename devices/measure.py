@@ -73,8 +73,8 @@ def bench(
     transport = connect(device)
     check_kernels(config, transport, measured_files)
     run = Run(
-        model=model, data=data, device=transport.name, emulated=transport.emulated, metric=metric, baselines=baselines,
-        artifacts=[], measured={}, config=asdict(config),
+        model=model, data=data, device=transport.name, emulated=transport.emulated, simulated=transport.simulated,
+        metric=metric, baselines=baselines, artifacts=[], measured={}, config=asdict(config),
         labels={head: list((labels or {}).get(head, ())) for head in heads},
         bundles={} if judge is None else bundles_of(measured_files, baselines, bundles),
     )  # fmt: skip
@@ -106,7 +106,7 @@ def _measure(
         judge_bundles(bench, judge)
     elif judge is None and bench.run.metric:
         judge_answers(bench, {head: targets[:limit] for head, targets in heads.items()})
-    if config.latency:
+    if config.latency and not bench.run.simulated:
         time_files(bench, sent)
     if config.profile:
         bench.run.profiles = list(profiles(bench, sent))

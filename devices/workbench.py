@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,8 +77,9 @@ class Workbench:
             run.notes.append(f"{file.name}: the delegate took none of its operators; they ran without it")
         run.measured[file.name] = {
             **dict.fromkeys(MEASURED), "status": outcome.status, "reason": outcome.reason, "metric": run.metric,
-            "runtime": model["runtime"],
+            "runtime": model["runtime"], **placed(told),
         }  # fmt: skip
+        run.notes += placement_notes(run, file.name)
 
     def answer(self, name: str, sent: Sent) -> None:
         """Run all samples through one file, for every output, memory and load time."""
@@ -97,7 +99,8 @@ class Workbench:
                 return
             if number == 0:
                 reported = outcome.one("accuracy")
-                found.update({key: reported[key] for key in ("load_us", "first_us", "peak_ram_bytes", "n")})
+                told = ("n",) if self.run.simulated else ("load_us", "first_us", "peak_ram_bytes", "n")
+                found.update({key: reported[key] for key in told})
             answers.append(outputs)
         self.run.outputs[name], self.run.answers[name] = answers[0], answers
 
@@ -178,12 +181,44 @@ def artifact_row(file: ModelFile, model: Mapping[str, Any], told: Mapping[str, A
     }
 
 
+def placed(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a runtime says of where it runs a file's operators: placement {where: {operator: count}}, arena."""
+    found: dict[str, Any] = {}
+    if told.get("placement"):
+        counts: dict[str, Counter[str]] = {}
+        for row in told["placement"]:
+            counts.setdefault(row["where"], Counter())[row["op"]] += 1
+        found["placement"] = {where: dict(operators.most_common()) for where, operators in counts.items()}
+    if told.get("arena_bytes"):
+        found["arena_bytes"] = told["arena_bytes"]
+    return found
+
+
+def placement_notes(run: Run, name: str) -> list[str]:
+    """Say in words what of a quantized file is not run as the file says: in float, or outside the accelerator."""
+    measured = run.measured[name]
+    notes = [
+        f"{name}: {measured['runtime']} runs {sum(operators.values())} of its operators "
+        f"{'on the processor' if where == 'CPU' else f'in {where}'}: {_counted(operators)}"
+        for where, operators in (measured.get("placement") or {}).items()
+        if run.quantized(name) and (where == "CPU" or "float" in where)
+    ]
+    if measured.get("arena_bytes"):
+        notes.append(f"{name}: runs in an arena of {measured['arena_bytes']:,} bytes here (pointers of 8 bytes)")
+    return notes
+
+
+def _counted(operators: Mapping[str, int]) -> str:
+    return ", ".join(f"{operator} {count}" for operator, count in operators.items())
+
+
 def note_environment(run: Run, outcome: Outcome) -> None:
     """Record what the device says of itself; each job adds the runtime that it used."""
     start = next(outcome.all("start"), {"packages": {}})
     packages = {**run.environment.get("packages", {}), **start["packages"]}
-    run.environment.update({**start, "packages": packages})
-    run.environment.pop("event", None)
+    run.notes += [remark for remark in start.get("remarks", ()) if remark not in run.notes]
+    told = {key: value for key, value in start.items() if key not in ("event", "remarks")}
+    run.environment.update({**told, "packages": packages})
 
 
 def precision_of(layers: Sequence[Mapping[str, Any]]) -> str | None:

@@ -12,7 +12,7 @@ import contextlib
 import functools
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -164,9 +164,10 @@ def convert(
     precision: str = "float32",
     what: str = "the model",
     names: tuple[Sequence[str], Sequence[str]] | None = None,
+    first: Collection[str] = (),
 ) -> bytes:
     """Convert to `kind` ("tflite" or "onnx") in the worker. what: its name in errors. names: of inputs and outputs in
-    the file.
+    the file. first: those of the inputs that an .onnx file takes with their channels first.
 
     Raises: EdgewrightError with the converter's last words.
     """
@@ -181,6 +182,7 @@ def convert(
             "kind": kind,
             "precision": precision,
             "names": names,
+            "first": [name for name, own in zip(frozen.inputs, names[0], strict=True) if own in first] if names else [],
         }
         try:
             answer = _converter().ask(job, TIME_LIMIT_S)

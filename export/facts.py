@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from .convert import InputSpec
 from .flatbuffer import Table, names, view
+from .layouts import Layout, shape_of
 from .program import Array, Dequantize, Operator, Program, Quantize
 from .tflite_operators import name_of
 
@@ -17,7 +18,7 @@ class End(TypedDict):
     """An input or an output.
 
     scale, zero_point: of the integers at it, or right behind a float one; None where there are none. range: the least
-    and the largest value that an input holds, which calibration found.
+    and the largest value that an input holds, which calibration found. layout: "nhwc" or "nchw", of an input of rank 4.
     """
 
     name: str
@@ -26,6 +27,7 @@ class End(TypedDict):
     scale: float | None
     zero_point: int | None
     range: NotRequired[list[float]]
+    layout: NotRequired[Layout]
 
 
 class Layer(TypedDict):
@@ -54,7 +56,10 @@ def of_program(program: Program, states: Mapping[str, str]) -> Facts:
     before = {id(each.outputs[0]): each.inputs[0] for each in program.operators if isinstance(each, Dequantize)}
     behind = {id(each.inputs[0]): each.outputs[0] for each in program.operators if isinstance(each, Quantize)}
     return {
-        "inputs": [_input(array, behind.get(id(array), array)) for array in program.inputs],
+        "inputs": [
+            _laid_out(_input(array, behind.get(id(array), array)), array in program.channels_first)
+            for array in program.inputs
+        ],
         "outputs": [_end(array, before.get(id(array), array)) for array in program.outputs],
         "states": dict(states),
         "stateful": program.is_stateful,
@@ -88,14 +93,29 @@ def _input(array: Array, inside: Array) -> End:
     return {**end, "range": [(limit - inside.zero_point) * scale for limit in (limits.min, limits.max)]}
 
 
+def _laid_out(end: End, is_first: bool) -> End:
+    """Say of an input (N, H, W, C) how the file takes it."""
+    if len(end["shape"]) != 4:
+        return end
+    return {**end, "shape": shape_of(end["shape"], is_first), "layout": "nchw" if is_first else "nhwc"}
+
+
 def of_file(
-    data: bytes, format: str, inputs: Sequence[InputSpec], outputs: Sequence[str], states: Mapping[str, str]
+    data: bytes,
+    format: str,
+    inputs: Sequence[InputSpec],
+    outputs: Sequence[str],
+    states: Mapping[str, str],
+    first: Collection[str] = (),
 ) -> Facts:
-    """Return what a manifest says of a file that a converter wrote. outputs: their names; two may be one tensor."""
+    """Return what a manifest says of a file that a converter wrote. outputs: their names; two may be one tensor. first:
+    the inputs that it takes with their channels first.
+    """
     given: list[End] = [
         {"name": spec.name, "shape": list(spec.shape), "dtype": spec.dtype, "scale": None, "zero_point": None}
         for spec in inputs
     ]
+    given = [_laid_out(end, end["name"] in first) for end in given]
     ends, layers = READERS[format](data)
     made: list[End] = [{**end, "name": name} for end, name in zip(ends, outputs, strict=True)]
     return {"inputs": given, "outputs": made, "states": dict(states), "stateful": False, "layers": layers}

@@ -53,6 +53,25 @@ def packed(model: Table, shares: bool = False, size: int = 1 << 16) -> bytes:
     return bytes(builder.Output())
 
 
+def with_select_v2(model: Table) -> Table:
+    """Return the model with each SELECT between tensors of one shape as a SELECT_V2, which gives the same and which
+    runtimes for microcontrollers have too.
+    """
+    old, new = (number("BuiltinOperator", name) for name in ("SELECT", "SELECT_V2"))
+    codes = model.operatorCodes
+    for graph in model.subgraphs:
+        for entry in graph.operators or []:
+            shapes = {tuple(graph.tensors[index].shape) for index in entry.inputs}
+            if codes[entry.opcodeIndex].builtinCode == old and len(shapes) == 1:
+                known = [place for place, code in enumerate(codes) if code.builtinCode == new]
+                if not known:
+                    codes.append(table("OperatorCode", builtinCode=new, deprecatedBuiltinCode=new, version=1))
+                entry.opcodeIndex = (known or [len(codes) - 1])[0]
+                entry.builtinOptions = table("SelectV2Options")
+                entry.builtinOptionsType = number("BuiltinOptions", "SelectV2Options")
+    return model
+
+
 @functools.cache
 def _sharing() -> Any:
     import flatbuffers

@@ -10,7 +10,9 @@ import keras
 
 from ..errors import BadInput, refuse_unknown
 from ..quantize.qat import QatConfig
+from . import layouts
 from .artifact import ELSEWHERE, Artifact, make_manifest
+from .layouts import Layout
 from .onnx_writer import write_onnx
 from .plain import float_file
 from .quantized import quantized_file, source_of
@@ -24,6 +26,7 @@ def export_onnx(
     calibration: Any = None,
     config: QatConfig | None = None,
     states: Mapping[str, str] | None = None,
+    layout: Layout = "nhwc",
     name: str | None = None,
     manifest: Mapping[str, Any] | None = None,
     **unknown: Any,
@@ -33,11 +36,13 @@ def export_onnx(
     precision: "float32", "w8a8-ptq" (needs `calibration`; `config` says how) or "w8a8-qat" (the default for a model
     from `prepare_qat`); w8a16 and w4a8 in place of w8a8 likewise, 4-bit kernels stored as bytes. calibration: also
     what the file is run on; without it, made-up samples. states: output -> the input that it becomes in the next call,
-    of a step network; those of recurrences are found. manifest: entries to add to the manifest.
+    of a step network; those of recurrences are found. layout: of inputs of images, "nhwc" as Keras has them or "nchw",
+    which many converters of ONNX take for granted; the manifest says which. manifest: entries to add to the manifest.
     Raises: BadInput, WrongOrder naming the call that comes first; EdgewrightError where the file does not load or
     answers otherwise.
     """
     refuse_unknown("export_onnx", unknown, KEYWORDS, ELSEWHERE)
+    layouts.check(layout)
     samples = samples_of(model, calibration)
     source = source_of(model, precision, samples, config)
     if source.layer is None and source.precision != "float32":
@@ -45,9 +50,9 @@ def export_onnx(
             f"precision={source.precision!r} is not available in ONNX; allowed: float32, w8a8-ptq, w8a8-qat, ..."
         )
     if source.layer is None:
-        data, facts, verified = float_file(model, "onnx", samples=samples, states=states)
+        data, facts, verified = float_file(model, "onnx", samples=samples, states=states, layout=layout)
     else:
-        data, facts, verified = quantized_file(model, source, "onnx", write_onnx, samples, states=states)
+        data, facts, verified = quantized_file(model, source, "onnx", write_onnx, samples, states=states, layout=layout)
     known = {"name": name or f"{model.name}-{source.precision}", "format": "onnx", "precision": source.precision}
     return Artifact(data, make_manifest(data, model, **{**known, **facts, **verified, **(manifest or {})}))
 

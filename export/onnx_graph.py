@@ -12,12 +12,12 @@ from typing import Any, Literal
 import numpy as np
 from onnx import helper, numpy_helper
 
+from .layouts import TO_FIRST, TO_LAST
 from .program import Array, Operator
 
 Layout = Literal["channels_last", "channels_first"]
 LAST: Layout = "channels_last"
 FIRST: Layout = "channels_first"
-TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 class OnnxGraph:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from ..quantize.fake_quant import PUSH
 from . import program
-from .onnx_graph import FIRST, LAST, TO_FIRST, OnnxGraph, onnx_dtype, stored_as
+from .layouts import TO_FIRST
+from .onnx_graph import FIRST, LAST, OnnxGraph, onnx_dtype, stored_as
+from .onnx_halves import are_often_halfway, halves_away_from_zero, halves_to_even_integers, halves_up
 from .program import Array, Operator
 
 # ---------------------------------------------------------------- products
@@ -258,14 +259,18 @@ def _border(graph: OnnxGraph, op: program.Quantize | program.Dequantize) -> None
     """Cross between float and integers, or between two scales: the values go on, `write` rounds them.
 
     Of two scales in a row ONNX Runtime makes one, and values are rounded once instead of twice; what lies in float
-    between integers it makes an integer operator. A maximum that changes nothing keeps it from both.
+    between integers it makes an integer operator. A maximum that changes nothing keeps it from both, and so does what
+    pushes halves up.
     """
     source, target = op.inputs[0], op.outputs[0]
     layout = graph.layout_of([source])
     values = graph.read(source, layout)
-    if source.scale is not None and source.data is None and target in graph.inner:
-        least = graph.number(f"{target.name}.least", float(np.finfo(np.float32).min))
-        values = graph.node("Max", [values, least], f"{target.name}.same")
+    if source.scale is not None and source.data is None:
+        if target.scale is not None:
+            values = halves_up(graph, target, values)
+        elif target in graph.inner:
+            least = graph.number(f"{target.name}.least", float(np.finfo(np.float32).min))
+            values = graph.node("Max", [values, least], f"{target.name}.same")
     graph.write(target, values, layout)
 
 
@@ -285,17 +290,8 @@ def _pool(graph: OnnxGraph, op: program.Pool2D) -> None:
         **extra,
     )
     if op.function == "average" and out.scale is not None:
-        result = _halves_away_from_zero(graph, out, result)
+        result = halves_away_from_zero(graph, out, result)
     graph.write(out, result, FIRST)
-
-
-def _halves_away_from_zero(graph: OnnxGraph, out: Array, result: str) -> str:
-    """Push the means that lie halfway between two steps to the integer that LiteRT takes; ONNX would take the even."""
-    scale = np.float32(out.steps[0])
-    origin = graph.constant(f"{out.name}.origin", scale * np.float32(out.zero_point))
-    push = graph.constant(f"{out.name}.push", scale * np.float32(PUSH))
-    sign = graph.node("Sign", [graph.node("Add", [result, origin], f"{out.name}.integer")], f"{out.name}.sign")
-    return graph.node("Add", [result, graph.node("Mul", [sign, push], f"{out.name}.offset")], f"{out.name}.pushed")
 
 
 def _reduce(graph: OnnxGraph, op: program.Reduce) -> None:
@@ -309,6 +305,10 @@ def _reduce(graph: OnnxGraph, op: program.Reduce) -> None:
         layout = LAST  # the remaining axes would come out in another order
     axes = graph.integers(f"{name}.axes", chosen)
     result = graph.node(REDUCE[op.function], [graph.read(data, layout), axes], name, keepdims=int(op.keepdims))
+    if op.function in ("mean", "sum") and out.scale is not None:
+        count = np.prod([data.shape[axis] for axis in op.axes]) if op.function == "mean" else 1
+        if are_often_halfway(data.steps[0] / out.steps[0] / count):
+            result = halves_to_even_integers(graph, out, result)
     graph.write(out, result, FIRST if stays_first else LAST)
 
 
@@ -343,6 +343,8 @@ def _resize(graph: OnnxGraph, op: program.Resize2D) -> None:
     result = graph.node(
         "Resize", inputs, f"{out.name}.resize", coordinate_transformation_mode="half_pixel", **modes[op.function]
     )
+    if op.function == "bilinear" and out.scale is not None:
+        result = halves_up(graph, out, result)
     graph.write(out, result, FIRST)
 
 

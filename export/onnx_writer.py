@@ -11,13 +11,15 @@ from typing import Any
 import onnx
 from onnx import helper
 
+from .. import __version__
 from ..errors import BadInput, EdgewrightError
 from .convert import convert
-from .onnx_graph import LAST, OnnxGraph, onnx_dtype
+from .layouts import shape_of
+from .onnx_graph import FIRST, LAST, OnnxGraph, onnx_dtype
 from .onnx_operators import WRITE
 from .program import Array, Fragment, Program
 
-OPSET, OPSET_OF_INT16 = 18, 21
+OPSET, OPSET_OF_INT16 = 18, 21  # 21 is the first whose QuantizeLinear knows int16
 
 
 def write_onnx(program: Program) -> bytes:
@@ -28,9 +30,11 @@ def write_onnx(program: Program) -> bytes:
     if program.is_stateful:
         raise BadInput("ONNX knows no fused int8 recurrence: use QatConfig(recurrence='unrolled') for it")
     graph = OnnxGraph(program.operators)
+    inputs = []
     for array in program.inputs:
-        graph.names[array, LAST] = graph.unique(array.name)
-    inputs = [_value(graph.names[array, LAST], array) for array in program.inputs]
+        is_first = array in program.channels_first
+        name = graph.names[array, FIRST if is_first else LAST] = graph.unique(array.name)
+        inputs.append(_value(name, array, is_first))
     for operator in program.operators:
         if isinstance(operator, Fragment):
             _fragment(graph, operator)
@@ -38,7 +42,7 @@ def write_onnx(program: Program) -> bytes:
             WRITE[type(operator)](graph, operator)
     outputs = []
     for array in program.outputs:
-        graph.nodes.append(helper.make_node("Identity", [graph.read(array)], [array.name]))
+        graph.nodes.append(helper.make_node("Identity", [graph.read(array)], [array.name], name=array.name))
         outputs.append(_value(array.name, array))
     made = helper.make_graph(graph.nodes, program.name, inputs, outputs, list(graph.initializers.values()))
     is_wide = any(array.dtype == "int16" for operator in program.operators for array in operator.outputs)
@@ -48,7 +52,13 @@ def write_onnx(program: Program) -> bytes:
 def _checked(graph: onnx.GraphProto, name: str, is_wide: bool) -> bytes:
     """Return the bytes of a model.  Raises: EdgewrightError with the checker's words."""
     opset = helper.make_opsetid("", OPSET_OF_INT16 if is_wide else OPSET)
-    model = helper.make_model(graph, opset_imports=[opset], producer_name="edgewright", ir_version=10 if is_wide else 9)
+    model = helper.make_model(
+        graph,
+        opset_imports=[opset],
+        producer_name="edgewright",
+        producer_version=__version__,
+        ir_version=10 if is_wide else 9,
+    )
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -57,9 +67,9 @@ def _checked(graph: onnx.GraphProto, name: str, is_wide: bool) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def _value(name: str, array: Array) -> Any:
+def _value(name: str, array: Array, is_first: bool = False) -> Any:
     # borders with a scale keep real values outside: the Q/DQ pair next to them holds it
-    return helper.make_tensor_value_info(name, onnx_dtype(array), array.shape)
+    return helper.make_tensor_value_info(name, onnx_dtype(array), shape_of(array.shape, is_first))
 
 
 def _fragment(graph: OnnxGraph, fragment: Fragment) -> None:
@@ -68,7 +78,8 @@ def _fragment(graph: OnnxGraph, fragment: Fragment) -> None:
     prefix = f"{graph.unique(fragment.outputs[0].name)}/"
     inner = onnx.compose.add_prefix_graph(converted.graph, prefix)
     for index, array in enumerate(fragment.inputs):
-        graph.nodes.append(helper.make_node("Identity", [graph.read(array)], [f"{prefix}input_{index}:0"]))
+        given = f"{prefix}input_{index}:0"
+        graph.nodes.append(helper.make_node("Identity", [graph.read(array)], [given], name=given))
     graph.nodes += inner.node
     graph.initializers |= {entry.name: entry for entry in inner.initializer}
     for array, value in zip(fragment.outputs, inner.output, strict=True):

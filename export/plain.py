@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from ..quantize.passes.canonicalize import canonicalize
 from ..quantize.placement import Scale, place
 from .convert import convert, freeze, inputs_of
 from .facts import Facts, of_file
+from .layouts import Layout, channels_first
 from .lower import lower
 from .onnx_writer import write_onnx
 from .reference import float_reference
@@ -44,6 +46,7 @@ def float_file(
     precision: str = "float32",
     samples: Sequence[np.ndarray] = (),
     states: Mapping[str, str] | None = None,
+    layout: Layout = "nhwc",
 ) -> tuple[bytes, Facts, dict[str, Any]]:
     """Convert `model` in a float precision, or write it operation by operation; return the file, what it is, and how it
     was verified.
@@ -56,19 +59,21 @@ def float_file(
     carried = states_of(model, reference.inputs, reference.outputs, states)
     reference.answers()
     names = reference.inputs, reference.outputs
+    shapes = {name: spec.shape for name, spec in zip(reference.inputs, inputs_of(model), strict=True)}
+    first = channels_first(layout, shapes, carried, model.name)
 
     def checked(data: bytes) -> tuple[bytes, Facts, dict[str, Any]]:
-        verdict = verify(data, format, precision, reference)
-        return data, of_file(data, format, inputs_of(model), reference.outputs, carried), verdict
+        verdict = verify(data, format, precision, reference, first=first)
+        return data, of_file(data, format, inputs_of(model), reference.outputs, carried, first), verdict
 
     def written() -> bytes:
         if format == "onnx":
             plain = lower(PlainGraph(model), model.name, inputs=reference.inputs, outputs=reference.outputs)
-            return write_onnx(plain)
+            return write_onnx(replace(plain, channels_first=[each for each in plain.inputs if each.name in first]))
         return convert(freeze(model, rewritten=True), format, precision, names=names)
 
     try:
-        return checked(convert(frozen, format, precision, names=names))
+        return checked(convert(frozen, format, precision, names=names, first=first))
     except EdgewrightError as failure:
         try:
             return checked(written())

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .convert import Frozen
+if TYPE_CHECKING:
+    from .convert import Frozen
 
 Activation = Literal["relu", "relu6"]
 Padding = Literal["same", "valid"]
@@ -341,13 +342,17 @@ def describe_fragment(name: str, op_type: str) -> str:
 
 @dataclass(eq=False)
 class Program:
-    """Operators in execution order. `arrays` maps id(tensor) of the quantized graph to what became of it."""
+    """Operators in execution order. `arrays` maps id(tensor) of the quantized graph to what became of it.
+
+    channels_first: the inputs of images that the file takes so, other than the program.
+    """
 
     name: str
     inputs: Sequence[Array]
     outputs: Sequence[Array]
     operators: Sequence[Operator]
     arrays: dict[int, Array] = field(default_factory=dict, repr=False)
+    channels_first: Sequence[Array] = ()
 
     @property
     def is_stateful(self) -> bool:

@@ -14,6 +14,7 @@ from ..keras_internals import layers_in
 from ..precision import EXPORTS
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
 from .facts import Facts, of_program
+from .layouts import Layout, channels_first
 from .lower import lower
 from .program import Program
 from .reference import quantized_reference
@@ -84,6 +85,7 @@ def quantized_file(
     *,
     states: Mapping[str, str] | None = None,
     integer_io: bool | str = False,
+    layout: Layout = "nhwc",
 ) -> tuple[bytes, Facts, dict[str, Any]]:
     """Lower the quantized graph of `source` and `write` it; return the file, what it is, and how it was verified.
 
@@ -94,6 +96,8 @@ def quantized_file(
     carried = states_of(model, reference.inputs, reference.outputs, states)
     reference.answers()  # before any work: what answers NaN has no integers
     program = lower(source.layer, model.name, integer_io=integer_io, inputs=reference.inputs, outputs=reference.outputs)
+    first = channels_first(layout, {array.name: array.shape for array in program.inputs}, carried, model.name)
+    program = replace(program, channels_first=[array for array in program.inputs if array.name in first])
     data = write(program)
     facts = of_program(program, carried)
-    return data, facts, verify(data, format, source.precision, reference, scales_of(facts["outputs"]))
+    return data, facts, verify(data, format, source.precision, reference, scales_of(facts["outputs"]), first)

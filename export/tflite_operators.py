@@ -1,4 +1,4 @@
-"""How LiteRT spells the operators of the program: names, versions, inputs in its order, kernel layouts, options."""
+"""How LiteRT spells the operators of the program: names, inputs in its order, kernel layouts, options."""
 
 from __future__ import annotations
 
@@ -12,17 +12,6 @@ from . import program
 from .flatbuffer import Table, number, table
 from .program import Array, Operator
 
-# Lowest version of each operator that takes int8 (per channel where it has a kernel), so that older runtimes load the
-# file.
-VERSIONS = {
-    "ADD": 2, "ARG_MAX": 2, "ARG_MIN": 2, "AVERAGE_POOL_2D": 2, "BATCH_MATMUL": 2, "CONCATENATION": 2, "CONV_2D": 3,
-    "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 2, "EQUAL": 2, "FULLY_CONNECTED": 4, "GATHER": 2, "GELU": 2, "GREATER": 2,
-    "GREATER_EQUAL": 2, "LEAKY_RELU": 2, "LESS": 2, "LESS_EQUAL": 2, "LOGISTIC": 2, "LOG_SOFTMAX": 2, "MAXIMUM": 2,
-    "MAX_POOL_2D": 2, "MEAN": 2, "MINIMUM": 2, "MUL": 2, "NOT_EQUAL": 2, "PACK": 2, "PAD": 2, "REDUCE_MAX": 2,
-    "REDUCE_MIN": 2, "RELU": 2, "RELU6": 2, "RESIZE_BILINEAR": 3, "RESIZE_NEAREST_NEIGHBOR": 3, "RSQRT": 2,
-    "SOFTMAX": 2, "SPLIT": 2, "STRIDED_SLICE": 2, "SUB": 2, "SUM": 2, "TANH": 2, "TRANSPOSE": 2, "TRANSPOSE_CONV": 3,
-    "UNPACK": 2,
-}  # fmt: skip
 # Operators by their class in the program, and by their function where that has several.
 NAMES: dict[type[Operator] | tuple[type[Operator], str], str] = {
     program.Conv2D: "CONV_2D",
@@ -184,6 +173,11 @@ TRANSPOSED = Layout(lambda kernel: kernel.transpose(2, 0, 1, 3))
 ROWS = Layout(lambda kernel: kernel.T)
 
 
+def _wide_bias(bias: Array) -> dict[str, int]:
+    """Return the option that says of which type accumulators are where there is a choice: of 16-bit activations."""
+    return {"quantizedBiasType": _type(bias)} if bias.dtype == "int64" else {}
+
+
 def _convolution_options(op: program.Conv2D | program.DepthwiseConv2D) -> dict[str, int]:
     dilation = {"dilationHFactor": op.dilation[0], "dilationWFactor": op.dilation[1]}
     return {**_window(op.strides, op.padding), **dilation, "fusedActivationFunction": _fused(op.activation)}
@@ -191,7 +185,7 @@ def _convolution_options(op: program.Conv2D | program.DepthwiseConv2D) -> dict[s
 
 def _conv(op: program.Conv2D) -> Spelled:
     data, kernel, bias = op.inputs
-    options = table("Conv2DOptions", **_convolution_options(op))
+    options = table("Conv2DOptions", **_convolution_options(op), **_wide_bias(bias))
     return _spelled(op, [data, Kernel(kernel, OUTPUTS_FIRST), bias], options)
 
 
@@ -203,14 +197,14 @@ def _depthwise(op: program.DepthwiseConv2D) -> Spelled:
 
 def _transposed_conv(op: program.TransposedConv2D) -> Spelled:
     data, kernel, bias = op.inputs
-    options = table("TransposeConvOptions", **_window(op.strides, op.padding))
+    options = table("TransposeConvOptions", **_window(op.strides, op.padding), **_wide_bias(bias))
     return _spelled(op, [numbers(op.outputs[0].shape), Kernel(kernel, TRANSPOSED), data, bias], options)
 
 
 def _fully_connected(op: program.FullyConnected) -> Spelled:
     data, kernel, bias = op.inputs
-    keeps = len(data.shape) > 2
-    options = table("FullyConnectedOptions", fusedActivationFunction=_fused(op.activation), keepNumDims=keeps)
+    keeps = {"keepNumDims": len(data.shape) > 2, **_wide_bias(bias)}
+    options = table("FullyConnectedOptions", fusedActivationFunction=_fused(op.activation), **keeps)
     return _spelled(op, [data, Kernel(kernel, ROWS), bias], options)
 
 
@@ -218,10 +212,14 @@ def _fully_connected(op: program.FullyConnected) -> Spelled:
 
 
 def _binary(op: program.Binary) -> Spelled:
+    """Spell it. Of scales that are powers of two older kernels shift 16-bit sums instead of multiplying."""
     kinds = {"add": "AddOptions", "subtract": "SubOptions", "multiply": "MulOptions"}
     if op.function not in kinds:
         return _spelled(op, options=table("MaximumMinimumOptions"))
-    return _spelled(op, options=table(kinds[op.function], fusedActivationFunction=_fused(op.activation)))
+    options = table(kinds[op.function], fusedActivationFunction=_fused(op.activation))
+    if op.function != "multiply":
+        options.potScaleInt16 = op.inputs[0].dtype != "int16"
+    return _spelled(op, options=options)
 
 
 def _unary(op: program.Unary) -> Spelled:
@@ -325,19 +323,24 @@ def _gather(op: program.Gather) -> Spelled:
 
 
 def _lstm(op: program.LSTM) -> Spelled:
-    """Leave out peepholes and projection. The integer kernel also wants to know the scale of its output before a
-    projection, which it has none of.
+    """Leave out peepholes, projection and layer normalization, each by its slots: runtimes for microcontrollers and
+    compilers for NPUs count them. The integer kernel also wants to know the scale of its output before a projection,
+    from a tensor that holds nothing.
     """
     out = op.outputs[0]
-    hidden = Array(f"{out.name}.hidden", (), out.dtype, out.scale, out.zero_point)
+    hidden = Array(f"{out.name}.hidden", (0,), out.dtype, out.scale, out.zero_point)
     weights, biases, states = op.inputs[:9], op.inputs[9:13], op.inputs[13:]
     return Spelled(
         name=name_of(op),
-        inputs=[*weights, None, None, None, *biases, None, None, *states],
+        inputs=[*weights, *_absent(3), *biases, *_absent(2), *states, *_absent(4)],
         outputs=op.outputs,
         options=table("UnidirectionalSequenceLSTMOptions", fusedActivationFunction=_fused("tanh")),
         intermediates=[hidden] * 5,
     )
+
+
+def _absent(count: int) -> list[None]:
+    return [None] * count
 
 
 SPELL: dict[type[Operator], Callable[[Any], Spelled]] = {

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import BadInput
-from .convert import convert
-from .flatbuffer import Table, number, packed, table, unpacked
+from .flatbuffer import Table, number, packed, table, unpacked, with_select_v2
 from .program import Array, Fragment, Operator, Program, Reshape, name_of_numbers
-from .tflite_operators import VERSIONS, Kernel, Numbers, Operand, Spelled, spell
+from .tflite_operators import Kernel, Numbers, Operand, Spelled, spell
+from .tflite_versions import version_of
 
 
 def write_tflite(program: Program, description: str = "") -> bytes:
@@ -143,7 +143,7 @@ class _Writer:
         """Return an operator that LiteRT has, its tensors added."""
         entry = table(
             "Operator",
-            opcodeIndex=self.code(spelled.name),
+            opcodeIndex=self.code(spelled.name, version_of(spelled)),
             inputs=np.array([self.operand(operand) for operand in spelled.inputs], np.int32),
             outputs=np.array([self.tensor(array) for array in spelled.outputs], np.int32),
         )
@@ -154,21 +154,23 @@ class _Writer:
             entry.builtinOptionsType = number("BuiltinOptions", type(spelled.options).__name__.removesuffix("T"))
         return entry
 
-    def code(self, name: str) -> int:
-        """Return the number of a built-in operator's code."""
+    def code(self, name: str, version: int) -> int:
+        """Return the number of a built-in operator's code, for `version` at least."""
         if name not in self.code_index:
             self.code_index[name] = len(self.codes)
             builtin = number("BuiltinOperator", name)
-            code = table("OperatorCode", builtinCode=builtin, version=VERSIONS.get(name, 1))
-            code.deprecatedBuiltinCode = min(builtin, 127)
-            self.codes.append(code)
+            self.codes.append(table("OperatorCode", builtinCode=builtin, deprecatedBuiltinCode=min(builtin, 127)))
+        code = self.codes[self.code_index[name]]
+        code.version = max(code.version, version)
         return self.code_index[name]
 
     # ------------------------------------------------------------ fragments
 
     def fragment(self, fragment: Fragment) -> list[Table]:
         """Convert a frozen graph and return its operators, their tensors put among ours."""
-        model = unpacked(convert(fragment.graph, "tflite", what=fragment.described))
+        from .convert import convert  # which loads TensorFlow: only what was frozen there needs it
+
+        model = with_select_v2(unpacked(convert(fragment.graph, "tflite", what=fragment.described)))
         if len(model.subgraphs) > 1:
             raise BadInput(
                 f"{fragment.described} becomes a loop or a branch in LiteRT, which an integer program cannot hold: "

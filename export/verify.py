@@ -9,7 +9,7 @@ import atexit
 import functools
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..errors import EdgewrightError
 from ..workers import Worker
 from .facts import End
 from .flatbuffer import view
+from .layouts import arranged
 from .reference import ReferenceModel
 
 TIME_LIMIT_S = 600
@@ -44,11 +45,17 @@ class Mismatch(EdgewrightError):
 
 
 def verify(
-    data: bytes, format: str, precision: str, reference: ReferenceModel, scales: Sequence[float] = ()
+    data: bytes,
+    format: str,
+    precision: str,
+    reference: ReferenceModel,
+    scales: Sequence[float] = (),
+    first: Collection[str] = (),
 ) -> dict[str, Any]:
     """Run `data` beside the model; return what the manifest says of that.
 
-    scales: the size of a quantization step of each output, 0 where there is none.
+    scales: the size of a quantization step of each output, 0 where there is none. first: the inputs that the file takes
+    with their channels first.
     Raises: Mismatch naming the operator that is refused, or the output that differs and by how much; BadInput for a
     model that answers NaN.
     """
@@ -57,7 +64,7 @@ def verify(
         return {"verified": False, "unverified": "the model takes none of the samples that were made up for it"}
     what = f"the {format} file of model {reference.model.name!r} as {precision}"
     try:
-        outputs = _run(data, format, answers.samples, what)
+        outputs = _run(data, format, arranged(answers.samples, reference.inputs, first), what)
     except _Absent as absent:
         return {"verified": False, "unverified": str(absent)}
     if len(outputs) != len(answers.outputs):

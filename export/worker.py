@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..workers import Order, serve
-from .flatbuffer import packed, unpacked
+from .flatbuffer import packed, unpacked, with_select_v2
 
 
 def convert(job: Order) -> Order:
@@ -72,7 +72,11 @@ def to_onnx(job: dict) -> bytes:
     _spell_out(graph_def)
     with _whole_sizes():
         model, _ = tf2onnx.convert.from_graph_def(
-            graph_def, input_names=list(job["inputs"]), output_names=list(job["outputs"]), opset=18
+            graph_def,
+            input_names=list(job["inputs"]),
+            output_names=list(job["outputs"]),
+            opset=18,
+            inputs_as_nchw=job["first"],
         )
     onnx.checker.check_model(model)
     return model.SerializeToString()
@@ -124,7 +128,7 @@ def _spell_out(graph_def: Any) -> None:
 
 def name_tflite(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
     """Give the ends of a .tflite file, and of its signature, these names in their order."""
-    model = unpacked(data)
+    model = with_select_v2(unpacked(data))
     graph = model.subgraphs[0]
     for ends, names in ((graph.outputs, outputs), (graph.inputs, inputs)):  # an input that is returned stays an input
         for index, name in zip(ends, names, strict=True):

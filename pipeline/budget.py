@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..training import learners
 from ..training.config import TrainConfig
 from ..training.data import Dataset
 
@@ -40,26 +41,29 @@ def budget(
     brief: bool = False,
     epochs: int | None = None,
     learning_rate: float = 2e-3,
+    learner: str = "fit",
 ) -> Budget:
     """Return the budget of `stage` ("train", "prune" or "qat") for a training set of `samples`.
 
     brief: enough to tell a right implementation from a wrong one, no more. epochs replaces the number that follows from
     the step budget, with one pass each. learning_rate: the peak of the model's training; later stages take a share.
+    learner: that of the model; one that starts over after a change has the steps of "train" in each stage.
     Batches of 32 (16 if brief) below ten thousand samples, else of 128.
     """
+    anew = learners.get(learner).starts_over
     batch_size = (16 if brief else 32) if samples < 10_000 else 128
     per_pass = math.ceil(samples / batch_size)
     passes = 1
     if epochs is None:
         steps, most = _BRIEF if brief else _QUICK if quick else _FULL
-        rounds = max(1, round(steps[stage] / per_pass))
+        rounds = max(1, round(steps["train" if anew else stage] / per_pass))
         passes = math.ceil(rounds / most)
         epochs = round(rounds / passes)
     return Budget(
         epochs=epochs,
         passes=passes,
         batch_size=batch_size,
-        learning_rate=(_BRIEF_SHARE if brief else _SHARE)[stage] * learning_rate,
+        learning_rate=(_BRIEF_SHARE if brief and not anew else _SHARE)[stage] * learning_rate,
         steps=epochs * passes * per_pass,
         enough=ENOUGH if brief and stage == "train" else None,
     )
@@ -67,14 +71,15 @@ def budget(
 
 def train_config(
     stage: str, dataset: Dataset, *, quick: bool = False, brief: bool = False, epochs: int | None = None, seed: int = 0,
-    peak: float = 2e-3, **settings: Any,
+    peak: float = 2e-3, learner: str = "fit", **settings: Any,
 ) -> TrainConfig:  # fmt: skip
     """Return how `stage` ("train", "prune" or "qat") trains on `dataset`; settings that are not None replace the
     budget's.
 
-    peak: the learning rate of the model's training, of which later stages take a share.
+    peak: the learning rate of the model's training, of which later stages take a share. learner: see `budget`.
     """
-    spend = budget(stage, len(dataset.train), quick=quick, brief=brief, epochs=epochs, learning_rate=peak)
+    spend = budget(stage, len(dataset.train), quick=quick, brief=brief, epochs=epochs, learning_rate=peak,
+                   learner=learner)  # fmt: skip
     chosen = {
         "batch_size": spend.batch_size,
         "learning_rate": spend.learning_rate,

@@ -60,7 +60,8 @@ def as_exported(network: keras.Model, target: targets.Target, calibration: Any) 
 def quantization_for(target: str, **settings: Any) -> QatConfig:
     """Return how to quantize for the kernels of `target`; `settings` of QatConfig go before it."""
     suited = targets.load(target).quantization
-    return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), "recurrence": suited.recurrence, **settings})
+    forms = {name: value for name, value in vars(suited).items() if name != "in_float"}
+    return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), **forms, **settings})
 
 
 def stand_ins(network: keras.Model) -> Any:

@@ -24,7 +24,8 @@ def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]
     for file in files:
         network, calibration = to_export(models[file.role], work, file.network, file.precision)
         artifact = EXPORTERS[file.format](network, precision=file.precision, calibration=calibration, name=file.label)
-        yield file, replace(artifact, manifest={**artifact.manifest, **manifest_facts(work, file.network)})
+        told = {**manifest_facts(work, file.network), **({"bundle": file.bundle} if work.several else {})}
+        yield file, replace(artifact, manifest={**artifact.manifest, **told})
 
 
 def manifest_facts(work: Workload, network: str) -> dict[str, Any]:

@@ -44,13 +44,21 @@ class Row(TypedDict):
 
 
 def matrix(
-    models: Sequence[str], families: Sequence[str], folder: Path, *, quick: bool, seed: int, jobs: int | None = None
+    models: Sequence[str],
+    families: Sequence[str],
+    folder: Path,
+    *,
+    quick: bool,
+    seed: int,
+    jobs: int | None = None,
+    device: str = "local",
 ) -> dict[str, Any]:
     """Run each model into a folder of its own below `folder`; write matrix.json and matrix.md; return the document.
 
-    jobs: models trained at once, by default one a core up to `MOST_JOBS`. Files are timed afterwards, one model after
-    the other, with nothing else running. A quick matrix goes one way for each model, float -> pruned -> QAT -> int8,
-    with the least training that a wrong implementation would not survive; else the cells are those of `edgewright run`.
+    jobs: models trained at once, by default one a core up to `MOST_JOBS`. Files run on `device` and are timed last, one
+    model after the other, with nothing else running. The same call goes on with a matrix that was interrupted. A quick
+    matrix goes one way for each model, float -> pruned -> QAT -> int8, with the least training that a wrong
+    implementation would not survive; else the cells are those of `edgewright run`.
     """
     chosen = _chosen(models, families)
     jobs = min(len(chosen), cores(), MOST_JOBS) if jobs is None else jobs
@@ -59,7 +67,7 @@ def matrix(
     start = time.monotonic()
     orders = [
         {"model": name, "folder": str(folder / name), "log": str(folder / "logs" / f"{name}.txt"), "quick": quick,
-         "seed": seed, "timing": False}
+         "seed": seed, "device": device, "timing": False}
         for name in chosen
     ]  # fmt: skip
     rows: dict[str, Row] = {}
@@ -79,6 +87,7 @@ def matrix(
         write(folder / "matrix.md", markdown(document))
         return document
 
+    save()  # which marks the folder as a matrix's, for one that is interrupted before its first row is done
     limit_s = LIMIT_S["quick" if quick else "full"]
     settings = (str(max(1, cores() // jobs)), *(["brief"] if quick else []))
     with workers(jobs, f"{__package__}.matrix_worker", *settings, most_orders=MOST_ORDERS) as several:
@@ -99,7 +108,8 @@ def serve(order: Order) -> Row:
         plan = replace(plan, files=())
     try:
         built = {} if order["timing"] else {"build": cells.cell("", _parameters(name))}
-        results, folder = execute(RunConfig(model=name, quick=order["quick"], seed=order["seed"]), folder, plan)
+        config = RunConfig(model=name, quick=order["quick"], seed=order["seed"], device=order["device"])
+        results, folder = execute(config, folder, plan)
     except EdgewrightError as error:
         return _failing(name, str(error))
     if not order["timing"]:

@@ -12,6 +12,7 @@ import keras
 from ..errors import BadInput
 from ..prune import ChannelConfig, ChannelReport, PruneConfig, PruneReport, prepare_prune, prune_channels, strip_prune
 from ..prune import prune as prune_at_once
+from ..training import learners
 from ..training.config import TrainConfig
 from ..training.data import Dataset
 from ..training.state import Row
@@ -45,7 +46,7 @@ def prune(
     """Prune what goes to a device while training goes on, or before it goes on. `networks` are untouched."""
     if isinstance(config, ChannelConfig):
         return _without_channels(networks, work, config, training, out)
-    plan = scheduled(config, training, work.dataset)
+    plan = scheduled(config, training, work.dataset, work.learner)
     made = {name: prepare_prune(networks[name], plan) for name in work.compressed}
     pruning = work.to_train(networks, {name: model for name, (model, _) in made.items()})
     result = stage.train(pruning, while_pruning(work), training, out)
@@ -93,8 +94,7 @@ def _at_once(model: keras.Model, config: PruneConfig | ChannelConfig) -> tuple[k
     return prune_channels(model, config) if isinstance(config, ChannelConfig) else prune_at_once(model, config)
 
 
-def scheduled(config: PruneConfig, training: TrainConfig, dataset: Dataset) -> PruneConfig:
-    """Return `config` with its schedule laid over the training: the full sparsity after half of the steps."""
-    per_epoch = -(-len(dataset.train) // training.batch_for(len(dataset.train)))
-    steps = per_epoch * training.passes * (training.epochs or 1)
+def scheduled(config: PruneConfig, training: TrainConfig, dataset: Dataset, learner: str = "fit") -> PruneConfig:
+    """Return `config` with its schedule laid over the training: the full sparsity after half of the learner's steps."""
+    steps = learners.get(learner).steps(dataset, training)
     return replace(config, begin_step=0, end_step=max(1, steps // 2), frequency=max(1, steps // 40))

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import yaml
 
+from ..devices.agent.machine import lacks_vnni
 from ..devices.measure import BenchConfig, Run
 from ..devices.report import report
 from ..devices.verdict import document
@@ -29,7 +30,7 @@ from ..training.tasks import Evaluation, Networks, Supervised
 from . import exporting, measuring, pruning, quantizing, training
 from .budget import train_config
 from .find import digest_of, find
-from .plan import File, planned
+from .plan import File, Planned, planned
 from .saved import check_savable, load_model, note, save_model
 from .stages import compare
 from .steps import Steps, Work, occupying
@@ -108,8 +109,14 @@ class RunPlan:
         return {role for role, _, _ in self.files}
 
 
-def execute(config: RunConfig, out: Path | None = None, plan: RunPlan = RunPlan()) -> tuple[dict[str, Any], Path]:
+def files_for(device: str) -> tuple[Planned, ...]:
+    """Return what a run makes. Without VNNI ONNX Runtime runs 8-bit weights exactly at a price: 7-bit ones compete."""
+    return (*FILES, ("float", "onnx", "w7a8-ptq")) if device == "local" and lacks_vnni() else FILES
+
+
+def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = None) -> tuple[dict[str, Any], Path]:
     """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
+    plan = plan or RunPlan(files=files_for(config.device))
     work = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
                 quick=config.quick)  # fmt: skip
     if plan.files and not work.deploy:
@@ -324,7 +331,7 @@ class Pipeline:
             brief=self.plan.brief,
             epochs=self.config.epochs,
             seed=self.config.seed,
-            peak=self.work.learning_rate,
+            **self.work.pace,
             class_weights=self.config.class_weights,
         )
 

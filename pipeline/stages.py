@@ -77,7 +77,7 @@ def train(
     """
     networks, work = find.of(model, data, learner=learner)
     aware = any(find_quantized(network) for network in networks.values())
-    settings = config or train_config("qat" if aware else "train", work.dataset, peak=work.learning_rate)
+    settings = config or train_config("qat" if aware else "train", work.dataset, **work.pace)
     return (quantizing.retrain if aware else training.train)(networks, work, settings, out)
 
 
@@ -96,7 +96,7 @@ def prune(
         pruned = pruning.cut(given, config, find.deployed(given))
     else:
         given, work = find.of(model, data, learner=learner)
-        settings = training or train_config("prune", work.dataset, peak=work.learning_rate)
+        settings = training or train_config("prune", work.dataset, **work.pace)
         pruned = pruning.prune(given, work, config, settings, out)
     for name, network in pruned.networks.items():
         origins.remember(network, origins.of(given[name]))
@@ -148,7 +148,7 @@ def _measured(paths: Sequence[Path], data: Any, device: str, config: BenchConfig
         "model": files[-1].manifest.get("name", files[-1].name),
     }
     if (dataset := presented_to_task(data, first)) is not None:
-        return measure.bench(files, **known, **judged_by_task(dataset, files), data=dataset.name)
+        return measure.bench(files, **{**known, **judged_by_task(dataset, files, first)}, data=dataset.name)
     order = [first, *(file for file in files if file.name != first.name)]
     dataset = presented(data, order, device)
     return measure.bench(files, **known, **to_measure(dataset), data=dataset.name)

@@ -57,6 +57,11 @@ class Workload:
         return self.origin.learning_rate
 
     @property
+    def pace(self) -> dict[str, Any]:
+        """What `train_config` is told of how the model learns."""
+        return {"peak": self.learning_rate, "learner": self.learner}
+
+    @property
     def several(self) -> bool:
         """Tell if there are several networks, whose files are told apart by name."""
         return len(self.networks) > 1

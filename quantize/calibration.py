@@ -48,7 +48,8 @@ class _Calibration:
     def run(self) -> Reference:
         self._observe()
         self._widen_the_narrow()
-        self._choose_exact_ratios()
+        if self.layer.config.rounding == "xnnpack":
+            self._choose_exact_ratios()
         if self.layer.config.correct_biases:
             self._correct_biases()
         return self.first

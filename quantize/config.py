@@ -14,9 +14,11 @@ from . import naming
 from .graph.layer_rules import RECURRENCES
 from .graph.nodes import Node
 from .observers import OBSERVERS
+from .passes.roots import ROOTS
 from .placement import Choice
 
 RANGES = ("frozen", "moving-average", "learned")
+ARITHMETICS = ("xnnpack", "reference")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,12 @@ class QatConfig:
     recurrence: "unrolled" writes every step of a recurrence with shared weights, which is fast; "fused" makes an LSTM
     one operator, small and slower, whose states the runtime keeps and must reset between sequences.
 
+    reciprocal_root: "table" looks the reciprocal square root of a normalization up, exactly but by three operators that
+    NPUs lack; "operator" writes the one of that name, whose kernel is a step off on up to 3 of 256 integers.
+
+    rounding: whose kernels the fake-quantizers round as: "xnnpack", LiteRT's on processors, or "reference", LiteRT's
+    reference kernels and TensorFlow Lite Micro, which multiply in integers.
+
     least_db: operators that keep less of their signal than so many decibels on the calibration samples, where their
     inputs had more, are left in float, and so is what reads an input whose columns differ too much in size for one
     scale; None quantizes them all the same. kept: what `prepare_qat` left in float for that, and why, by place.
@@ -53,6 +61,8 @@ class QatConfig:
     equalize: bool = False
     correct_biases: bool = False
     recurrence: str = "unrolled"
+    reciprocal_root: str = "table"
+    rounding: str = "xnnpack"
     least_db: float | None = 15.0
     kept: dict[str, str] = field(default_factory=dict)
 
@@ -61,7 +71,11 @@ class QatConfig:
             if value is not None and value not in PRECISIONS:
                 allowed = ", ".join(map(repr, PRECISIONS))
                 raise BadInput(f"QatConfig: {name}={value!r} is not a precision; allowed: {allowed}, or None for float")
-        for name, known in (("observer", OBSERVERS), ("ranges", RANGES), ("recurrence", RECURRENCES)):
+        forms = {
+            "observer": OBSERVERS, "ranges": RANGES, "recurrence": RECURRENCES, "reciprocal_root": ROOTS,
+            "rounding": ARITHMETICS,
+        }  # fmt: skip
+        for name, known in forms.items():
             if getattr(self, name) not in known:
                 raise BadInput(f"QatConfig: {name}={getattr(self, name)!r} is unknown; allowed: {', '.join(known)}")
         if not 0 <= self.momentum < 1:

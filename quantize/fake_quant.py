@@ -84,23 +84,44 @@ def fake_quantize(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
     return keras.quantizers.fake_quant_with_min_max_vars(values, low, high, num_bits=bits)
 
 
-def _to_even(values: Any, low: Any, high: Any, bits: int) -> Any:
+def _to_even(values: Any, low: Any, high: Any, bits: int, origin: Any = 0) -> Any:
+    """Round as a float product with the scale is; `origin` is what was added to it before.
+
+    Snapped to a grid on which halves are exact first: noise of float32 would decide them. The gradient stops where that
+    of `fake_quantize` does.
+    """
     scale = (high - low) / steps(bits)
-    return values + ops.stop_gradient(ops.round(values / scale) * scale - values)
+    integers = ops.round(ops.round(values / (scale * PUSH)) * PUSH + origin)
+    inside = ops.clip(values, low, high)
+    return inside + ops.stop_gradient(ops.clip((integers - origin) * scale, low, high) - inside)
+
+
+def _to_even_integer(values: Any, low: Any, high: Any, bits: int) -> Any:
+    return _to_even(values, low, high, bits, _zero_point(low, (high - low) / steps(bits), bits))
+
+
+def _up(values: Any, low: Any, high: Any, bits: int) -> Any:
+    """Push halves over the edge: `fake_quantize` rounds them up but for noise."""
+    return values + (high - low) / steps(bits) * PUSH
 
 
 def _away_from_zero(values: Any, low: Any, high: Any, bits: int) -> Any:
     """Round integers, zero point included, away from 0: half of a step is pushed over the edge before."""
     scale = (high - low) / steps(bits)
-    zero_point = ops.round(limits(bits)[0] - low / scale)
+    zero_point = _zero_point(low, scale, bits)
     integers = values / scale + zero_point
     integers = ops.round(integers + ops.sign(integers) * PUSH)
     return values + ops.stop_gradient((integers - zero_point) * scale - values)
 
 
+def _zero_point(low: Any, scale: Any, bits: int) -> Any:
+    return ops.round(limits(bits)[0] - low / scale)
+
+
 PUSH = 1 / 4096  # of a step: less than what lies between a half and its neighbours in a mean of up to 2048 values
-# The mean of a pool at its input's scale often lies halfway between two steps. What kernels do then, by name.
-ROUNDINGS = {"to even": _to_even, "away from 0": _away_from_zero}
+# Means, sums and changes of scale by a simple ratio often lie halfway between two steps. What kernels do then, by name.
+# Convolutions add the zero point to what is rounded, reductions round the integer that includes it (XNNPACK).
+ROUNDINGS = {"to even": _to_even, "to even integers": _to_even_integer, "up": _up, "away from 0": _away_from_zero}
 
 
 def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:

@@ -9,6 +9,7 @@ from ..untyped import ops, tree
 from .fake_quant import ROUNDINGS, fake_quantize, learned_steps
 from .graph.nodes import Node, Tensor
 from .placement import FusedOp
+from .reference import Rounding, reference_rounding
 
 if TYPE_CHECKING:
     from .layer import QuantizedGraph
@@ -55,8 +56,8 @@ class Execution:
                 **self._roundings(fused, node),
             )
             inner.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
-        rule = fused.rule
-        moves, rounding = (False, "") if rule is None else (rule.passthrough, rule.rounding)
+        moves = fused.rule is not None and fused.rule.passthrough
+        rounding = self._rounding(fused)
         for out in fused.outputs:
             self._store(out, inner[id(out)], rounded=not moves, rounding=rounding)
 
@@ -86,6 +87,15 @@ class Execution:
             self._kernels[key] = weight, scale
         return self._kernels[key]
 
+    def _rounding(self, fused: FusedOp) -> Rounding | None:
+        """Return what the kernel does with results between two steps, where that has to be said."""
+        if fused.rule is None or not self.quantize:
+            return None
+        if self.layer.config.rounding == "reference":
+            scale = None if fused.kernel is None else self._kernel(fused, fused.kernel)[1]
+            return reference_rounding(self.layer, fused, scale)
+        return ROUNDINGS.get(fused.rule.rounding)
+
     def _roundings(self, fused: FusedOp, node: Node) -> dict[str, Any]:
         """Return what an operator over a whole sequence rounds its states with at each step."""
         if self.quantize and fused.rule is not None and fused.rule.states:
@@ -97,7 +107,7 @@ class Execution:
             self._store(tensor, self.layer.weight(tensor))
         return self._held[id(tensor)]
 
-    def _store(self, tensor: Tensor, value: Any, rounded: bool = True, rounding: str = "") -> None:
+    def _store(self, tensor: Tensor, value: Any, rounded: bool = True, rounding: Rounding | None = None) -> None:
         scale = self.plan.scale_of(tensor)
         if scale is not None and self.watch is not None:
             self.watch(tensor, value)
@@ -105,8 +115,9 @@ class Execution:
             if scale.name not in self._ranges:
                 self._ranges[scale.name] = self.layer.range(scale)
             low_high = self._ranges[scale.name]
-            given = ROUNDINGS[rounding](value, *low_high, scale.bits) if rounding else value
-            value = fake_quantize(given, *low_high, scale.bits)
+            given = value if rounding is None else rounding(value, *low_high, scale.bits)
+            result = fake_quantize(given, *low_high, scale.bits)
             if scale.name in self.layer.width_of:
-                value = value + learned_steps(given, value, *self.layer.gradient_range(scale), scale.bits)
+                result = result + learned_steps(value, result, *self.layer.gradient_range(scale), scale.bits)
+            value = result
         self._held[id(tensor)] = value if self.after is None else self.after(tensor, value)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Pairs = dict[int, tuple[np.ndarray, np.ndarray]]  # likewise: in float, and fake-quantized
 SAMPLES = 16
+TRACED = 2**19, 4  # values of samples that a trace is compared on, and samples at least: few large ones tell as much
 SAME_DB = 30.0  # what two computations of one function in float agree to at the very least
 UNEVEN = 32  # times the size of another column, whose values then share eight steps at most
 NEARLY_ZERO = 1e-6  # of what is zero but for rounding, decibels say nothing
@@ -73,7 +74,7 @@ def check_trace(
     real: what the graph gave on the first samples.
     Raises: BadInput if an output has another shape or other values: whatever was exported would be wrong.
     """
-    batch = _batch_of(model, samples, real.count)
+    batch = _batch_of(model, samples, min(real.count, _compared(samples)))
     given = tree.pack_sequence_as(inputs, [ops.convert_to_tensor(array) for array in batch])
     answers = computed(lambda: model(given, training=False))
     wanted = [np.asarray(ops.convert_to_numpy(answer)) for answer in tree.flatten(answers)]
@@ -107,6 +108,12 @@ def _difference(want: np.ndarray, got: np.ndarray) -> str:
     agreed = decibels(want[finite], error)
     is_same = agreed >= SAME_DB or np.abs(error).max(initial=0.0) < NEARLY_ZERO
     return "" if is_same else f"values only {agreed:.1f} dB from the model's"
+
+
+def _compared(samples: list[np.ndarray]) -> int:
+    """Return on how many samples it shows whether a traced graph computes what its model does."""
+    values, least = TRACED
+    return max(least, values // max(1, sum(array[:1].size for array in samples)))
 
 
 def _batch_of(model: keras.Model, samples: list[np.ndarray], count: int) -> list[np.ndarray]:

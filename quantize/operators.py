@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import BadInput
 from .graph.layer_rules import LEAVES
 from .graph.nodes import Graph, Node
+from .graph.operations import ReciprocalRoot
 from .kernels import FORMS, KernelForm
 
 
@@ -303,10 +304,15 @@ TABLE: tuple[Rule, ...] = (
     Rule(op_type="Tanh", builtin_op="TANH", scale=_SIGNED),
     Rule(op_type="Softmax", builtin_op="SOFTMAX", scale=_UNIT, when=_last_axis),
     Rule(op_type="LogSoftmax", builtin_op="LOG_SOFTMAX", scale=_LOGARITHMS, when=_last_axis),
-    Rule(op_type="Rsqrt", builtin_op="RSQRT", repairable=True),
+    Rule(
+        op_type="Rsqrt",
+        builtin_op="RSQRT",
+        repairable=True,
+        options=lambda node: {"tabulated": not isinstance(node.op, ReciprocalRoot)},
+    ),
     # reductions and pools
-    Rule(op_type="Mean", builtin_op="MEAN", arithmetic="sum", options=_reduce),
-    Rule(op_type="Sum", builtin_op="SUM", arithmetic="sum", options=_reduce),
+    Rule(op_type="Mean", builtin_op="MEAN", arithmetic="sum", rounding="to even integers", options=_reduce),
+    Rule(op_type="Sum", builtin_op="SUM", arithmetic="sum", rounding="to even integers", options=_reduce),
     _moves("Max", "REDUCE_MAX", options=_reduce),
     _moves("Min", "REDUCE_MIN", options=_reduce),
     *(
@@ -318,7 +324,7 @@ TABLE: tuple[Rule, ...] = (
         op_type="Resize",
         builtin_op="RESIZE_BILINEAR",
         scale=SAME_AS_INPUT_SCALE,
-        rounding="to even",
+        rounding="up",
         when=_resizes("bilinear"),
     ),
     _moves("MaxPool", "MAX_POOL_2D", when=_is_plane, options=_pool),

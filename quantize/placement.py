@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -326,7 +326,7 @@ def _way_to(operators: list[FusedOp]) -> Callable[[Tensor], list[Tensor]]:
     return way
 
 
-REQUANTIZE = Rule(op_type="Requantize", builtin_op="QUANTIZE", arithmetic="rescaling")
+REQUANTIZE = Rule(op_type="Requantize", builtin_op="QUANTIZE", arithmetic="rescaling", rounding="up")
 
 
 def _requantize(tensor: Tensor, reader: FusedOp) -> FusedOp:
@@ -337,7 +337,9 @@ def _requantize(tensor: Tensor, reader: FusedOp) -> FusedOp:
     node = Node("Requantize", lambda x: x, (tensor,), {}, [out], out.name, *places)
     out.producer = node
     _reread(reader, tensor, out)
-    return FusedOp(REQUANTIZE, [node], precision=reader.precision)
+    # a constant is rounded when the file is written, as any
+    rule = replace(REQUANTIZE, rounding="") if tensor.is_constant else REQUANTIZE
+    return FusedOp(rule, [node], precision=reader.precision)
 
 
 def _reread(fused: FusedOp, old: Tensor, new: Tensor) -> None:

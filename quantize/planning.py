@@ -14,6 +14,7 @@ from .graph.tracing import trace
 from .operators import refuse_what_no_file_holds
 from .passes.canonicalize import canonicalize
 from .passes.correct import equalize
+from .passes.roots import choose_roots
 from .placement import Plan, place
 
 
@@ -27,6 +28,7 @@ def make_plan(
     """
     with signatures_read_once():
         graph = canonicalize(trace(model, RECURRENCES[config.recurrence], inputs))
+    choose_roots(graph, config.reciprocal_root)
     refuse_what_no_file_holds(graph)
     if config.equalize:
         equalize(graph)

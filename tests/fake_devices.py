@@ -16,6 +16,7 @@ class Null:
 
     name: str = "null"
     emulated: bool = False
+    simulated: bool = False
     runtimes: dict = field(default_factory=dict)
     open: int = 0
 
@@ -82,7 +83,8 @@ class Faulty:
 
     def __init__(self, device, at=None):
         self._device, self._at, self.calls = device, at, 0
-        self.name, self.emulated, self.runtimes = device.name, device.emulated, device.runtimes
+        self.name, self.emulated, self.simulated = device.name, device.emulated, device.simulated
+        self.runtimes = device.runtimes
 
     def call(self):
         self.calls += 1

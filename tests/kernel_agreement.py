@@ -93,7 +93,10 @@ FARTHEST = 1  # step: no kernel is known to be further off, but LiteRT's referen
 SIGNED = 0.05  # of a step, on average
 EQUAL = 0.999  # of the values of an operator
 FEW = 2  # values of one kernel may be off besides: of 300 the share says little
-TWICE = "rounds products twice: to 31 bits, then by the shift (gemmlowp's SaturatingRoundingDoublingHighMul)"
+# Read in the sources of TensorFlow Lite Micro, which share these kernels; `quantize/reference.py` imitates it.
+TWICE = (
+    "rounds products twice: to whole numbers, then by the shift (SaturatingRoundingDoublingHighMul and what follows)"
+)
 
 
 @dataclass(frozen=True)
@@ -105,31 +108,23 @@ class Bar:
     signed: float = SIGNED
 
 
-TIES = "an average is a convolution, whose halves go up in LiteRT's own kernels and to even in XNNPACK; "
 OWN = ("built-in", "reference")  # LiteRT's kernels
 BARS: dict[tuple[str, str], Bar] = {
-    ("QUANTIZE", "xnnpack"): Bar(0.9, "multiplies by 256ths (vcvt): ratios that are fixed or small are not met"),
-    ("RELU", "xnnpack"): Bar(0.98, "is a change of scale (vcvt, by 256ths); of the model's inputs no ratio is chosen"),
-    ("RELU6", "xnnpack"): Bar(0.98, "is a change of scale (vcvt), as RELU"),
-    ("RESIZE_BILINEAR", "xnnpack"): Bar(0.92, "halves go up (ibilinear adds 1 << 21, shifts by 22)", signed=0.08),
-    ("RESIZE_BILINEAR", "onnxruntime"): Bar(0.96, "halves go to even, the zero point counted in"),
-    **{("RESIZE_BILINEAR", kernels): Bar(0.9, "in 10 bits, halves away from 0 (ResizeBilinearInteger)")
-       for kernels in OWN},
-    **{("DEPTHWISE_CONV_2D", kernels): Bar(0.96, TIES + TWICE) for kernels in OWN},
-    **{("MEAN", kernels): Bar(0.93, "cuts its bias to an integer (MeanImpl); " + TWICE, signed=0.08)
-       for kernels in OWN},
+    # read in XNNPACK's qs8-vcvt; RELU measured: it equals a product by 256ths, halves going up, on all values
+    ("QUANTIZE", "xnnpack"): Bar(0.9, "multiplies by 256ths: ratios that are fixed or small are not met"),
+    ("RELU", "xnnpack"): Bar(0.98, "is a change of scale by 256ths; of the model's inputs no ratio is chosen"),
+    ("RELU6", "xnnpack"): Bar(0.98, "is a change of scale by 256ths, as RELU"),
+    # read in TensorFlow Lite Micro's ResizeBilinearInteger
+    **{("RESIZE_BILINEAR", kernels): Bar(0.9, "in 10 bits, halves away from 0") for kernels in OWN},
+    # measured: of means of four, quarters become halves, and halves go away from 0
+    **{("DEPTHWISE_CONV_2D", kernels): Bar(0.96, "an average is a convolution by ones; " + TWICE) for kernels in OWN},
+    **{("MEAN", kernels): Bar(0.93, "has few bits of shift; " + TWICE, signed=0.08) for kernels in OWN},
     **{("QUANTIZE", kernels): Bar(0.9, TWICE, signed=0.08) for kernels in OWN},
     **{(operator, kernels): Bar(0.99, TWICE) for kernels in OWN for operator in
        ("BATCH_MATMUL", "CONV_2D", "FULLY_CONNECTED", "MUL", "TRANSPOSE_CONV")},
-    **{("UNIDIRECTIONAL_SEQUENCE_LSTM", runtime): Bar(0.95, "its gates are 16-bit tables, and each step feeds the next")
+    # measured; its gates are not imitated
+    **{("UNIDIRECTIONAL_SEQUENCE_LSTM", runtime): Bar(0.95, "has 16 bits inside, and each step feeds the next")
        for runtime in ("xnnpack", *OWN)},
-}  # fmt: skip
-# Where the ratio of two scales is a power of two, halves are many: fake-quantizers and LiteRT's change of scale round
-# them up, ONNX Runtime and XNNPACK's sums to even. No case has such scales, graphs drawn at random do.
-HALVES: dict[tuple[str, str], Bar] = {
-    ("QUANTIZE", "onnxruntime"): Bar(0.88, "a sigmoid's step is half a tanh's: halves go to even", signed=0.12),
-    **{("SUM", runtime): Bar(0.99, "the range is a multiple of the input's: halves go to even")
-       for runtime in ("xnnpack", "onnxruntime")},
 }  # fmt: skip
 
 

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
+from edgewright.pipeline import diagnose as module
 from edgewright.pipeline.diagnose import diagnose
 from edgewright.quantize import prepare_qat
-from keras import layers
+from keras import layers, ops
 
 pandas = pytest.importorskip("pandas")
 
@@ -30,3 +31,18 @@ def test_a_data_frame_says_what_its_columns_say_as_arrays():
     assert diagnose(qat, frame[["income", "age"]]).rows == expected.rows
     with pytest.raises(BadInput, match="income"):
         diagnose(qat, frame[["age"]])
+
+
+def test_masks_do_not_flip_by_what_a_dequantizer_is_off(monkeypatch):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,), name="x")
+    model = keras.Model(inputs, ops.where(inputs > 0, layers.Dense(6)(inputs), 0.0), name="masked")
+    samples = np.maximum(np.random.default_rng(0).normal(size=(64, 6)), 0).astype("float32")  # half of them are 0
+    qat, _ = prepare_qat(model, calibration=samples)
+    on_device = module._on_device
+
+    def a_little_more(*arguments):
+        return {key: values + np.float32(1e-6) for key, values in on_device(*arguments).items()}
+
+    monkeypatch.setattr(module, "_on_device", a_little_more)
+    assert [row.kernel_exact for row in diagnose(qat, samples).rows if row.operator == "SELECT_V2"] == [1.0]

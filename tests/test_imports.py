@@ -101,7 +101,11 @@ def test_leaves_import_nothing_but_what_all_share(leaf, graph):
             assert not strange, f"{path} imports {strange}"
 
 
-@pytest.mark.parametrize("statement", ["import edgewright", "from edgewright.cli import main; main(['--help'])"])
+WRITTEN = "from edgewright.pipeline.kernel_check import kernel_file; assert len(kernel_file().data) > 10_000"
+HELP = "from edgewright.cli import main; main(['--help'])"
+
+
+@pytest.mark.parametrize("statement", ["import edgewright", HELP, WRITTEN])  # of a device's check, by our own writer
 def test_heavy_packages_stay_unloaded(statement):
     loaded = "sorted({'tensorflow', 'keras', 'jax'} & set(sys.modules))"
     script = f"import sys\ntry:\n {statement}\nexcept SystemExit: pass\nprint({loaded}, file=sys.stderr)"

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from contextlib import contextmanager
 
 import pytest
 from edgewright import metrics
-from edgewright.errors import BadInput
+from edgewright.cli import inputs
+from edgewright.errors import BadInput, EdgewrightError
 from edgewright.models import registry
 from edgewright.pipeline import cells, matrix
 from edgewright.pipeline.budget import budget
@@ -102,6 +104,34 @@ def test_table_shows_skips_and_reasons_and_failures_are_counted():
     assert "skip –" in text and "FAIL 0.1000" in text and "- gate prune: nothing to prune" in text
 
 
+def test_a_matrix_that_was_interrupted_at_its_first_model_is_gone_on_with(tmp_path, monkeypatch):
+    @contextmanager
+    def interrupted(*_, **__):
+        (folder / "logistic_regression" / "steps").mkdir(parents=True)
+        raise KeyboardInterrupt
+        yield
+
+    folder = tmp_path / "matrix"
+    monkeypatch.setattr(matrix, "workers", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        matrix.matrix(["logistic_regression"], [], folder, quick=True, seed=0)
+    inputs.out_folder("--out", str(folder))
+    assert problems("matrix", json.loads((folder / "matrix.json").read_text())) == []
+
+
+def test_the_files_of_a_matrix_run_on_the_device_that_is_asked_for(tmp_path, monkeypatch):
+    asked = []
+
+    def execute(config, folder, plan):
+        asked.append(config.device)
+        raise EdgewrightError("enough")
+
+    monkeypatch.setattr(matrix, "execute", execute)
+    order = {"model": "xor_mlp", "folder": str(tmp_path), "quick": True, "seed": 0, "device": "ssh://pi@board",
+             "timing": True}  # fmt: skip
+    assert matrix.serve(order)["stages"]["device"]["reason"] == "enough" and asked == ["ssh://pi@board"]
+
+
 def test_unknown_family_is_refused(tmp_path):
     with pytest.raises(BadInput, match="linear"):
         matrix.matrix([], ["linaer"], tmp_path, quick=True, seed=0)
@@ -116,6 +146,13 @@ def test_budget_is_spent_in_few_epochs_whatever_the_size_of_the_data(samples):
     prune = budget("prune", samples, brief=True, learning_rate=0.01)
     assert prune.enough is quick.enough is None and prune.learning_rate == 0.01
     assert budget("qat", samples, learning_rate=0.01).learning_rate == pytest.approx(0.001)
+
+
+def test_a_learner_that_starts_over_has_the_steps_of_its_training_in_each_stage_at_their_own_rates():
+    stages = {stage: budget(stage, 1257, brief=True, learner="adversarial") for stage in ("train", "prune", "qat")}
+    assert len({each.steps for each in stages.values()}) == 1
+    assert [each.learning_rate for each in stages.values()] == pytest.approx([2e-3, 1e-3, 2e-4])
+    assert budget("prune", 1257, brief=True).steps < stages["prune"].steps
 
 
 def test_a_metric_that_shall_be_low_is_judged_so():
@@ -138,7 +175,8 @@ def test_floors_are_the_models_the_data_sets_or_the_metrics():
 def test_a_model_of_which_nothing_goes_to_a_device_skips_with_the_reason(tmp_path, monkeypatch):
     entry = registry.get("logistic_regression")
     monkeypatch.setitem(registry._ENTRIES, entry.name, dataclasses.replace(entry, deploy=()))
-    order = {"model": entry.name, "folder": str(tmp_path), "quick": True, "seed": 0, "timing": True}
+    order = {"model": entry.name, "folder": str(tmp_path), "quick": True, "seed": 0, "device": "local",
+             "timing": True}  # fmt: skip
     row = matrix.serve(order)
     assert row["stages"]["train"]["status"] == "pass"
     assert {row["stages"][stage]["reason"] for stage in cells.OF_FILES} == {"no network of it goes to a device"}

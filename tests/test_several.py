@@ -1,6 +1,7 @@
 """A model of several networks through every stage: trained in its own game, files told apart, judged together."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,14 @@ import keras
 import numpy as np
 import pytest
 from edgewright.cli.commands import main
+from edgewright.devices.measure import ModelFile
+from edgewright.errors import BadInput
 from edgewright.models import registry
 from edgewright.models.registry import Deployable
-from edgewright.pipeline import find, origins
+from edgewright.pipeline import exporting, find, origins
+from edgewright.pipeline.plan import planned
 from edgewright.pipeline.run import RunConfig, RunPlan, execute
+from edgewright.pipeline.whole import judged_by_task
 from edgewright.quantize import find_quantized
 from edgewright.training.config import TrainConfig
 from keras import layers
@@ -129,6 +134,45 @@ def test_files_alone_are_judged_by_their_task_too(run, capfd):
     for path in map(Path, files):  # a quick run has fewer training samples, the same ones to test
         assert rows[path.name]["metric"] == first[path.name]["metric"]
         assert rows[path.name]["value"] == pytest.approx(first[path.name]["value"], rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """The files of both networks of a pair that nobody trained, in float and calibrated: file name -> path."""
+    work, folder = find.find("gan_mlp", "digits", quick=True), tmp_path_factory.mktemp("parts")
+    files = planned(work, [("float", "tflite", "float32"), ("float", "tflite", "w8a8-ptq")])
+    made = exporting.export({"float": work.make()}, work, files)
+    return {file.name: str(artifact.save(folder / file.name)) for file, artifact in made}
+
+
+def test_loose_files_of_several_networks_are_judged_as_the_models_that_they_are(parts, capfd):
+    base = next(path for name, path in parts.items() if name == "gan_mlp-generator-float32.tflite")
+    shuffled = [path for path in sorted(parts.values()) if path != base]
+    line = ["bench", *shuffled, "--baseline", base, "--data", "digits", "--max-seconds", "1", "--json"]
+    assert main(line) in (0, 1), capfd.readouterr().err
+    found = json.loads(capfd.readouterr().out)
+    bundles = {row["name"]: row for row in found["bundles"]}
+    assert set(bundles) == {"gan_mlp-float32.tflite", "gan_mlp-w8a8-ptq.tflite"}
+    assert all(set(row["files"]) == {"generator", "discriminator"} for row in bundles.values())
+    assert all(row["metric"] == "log_likelihood" and np.isfinite(row["value"]) for row in bundles.values())
+    judged = {row["artifact"]: row for row in found["verdicts"]}
+    assert set(judged) == {"gan_mlp-w8a8-ptq.tflite", *(f"gan_mlp-{part}-w8a8-ptq.tflite" for part in
+                                                        ("generator", "discriminator"))}  # fmt: skip
+    assert judged["gan_mlp-discriminator-w8a8-ptq.tflite"]["baseline"] == "gan_mlp-discriminator-float32.tflite"
+    assert judged["gan_mlp-w8a8-ptq.tflite"]["metric_delta"] is not None
+
+
+def test_models_of_which_parts_are_missing_are_refused_before_any_work(parts):
+    files = {name: ModelFile.read(path) for name, path in parts.items()}
+    dataset = find.find("gan_mlp", "digits", quick=True).dataset
+    base = files.pop("gan_mlp-generator-float32.tflite")
+    with pytest.raises(BadInput, match=r"gan_mlp-float32.tflite, and only one of them has discriminator; give"):
+        judged_by_task(dataset, [base, files["gan_mlp-generator-w8a8-ptq.tflite"],
+                                 files["gan_mlp-discriminator-w8a8-ptq.tflite"]], base)  # fmt: skip
+    told = judged_by_task(dataset, [files["gan_mlp-generator-w8a8-ptq.tflite"], base], base)
+    assert told["bundles"] == {name: {"generator": name} for name in ("gan_mlp-generator-w8a8-ptq.tflite", base.name)}
+    with pytest.raises(BadInput, match="the same part of one model"):
+        judged_by_task(dataset, [base, replace(base, name="copy.tflite")], base)
 
 
 def test_the_library_takes_and_returns_networks_by_name():

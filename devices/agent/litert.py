@@ -5,16 +5,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from .faults import Unavailable, Untold
 from .kinds import Job
 from .profiler import CompiledModel, middle, named, repeated
-from .samples import zeros
+from .tflite_graph import graph_of, keeps_state, layer_of, parts_of, tensor_of
 from .timing import SETTLE, run_timed
 
 KERNELS = {  # a job's word: the interpreter's
@@ -48,7 +45,7 @@ class LiteRT:
     def _allocate(self):
         self._interpreter.allocate_tensors()
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        self.inputs, self.outputs = [_tensor(each) for each in inputs], [_tensor(each) for each in outputs]
+        self.inputs, self.outputs = [tensor_of(each) for each in inputs], [tensor_of(each) for each in outputs]
         self._inputs, self._outputs = [each["index"] for each in inputs], [each["index"] for each in outputs]
 
     def resize(self, shapes: Sequence):
@@ -87,8 +84,18 @@ class LiteRT:
         run_timed(feed, self.invoke, SETTLE)
         nanoseconds = repeated(lambda i: run_timed(feed, self.invoke, 1)[0])
         order = [each["name"] for each in self.inputs]
-        profiler = CompiledModel(os.path.dirname(self._module.__file__), self._spec, order)
-        return named(middle(profiler.runs(samples)), self._layers(self._plain())), nanoseconds
+        layers = self._layers(self._plain())
+        try:
+            profiler = CompiledModel(os.path.dirname(self._module.__file__), self._spec, order)
+        except RuntimeError as error:
+            keeping = sorted({layer["op"] for layer in layers if keeps_state(layer)})
+            if not keeping:
+                raise
+            raise Untold(
+                f"LiteRT tells the times of operators in its CompiledModel alone, which refuses the variable tensors "
+                f"of {', '.join(keeping)} ({error}); the file as a whole is timed in its Interpreter"
+            ) from error
+        return named(middle(profiler.runs(samples)), layers), nanoseconds
 
     def _plain(self):
         """Open the graph as the file has it, so without the delegates that swallow operators."""
@@ -99,19 +106,19 @@ class LiteRT:
     def inspect(self):
         """Say what is in the graph, and how much of it delegates take."""
         interpreter = self._plain()
-        operators, tensors, computed = _tflite_parts(interpreter)
+        operators, tensors, computed = parts_of(interpreter)
         layers = self._layers(interpreter)
         return {
             "layers": layers,
-            "stateful": any(re.search("LSTM|RNN|SVDF|VAR_HANDLE|READ_VARIABLE", layer["op"]) for layer in layers),
+            "stateful": any(keeps_state(layer) for layer in layers),
             "partitions": len(self._interpreter._get_ops_details()) - len(operators),
             "delegated": self._delegated(len(operators)),
-            "graph": _tflite_graph(operators, tensors, computed),
+            "graph": graph_of(operators, tensors, computed),
         }
 
     def _layers(self, interpreter: Any):
-        operators, tensors, computed = _tflite_parts(interpreter)
-        return [_tflite_layer(interpreter, operator, tensors, computed) for operator in operators]
+        operators, tensors, computed = parts_of(interpreter)
+        return [layer_of(interpreter, operator, tensors, computed) for operator in operators]
 
     def _delegated(self, operators: Any):
         """Return how many partitions the external delegate takes, alone with the file; None where there is none."""
@@ -134,67 +141,3 @@ def delegates(module: Any, spec: Job):
     except (ValueError, OSError, AttributeError, RuntimeError) as error:
         words = " ".join(str(error).split()).replace(f"{path}: ", "")
         raise Unavailable(f"delegate {path}: {words or 'it does not load'}") from error
-
-
-def _tflite_parts(interpreter: Any):
-    """Return operators, tensors by index, and the indices of tensors that are not constant."""
-    operators = interpreter._get_ops_details()
-    tensors = {int(details["index"]): details for details in interpreter.get_tensor_details()}
-    computed = {int(index) for operator in operators for index in operator["outputs"]}
-    computed.update(int(details["index"]) for details in interpreter.get_input_details())
-    return operators, tensors, computed
-
-
-def _tensor(details: Any):
-    scales = details["quantization_parameters"]["scales"]
-    zero_points = details["quantization_parameters"]["zero_points"]
-    return {
-        "name": details["name"],
-        "shape": [int(size) for size in details["shape"]],
-        "free": [int(size) < 0 for size in details.get("shape_signature", details["shape"])],
-        "dtype": np.dtype(details["dtype"]).name,
-        "scale": float(scales[0]) if len(scales) else None,
-        "zero_point": int(zero_points[0]) if len(zero_points) else None,
-    }
-
-
-def _tflite_layer(interpreter: Any, operator: Any, tensors: Any, computed: Any):
-    """Say what an operator computes in: an operator with any float result is a float operator."""
-    outputs = [tensors[int(index)] for index in operator["outputs"] if int(index) in tensors]
-    constants = [int(index) for index in operator["inputs"] if int(index) in tensors and int(index) not in computed]
-    results = [np.dtype(details["dtype"]) for details in outputs]
-    weights = max(constants, key=lambda index: np.prod(tensors[index]["shape"]), default=None)
-    weights = tensors[weights] if weights is not None and len(tensors[weights]["shape"]) > 1 else None
-    conversion = operator["op_name"] in ("QUANTIZE", "DEQUANTIZE")
-    floating = any(dtype.kind == "f" for dtype in results)
-    quantized = any(len(details["quantization_parameters"]["scales"]) for details in outputs)
-    dtype = results[0].name if results else "none"
-    if floating and not conversion and weights is not None and np.dtype(weights["dtype"]).kind != "f":
-        dtype += f" ({np.dtype(weights['dtype']).name} weights)"
-    return {
-        "name": outputs[0]["name"] if outputs else "",
-        "op": operator["op_name"],
-        "dtype": dtype,
-        "kind": "conversion" if conversion else "float" if floating else "quantized" if quantized else "index",
-        "sparsity": None if weights is None else zeros(interpreter.get_tensor(weights["index"])),
-    }
-
-
-def _tflite_graph(operators: Any, tensors: Any, computed: Any):
-    """Say which tensors each operator reads and writes, and how large they are: what planning memory needs."""
-    used = {int(index) for operator in operators for end in ("inputs", "outputs") for index in operator[end]}
-    return {
-        "operators": [
-            {end: [int(index) for index in operator[end] if int(index) >= 0] for end in ("inputs", "outputs")}
-            for operator in operators
-        ],
-        "tensors": {
-            index: {
-                "shape": [int(size) for size in tensors[index]["shape"]],
-                "dtype": np.dtype(tensors[index]["dtype"]).name,
-                "scales": len(tensors[index]["quantization_parameters"]["scales"]),
-                "computed": index in computed,
-            }
-            for index in sorted(used & set(tensors))
-        },
-    }

@@ -11,11 +11,19 @@ from importlib import metadata
 from typing import Any
 
 from .faults import Unavailable
+from .kinds import Job
 
 FEATURES = (  # instructions that decide how fast int8 and half precision are, as Linux names them
     "avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimdhp", "asimddp", "i8mm", "sve", "sve2",
 )  # fmt: skip
 VNNI = {"avx512_vnni", "avx_vnni"}  # x86 instructions that add products of bytes in 32 bits
+
+WITHOUT_VNNI = {  # runtime: what an x86 processor without those does to files of 8-bit weights
+    "onnxruntime": "no VNNI here: ONNX Runtime runs files of 8-bit weights with session.x64quantprecision=1, exact and "
+    "slower; without that key they overflow, and a w7a8 file needs none",
+    "openvino": "no VNNI here: OpenVINO adds products of bytes in 16 bits, which overflow: files of 8-bit weights may "
+    "answer wrongly, w7a8 does not",
+}  # fmt: skip
 
 
 def cpu_name():
@@ -44,6 +52,11 @@ def is_x86():
 def lacks_vnni():
     """Tell whether this is an x86 processor that is not known to have VNNI."""
     return is_x86() and not VNNI & cpu_flags()
+
+
+def overflowing(spec: Job):
+    """Tell if sums of a file's products of bytes may leave 16 bits here: not those of floats or weights of 7 bits."""
+    return lacks_vnni() and not str(spec.get("precision") or "").startswith(("float", "w7"))
 
 
 def pin(cores: Any):

@@ -13,11 +13,13 @@ from .kinds import Job, Say
 from .latency import FEEDS
 from .machine import (
     FEATURES,
+    WITHOUT_VNNI,
     cpu_flags,
     cpu_name,
     lacks_vnni,
     memory_bytes,
     microseconds_since,
+    overflowing,
     peak_bytes,
     pin,
     start_peak,
@@ -33,16 +35,19 @@ PEAK_AFTER = 3  # inferences after which a runtime has allocated all it will
 
 def environment(job: Job):
     """Describe the device: system, processor, versions of the runtimes the job uses."""
-    packages = {"numpy": np.__version__}
+    packages, remarks = {"numpy": np.__version__}, []
     for spec in job["models"]:
         distribution = RUNTIMES[spec["runtime"]][1]
         packages[distribution] = version(distribution) or "absent"
+        if overflowing(spec) and spec["runtime"] in WITHOUT_VNNI:
+            remarks.append(WITHOUT_VNNI[spec["runtime"]])
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": cpu_name() + (" (no VNNI)" if lacks_vnni() else ""),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": packages,
+        "remarks": sorted(set(remarks)),
     }
 
 

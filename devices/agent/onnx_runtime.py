@@ -14,11 +14,14 @@ import numpy as np
 
 from .faults import Rejected
 from .kinds import Job
-from .machine import lacks_vnni
+from .machine import lacks_vnni, overflowing
 from .profiler import middle_mean, repeated
 from .samples import zeros
 from .timing import SETTLE, run_timed
 
+PRECISE = ("session.x64quantprecision", "1")
+GIVING_FLOAT = ("DequantizeLinear", "MatMulIntegerToFloat", "DynamicQuantizeMatMul")
+QGEMM_INPUTS = 8  # with a scale of the result; without, it is float
 ONNX_DTYPES = {"float": "float32", "double": "float64"}
 
 
@@ -26,18 +29,25 @@ class OnnxRuntime:
     """An .onnx file in ONNX Runtime on the CPU, its inputs and outputs bound so that `invoke` is inference alone."""
 
     def __init__(self, module: Any, spec: Job):
-        self._module, self._path = module, spec["path"]
-        options = onnx_options(module, spec["threads"])
-        options.log_severity_level = 3
+        self._module, self._spec, self._path = module, spec, spec["path"]
+        options = self._options()
         options.enable_profiling = bool(spec.get("profile"))
         options.profile_file_prefix = os.path.join(os.path.dirname(spec["path"]), "profile")
         # Idle threads of one model must not burn the core while the next model is timed.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._session = module.InferenceSession(spec["path"], options, providers=["CPUExecutionProvider"])
+        self._session = self._open(options)
         self._binding = self._session.io_binding()
         self.inputs = [_onnx_tensor(value) for value in self._session.get_inputs()]
         self.outputs = [_onnx_tensor(value) for value in self._session.get_outputs()]
         self._values = []
+
+    def _options(self):
+        options = onnx_options(self._module, self._spec["threads"], overflowing(self._spec))
+        options.log_severity_level = 3
+        return options
+
+    def _open(self, options: Any):
+        return self._module.InferenceSession(self._path, options, providers=["CPUExecutionProvider"])
 
     def reset(self):
         """ONNX files carry no state between inferences: state is an input and an output of the graph."""
@@ -108,20 +118,48 @@ class OnnxRuntime:
         graph = onnx.load(self._path, load_external_data=False).graph
         if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in graph.initializer):
             raise Rejected("the file keeps weights outside itself; save it as one file")
-        return {"layers": OnnxGraph(onnx, graph).layers(), "stateful": False, "partitions": None}
+        layers = OnnxGraph(onnx, graph).layers()
+        return {"layers": layers, "stateful": False, "partitions": None, **self._placed(onnx, layers)}
+
+    def _placed(self, onnx: Any, layers: Sequence):
+        """Say in what the operators of a quantized file run, by the graph that the runtime made of it."""
+        if not any(layer["kind"] == "conversion" for layer in layers):
+            return {}
+        options = self._options()
+        options.optimized_model_filepath = self._path + ".optimized"
+        self._open(options)
+        return {"placement": placement(onnx.load(options.optimized_model_filepath, load_external_data=False).graph)}
 
 
-def onnx_options(module: Any, threads: int = 1):
+def onnx_options(module: Any, threads: int = 1, overflow: bool | None = None):
     """Return the options of a session that computes integers exactly on this processor.
 
     Without VNNI, ONNX Runtime adds products of unsigned and signed bytes in 16 bits, which overflow; told to be
-    precise, it makes the weights unsigned, which costs some speed.
+    precise, it makes the weights unsigned, which costs some speed. overflow: whether the file may, if that is known.
     """
     options = module.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    if lacks_vnni():
-        options.add_session_config_entry("session.x64quantprecision", "1")
+    if lacks_vnni() if overflow is None else overflow:
+        options.add_session_config_entry(*PRECISE)
     return options
+
+
+def placement(graph: Any):
+    """Say of each operator of an optimized graph whether it computes in integers or in float: rows {op, where}.
+
+    It computes in float where any of its data is float: what comes out of DequantizeLinear, or of such an operator.
+    """
+    floats = {value.name for value in graph.input if value.type.tensor_type.elem_type == 1}
+    rows = []
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear":
+            continue
+        floating = any(name in floats for name in node.input)
+        if floating or node.op_type in GIVING_FLOAT or (node.op_type == "QGemm" and len(node.input) < QGEMM_INPUTS):
+            floats.update(node.output)
+        if node.op_type != "DequantizeLinear":
+            rows.append({"op": node.op_type, "where": "float32" if floating else "integers"})
+    return rows
 
 
 def _onnx_tensor(value: Any):

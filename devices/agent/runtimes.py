@@ -7,12 +7,19 @@ import importlib
 
 from .faults import Unavailable, refusing
 from .kinds import Job
+from .layouts import with_channels_last
 from .litert import LiteRT
 from .onnx_runtime import OnnxRuntime
+from .openvino import OpenVino
+from .qnn import Qnn
+from .tflite_micro import TfliteMicro
 
 RUNTIMES = {  # name in a job: (module, distribution, adapter)
     "litert": ("ai_edge_litert.interpreter", "ai-edge-litert", LiteRT),
     "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime", LiteRT),
+    "tflite-micro": ("tflite_micro.python.tflite_micro.runtime", "tflite-micro", TfliteMicro),
+    "onnxruntime-qnn": ("onnxruntime", "onnxruntime-qnn", Qnn),
+    "openvino": ("openvino", "openvino", OpenVino),
     "onnxruntime": ("onnxruntime", "onnxruntime", OnnxRuntime),
 }
 
@@ -43,4 +50,4 @@ def open_model(spec: Job):
     """Open a file in its runtime.  Raises: Rejected with the runtime's words."""
     module = runtime_module(spec["runtime"])
     with refusing():
-        return RUNTIMES[spec["runtime"]][2](module, spec)
+        return with_channels_last(RUNTIMES[spec["runtime"]][2](module, spec), spec)

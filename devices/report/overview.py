@@ -16,7 +16,7 @@ from . import charts
 from .report import how, render
 from .rows import estimate_row, measurement_rows, profile_entry
 
-_UNSTEADY = ("emulated", "drift", "throttling", "noise")
+_UNSTEADY = ("emulated", "simulated", "drift", "throttling", "noise")
 
 
 @dataclass(frozen=True, kw_only=True)

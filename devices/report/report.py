@@ -25,7 +25,7 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
     return render(
         "report.html",
         title=f"{results['model']} on {results['data']}: Edgewright report",
-        results={"notes": [], "command": "", **results},
+        results={"notes": [], "command": "", "advice": "", **results},
         subtitle=_subtitle(results),
         outcome=_outcome(results),
         rule=_rule(results),
@@ -68,9 +68,9 @@ def markdown(results: Mapping[str, Any]) -> str:
     """Return the summary for a terminal: outcome, verdict table, measurement table, how to repeat it."""
     results, _ = _relabelled(results, {})
     sections = [
-        _title(results), _rule(results), _verdict_table(results), _measurement_table(results),
-        _bundle_table(results), _class_table(results), _profile_table(results), _remarks(results),
-        _estimate_table(results), _repeat(results),
+        _title(results), _rule(results), _verdict_table(results), _cell(results.get("advice") or ""),
+        _measurement_table(results), _bundle_table(results), _class_table(results), _profile_table(results),
+        _remarks(results), _estimate_table(results), _repeat(results),
     ]  # fmt: skip
     return "\n\n".join(filter(None, sections)) + "\n"
 

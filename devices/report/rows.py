@@ -8,6 +8,7 @@ from typing import Any
 
 from ... import metrics
 from ..verdict import words
+from ..verdict.results import SIMULATED
 
 NOTHING = "–"
 KINDS = ("pass", "fail", "inconclusive")
@@ -55,9 +56,11 @@ def _why(verdict: Mapping[str, Any]) -> str:
 
 
 def _remark(verdict: Mapping[str, Any]) -> str:
-    """Return what the numbers beside a verdict leave unsaid: why it is no pass, or that the file is slower."""
+    """Return what the numbers beside a verdict leave unsaid: why it is no pass, that the file is slower or untimed."""
     if verdict["verdict"] != "pass":
         return verdict.get("reason") or ""
+    if SIMULATED in (verdict.get("reason") or ""):
+        return SIMULATED
     return "slower than its baseline" if verdict.get("speed") == "slower" else ""
 
 
@@ -104,7 +107,9 @@ def measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             "runtime": str(found.get("runtime") or NOTHING),
             "value": number(found.get("value"), ".4f"),
             "value_ci95": interval(found.get("value_ci95"), ".4f"),
-            "p50": number(latency.get("p50"), ",.1f", " (emulated)" if found.get("emulated") else ""),
+            "p50": number(latency.get("p50"), ",.1f", " (emulated)" if found.get("emulated") else "")
+            if latency or not found.get("simulated")
+            else SIMULATED,
             "p50_ci95": interval(found.get("latency_us_ci95"), ",.1f"),
             "p90": number(latency.get("p90"), ",.1f"),
             "p99": number(latency.get("p99"), ",.1f"),

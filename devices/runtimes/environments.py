@@ -15,7 +15,10 @@ from ..transports.transport import Transport
 
 SETUPS = {  # device: its module, whose `fetch(folder)` fills a folder and whose `verify(folder, trial)` tries it
     "browser": "..transports.browser",
+    "onnxruntime-qnn": ".qnn",
+    "openvino": ".openvino",
     "qemu-aarch64": "..transports.qemu",
+    "tflite-micro": ".tflite_micro",
     "tflite-runtime": ".tflite_runtime",
 }
 

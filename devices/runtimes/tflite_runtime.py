@@ -2,15 +2,14 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from ...errors import EdgewrightError
-from ..transports.local import Local
 from ..transports.transport import Transport
-from . import environments
+from . import packaged
 
 NAME = "tflite-runtime"
 PACKAGES = ("tflite-runtime>=2.14,<3", "numpy<2")
@@ -18,17 +17,13 @@ _PYTHONS = ("python3.11", "python3.10", "python3.9")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TfliteRuntime(Local):
+class TfliteRuntime(packaged.Packaged):
     """The processors of this machine, with .tflite files opened by tflite-runtime."""
 
-    OPTIONS: ClassVar = ()
+    SETUP: ClassVar = NAME
 
     name: str = NAME
-    runtimes: Mapping[str, str] = field(default_factory=lambda: {"tflite": "tflite-runtime"})
-
-    def interpreter(self) -> Sequence[str]:
-        """Return the Python of the environment."""
-        return [str(environments.require(NAME) / "bin" / "python")]
+    runtimes: Mapping[str, str] = field(default_factory=lambda: {"tflite": NAME})
 
 
 def fetch(folder: Path) -> None:
@@ -36,11 +31,9 @@ def fetch(folder: Path) -> None:
     python = sys.executable if sys.version_info < (3, 12) else next(filter(None, map(shutil.which, _PYTHONS)), None)
     if python is None:
         raise EdgewrightError(f"tflite-runtime needs one of {', '.join(_PYTHONS)}; install one")
-    environments.call([python, "-m", "venv", folder])
-    environments.call([folder / "bin" / "python", "-m", "pip", "install", "--only-binary", ":all:", *PACKAGES])
+    packaged.make(folder, PACKAGES, python)
 
 
 def verify(folder: Path, trial: Callable[[Transport], str]) -> str:
     """Load the runtime; return its version. Its kernels are tried by `edgewright devices probe`, in its own place."""
-    code = "import tflite_runtime.interpreter, tflite_runtime; print('tflite-runtime', tflite_runtime.__version__)"
-    return environments.call([folder / "bin" / "python", "-c", code]).strip()
+    return packaged.loaded(folder, "tflite_runtime.interpreter", NAME)

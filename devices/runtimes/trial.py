@@ -33,7 +33,7 @@ def run(order: Order) -> Order:
     return {"outputs": [{key: tensor[key] for key in ("name", "shape", "dtype")} for tensor in model.outputs]}
 
 
-def _check(model: agent.LiteRT, arrays: list[np.ndarray]) -> None:
+def _check(model: Any, arrays: list[np.ndarray]) -> None:
     """Refuse a file whose inputs are others than the model's."""
     found = [tuple(tensor["shape"]) for tensor in model.inputs]
     given = [(1, *array.shape[1:]) for array in arrays]
@@ -41,7 +41,7 @@ def _check(model: agent.LiteRT, arrays: list[np.ndarray]) -> None:
         raise agent.Rejected(f"its inputs have shapes {found}, those of the model are {given}")
 
 
-def _once(model: agent.LiteRT, sample: list[np.ndarray]) -> list[np.ndarray]:
+def _once(model: Any, sample: list[np.ndarray]) -> list[np.ndarray]:
     model.reset()
     model.set([agent.quantize(array, tensor) for array, tensor in zip(sample, model.inputs, strict=True)])
     model.invoke()

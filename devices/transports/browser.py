@@ -66,6 +66,7 @@ class Browser:
     name: str = NAME
     program: str = ""
     emulated: bool = False
+    simulated: bool = False
     runtimes: Mapping[str, str] = field(default_factory=lambda: {"tflite": "litert.js", "onnx": "onnxruntime-web"})
     folder: Path | None = None  # of files that are not in their place yet
 

@@ -28,6 +28,7 @@ class Local:
     name: str = "local"
     python: str = sys.executable
     emulated: bool = False
+    simulated: bool = False
     runtimes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,9 +1,11 @@
-"""64-bit ARM without a board: Debian's own Python and LiteRT's wheel under QEMU's user mode.
+"""Other processors than this machine's under QEMU's user mode: 64-bit ARM without a board, by Debian's own Python and
+LiteRT's wheel; an older x86, by the Python that runs us.
 
-Results are those of the ARM kernels; times are not, and are never ranked with measured ones.
+Results are those of that processor's kernels; times are not, and are never ranked with measured ones.
 """
 
 import os
+import platform
 import re
 import shutil
 import sys
@@ -21,6 +23,8 @@ from .locks import held
 from .transport import Cores, Transport
 
 NAME = "qemu-aarch64"
+NAME_X86 = "qemu-x86_64"
+CPU_X86 = "Haswell"  # AVX2 and no VNNI
 CPU = "cortex-a72"  # QEMU's own `max` announces instructions with which LiteRT 2.1.6 computes wrongly
 DEBIAN = (
     "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libstdc++6", "libgcc-s1", "zlib1g",
@@ -43,8 +47,7 @@ class Qemu(Local):
     folder: Path | None = None  # of files that are not in their place yet
 
     def __post_init__(self) -> None:
-        if self.address or not re.fullmatch(r"[a-z0-9][a-z0-9._,=-]*", self.cpu):
-            raise BadInput(f"device={self.name!r}: write `{NAME}`, or `{NAME}://?cpu=NAME` with a processor of QEMU's")
+        _check(self, NAME)
 
     def interpreter(self) -> Sequence[str]:
         """Return the words that start Python under the emulator."""
@@ -54,8 +57,7 @@ class Qemu(Local):
 
     def environment(self) -> Mapping[str, str]:
         """Return the variables that it starts with."""
-        cpu = f"{self.cpu}, emulated by QEMU"
-        return {**os.environ, "PYTHONPATH": str(self._files() / "site"), "EDGEWRIGHT_CPU": cpu}
+        return {**os.environ, "PYTHONPATH": str(self._files() / "site"), **_told(self.cpu)}
 
     @contextmanager
     def exclusive(self, cores: int) -> Iterator[Cores]:
@@ -65,6 +67,45 @@ class Qemu(Local):
 
     def _files(self) -> Path:
         return self.folder or environments.require(NAME)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QemuX86(Local):
+    """qemu-x86_64 over the Python of this machine: what older processors than its own compute. cpu: which."""
+
+    OPTIONS: ClassVar = ("cpu",)
+
+    name: str = NAME_X86
+    emulated: bool = True
+    cpu: str = CPU_X86
+
+    def __post_init__(self) -> None:
+        _check(self, NAME_X86)
+
+    def interpreter(self) -> Sequence[str]:
+        """Return the words that start our Python under the emulator."""
+        if platform.machine() != "x86_64":
+            raise BadInput(f"device={self.name!r} needs an x86-64 machine, whose Python it runs; this is another")
+        return [environments.program("qemu-x86_64", "qemu-user"), "-cpu", self.cpu, os.path.realpath(sys.executable)]
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables that it starts with; a virtual environment's packages are found by path alone."""
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **_told(self.cpu)}
+
+    @contextmanager
+    def exclusive(self, cores: int) -> Iterator[Cores]:
+        """Hold the emulator."""
+        with held(NAME_X86):
+            yield None
+
+
+def _check(device: Qemu | QemuX86, name: str) -> None:
+    if device.address or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._,=-]*", device.cpu):
+        raise BadInput(f"device={device.name!r}: write `{name}`, or `{name}://?cpu=NAME` with a processor of QEMU's")
+
+
+def _told(cpu: str) -> dict[str, str]:
+    return {"EDGEWRIGHT_CPU": f"{cpu}, emulated by QEMU"}
 
 
 def fetch(folder: Path) -> None:

@@ -96,6 +96,7 @@ class ShellDevice:
     folder: str = "/tmp"
     cores: str = ""
     emulated: bool = False
+    simulated: bool = False
     runtimes: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager

@@ -22,8 +22,12 @@ TRANSPORTS = {  # scheme of a device's name: where its class is
     "adb": ".adb:Adb",
     "browser": ".browser:Browser",
     "local": ".local:Local",
+    "onnxruntime-qnn": "..runtimes.qnn:Qnn",
+    "openvino": "..runtimes.openvino:OpenVino",
     "qemu-aarch64": ".qemu:Qemu",
+    "qemu-x86_64": ".qemu:QemuX86",
     "ssh": ".ssh:Ssh",
+    "tflite-micro": "..runtimes.tflite_micro:TfliteMicro",
     "tflite-runtime": "..runtimes.tflite_runtime:TfliteRuntime",
 }
 GRACE_S = 5.0  # the agent ends itself at the time limit; the transport kills what is left this much later
@@ -113,6 +117,11 @@ class Transport(Protocol):
     @property
     def emulated(self) -> bool:
         """True where the processor is emulated: results hold, times mean nothing."""
+        ...
+
+    @property
+    def simulated(self) -> bool:
+        """True where a runtime stands in for that of another device: answers hold, nothing is timed."""
         ...
 
     @property

@@ -21,7 +21,7 @@ from . import intervals, parts, words
 from . import measurement_warnings as warnings
 from .intervals import Estimate
 from .parts import Part
-from .results import Run
+from .results import SIMULATED, Run
 
 PARTS_OF_DROP = 5  # how many times the metric's drop a part may lose
 ENOUGH = 30  # samples from which answers by chance are told from others
@@ -172,7 +172,7 @@ def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdi
         heads, unjudged = _heads(run, scored, reference), _unjudged(run, scored, reference)
     findings = [*_judge_heads(heads, thresholds)] or [unjudged]
     findings += [*_judge_untold(run, name, thresholds), *_judge_baseline(run, base, thresholds)]
-    findings += _judge_speed(speed, distrust, len(run.raw.seconds), thresholds)
+    findings += _judge_speed(speed, distrust, run, thresholds)
     return known(
         **_decided(findings),
         **_told(heads),
@@ -406,11 +406,11 @@ def _by_chance(found: list[np.ndarray]) -> bool:
     return sum(map(len, found)) >= ENOUGH and mean < chance + 2 * error
 
 
-def _judge_speed(speed: Estimate | None, distrust: list[str], rounds: int, thresholds: Thresholds) -> Iterator[Finding]:
+def _judge_speed(speed: Estimate | None, distrust: list[str], run: Run, thresholds: Thresholds) -> Iterator[Finding]:
     limit = thresholds.min_speedup
     judged = "inconclusive" if limit is not None else None
     if speed is None:
-        yield judged, "speed was not measured"
+        yield judged, SIMULATED if run.simulated else "speed was not measured"
         return
     if distrust:
         for doubt in distrust:
@@ -424,7 +424,7 @@ def _judge_speed(speed: Estimate | None, distrust: list[str], rounds: int, thres
     elif speed.high < limit:
         yield "fail", f"{told}, less than the {limit:g}x wanted"
     else:
-        yield "inconclusive", f"{told}, {limit:g}x wanted; {words.more(speed, limit, rounds, 'rounds')}"
+        yield "inconclusive", f"{told}, {limit:g}x wanted; {words.more(speed, limit, len(run.raw.seconds), 'rounds')}"
 
 
 def _overall(kinds: list[str | None]) -> str:

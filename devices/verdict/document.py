@@ -12,6 +12,7 @@ import numpy as np
 from ... import files as whole
 from ... import metrics
 from . import intervals
+from .advice import advice
 from .compare import Thresholds, Verdict
 from .measurement_warnings import controls, measurement_warnings
 from .mlperf import mlperf
@@ -31,6 +32,7 @@ def compose(run: Run, verdicts: Sequence[Verdict] = (), thresholds: Thresholds |
         "measurements": [_measurement(run, name) for name in run.measured],
         "bundles": [_bundle(run, name) for name in run.bundles],
         "verdicts": [verdict.to_json() for verdict in verdicts],
+        "advice": advice(run, verdicts),
         "layers": run.layers,
         "environment": run.environment,
         "notes": run.notes,
@@ -53,7 +55,8 @@ def save(run: Run, folder: str | Path, verdicts: Sequence[Verdict] = (), thresho
 
 
 def _measurement(run: Run, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"artifact": name, "device": run.device, "emulated": run.emulated, **run.measured[name]}
+    found: dict[str, Any] = {"artifact": name, "device": run.device, "emulated": run.emulated,
+                             "simulated": run.simulated, **run.measured[name]}  # fmt: skip
     blocks, bundle = run.raw.latency.get(name), run.bundle_of(name)
     found["latency_us"] = None if blocks is None else summary(np.concatenate(blocks))
     found["latency_us_ci95"] = blocks and intervals.median(intervals.block_medians(blocks)).ci95

@@ -65,6 +65,7 @@ def measurement_warnings(run: Run, margin: float = 0.01) -> list[dict[str, str]]
     """Return every warning about a run: rows {kind, text}."""
     found = {
         "emulated": "the processor is emulated: times are not ranked" if run.emulated else "",
+        "simulated": "no latency is told: the runtime stands in for that of another device" if run.simulated else "",
         "drift": drift(run),
         "throttling": throttling(run),
         "noise": noise(run, margin),

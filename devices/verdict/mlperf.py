@@ -58,12 +58,12 @@ RULES = (
     Rule(suite=TINY, text="at least 10 s of inference", met=_lasts(10)),
     Rule(suite=TINY, text="five windows", met=lambda run, name: len(run.raw.latency.get(name, ())) >= 5),
     Rule(suite=TINY, text="model, data set and quality target of the suite", met=_quality),
-    Rule(suite=TINY, text="a real device", met=lambda run, name: not run.emulated),
+    Rule(suite=TINY, text="a real device", met=lambda run, name: not (run.emulated or run.simulated)),
     Rule(suite=MOBILE, text="at least 1,024 queries", met=lambda run, name: len(_times(run, name)) >= 1024),
     Rule(suite=MOBILE, text="at least 60 s of inference", met=_lasts(60)),
     Rule(suite=MOBILE, text="90th percentile reported", met=lambda run, name: name in run.raw.latency),
     Rule(suite=MOBILE, text="clock as the device comes, no boost", met=_not_boosted),
-    Rule(suite=MOBILE, text="a real device", met=lambda run, name: not run.emulated),
+    Rule(suite=MOBILE, text="a real device", met=lambda run, name: not (run.emulated or run.simulated)),
 )
 
 

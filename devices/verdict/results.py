@@ -7,6 +7,7 @@ composes results.json of them.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from ... import files as whole
 from ...errors import BadInput
 from ...metrics import Scores
 
+SIMULATED = "simulated: no latency"
 MEASURED = ("status", "reason", "runtime", "load_us", "first_us", "peak_ram_bytes", "metric", "value", "n",
             "agreement")  # fmt: skip
-TOLD = ("figures", "heads", "untold")  # measured beside it, where there is something to tell
+TOLD = ("figures", "heads", "untold", "placement", "arena_bytes")  # beside it, where there is something to tell
 _SAVED = ("model", "data", "baselines", "artifacts", "layers", "environment", "notes", "config", "estimates",
           "profiles", "labels")  # fmt: skip
 
@@ -108,7 +110,9 @@ class Run:
 
     measured: file -> {status, reason, runtime, load_us, first_us, peak_ram_bytes, metric, value, n, agreement}, and
     where there is something to tell figures {output: see metrics.figures}, heads [{head, metric, value, agreement}] of
-    several outputs, untold {output without targets: how far it is the baseline's};
+    several outputs, untold {output without targets: how far it is the baseline's}, placement {where or in what the
+    runtime computes: {operator: count}}, arena_bytes that a microcontroller's interpreter needs here;
+    simulated: the runtime stands in for another device's: nothing is timed;
     metric: of several outputs "a+b"; labels: the judged outputs, and the names of their classes where they had any;
     estimates: what compilers expect (see `compile`), never ranked with measurements; profiles: see `measure.profile`;
     baselines: file -> the file it is judged against; outputs: file -> (N, ...) float outputs, answers: of every output
@@ -119,6 +123,7 @@ class Run:
     data: str = ""
     device: str
     emulated: bool = False
+    simulated: bool = False
     metric: str | None = None
     baselines: dict[str, str]
     artifacts: list[dict[str, Any]]
@@ -138,6 +143,11 @@ class Run:
     def samples(self) -> dict[str, np.ndarray]:
         """Return every latency sample in microseconds by file."""
         return {name: np.concatenate(blocks) for name, blocks in self.raw.latency.items()}
+
+    def quantized(self, file: str) -> bool:
+        """Tell if a file is to compute in integers, by its precision."""
+        row = next(row for row in self.artifacts if row["name"] == file)
+        return bool(re.match(r"w\da", row["precision"] or ""))
 
     def bundle_of(self, file: str) -> str | None:
         """Return the bundle that is a file alone, or None where the file is judged with others only."""
@@ -163,6 +173,7 @@ class Run:
         return cls(
             device=measurements[0]["device"],
             emulated=measurements[0]["emulated"],
+            simulated=measurements[0].get("simulated", False),
             metric=next((row["metric"] for row in [*measurements, *bundles] if row.get("metric")), None),
             measured={
                 each["artifact"]: {key: each[key] for key in (*MEASURED, *TOLD) if key in each} for each in measurements

@@ -121,6 +121,18 @@ def _same(x: Any) -> Any:
     return x
 
 
+class ReciprocalRoot(keras.Operation):
+    """A reciprocal square root by the operator of that name, where others look it up in a table."""
+
+    def call(self, x: Any) -> Any:
+        """Return 1 / sqrt(x)."""
+        return ops.rsqrt(x)
+
+    def compute_output_spec(self, x: Any) -> Any:
+        """Return the symbolic output."""
+        return KerasTensor(x.shape, dtype=x.dtype)
+
+
 def matmul_transposed(left: Any, right: Any) -> Any:
     """Multiply by `right` with its last two axes swapped.  Shapes: (..., T, d), (..., S, d) -> (..., T, S)."""
     return ops.matmul(left, ops.swapaxes(right, -1, -2))

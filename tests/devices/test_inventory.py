@@ -108,7 +108,7 @@ def test_the_verb(capsys):
     code, out, _ = edgewright(capsys, "list", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert code == 0
-    assert set(rows) == {"local", "pi", *environments.SETUPS}
+    assert set(rows) == {"local", "qemu-x86_64", "pi", *environments.SETUPS}
     assert rows["pi"]["url"] == "ssh://pi@board"
     assert rows["pi"]["options"] == {"python": "/x"}
     assert "devices setup tflite-runtime" in rows["tflite-runtime"]["state"]

@@ -10,6 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 from edgewright.devices.measure import ModelFile, answers
 from edgewright.errors import BadInput
 from edgewright.export import export_onnx, export_tflite
+from edgewright.export.flatbuffer import unpacked
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat
 from keras import layers
 
@@ -55,11 +56,17 @@ def test_manifest_declares_the_state_and_the_agent_resets_it(fused, samples, tmp
 
 
 def _without_reset(data, samples):
+    return _answers(data, samples, resets=False)
+
+
+def _answers(data, samples, resets):
     runner = Interpreter(model_content=data)
     runner.allocate_tensors()
     source, target = runner.get_input_details()[0]["index"], runner.get_output_details()[0]["index"]
     found = []
     for sample in samples:
+        if resets:
+            runner.reset_all_variables()
         runner.set_tensor(source, sample[None])
         runner.invoke()
         found.append(runner.get_tensor(target)[0].copy())
@@ -121,3 +128,29 @@ def test_a_masked_recurrence_is_refused(samples):
 def test_onnx_refuses_it(fused):
     with pytest.raises(BadInput, match="recurrence='unrolled'"):
         export_onnx(fused)
+
+
+def test_file_has_every_slot_of_the_schema(fused):
+    model = unpacked(export_tflite(fused).data)
+    (graph,) = model.subgraphs
+    lstm = next(entry for entry in graph.operators if len(entry.inputs) > 10)
+    assert len(lstm.inputs) == 24
+    assert [slot for slot, index in enumerate(lstm.inputs) if index < 0] == [9, 10, 11, 16, 17, 20, 21, 22, 23]
+    assert [list(graph.tensors[index].shape) for index in lstm.intermediates] == [[0]] * 5
+
+
+@pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
+def test_interpreter_of_microcontrollers_runs_it(precision, samples):
+    micro = pytest.importorskip("tflite_micro.python.tflite_micro.runtime", reason="needs the package tflite-micro")
+    config = QatConfig(default=precision, recurrence="fused")
+    artifact = export_tflite(prepare_qat(network(), config, calibration=samples)[0])
+    runner = micro.Interpreter.from_bytes(artifact.data, arena_size=100_000)
+    found = []
+    for sample in samples:
+        runner.reset()
+        runner.set_input(sample[None], 0)
+        runner.invoke()
+        found.append(runner.get_output(0)[0].copy())
+    expected = _answers(artifact.data, samples, resets=True)
+    # The two round gates differently, and each time step feeds the next: two steps of 8 bits are seen.
+    assert np.abs(np.stack(found) - expected).max() < 0.02 * np.ptp(expected)

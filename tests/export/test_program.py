@@ -9,7 +9,8 @@ from edgewright.export import program
 from edgewright.export.flatbuffer import schema
 from edgewright.export.onnx_operators import BINARY, COMPARE, REDUCE, ROWWISE, UNARY, WRITE
 from edgewright.export.program import Array, Operator, Program
-from edgewright.export.tflite_operators import NAMES, VERSIONS, name_of
+from edgewright.export.tflite_operators import NAMES, name_of
+from edgewright.export.tflite_versions import BY_TYPE, DATA, FORMS
 from edgewright.export.tflite_writer import write_tflite
 from edgewright.export.translate import TRANSLATE, Operands, translate
 from edgewright.quantize.operators import TABLE
@@ -39,7 +40,7 @@ def test_both_writers_know_every_operator_and_function(kind):
 
 def test_every_row_of_the_table_is_translated():
     assert {rule.builtin_op for rule in TABLE} - {"", "CONSTANT"} == set(TRANSLATE)
-    assert set(VERSIONS) <= set(NAMES.values())
+    assert set().union(*BY_TYPE.values(), FORMS, DATA) <= set(NAMES.values())
 
 
 def test_operators_are_not_changed_once_made():

@@ -17,7 +17,7 @@ from edgewright.quantize import find_quantized, prepare_qat
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from keras import layers, ops
-from kernel_agreement import BARS, HALVES, Server, Tally, agreements, probe
+from kernel_agreement import Server, Tally, agreements, probe
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def models(draw):
 
 
 def test_every_kernel_rounds_as_in_training(server):
-    tallies = {runtime: Tally(runtime, BARS | HALVES) for runtime in ("xnnpack", "onnxruntime")}
+    tallies = {runtime: Tally(runtime) for runtime in ("xnnpack", "onnxruntime")}
 
     @settings(
         max_examples=int(os.environ.get("EDGEWRIGHT_GRAPHS", "200")),

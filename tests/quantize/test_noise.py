@@ -90,12 +90,28 @@ def test_values_of_different_size_in_one_output_keep_the_small_ones():
     assert [row["operator"] for row in report.float_ops] == ["Concatenate"]
 
 
-def test_a_trace_that_computes_something_else_is_refused(monkeypatch):
+@pytest.mark.parametrize("size", [4, 2**18])  # samples so large that a few of them are compared
+def test_a_trace_that_computes_something_else_is_refused(monkeypatch, size):
     monkeypatch.setitem(composites.LAYERS, layers.Rescaling, lambda layer, x: x * 3.0)
-    inputs = keras.Input((4,))
+    inputs = keras.Input((size,))
     model = keras.Model(inputs, layers.Dense(2)(layers.Rescaling(2.0)(inputs)))
     with pytest.raises(BadInput, match=r"traced to operations, gives values only .* dB"):
-        ew.prepare_qat(model, calibration=np.ones((4, 4), "float32"))
+        ew.prepare_qat(model, calibration=np.ones((8, size), "float32"))
+
+
+def test_a_trace_of_large_samples_is_compared_on_a_few(monkeypatch):
+    ran, call = [], keras.Model.__call__
+
+    def counted(model, given, **kwargs):
+        ran.append(len(given[0] if isinstance(given, list) else given))
+        return call(model, given, **kwargs)
+
+    inputs = keras.Input((2**18,))
+    model = keras.Model(inputs, layers.Dense(2)(inputs))
+    samples = RANDOM.normal(size=(12, 2**18)).astype("float32")
+    monkeypatch.setattr(keras.Model, "__call__", counted)
+    ew.prepare_qat(model, calibration=samples)
+    assert ran and max(ran) == 4
 
 
 def test_what_is_not_finite_inside_is_refused_with_operator_and_sample():

@@ -1,5 +1,7 @@
 """Learners by hand-worked gradients, bounds and closed forms."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,11 @@ import tensorflow as tf
 from edgewright.errors import BadInput
 from edgewright.export import export_tflite
 from edgewright.models import registry
+from edgewright.pipeline.find import find
+from edgewright.pipeline.pruning import scheduled
+from edgewright.prune import PruneConfig, prepare_prune
 from edgewright.quantize import prepare_qat
-from edgewright.training import data
+from edgewright.training import data, learners
 from edgewright.training.data import Dataset, Split
 from edgewright.training.losses import (
     MultiClassHinge,
@@ -17,6 +22,7 @@ from edgewright.training.losses import (
     SigmoidSquaredError,
     SmoothedCrossentropy,
 )
+from edgewright.training.state import RunDir
 from edgewright.training.tasks import objective
 from edgewright.training.train import TrainConfig, evaluate, train
 from keras import ops
@@ -228,3 +234,20 @@ def test_softmax_is_told_from_other_ends(activation, classes):
     digits = data.load("digits")
     model = softmax_classifier(activation, classes)
     assert objective._are_probabilities(model(digits.train.x[:8])) == (activation == "softmax")
+
+
+# ---------------------------------------------------------------- how many steps a learner takes
+
+
+@pytest.mark.parametrize("name", ["gan_mlp", "gcn", "tabular_q", "softmax_regression"])
+def test_a_schedule_laid_over_a_training_ends_at_half_of_it_whatever_the_learner(name):
+    """What the masks count while the learner trains is what it said that it would."""
+    work = find(name, None, quick=True)
+    few = replace(work.dataset, train=work.dataset.train.take(np.arange(min(96, len(work.dataset.train)))))
+    config = TrainConfig(epochs=1, passes=3, batch_size=16, learning_rate=1e-3)
+    plan = scheduled(PruneConfig(), config, few, work.learner)
+    networks = {network: prepare_prune(model, plan)[0] for network, model in work.make().items()}
+    learners.get(work.learner)(networks, few, work.task, config, RunDir(None))
+    counted, steps = int(next(iter(networks.values())).step), learners.get(work.learner).steps
+    assert counted == steps(few, config) and plan.end_step == counted // 2
+    assert steps(few, replace(config, epochs=4)) == 4 * counted

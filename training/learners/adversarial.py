@@ -38,7 +38,31 @@ class Rules:
             raise BadInput(f"steps={self.steps}: the discriminator makes at least 1 for one of the generator")
 
 
-@learner("adversarial")
+@dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """How long a game is. batch: samples in a move. moves: of the generator in a pass."""
+
+    batch: int
+    moves: int
+    epochs: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, config: TrainConfig, rules: Rules) -> Lengths:
+        """Return the lengths of a game on these samples."""
+        count = len(dataset.train)
+        batch = min(config.batch_for(count), count // rules.steps)
+        moves = count // (batch * rules.steps)
+        epochs = config.epochs or max(EPOCHS, -(-UPDATES // (moves * config.passes)))
+        return cls(batch=batch, moves=moves, epochs=epochs)
+
+
+def _steps(dataset: Dataset, config: TrainConfig) -> int:
+    """Count the generator's samples: it draws some to be told, and some to be taken for real."""
+    lengths = Lengths.of(dataset, config, Rules())
+    return lengths.epochs * config.passes * lengths.moves * (Rules().steps + 1)
+
+
+@learner("adversarial", steps=_steps, starts_over=True)
 def adversarial(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
     """Play the game with one step of the discriminator and the non-saturating loss."""
     return play(networks, dataset, task, config, run, Rules())
@@ -55,8 +79,8 @@ def play(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, r
         raise BadInput(f"learner 'adversarial' trains generator and discriminator, got {', '.join(networks)}")
     telling, drawing = moves(networks, rules, config)
     real, latent = np.asarray(dataset.train.x), tuple(networks["generator"].inputs[0].shape[1:])
-    batch = min(config.batch_for(len(real)), len(real) // rules.steps)
-    each = len(real) // (batch * rules.steps)  # moves of the generator in a pass
+    lengths = Lengths.of(dataset, config, rules)
+    batch = lengths.batch
 
     def epoch(number: int) -> Row:
         random = np.random.default_rng([config.seed, number])
@@ -64,7 +88,7 @@ def play(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, r
             move.reset_metrics()
         told = drawn = 0.0
         for _ in range(config.passes):
-            order = random.permutation(len(real))[: each * rules.steps * batch]
+            order = random.permutation(len(real))[: lengths.moves * rules.steps * batch]
             for index, chosen in enumerate(order.reshape(-1, batch)):
                 told = telling.make({"real": real[chosen], "z": latents(random, batch, latent)}, _truth(batch))
                 if (index + 1) % rules.steps == 0:
@@ -72,9 +96,8 @@ def play(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, r
         return {"loss": told, "generator_loss": drawn}
 
     optimizers = {move.name: move.optimizer.variables for move in (telling, drawing)}
-    count = config.epochs or max(EPOCHS, -(-UPDATES // (each * config.passes)))
     game = Epochs(networks, optimizers, config, run)
-    return game.play(count, epoch, dataset, task, validate_by_metric, best_by_metric)
+    return game.play(lengths.epochs, epoch, dataset, task, validate_by_metric, best_by_metric)
 
 
 def moves(networks: Networks, rules: Rules, config: TrainConfig) -> tuple[Move, Move]:

@@ -21,7 +21,11 @@ def _best(history: Sequence[Row], dataset: Dataset, task: Any) -> int:
     return best_epoch(list(history), dataset, task)
 
 
-@learner("full_batch", validate=partial(validate, fit), best_epoch=_best)
+def _steps(dataset: Dataset, config: TrainConfig) -> int:
+    return UPDATES * config.epochs_for(UPDATES)
+
+
+@learner("full_batch", validate=partial(validate, fit), best_epoch=_best, steps=_steps)
 def full_batch(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
     """Minimise the task's loss as `fit` does, a step being of all training samples and an epoch of ten steps."""
     whole = replace(config, batch_size=len(dataset.train), passes=UPDATES)

@@ -15,6 +15,8 @@ A learner is a function `(networks, dataset, task, config, run) -> history`:
   an epoch is a function of the state before it, the seed and its number.
 - history: one dict of floats an epoch, with "epoch" (from 1), "loss", and "val_" names.
 
+It says its steps: how often `config` has it run a network that it trains, by which pruning lays out its schedule.
+
 It owns the score that chooses an epoch too: `validate` says of networks as they are what an epoch's row would, and
 `best_epoch` which row is the best, so that QAT can be judged against calibration alone by the learner's own rule.
 
@@ -41,6 +43,14 @@ Networks = Mapping[str, keras.Model]
 Fit = Callable[[Networks, Dataset, Any, TrainConfig, RunDir], list[Row]]
 Validate = Callable[[Networks, Dataset, Any, TrainConfig], Row]
 BestEpoch = Callable[[Sequence[Row], Dataset, Any], int]
+Steps = Callable[[Dataset, TrainConfig], int]
+
+
+def steps_by_batches(dataset: Dataset, config: TrainConfig) -> int:
+    """Return how many batches an epoch has, the last of a pass being whole or not, times the epochs."""
+    count = len(dataset.train)
+    epoch = -(-count // config.batch_for(count)) * config.passes
+    return epoch * config.epochs_for(epoch)
 
 
 def validate_by_metric(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig) -> Row:
@@ -57,12 +67,18 @@ def best_by_metric(history: Sequence[Row], dataset: Dataset, task: Task) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Learner:
-    """An entry of the register: fits networks when it is called, and judges them by its own rule."""
+    """An entry of the register: fits networks when it is called, and judges them by its own rule.
+
+    steps: how often a network is run in training. starts_over: what pruning or quantizing a network upsets is not a
+    matter of a few steps, it takes as many as the training did.
+    """
 
     name: str
     fit: Fit
     validate: Validate = validate_by_metric
     best_epoch: BestEpoch = best_by_metric
+    steps: Steps = steps_by_batches
+    starts_over: bool = False
 
     def __call__(self, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
         """Fit the networks in place; return one row an epoch."""
@@ -73,18 +89,25 @@ LEARNERS: dict[str, Learner] = {}
 
 
 def learner(
-    name: str, *, validate: Validate = validate_by_metric, best_epoch: BestEpoch = best_by_metric
+    name: str,
+    *,
+    validate: Validate = validate_by_metric,
+    best_epoch: BestEpoch = best_by_metric,
+    steps: Steps = steps_by_batches,
+    starts_over: bool = False,
 ) -> Callable[[Fit], Fit]:
     """Register a function under `name`; a name that is taken raises ValueError.
 
     validate: (networks, dataset, task, config) -> row; best_epoch: (rows, dataset, task) -> index. By default the
-    task's metric on validation data judges, which such a learner logs as "val_metric".
+    task's metric on validation data judges, which such a learner logs as "val_metric". steps: (dataset, config) -> how
+    often a network is run in training, by default once a batch. starts_over: see `Learner`.
     """
 
     def enter(function: Fit) -> Fit:
         if name in LEARNERS:
             raise ValueError(f"learner {name!r} is registered twice")
-        LEARNERS[name] = Learner(name=name, fit=function, validate=validate, best_epoch=best_epoch)
+        LEARNERS[name] = Learner(name=name, fit=function, validate=validate, best_epoch=best_epoch, steps=steps,
+                                 starts_over=starts_over)  # fmt: skip
         return function
 
     return enter

@@ -22,7 +22,11 @@ EPOCHS, MOVES, TOGETHER = 20, 100, 32  # epochs where they are left open; moves 
 CURIOUS = (1.0, 0.1)  # the share of moves at random, in the first and in the last epoch
 
 
-@learner("q_learning")
+def _steps(dataset: Dataset, config: TrainConfig) -> int:
+    return (config.epochs or EPOCHS) * MOVES * config.passes
+
+
+@learner("q_learning", steps=_steps)
 def q_learning(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
     """Learn Q values from moves of which a falling share is at random; the epoch of the highest mean return is kept.
 
@@ -33,8 +37,8 @@ def q_learning(networks: Networks, dataset: Dataset, task: Any, config: TrainCon
     if len(networks) != 1:
         raise BadInput(f"learner 'q_learning' trains one network, got {', '.join(networks)}")
     ((name, network),) = networks.items()
-    count = config.epochs or EPOCHS
-    together, moves = min(TOGETHER, len(dataset.train)), MOVES * config.passes
+    count, moves = config.epochs or EPOCHS, MOVES * config.passes
+    together = min(TOGETHER, len(dataset.train))
 
     def value(players: Networks, given: Mapping[str, Any]) -> Any:
         values: Any = players[name](given["state"], training=True)  # (N, actions)
