@@ -11,6 +11,7 @@ from types import ModuleType
 _HOME = {
     "Artifact": ".export",
     "BenchConfig": ".devices.measure",
+    "ChannelConfig": ".prune",
     "Dataset": ".training.data",
     "PruneConfig": ".prune",
     "QatConfig": ".quantize.qat",
@@ -29,6 +30,7 @@ _HOME = {
     "prepare_prune": ".pipeline.stages",
     "prepare_qat": ".pipeline.stages",
     "prune": ".pipeline.stages",
+    "prune_channels": ".prune",
     "register": ".models.registry",
     "save_model": ".pipeline.saved",
     "streaming": ".quantize.streaming",

@@ -17,7 +17,9 @@ from . import inputs
 from .arguments import Answer, parse
 from .loading import with_keras
 from .options import (
+    Channels,
     ClassWeights,
+    Criterion,
     Data,
     Device,
     Engine,
@@ -28,6 +30,7 @@ from .options import (
     MaxDrop,
     MinSpeedup,
     Model,
+    MultipleOf,
     Preset,
     Quick,
     Seed,
@@ -118,6 +121,9 @@ def prune(
         str | None, "data to fine-tune on while pruning; default: prune at once, without training", inputs.data
     ] = None,
     sparsity: Sparsity = 0.5,
+    channels: Channels = None,
+    criterion: Criterion = "l1",
+    multiple_of: MultipleOf = 1,
     schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
     engine: Engine = "edgewright",
     quick: Quick = False,
@@ -126,8 +132,13 @@ def prune(
     class_weights: ClassWeights = None,
     import_: Import = None,
 ) -> Answer:
-    """Set the smallest weights of a trained model to zero."""
+    """Set the smallest weights of a trained model to zero, or with --channels take its least channels out of it."""
     _check_other(model, out)
+    if channels is None and (criterion != "l1" or multiple_of != 1):
+        raise BadInput("--channels is missing: --criterion and --multiple-of say which channels go; give their share")
+    if channels is not None and engine == "tfmot":
+        raise BadInput("--engine tfmot cuts no channels: leave it out")
+    cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
     if data is None and (epochs is not None or class_weights or schedule != "polynomial"):
         raise BadInput(
             "--data is missing: --epochs, --schedule and --class-weights are of fine-tuning; name a data set, or leave "
@@ -136,7 +147,7 @@ def prune(
     _refuse_weights(engine, class_weights)
     verbs = with_keras("cli.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
-                       epochs=epochs, engine=engine, class_weights=class_weights)  # fmt: skip
+                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut)  # fmt: skip
 
 
 def qat(

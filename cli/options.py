@@ -24,6 +24,15 @@ ClassWeights = Annotated[
 ]
 Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
 Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)", inputs.share]
+Channels = Annotated[
+    float | None, "share of channels, heads and units to take out, in [0, 1); the model is built again without them",
+    inputs.share,
+]  # fmt: skip
+Criterion = Annotated[
+    Literal["l1", "l2", "bn_scale", "taylor", "activation", "random"],
+    "what says that a channel matters little; taylor and activation need --data",
+]
+MultipleOf = Annotated[int, "round numbers of channels up to a multiple, as kernels like them", inputs.at_least(1)]
 MaxDrop = Annotated[
     float,
     "points that the metric may lose and pass, as hundredths: 0.01 is one point, such as 1% of accuracy",

@@ -19,7 +19,7 @@ from ..pipeline.mixed import mixed_for
 from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks
 from ..pipeline.workload import Workload
 from ..progress import say
-from ..prune import PruneConfig
+from ..prune import ChannelConfig, PruneConfig
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..quantize.streaming import streaming as one_step
 from ..training.config import TrainConfig
@@ -46,9 +46,10 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
 
 
 def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
-          epochs: int | None, engine: str = "edgewright", class_weights: str | None = None) -> Answer:  # fmt: skip
+          epochs: int | None, engine: str = "edgewright", class_weights: str | None = None,
+          cut: Mapping[str, Any] | None = None) -> Answer:  # fmt: skip
     """Prune the networks of a file that go to a device, at once or while training goes on."""
-    config = PruneConfig(sparsity=sparsity, schedule=schedule)
+    config = ChannelConfig(**cut) if cut else PruneConfig(sparsity=sparsity, schedule=schedule)
     if data is None and engine == "tfmot":
         raise BadInput("--data is missing: engine tfmot prunes while it trains; name a data set or pkg.module:function")
     if data is None:
@@ -57,7 +58,8 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     settings = _settings("prune", work, quick=quick, seed=seed, epochs=epochs, class_weights=class_weights)
     if engine == "tfmot":
         ((name, network),) = _alone(networks, engine).items()
-        sparse, report = by_tfmot.prune_with_tfmot(network, config, work.dataset, settings)
+        zeros = PruneConfig(sparsity=sparsity, schedule=schedule)
+        sparse, report = by_tfmot.prune_with_tfmot(network, zeros, work.dataset, settings)
         made, rows, text = {name: sparse}, list(report.rows), str(report)
     else:
         pruned = pruning.prune(networks, work, config, settings, _logs(out))
@@ -65,7 +67,7 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     return _written(made, out, work, training.evaluated(made, work), rows=rows, text=text)
 
 
-def _cut(model: str, out: Path, config: PruneConfig) -> Answer:
+def _cut(model: str, out: Path, config: PruneConfig | ChannelConfig) -> Answer:
     networks = find.with_siblings(Path(model))
     pruned = pruning.cut(networks, config, find.deployed(networks))
     known = noted(model)

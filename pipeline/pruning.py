@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from ..prune import PruneConfig, PruneReport, prepare_prune, strip_prune
+from ..errors import BadInput
+from ..prune import ChannelConfig, ChannelReport, PruneConfig, PruneReport, prepare_prune, prune_channels, strip_prune
 from ..prune import prune as prune_at_once
 from ..training import learners
 from ..training.config import TrainConfig
@@ -25,7 +26,7 @@ class Pruned:
     """What pruning came to. networks: all of the model, the step networks made anew; reports: by network pruned."""
 
     networks: dict[str, keras.Model]
-    reports: Mapping[str, PruneReport]
+    reports: Mapping[str, PruneReport | ChannelReport]
     history: list[Row]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -39,9 +40,12 @@ class Pruned:
 
 
 def prune(
-    networks: Networks, work: Workload, config: PruneConfig, training: TrainConfig, out: str | Path | None = None
-) -> Pruned:
-    """Prune what goes to a device while training goes on. `networks` are untouched."""
+    networks: Networks, work: Workload, config: PruneConfig | ChannelConfig, training: TrainConfig,
+    out: str | Path | None = None,
+) -> Pruned:  # fmt: skip
+    """Prune what goes to a device while training goes on, or before it goes on. `networks` are untouched."""
+    if isinstance(config, ChannelConfig):
+        return _without_channels(networks, work, config, training, out)
     plan = scheduled(config, training, work.dataset, work.learner)
     made = {name: prepare_prune(networks[name], plan) for name in work.compressed}
     pruning = work.to_train(networks, {name: model for name, (model, _) in made.items()})
@@ -54,19 +58,40 @@ def prune(
     )
 
 
+def _without_channels(
+    networks: Networks, work: Workload, config: ChannelConfig, training: TrainConfig, out: str | Path | None
+) -> Pruned:
+    """Cut channels of what goes to a device, then train what is left."""
+    if work.derived:
+        step, network = next(iter(work.derived.items()))
+        raise BadInput(
+            f"network {network!r} has a step network, {step!r}, that is built as wide as it: channels cannot be cut; "
+            "prune weights instead (--sparsity)"
+        )
+    made = {name: prune_channels(networks[name], config, samples=work.samples(name)) for name in work.compressed}
+    smaller = work.to_train(networks, {name: model for name, (model, _) in made.items()})
+    result = stage.train(smaller, work, training, out)
+    reports = {name: report for name, (_, report) in made.items()}
+    return Pruned(networks=work.complete(smaller), reports=reports, history=result.history)
+
+
 def while_pruning(work: Workload) -> Workload:
     """Return `work` as it is judged amid its pruning: steps are derived of what the networks will be."""
     return replace(work, derive=lambda step, model, states: work.derive(step, strip_prune(model), states))
 
 
-def cut(networks: Networks, config: PruneConfig, chosen: list[str]) -> Pruned:
+def cut(networks: Networks, config: PruneConfig | ChannelConfig, chosen: list[str]) -> Pruned:
     """Prune the `chosen` networks at once, without training. `networks` are untouched."""
-    made = {name: prune_at_once(networks[name], config) for name in chosen}
+    made = {name: _at_once(networks[name], config) for name in chosen}
     return Pruned(
         networks={name: made[name][0] if name in made else model for name, model in networks.items()},
         reports={name: report for name, (_, report) in made.items()},
         history=[],
     )
+
+
+def _at_once(model: keras.Model, config: PruneConfig | ChannelConfig) -> tuple[keras.Model, Any]:
+    return prune_channels(model, config) if isinstance(config, ChannelConfig) else prune_at_once(model, config)
 
 
 def scheduled(config: PruneConfig, training: TrainConfig, dataset: Dataset, learner: str = "fit") -> PruneConfig:

@@ -1,6 +1,17 @@
-"""Magnitude pruning: the smallest weights of each kernel become and stay zero."""
+"""Pruning: the smallest weights of each kernel become zero, or whole channels, heads and units leave the model."""
 
 from .config import PruneConfig, PruneReport
 from .magnitude import PruningModel, prepare_prune, prune, strip_prune
+from .structured import ChannelConfig, ChannelReport, prune_channels
 
-__all__ = ["PruneConfig", "PruneReport", "PruningModel", "prepare_prune", "prune", "strip_prune"]
+__all__ = [
+    "ChannelConfig",
+    "ChannelReport",
+    "PruneConfig",
+    "PruneReport",
+    "PruningModel",
+    "prepare_prune",
+    "prune",
+    "prune_channels",
+    "strip_prune",
+]

@@ -17,6 +17,7 @@ from ..copies import copy_model, copy_state
 from ..ends import input_names, output_names
 from ..errors import BadInput, nearest
 from ..keras_internals import layers_in
+from ..untyped import tree
 from .config import QatConfig
 from .graph.nodes import Graph, Node
 from .graph.tracing import symbolic_inputs
@@ -24,7 +25,6 @@ from .layer import QuantizedGraph, Unsaved
 from .placement import Scale
 from .planning import make_plan
 from .prepare import as_model, find_quantized, source_of
-from .untyped import tree
 
 States = Sequence[tuple[int, int]]  # numbers of inputs, and of the outputs that become them in the next call
 

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .untyped import ops
+from ..untyped import ops
 
 STEPS = 255  # of 8 bits
 SMALLEST_RANGE = 1e-6

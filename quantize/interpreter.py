@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..untyped import ops, tree
 from .fake_quant import ROUNDINGS, fake_quantize, learned_steps
 from .graph.nodes import Node, Tensor
 from .placement import FusedOp
 from .reference import Rounding, reference_rounding
-from .untyped import ops, tree
 
 if TYPE_CHECKING:
     from .layer import QuantizedGraph

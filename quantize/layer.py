@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import BadInput
 from ..keras_internals import value_of
+from ..untyped import ops
 from .config import QatConfig
 from .fake_quant import fake_quantize, fake_quantize_bias, nudged, steps, value_range
 from .graph.nodes import Tensor
@@ -23,7 +24,6 @@ from .narrow import narrowest
 from .placement import FusedOp, Plan, Scale
 from .planning import make_plan
 from .samples import build, from_config
-from .untyped import ops
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..untyped import ops
 from .fake_quant import SMALLEST_RANGE, limits, steps
 from .placement import FusedOp
-from .untyped import ops
 
 if TYPE_CHECKING:
     from .layer import QuantizedGraph

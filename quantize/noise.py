@@ -17,12 +17,12 @@ import numpy as np
 
 from ..backends import computed
 from ..errors import BadInput
+from ..untyped import ops, tree
 from .fake_quant import steps
 from .graph.nodes import Tensor
 from .graph.operations import NEVER
 from .kernels import LINEAR
 from .placement import FusedOp
-from .untyped import ops, tree
 
 if TYPE_CHECKING:
     from .layer import QuantizedGraph

@@ -14,6 +14,7 @@ from ..errors import BadInput, WrongOrder
 from ..keras_internals import layers_in
 from ..precision import PRECISIONS
 from ..progress import say
+from ..untyped import tree
 from .calibration import calibrate
 from .config import QatConfig
 from .graph.nodes import Graph
@@ -22,7 +23,6 @@ from .noise import Pairs, check_trace, measure, signal_to_noise, too_coarse, wea
 from .placement import clustered_kernels, sparse_kernels
 from .planning import make_plan
 from .samples import gather, to_config
-from .untyped import tree
 
 WEAK_DB = 20.0  # an output that keeps less of its signal is worth a word
 ROUNDS = 3  # of keeping operators in float that 8 bits are too coarse for

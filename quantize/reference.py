@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..untyped import ops
 from .fake_quant import PUSH, ROUNDINGS, steps
 from .placement import FusedOp
-from .untyped import ops
 
 if TYPE_CHECKING:
     from .layer import QuantizedGraph

@@ -13,8 +13,8 @@ from keras import KerasTensor
 
 from ..errors import BadInput
 from ..forms import as_ranked, is_frame, is_tensors
+from ..untyped import tree
 from .graph.tracing import symbolic_inputs
-from .untyped import tree
 
 MOST = 1024  # samples taken from what yields them one batch after another
 LARGEST = 1e6

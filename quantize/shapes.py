@@ -8,8 +8,8 @@ import keras
 
 from ..copies import copy_model
 from ..errors import BadInput
+from ..untyped import tree
 from .graph.tracing import symbolic_inputs
-from .untyped import tree
 
 
 def fix_shapes(model: keras.Model, shapes: Sequence[tuple[int, ...]]) -> keras.Model:

@@ -18,9 +18,9 @@ import numpy as np
 from ..backends import computed
 from ..errors import BadInput
 from ..keras_internals import layers_in, run_graph
+from ..untyped import ops, tree
 from .derived import UnlikeLayer, derive, source_model, take_weights
 from .prepare import find_quantized
-from .untyped import ops, tree
 
 TOLERANCE = 1e-4  # between the steps and the sequence, relative to the largest output
 

@@ -15,7 +15,7 @@ from keras import KerasTensor
 
 from ...errors import BadInput
 from ...keras_internals import maker_of
-from ..untyped import ops, tree
+from ...untyped import ops, tree
 from .nodes import Graph, Node, Tensor
 from .operations import Batched
 

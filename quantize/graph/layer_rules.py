@@ -19,7 +19,7 @@ import numpy as np
 
 from ...errors import BadInput
 from ...keras_internals import layers_in, takes_mask
-from ..untyped import ops, tree
+from ...untyped import ops, tree
 from .operations import NEVER, Constant, FusedLSTM, GroupedConv
 
 # Random in training, nothing at inference; Keras versions differ in what they have of them.

@@ -13,9 +13,9 @@ import numpy as np
 from keras import KerasTensor
 
 from ...keras_internals import maker_of
-from ..untyped import ops, tree
+from ...untyped import ops, tree
 from .layer_rules import leaf_of
-from .operations import Batched
+from .operations import Batched, body_of
 
 
 @dataclass(eq=False)
@@ -98,8 +98,7 @@ class Node:
         if isinstance(self.op, Batched):
             extra["batch"] = batch
         args, kwargs = self._with(values)
-        # What Keras does around the body of an operation is for symbolic tensors.
-        compute = self.op.call if isinstance(self.op, keras.Operation) and not is_layer else self.op
+        compute = self.op if is_layer else body_of(self.op)
         results = tree.flatten(compute(*args, **{**kwargs, **extra}))
         if is_layer:  # whose policy may ask for half precision
             results = [ops.cast(result, out.dtype) for result, out in zip(results, self.outputs, strict=True)]

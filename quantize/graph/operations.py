@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import KerasTensor
 
-from ..untyped import ops
+from ...untyped import ops
 
 
 class Constant(keras.Operation):
@@ -71,6 +71,16 @@ class TransposedConv(keras.Operation):
     def compute_output_spec(self, x: Any, kernel: Any) -> Any:
         """Return the symbolic output."""
         return self.call(x, kernel)
+
+
+def body_of(operation: Any) -> Callable[..., Any]:
+    """Return what computes `operation`, without what Keras does around it for symbolic tensors."""
+    if type(operation).__name__ == "ConvTranspose":  # its own mixes up padding and output padding (Keras 3.15)
+        op = operation
+        return lambda x, kernel: ops.conv_transpose(
+            x, kernel, op.strides, op.padding, op.output_padding, op.data_format, op.dilation_rate
+        )
+    return operation.call if isinstance(operation, keras.Operation) else operation
 
 
 class FusedLSTM(keras.Operation):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from ...keras_internals import maker_of
-from ..untyped import ops, tree
+from ...untyped import ops, tree
 from .layer_rules import LEAVES
 from .nodes import Graph, Node, Tensor
 

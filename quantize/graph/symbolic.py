@@ -18,7 +18,7 @@ from keras import KerasTensor
 
 from ...errors import BadInput, EdgewrightError
 from ...keras_internals import patched
-from ..untyped import ops
+from ...untyped import ops
 
 DRAWS = "draws random numbers at inference"
 

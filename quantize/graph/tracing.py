@@ -19,6 +19,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -30,7 +31,7 @@ from keras import KerasTensor
 from ...ends import symbolic_inputs
 from ...errors import BadInput, EdgewrightError
 from ...keras_internals import TRACKERS, abstract_outputs, calls_of, forget_calls, layers_in
-from ..untyped import tree
+from ...untyped import tree
 from . import batch
 from . import layer_rules as composites
 from .nodes import Graph, Node, Recorder, Tensor, computed_dtype, name_constants_once, nodes_before
@@ -44,16 +45,41 @@ def trace(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType(
     default its own.
     Raises: BadInput if the model has no symbolic inputs or a layer needs values while it is traced, naming the layer.
     """
+    return trace_calls(model, rules, inputs).graph
+
+
+@dataclass(eq=False)
+class Call:
+    """A call of a layer, however deep inside others: its arguments and outputs with a `Tensor` for each tensor."""
+
+    layer: keras.Layer
+    args: Any
+    kwargs: Any
+    outputs: list[Tensor]
+
+
+@dataclass(eq=False)
+class Trace:
+    """A graph with what it came of. weights: by id of the variable."""
+
+    graph: Graph
+    calls: list[Call]
+    weights: dict[int, Tensor]
+
+
+def trace_calls(model: keras.Model, rules: Mapping[type, Callable] = MappingProxyType({}), inputs: Any = None) -> Trace:
+    """Trace `model` as `trace` does, and tell which tensors went into each call of a layer and which came out."""
     inputs = symbolic_inputs(model) if inputs is None else inputs
     try:
-        graph = _trace(model, rules, inputs, None)
-        is_open = any(None in leaf.shape[1:] for leaf in graph.inputs)
-        if is_open or not any(_asks_for_two_sizes(node) for node in graph.nodes):
-            return graph
+        traced = _trace(model, rules, inputs, None)
+        is_open = any(None in leaf.shape[1:] for leaf in traced.graph.inputs)
+        if is_open or not any(_asks_for_two_sizes(node) for node in traced.graph.nodes):
+            return traced
     except _NeedsBatch:
         pass
     small, large = (_trace(model, rules, inputs, size) for size in batch.SIZES)
-    return batch.lift(small, large)
+    batch.lift(small.graph, large.graph)
+    return small
 
 
 def _asks_for_two_sizes(node: Node) -> bool:
@@ -62,7 +88,7 @@ def _asks_for_two_sizes(node: Node) -> bool:
     return unknown > 1 or (node.op_type == "Reshape" and None in node.op.newshape and -1 in node.op.newshape)
 
 
-def _trace(model: keras.Model, rules: Mapping[type, Callable], inputs: Any, size: int | None) -> Graph:
+def _trace(model: keras.Model, rules: Mapping[type, Callable], inputs: Any, size: int | None) -> Trace:
     arguments = tree.map_structure(lambda x: KerasTensor((size, *x.shape[1:]), dtype=x.dtype, name=x.name), inputs)
     with _Opened(model, rules, size) as opened:
         outputs = tree.flatten(opened.call(model, arguments))
@@ -84,6 +110,7 @@ class _Opened:
         self.places: dict[int, str] = {}
         self.carried: set[int] = set()  # the nodes of recurrences, whose steps share a place
         self.losses: list[str] = []
+        self.calls: list[tuple[keras.Layer, Any, Any, Any]] = []
         self._whole: set[int] = set()
         self._known: set[int] = set()
         self._calls: Counter[str] = Counter()
@@ -145,6 +172,11 @@ class _Opened:
                 "let the model take the noise as an input"
             )
         self._whole.discard(id(layer))
+        outputs = self._run(layer, args, kwargs)
+        self.calls.append((layer, args, kwargs, outputs))
+        return outputs
+
+    def _run(self, layer: keras.Layer, args: Any, kwargs: Any) -> Any:
         if composites.leaf_of(layer):
             return self._keep(layer, args, kwargs)
         body = composites.layer_rule(layer, self.rules) or layer.call
@@ -266,7 +298,7 @@ def _restore(layer: keras.Layer, attributes: dict[str, Any], calls: tuple[int, i
     forget_calls(layer, calls)
 
 
-def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
+def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Trace:
     recorder = Recorder()
     for index, leaf in enumerate(inputs):
         recorder.tensors[id(leaf)] = Tensor(
@@ -290,4 +322,14 @@ def _collect(name: str, inputs: list, outputs: list, opened: _Opened) -> Graph:
     losses = list(dict.fromkeys(opened.losses))
     graph = Graph(name, graph_inputs, [recorder.convert(leaf) for leaf in outputs], nodes, losses)
     name_constants_once(graph)
-    return graph
+    weights = {id(variable): recorder.tensors[id(leaf)] for leaf, variable in opened.weights.values()}
+    return Trace(graph, [_known(call, recorder) for call in opened.calls], weights)
+
+
+def _known(call: tuple[keras.Layer, Any, Any, Any], recorder: Recorder) -> Call:
+    """Return a call with our tensors in place of Keras'; None for those that no output needs."""
+    layer, *rest = call
+    args, kwargs, outputs = tree.map_structure(
+        lambda leaf: recorder.tensors.get(id(leaf)) if isinstance(leaf, KerasTensor) else leaf, rest
+    )
+    return Call(layer, args, kwargs, tree.flatten(outputs))

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...untyped import ops, tree
 from ..graph.nodes import Consumers, Graph, Node, Tensor
 from ..kernels import LINEAR
 from ..operators import FILLS
-from ..untyped import ops, tree
 from .kinds import COMPARISONS, ELEMENTWISE
 
 _SAME = frozenset({"Constant", "ConvertToTensor", "StopGradient", "Copy", "Identity", "Cast"})

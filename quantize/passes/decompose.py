@@ -15,10 +15,10 @@ import keras
 import numpy as np
 
 from ...errors import BadInput
+from ...untyped import ops
 from ..graph.nodes import Graph, splice
 from ..graph.operations import NEVER, TransposedConv
 from ..operators import axes
-from ..untyped import ops
 from .movement import LAST, MOVEMENTS, Decomposition, along, channels_last, known, reshaped
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ...untyped import ops
 from ..graph.nodes import Consumers, Graph, Node, Tensor
 from ..operators import CLIPS, rule_for
-from ..untyped import ops
 
 UNARY = frozenset([
     "Abs", "Absolute", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh", "Cbrt", "Ceil", "Celu", "Clip",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...untyped import ops, tree
 from ..graph.nodes import Graph, Node, Tensor
 from ..graph.operations import masked
-from ..untyped import ops, tree
 from .kinds import MOVEMENT
 
 _HOPELESS = -1e4  # added to a score, it leaves nothing after a softmax

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ...untyped import ops
 from ..graph.operations import Batched
 from ..operators import axes, pair
-from ..untyped import ops
 
 Decomposition = Callable[..., Any]
 LAST = "channels_last"

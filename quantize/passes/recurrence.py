@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ...untyped import ops
 from ..graph.nodes import Consumers, Graph, Node, Tensor
 from ..kernels import LINEAR
-from ..untyped import ops
 from .affine import is_per_channel
 
 

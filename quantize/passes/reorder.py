@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ...untyped import ops, tree
 from ..graph.nodes import Consumers, Graph, Node, Tensor
 from ..graph.operations import matmul_transposed
-from ..untyped import ops, tree
 from .elementwise import UNARY
 from .kinds import ELEMENTWISE, MOVEMENT, RESHAPES
 

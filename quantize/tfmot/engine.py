@@ -22,7 +22,7 @@ import numpy as np
 
 from ...copies import copy_model
 from ...errors import BadInput, EdgewrightError
-from ..untyped import tree
+from ...untyped import tree
 from .model import Description, describe, refusal
 
 LOSSES = ("sparse_categorical_crossentropy", "mean_squared_error")

@@ -13,7 +13,7 @@ from keras import KerasTensor
 
 from ...errors import BadInput
 from ...keras_internals import graph_inside, is_graph, nodes_in_order
-from ..untyped import tree
+from ...untyped import tree
 
 # Arguments that tf-keras knows under another name.
 _RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}

@@ -1,0 +1,182 @@
+"""Channels leave a model: what is built again computes what the masked one does, and goes on to QAT and files."""
+
+import edgewright
+import keras
+import numpy as np
+import pytest
+from edgewright.copies import copy_model
+from edgewright.errors import BadInput, WrongOrder
+from edgewright.prune import ChannelConfig, prepare_prune, prune_channels
+from edgewright.prune.structured.cut import Cut
+from edgewright.prune.structured.units import Anatomy
+from edgewright.quantize.graph.tracing import trace_calls
+from many_nets import NETS, attention, both_ways, build_net, concat_of_producers, residual, two_towers, written_out
+from random_nets import draw_net
+
+ZOO = ("lenet5", "resnet8", "ds_cnn", "lstm", "mobilenet_v1", "transformer_classifier", "gcn")
+
+
+def sample(model, count=4):
+    random = np.random.default_rng(3)
+    return [random.integers(0, 5, (count, *x.shape[1:])) if "int" in x.dtype else
+            random.normal(size=(count, *x.shape[1:])).astype("float32") for x in model.inputs]  # fmt: skip
+
+
+def outputs(model, inputs):
+    return [np.asarray(y) for y in keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+@pytest.mark.parametrize("make", NETS, ids=lambda make: make.__name__)
+def test_rebuilt_equals_masked(make, share):
+    model = build_net(make)
+    before = model.get_weights()
+    smaller, report = prune_channels(model, ChannelConfig(channels=share))
+    assert report.deviation <= 1e-5
+    assert report.parameters[1] < report.parameters[0] and report.macs[1] < report.macs[0]
+    assert smaller.count_params() == report.parameters[1]
+    assert [layer.name for layer in smaller.layers] == [layer.name for layer in model.layers]
+    assert [y.shape for y in outputs(smaller, sample(model))] == [y.shape for y in outputs(model, sample(model))]
+    assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+
+
+def test_nothing_cut_is_the_identity():
+    model = build_net(concat_of_producers)
+    same, report = prune_channels(model, ChannelConfig(channels=0.0))
+    for old, new in zip(model.weights, same.weights, strict=True):
+        assert old.path == new.path
+        assert np.array_equal(old, new)
+    assert report.macs[0] == report.macs[1]
+
+
+def test_zeros_in_what_goes_change_nothing():
+    """The masked model by hand: a convolution whose smallest maps are zeroed, and their rows in what reads them."""
+    model = build_net(residual)
+    smaller, _ = prune_channels(model, ChannelConfig(channels=0.5))
+    by_hand = copy_model(model)
+    anatomy = Anatomy(trace_calls(model))
+    (group,) = (each for each in anatomy.groups if len(each) == 16)
+    kept = smaller.get_layer("conv2d_1").get_weights()[0].shape[-1]
+    assert kept == 8
+    inside, _ = prune_channels(model, ChannelConfig(channels=0.5, skip=("conv2d",)))
+    kernel = model.get_layer("conv2d_1").get_weights()[0]
+    size = np.abs(kernel).sum(axis=(0, 1, 2)) / np.abs(kernel).sum(axis=(0, 1, 2)).mean()
+    reader = model.get_layer("conv2d_2").get_weights()[0]
+    size = size + np.abs(reader).sum(axis=(0, 1, 3)) / np.abs(reader).sum(axis=(0, 1, 3)).mean()
+    gone = np.argsort(size)[:8]
+    reader[:, :, gone] = 0
+    by_hand.get_layer("conv2d_2").set_weights([reader])
+    assert len(group) == 16
+    for want, got in zip(outputs(by_hand, sample(model)), outputs(inside, sample(model)), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_what_a_layer_cannot_lose_stays_and_is_named():
+    _, report = prune_channels(build_net(written_out), ChannelConfig(channels=0.5))
+    (stays,) = (group for group in report.groups if group.reason)
+    assert stays.before == stays.after == 12
+    assert "fixed" in stays.reason
+    _, report = prune_channels(build_net(attention), ChannelConfig(channels=0.7))
+    reasons = {name: why for name, _, why in report.left}
+    assert reasons["logits/kernel[1]"] == "it is an output of the model"
+    assert "reads it as a whole" in reasons["layer_normalization/gamma[0]"]
+
+
+def test_what_one_number_says_goes_alike():
+    _, report = prune_channels(build_net(both_ways), ChannelConfig(channels=0.4, scope="global"))
+    forward, backward = (group for group in report.groups if "lstm" in group.name)
+    assert forward.after == backward.after
+
+
+@pytest.mark.parametrize("criterion", ["l1", "l2", "bn_scale", "taylor", "activation", "random"])
+def test_criteria(criterion):
+    model = build_net(residual)
+    config = ChannelConfig(channels=0.5, criterion=criterion)
+    _, report = prune_channels(model, config, samples=sample(model))
+    assert [group.after for group in report.groups] == [4, 8]
+
+
+def test_the_least_important_goes():
+    model = build_net(residual)
+    kernel, *rest = model.get_layer("conv2d_1").get_weights()
+    kernel[..., [2, 5]] *= 1e-3
+    model.get_layer("conv2d_1").set_weights([kernel, *rest])
+    for criterion in ("l1", "l2", "activation"):
+        config = ChannelConfig(channels=2 / 16, criterion=criterion, skip=("conv2d",))
+        smaller, _ = prune_channels(model, config, samples=sample(model))
+        left = smaller.get_layer("conv2d_1").get_weights()[0]
+        np.testing.assert_array_equal(left, np.delete(kernel, [2, 5], axis=-1))
+
+
+@pytest.mark.parametrize("budget", ["macs", "parameters"])
+@pytest.mark.parametrize("scope", ["global", "group"])
+def test_budgets(budget, scope):
+    _, report = prune_channels(build_net(residual), ChannelConfig(**{budget: 0.6, "scope": scope}))
+    before, after = getattr(report, budget)
+    assert 0.25 * before <= after <= 0.4 * before
+
+
+def test_counts_are_rounded_up():
+    _, report = prune_channels(build_net(residual), ChannelConfig(channels=0.55, multiple_of=4))
+    assert [group.after for group in report.groups] == [4, 8]
+    with pytest.raises(BadInput, match="cannot be reached"):
+        prune_channels(build_net(residual), ChannelConfig(macs=0.9, multiple_of=8))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"channels": 1.0}, {"channels": 0.5, "macs": 0.5}, {"channels": 0.5, "criterion": "l3"},
+     {"channels": 0.5, "multiple_of": 0}, {"channels": 0.5, "skip": ["nowhere"]}],
+)  # fmt: skip
+def test_bad_configurations(settings):
+    with pytest.raises(BadInput, match="ChannelConfig"):
+        prune_channels(build_net(two_towers), ChannelConfig(**settings))
+
+
+def test_wrong_order():
+    model = build_net(residual)
+    with pytest.raises(WrongOrder):
+        prune_channels(prepare_prune(model)[0])
+    quantized, _ = edgewright.prepare_qat(model, calibration=sample(model)[0])
+    with pytest.raises(WrongOrder):
+        prune_channels(quantized)
+
+
+def test_goes_on_through_training_saving_qat_and_both_exports(tmp_path):
+    model = build_net(residual)
+    smaller, _ = prune_channels(model, ChannelConfig(channels=0.5))
+    (x,) = sample(model, 32)
+    smaller.compile("adam", "mse")
+    smaller.fit(x, np.zeros((32, 3), "float32"), verbose=0)
+    smaller.save(tmp_path / "smaller.keras")
+    again = keras.saving.load_model(tmp_path / "smaller.keras")
+    np.testing.assert_allclose(outputs(again, [x])[0], outputs(smaller, [x])[0], atol=1e-6)
+    quantized, _ = edgewright.prepare_qat(smaller, calibration=x)
+    whole, _ = edgewright.prepare_qat(model, calibration=x)
+    for export in (edgewright.export_tflite, edgewright.export_onnx):
+        assert len(export(quantized).data) < len(export(whole).data)
+        assert len(export(smaller).data) < len(export(model).data)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs_are_rebuilt(seed):
+    keras.backend.clear_session(free_memory=False)
+    _, report = prune_channels(draw_net(1000 + seed), ChannelConfig(channels=0.5, criterion="random", seed=seed))
+    assert report.deviation <= 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_zoo(name, share):
+    model = edgewright.build(name)
+    for network in model.values() if isinstance(model, dict) else [model]:
+        _, report = prune_channels(network, ChannelConfig(channels=share))
+        assert report.deviation <= 1e-5
+        assert report.macs[1] < report.macs[0]
+
+
+def test_counts_of_a_cut_without_building():
+    model = build_net(residual)
+    anatomy = Anatomy(trace_calls(model))
+    assert Cut(anatomy).parameters() == model.count_params()
