@@ -11,7 +11,8 @@ from edgewright.errors import BadInput
 ROOT = Path(edgewright.__file__).parent
 NAMES = {
     "ambiq-apollo510", "android", "browser-wasm", "cortex-m", "cpu-arm64", "cpu-x86", "edgetpu", "ethos-u55-128",
-    "ethos-u65-256", "ethos-u85-256", "onnx-cpu", "openvino-cpu", "qualcomm-htp", "raspberry-pi", "rk3588", "xmos-xcore",
+    "ethos-u65-256", "ethos-u85-256", "onnx-cpu", "openvino-cpu", "qualcomm-htp", "raspberry-pi", "rk3588",
+    "xmos-xcore",
 }  # fmt: skip
 LEAST = """
 title = "t"
