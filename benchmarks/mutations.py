@@ -10,12 +10,13 @@ tests that cover it are run until the first fails. These are tests of `make test
 """
 
 import argparse
-import os
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -234,17 +235,38 @@ def copied() -> Iterator[Path]:
         yield root
 
 
+class Runner:
+    """A process that runs the tests of one copy after another, see `mutation_tests`; each thread has its own."""
+
+    _own = threading.local()
+
+    def __init__(self) -> None:
+        command = [sys.executable, Path(__file__).parent / "mutation_tests.py"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    @classmethod
+    def of_this_thread(cls) -> "Runner":
+        """Return the one that this thread asks."""
+        if not hasattr(cls._own, "runner"):
+            cls._own.runner = cls()
+        return cls._own.runner
+
+    def run(self, root: Path, arguments: Sequence[str]) -> tuple[int, str]:
+        """Return pytest's exit code and what it wrote."""
+        said = root.parent / "said.txt"
+        order = {"root": str(root), "arguments": list(arguments), "said": str(said), "seconds": TIME_LIMIT_S}
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise Unfit("the process that runs the tests died")
+        return int(answer), said.read_text(errors="replace")
+
+
 def run_tests(root: Path, tests: Sequence[str], *options: str) -> tuple[int, str]:
     """Run tests of the tree at `root` upon its own package; return pytest's exit code and what it wrote."""
-    environment = {**os.environ, "PYTHONPATH": str(root.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    check = "import edgewright, sys; sys.exit(not edgewright.__file__.startswith(sys.argv[1]))"
-    if subprocess.run([sys.executable, "-c", check, root], env=environment, cwd=root, check=False).returncode:
-        raise Unfit(f"the tests of {root} would import another edgewright")
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:cacheprovider", *options, *tests]
-    done = subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
+    arguments = ["-q", "-rfE", "--tb=line", "-p", "no:cacheprovider", *options, *tests]
+    return Runner.of_this_thread().run(root, arguments)
 
 
 def check_baseline(faults: Iterable[Fault], jobs: int) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import operator_probes
+from edgewright.devices.preflight.reading import read
 from edgewright.devices.targets import target as targets
 from edgewright.devices.targets.kernels import FOLDER
 from edgewright.devices.targets.memory import BY_CHANNEL, MULTIPLIER_BYTES
@@ -24,6 +25,18 @@ from edgewright.devices.targets.memory import BY_CHANNEL, MULTIPLIER_BYTES
 ROOT = Path(__file__).parent.parent
 ARENA_BYTES = 500_000
 LIMIT_S = 30.0
+# Tools that were run by hand on whole files: what those hold is what they are known to take
+SEEN: dict[str, tuple[str, str, dict[str, tuple[str, ...]]]] = {
+    "helia-aot": ("heliaAOT 1.1.0", "2026-11-28", {
+        "w8a8-int": ("resnet8", "ds_cnn", "anomaly_detector", "lstm", "mobilenet_v2", "lenet5", "mobilenet_v3_small"),
+        "w8a16-int": ("resnet8", "ds_cnn", "anomaly_detector", "lstm", "mobilenet_v2", "lenet5", "mobilenet_v3_small"),
+        "w8a8": ("resnet8", "ds_cnn", "anomaly_detector", "lstm", "mobilenet_v2", "lenet5", "mobilenet_v3_small"),
+        "w8a8-fused-int": ("lstm",),
+    }),
+    "xcore-opt": ("xmos-ai-tools 1.4.2", "2026-11-28", {
+        "w8a8-int": ("resnet8", "ds_cnn", "anomaly_detector", "lstm", "mobilenet_v2", "lenet5"),
+    }),
+}  # fmt: skip
 VELA = {"vela-u55": "ethos-u55-128", "vela-u65": "ethos-u65-256", "vela-u85": "ethos-u85-256"}
 
 
@@ -69,8 +82,23 @@ def asked(child: Child, probes: Iterable[operator_probes.Probe], **order: Any) -
         path = Path(folder) / "probe.tflite"
         for probe in probes:
             path.write_bytes(operator_probes.file_of(probe))
-            answer = child.ask(path=str(path), **order)
+            answer = child.ask(path=str(path), operator=probe.operator, **order)
             yield Row(probe.operator, probe.signature, answer["status"], answer["reason"], _kept(probe, answer))
+
+
+def seen(folder: Path, files: dict[str, tuple[str, ...]]) -> Iterator[Row]:
+    """Yield what is in files that a tool took as a whole."""
+    variadic = {template.operator: template.variadic for template in operator_probes.TEMPLATES if template.variadic}
+    for kind, nets in files.items():
+        for net in nets:
+            graph = read(folder / f"{net}-{kind}.tflite")
+            for operation in graph.operators:
+                ends = dict(zip(("inputs", "outputs"), graph.words(operation), strict=True))
+                if operation.op in variadic:
+                    end = variadic[operation.op]
+                    ends[end] = sorted({f"{word.rstrip('!')}..." for word in ends[end]})
+                signature = " > ".join(" ".join(words) for words in ends.values())
+                yield Row(operation.op, signature, "ok", "", 0)
 
 
 def _kept(probe: operator_probes.Probe, answer: dict[str, Any]) -> int:
@@ -111,8 +139,9 @@ def _starred(word: str) -> str:
     return word.replace("!", "*!") if word.endswith("!") else f"{word}*"
 
 
-def write(name: str, tool: str, rows: Sequence[Row], classes: dict[str, str]) -> None:
-    """Write a table: what the tool takes, what makes it give up a file, what kernels keep."""
+def write(name: str, tool: str, rows: Sequence[Row], classes: dict[str, str], date: str = "") -> None:
+    """Write a table: what the tool takes, what makes it give up a file, what kernels keep. date: when it was asked."""
+    date = date or f"{datetime.now(UTC):%Y-%m-%d}"
     found: dict[str, dict[str, list[str]]] = {"kernels": defaultdict(list), "stops": defaultdict(list)}
     for row in rows:
         kind = classes.get(row.status, "")
@@ -121,9 +150,9 @@ def write(name: str, tool: str, rows: Sequence[Row], classes: dict[str, str]) ->
         if kind:
             found[kind][row.operator].append(row.signature)
     lines = [
-        f"# Written by benchmarks/target_tables.py on {datetime.now(UTC):%Y-%m-%d}; the notation is in docs/targets.md",
+        "# Written by benchmarks/target_tables.py; the notation is in docs/targets.md",
         f'tool = "{tool}"',
-        f'date = "{datetime.now(UTC):%Y-%m-%d}"',
+        f'date = "{date}"',
     ]
     for kind, table in found.items():
         lines += ["", f"[{kind}]"]
@@ -136,7 +165,7 @@ def write(name: str, tool: str, rows: Sequence[Row], classes: dict[str, str]) ->
         if row.status == "ok":
             dtype = row.signature.split("> ")[1].split()[0].removesuffix("...")
             kept[row.operator][dtype] = max(kept[row.operator].get(dtype, 0), row.kept_bytes)
-    if kept:
+    if any(any(known.values()) for known in kept.values()):
         told = {
             operator: ", ".join(f"{key} = {kept[operator][key]}" for key in sorted(kept[operator])) for operator in kept
         }
@@ -157,14 +186,17 @@ def main() -> int:
     parser.add_argument("--tflite-micro", metavar="PYTHON", help="interpreter of an environment with tflite-micro")
     parser.add_argument("--vela", metavar="PYTHON", help="interpreter of an environment with ethos-u-vela")
     parser.add_argument("--only", choices=[*VELA], action="append", help="ask vela for this table alone")
+    parser.add_argument("--seen", type=Path, help="folder of the files of benchmarks/targets.py, for tools run by hand")
     parser.add_argument("--raw", type=Path, help="folder for every single answer")
     given = parser.parse_args()
     probes = list(operator_probes.probes())
     if given.tflite_micro:
-        child = Child(given.tflite_micro, ROOT / "devices/preflight/tflm_child.py")
+        child = Child(given.tflite_micro, ROOT / "benchmarks/tflm_child.py")
         rows = list(asked(child, probes, arena_bytes=ARENA_BYTES))
         _keep(given.raw, "tflite-micro", rows)
         write("tflite-micro", version(given.tflite_micro, "tflite-micro"), rows, {"ok": "kernels"})
+    for name, (tool, date, files) in SEEN.items() if given.seen else ():
+        write(name, tool, list(seen(given.seen, files)), {"ok": "kernels"}, date)
     if given.vela:
         child = Child(given.vela, ROOT / "benchmarks/vela_child.py")
         for name in given.only or VELA:

@@ -236,12 +236,13 @@ def check(
     seed: Seed = 0,
     arena_bytes: Annotated[int | None, "memory for activations, instead of the target's", inputs.at_least(1)] = None,
     flash_bytes: Annotated[int | None, "memory for the file, instead of the target's", inputs.at_least(1)] = None,
+    confirm: Annotated[bool, "ask the target's own tool too, and say where its table here is wrong"] = False,
     import_: Import = None,
 ) -> Answer:
     """Say before any training what a target cannot run of a model, why, what would help, and whether it fits."""
     _check_preset(model, preset)
     verbs = with_keras("cli.verbs", import_)
-    return verbs.check(model, target, preset=preset, seed=seed, arena_limit_bytes=arena_bytes,
+    return verbs.check(model, target, preset=preset, seed=seed, confirm=confirm, arena_limit_bytes=arena_bytes,
                        flash_limit_bytes=flash_bytes)  # fmt: skip
 
 

@@ -188,7 +188,8 @@ def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None,
 def check(model: str, wanted: str, **options: Any) -> Answer:
     """Say what a target cannot run of a model."""
     verdict = preflight.check(model, wanted, **options)
-    return Answer(document=verdict.to_json(), text=str(verdict), ok=verdict.fits)
+    agrees = verdict.confirmed is None or verdict.confirmed["agrees"]
+    return Answer(document=verdict.to_json(), text=str(verdict), ok=verdict.fits and agrees)
 
 
 def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | None) -> Answer:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..devices.measure import FORMATS, ModelFile
 from ..devices.preflight import check as files
+from ..devices.preflight.confirm import confirm_file, require_tool
 from ..devices.targets import target as targets
 from ..export import EXPORTERS
 from ..export.artifact import Artifact
@@ -22,20 +23,29 @@ from .saved import load_model
 STAND_INS = 32  # samples that stand in for calibration data: operators and sizes do not depend on them
 
 
-def check(model: str, target: str, *, preset: str = "edge", seed: int = 0, **limits: Any) -> files.Check:
+def check(
+    model: str, target: str, *, preset: str = "edge", seed: int = 0, confirm: bool = False, **limits: Any
+) -> files.Check:
     """Check a model file, or what `model` (zoo name, pkg.module:function, .keras file) becomes for `target`.
 
-    limits: `arena_limit_bytes` and `flash_limit_bytes`, instead of the target's.
+    confirm: ask the target's own tool too; limits: `arena_limit_bytes` and `flash_limit_bytes`, instead of the
+    target's.  Raises: BadInput if `confirm` finds no tool.
     """
     wanted = targets.load(target)
+    if confirm:
+        require_tool(wanted)
+
+    def checked(file: ModelFile, **more: Any) -> files.Check:
+        return confirm_file(file, wanted, **more) if confirm else files.check_file(file, wanted, **more)
+
     if Path(model).suffix in FORMATS:
-        return files.check_file(ModelFile.read(model), wanted, **limits)
+        return checked(ModelFile.read(model), **limits)
     network = network_of(model, preset=preset, seed=seed)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         if wanted.model.precision.startswith("w8a8") and find_quantized(network) is None:
             say(f"{network.name}: ranges of {STAND_INS} made-up samples, for operators and sizes alone")
         path = as_exported(network, wanted, stand_ins(network)).save(Path(folder))
-        return files.check_file(ModelFile.read(path), wanted, layers=layers_of(network), **limits)
+        return checked(ModelFile.read(path), layers=layers_of(network), **limits)
 
 
 def network_of(model: str, *, preset: str = "edge", seed: int = 0) -> keras.Model:
@@ -60,7 +70,7 @@ def as_exported(network: keras.Model, target: targets.Target, calibration: Any) 
 def quantization_for(target: str, **settings: Any) -> QatConfig:
     """Return how to quantize for the kernels of `target`; `settings` of QatConfig go before it."""
     suited = targets.load(target).quantization
-    forms = {name: value for name, value in vars(suited).items() if name != "in_float"}
+    forms = {name: value for name, value in vars(suited).items() if name != "in_float" and value is not None}
     return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), **forms, **settings})
 
 

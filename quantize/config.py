@@ -14,6 +14,7 @@ from . import naming
 from .graph.layer_rules import RECURRENCES
 from .graph.nodes import Node
 from .observers import OBSERVERS
+from .operators import NARROW, rule_for
 from .passes.roots import ROOTS
 from .placement import Choice
 
@@ -45,6 +46,8 @@ class QatConfig:
     rounding: whose kernels the fake-quantizers round as: "xnnpack", LiteRT's on processors, or "reference", LiteRT's
     reference kernels and TensorFlow Lite Micro, which multiply in integers.
 
+    narrow: the operators that "w4a8" gives 4-bit kernels; runtimes of microcontrollers lack those of FULLY_CONNECTED.
+
     least_db: operators that keep less of their signal than so many decibels on the calibration samples, where their
     inputs had more, are left in float, and so is what reads an input whose columns differ too much in size for one
     scale; None quantizes them all the same. kept: what `prepare_qat` left in float for that, and why, by place.
@@ -63,6 +66,7 @@ class QatConfig:
     recurrence: str = "unrolled"
     reciprocal_root: str = "table"
     rounding: str = "xnnpack"
+    narrow: Sequence[str] = tuple(sorted(NARROW))
     least_db: float | None = 15.0
     kept: dict[str, str] = field(default_factory=dict)
 
@@ -78,6 +82,9 @@ class QatConfig:
         for name, known in forms.items():
             if getattr(self, name) not in known:
                 raise BadInput(f"QatConfig: {name}={getattr(self, name)!r} is unknown; allowed: {', '.join(known)}")
+        if unknown := sorted(set(self.narrow) - NARROW):
+            allowed = ", ".join(sorted(NARROW))
+            raise BadInput(f"QatConfig: narrow={unknown[0]!r} has no kernel for 4-bit weights; allowed: {allowed}")
         if not 0 <= self.momentum < 1:
             raise BadInput(f"QatConfig: momentum={self.momentum} must be at least 0 and below 1")
         if self.freeze_after is not None and (self.freeze_after < 0 or self.ranges == "frozen"):
@@ -95,10 +102,19 @@ class QatConfig:
         return cls(**values)
 
     def chooser(self, model: keras.Model) -> Callable[[Node], Choice]:
-        """Return what gives the precision of a node of `model`, or None and why it stays in float."""
+        """Return what gives the precision of a node of `model`, and why it is another than was asked for; None for
+        float.
+        """
         classes = naming.classes_in(model)
 
         def choose(node: Node) -> Choice:
+            precision, reason = chosen(node)
+            rule = rule_for(node) if precision is not None and PRECISIONS[precision].weights == 4 else None
+            if rule is not None and rule.builtin_op in NARROW - set(self.narrow):
+                return "w8a8", f"QatConfig.narrow leaves out {rule.builtin_op}"
+            return precision, reason
+
+        def chosen(node: Node) -> Choice:
             for pattern, precision in self.by_name.items():
                 if naming.names(pattern, node):
                     return precision, "" if precision else f"QatConfig.by_name[{pattern!r}] is None"

@@ -177,13 +177,16 @@ def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[FusedOp]:
 
 
 def _started(node: Node, chosen: str | None, reason: str) -> FusedOp:
-    """Return the operator that `node` begins, in the precision `chosen` or, for `reason`, in float."""
+    """Return the operator that `node` begins, in the precision `chosen`, in float where that is None. reason: why it is
+    not what was asked for.
+    """
     rule = rule_for(node)
     if rule is None:
         reason = reason or f"no int8 rule for {node.op_type}"
-    fused = FusedOp(None if reason else rule, [node], reason=reason)
+    fused = FusedOp(None if chosen is None else rule, [node], reason=reason)
     if fused.rule is not None:
-        fused.precision, fused.reason = _nearest(PRECISIONS[chosen or "w8a8"], fused.rule, node)
+        fused.precision, nearest = _nearest(PRECISIONS[chosen or "w8a8"], fused.rule, node)
+        fused.reason = nearest or reason
     if rule is not None and rule.kernel is not None:
         fused.kernel, fused.form = node.inputs[1], rule.kernel
     return fused

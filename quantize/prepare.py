@@ -51,6 +51,8 @@ class QatReport:
         names = [name for name in PRECISIONS if counts[name]] or ["w8a8"]
         lines = [f"{counts[name]} of {len(real)} operators quantized to {name}" for name in names]
         lines += [f"  float32  {row['name']}: {row['reason']}" for row in self.float_ops]
+        others = Counter((row["precision"], row["reason"]) for row in real if row["reason"])
+        lines += [f"  {name}  {count}: {reason}" for (name, reason), count in others.items() if name != "float32"]
         lines += [f"  without what {name} adds to the loss" for name in self.losses]
         lines += [f"  {line}" for line in self.weak]
         return "\n".join(lines)

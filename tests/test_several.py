@@ -7,10 +7,11 @@ from typing import Any
 
 import edgewright as ew
 import keras
+import loopback
 import numpy as np
 import pytest
 from edgewright.cli.commands import main
-from edgewright.devices.measure import ModelFile
+from edgewright.devices.measure import BenchConfig, ModelFile
 from edgewright.errors import BadInput
 from edgewright.models import registry
 from edgewright.models.registry import Deployable
@@ -134,6 +135,18 @@ def test_files_alone_are_judged_by_their_task_too(run, capfd):
     for path in map(Path, files):  # a quick run has fewer training samples, the same ones to test
         assert rows[path.name]["metric"] == first[path.name]["metric"]
         assert rows[path.name]["value"] == pytest.approx(first[path.name]["value"], rel=0.05)
+
+
+def test_they_are_judged_alike_over_ssh(run, tmp_path):
+    name, _, results, folder = run
+    files = [folder / "artifacts" / f"{name}-{DEPLOYED[name]}-{kind}.tflite" for kind in ("float32", "w8a8-qat")]
+    with loopback.serving(tmp_path) as server:
+        found = ew.bench(files[1:], baseline=files[0], data=registry.get(name).data[-1], device=server.url(),
+                         config=BenchConfig(latency=False))  # fmt: skip
+    here = {row["artifact"]: row for row in results["measurements"]}
+    for path in files:
+        assert found.measured[path.name]["status"] == "ok"
+        assert found.measured[path.name]["value"] == pytest.approx(here[path.name]["value"], rel=0.05)
 
 
 @pytest.fixture(scope="module")

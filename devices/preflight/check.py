@@ -19,7 +19,7 @@ from ..targets.memory import arena_bytes
 from ..targets.target import Target, load
 from .compile import Compiled, compile_file
 from .judge import CONVERSIONS, FALLBACK, NO, OK, Row, as_compiled, layer_of, operators_of, rows_of
-from .reading import read
+from .reading import Unreadable, opset_of, read
 
 __all__ = ["CONVERSIONS", "FALLBACK", "NO", "OK", "Check", "Row", "check_file", "count", "estimate_line", "layer_of"]
 
@@ -28,7 +28,8 @@ __all__ = ["CONVERSIONS", "FALLBACK", "NO", "OK", "Check", "Row", "check_file", 
 class Check:
     """The answer. problems: what keeps the file from the target; notes: what else to know; estimate: the compiler's.
 
-    runs: the target's runtime takes the file, whatever memory and policy say.
+    runs: the target's runtime takes the file, whatever memory and policy say; ends: inputs and outputs; confirmed:
+    what the target's own tool answered, and where the table was wrong.
     """
 
     target: str
@@ -41,6 +42,7 @@ class Check:
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()
     estimate: dict[str, Any] | None = field(default=None)
+    confirmed: dict[str, Any] | None = field(default=None)
     ends: tuple[dict[str, Any], ...] = ()
     runs: bool = False
 
@@ -65,6 +67,9 @@ class Check:
         lines.append(f"flash: {_of(self.flash_bytes, self.flash_limit_bytes)}")
         if self.estimate and self.estimate.get("latency_us") is not None:
             lines.append(estimate_line(self.estimate))
+        if self.confirmed:
+            lines.append(self.confirmed["says"])
+            lines += [f"- the table is wrong: {one}" for one in self.confirmed["differences"]]
         return "\n".join([*lines, *(f"- {one}" for one in self.problems), *(f"- {one}" for one in self.notes)])
 
 
@@ -100,6 +105,55 @@ def check_file(
     layers: Keras layer name -> class, where the model is known; limits: instead of the target's; compiles: ask the
     target's compiler where it is installed, else its table alone.
     """
+    looked = look(file, target, device=device)
+    compiled = compile_file(file.path, target) if looked.ok and target.compile and compiles else None
+    return judged(looked, target, compiled, layers=layers or {}, arena_limit_bytes=arena_limit_bytes,
+                  flash_limit_bytes=flash_limit_bytes)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What is in a file, before any target judges it. problem: why it could not be opened, read or judged at all."""
+
+    file: ModelFile
+    model: Mapping[str, Any] = field(default_factory=dict)
+    graph: Graph | None = None
+    opset: int | None = None
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Tell if there is something to judge."""
+        return not self.problem
+
+
+def look(file: ModelFile, target: Target, *, device: str = "local") -> Looked:
+    """Open a file on a device, and read it."""
+    if file.format not in target.model.formats:
+        reason = f"format {file.format} does not run there; allowed: {', '.join(target.model.formats)}"
+        return Looked(file=file, problem=reason)
+    outcome = inspect(file, device=device)
+    if not outcome.ok:
+        return Looked(file=file, problem=f"{outcome.status}: {outcome.reason}")
+    try:
+        graph = read(file.path) if file.format == "tflite" else None
+        opset = opset_of(file.path) if file.format == "onnx" and target.model.max_opset else None
+    except Unreadable as error:
+        return Looked(file=file, problem=str(error))
+    return Looked(file=file, model=outcome.one("model"), graph=graph, opset=opset)
+
+
+def judged(
+    looked: Looked,
+    target: Target,
+    compiled: Compiled | None = None,
+    *,
+    layers: Mapping[str, str] | None = None,
+    arena_limit_bytes: int | None = None,
+    flash_limit_bytes: int | None = None,
+) -> Check:
+    """Judge what is in a file by the target's tables, and by what its compiler said where that was asked."""
+    file, model, graph = looked.file, looked.model, looked.graph
     arena_limit = arena_limit_bytes or target.memory.arena_bytes
     flash_limit = flash_limit_bytes or target.memory.flash_bytes
     flash = file.path.stat().st_size
@@ -107,24 +161,15 @@ def check_file(
         "target": target.name, "file": file.name, "arena_limit_bytes": arena_limit, "flash_bytes": flash,
         "flash_limit_bytes": flash_limit,
     }  # fmt: skip
-    if file.format not in target.model.formats:
-        reason = f"format {file.format} does not run there; allowed: {', '.join(target.model.formats)}"
-        return Check(**known, rows=(), arena_bytes=None, problems=(reason,))
-    outcome = inspect(file, device=device)
-    if not outcome.ok:
-        return Check(**known, rows=(), arena_bytes=None, problems=(f"{outcome.status}: {outcome.reason}",))
-    model = outcome.one("model")
-    graph = read(file.path) if file.format == "tflite" else None
-    if isinstance(graph, str):
-        return Check(**known, rows=(), arena_bytes=None, problems=(graph,))
+    if not looked.ok:
+        return Check(**known, rows=(), arena_bytes=None, problems=(looked.problem,))
     operators = operators_of(model["layers"], graph)
     rows = rows_of(operators, file.format, target, layers or {})
-    compiled = compile_file(file.path, target) if target.compile and compiles else None
     if compiled is not None and compiled.ok:
         refused = {one.name: one.reason for one in compiled.refused}
         rows = as_compiled(rows, operators, refused, file.format, target, layers or {})
     arena = _arena(graph, target, compiled)
-    problems = [*_kernel_problems(rows, compiled), *_problems(rows, model, target)]
+    problems = [*_kernel_problems(rows, compiled), *_problems(rows, model, target), *_too_new(looked, target)]
     runs = not any(row.against in ("kernel", "tool") for row in rows) and (compiled is None or compiled.status in _TOOK)
     problems += [*_over("arena", arena, arena_limit), *_over("flash", flash, flash_limit)]
     estimate = compiled.estimate() if compiled is not None and compiled.ok else None
@@ -174,6 +219,12 @@ def _kernel_problems(rows: Sequence[Row], compiled: Compiled | None) -> Iterator
             yield f"{count(sum(row.against == against for row in wrong), 'operator')} {what}: {', '.join(named)}"
     if compiled is not None and compiled.status not in _TOOK:
         yield compiled.reason
+
+
+def _too_new(looked: Looked, target: Target) -> Iterator[str]:
+    most = target.model.max_opset
+    if most and looked.opset and looked.opset > most:
+        yield f"opset {looked.opset}, at most {most}: 16-bit activations need more, export w8a8"
 
 
 def _problems(rows: Sequence[Row], model: Mapping[str, Any], target: Target) -> Iterator[str]:

@@ -23,7 +23,7 @@ from ..targets.memory import lifetimes, plan
 from ..targets.target import CompileStep, Figure, Target
 from ..transports.child import follow
 from ..transports.transport import Exit
-from .reading import read
+from .reading import Unreadable, read
 
 _TEXT_LINES = 20_000  # more output than this is no report
 _REASON = 400  # characters of a tool's reason that are passed on
@@ -190,8 +190,9 @@ def _last_operator(step: CompileStep, text: str) -> str:
 
 def _sizes(output: Path) -> dict[str, float]:
     """Return what the compiled file takes: the arena for feature maps, and the constants in flash."""
-    graph = read(output) if output.suffix == ".tflite" else ""
-    if isinstance(graph, str):
+    try:
+        graph = read(output)
+    except Unreadable:  # a format of the compiler's own
         return {}
     return {"sram_bytes": float(plan(lifetimes(graph), ALIGNMENT)), "flash_bytes": float(graph.constant_bytes)}
 

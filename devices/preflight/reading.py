@@ -1,6 +1,7 @@
 """Read what a .tflite file holds, operator by operator, from the file itself: LiteRT gives 4-bit tensors as 8-bit.
 
-Run as a process of its own, `python -m edgewright.devices.preflight.reading FILE`, which prints it as JSON.
+Run as a process of its own, `python -m edgewright.devices.preflight.reading FILE`, which prints it as JSON; of an .onnx
+file its opset alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import EdgewrightError
 from ..targets.graph import Graph, Operation, Tensor
 from ..transports.child import follow
 
@@ -21,15 +23,28 @@ TIME_LIMIT_S = 60.0
 FEW = 64  # values of a constant that are told: axes, shapes, paddings
 
 
-def read(path: Path) -> Graph | str:
-    """Return what the file holds, or why it cannot be read. The file is opened in a process of its own."""
+class Unreadable(EdgewrightError):
+    """A file whose operators cannot be read."""
+
+
+def read(path: Path) -> Graph:
+    """Return what a .tflite file holds. It is opened in a process of its own.  Raises: Unreadable."""
+    return _graph(_told(path))
+
+
+def opset_of(path: Path) -> int:
+    """Return the opset of an .onnx file. It is opened in a process of its own.  Raises: Unreadable."""
+    return _told(path)["opset"]
+
+
+def _told(path: Path) -> dict[str, Any]:
     lines: list[str] = []
     command = [sys.executable, "-m", __name__, str(path)]
     ended = follow(command, lines.append, limit_s=TIME_LIMIT_S)
     if ended.timed_out or ended.code or not lines:
         last = ended.stderr.strip().splitlines()[-1:] or [f"code {ended.code}"]
-        return f"the file's operators cannot be read: {last[0]}"
-    return _graph(json.loads("".join(lines)))
+        raise Unreadable(f"the file's operators cannot be read: {last[0]}")
+    return json.loads("".join(lines))
 
 
 def _graph(told: Mapping[str, Any]) -> Graph:
@@ -71,20 +86,27 @@ def _offsets(model: Any) -> Iterator[int]:
             yield from map(int, np.frombuffer(bytes(model.buffers[entry.buffer].data), np.int32)[3:])
 
 
+def opset(path: Path) -> dict[str, Any]:
+    """Return the document of an .onnx file."""
+    onnx = importlib.import_module("onnx")
+    model = onnx.load(path, load_external_data=False)
+    return {"opset": max((entry.version for entry in model.opset_import if not entry.domain), default=0)}
+
+
 def _ints(values: Any) -> list[int]:
     return [] if values is None else [int(value) for value in values]
 
 
 def _tensor(types: Mapping[int, str], buffers: Any, entry: Any, is_computed: bool) -> dict[str, Any]:
-    data = buffers[entry.buffer].data
+    data = b"" if buffers[entry.buffer].data is None else bytes(buffers[entry.buffer].data)
     dtype = types[entry.type].lower()
     quantization = entry.quantization
     scales = [] if quantization is None or quantization.scale is None else quantization.scale
     points = [] if quantization is None or quantization.zeroPoint is None else quantization.zeroPoint
-    is_constant = data is not None and len(data) > 0 and not is_computed
+    is_constant = bool(data) and not is_computed
     values = None
     if is_constant and dtype in ("int32", "int64"):
-        numbers = np.frombuffer(bytes(data), dtype)
+        numbers = np.frombuffer(data, dtype)
         values = numbers.tolist() if len(numbers) <= FEW else None
     return {
         "name": (entry.name or b"").decode("utf-8", "replace"),
@@ -124,4 +146,5 @@ def _plain(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(opened(Path(sys.argv[1]).read_bytes())))
+    given = Path(sys.argv[1])
+    print(json.dumps(opset(given) if given.suffix == ".onnx" else opened(given.read_bytes())))

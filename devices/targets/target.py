@@ -52,13 +52,15 @@ class Accepted:
 class Quantization:
     """How to quantize for its kernels. in_float: operations that it runs faster so; recurrence: an LSTM is one operator
     ("fused") or written step by step; reciprocal_root: that of a normalization is looked up in a table or an operator;
-    rounding: whose kernels its own round as.
+    rounding: whose kernels its own round as; narrow: the operators that it runs with 4-bit kernels, None
+    for all that LiteRT does.
     """
 
     in_float: Names = ()
     recurrence: Literal["unrolled", "fused"] = "unrolled"
     reciprocal_root: Literal["table", "operator"] = "table"
     rounding: Literal["xnnpack", "reference"] = "xnnpack"
+    narrow: Names | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -50,7 +50,7 @@ def test_a_float_file_is_told_to_be_quantized(tflite):
 def test_other_formats_and_open_sizes_are_named(tflite, onnx):
     found = check_file(ModelFile.read(onnx["float"]), target.load("cortex-m"))
     assert found.problems == ("format onnx does not run there; allowed: tflite",)
-    assert check_file(ModelFile.read(onnx["float"]), target.load("openvino")).fits
+    assert check_file(ModelFile.read(onnx["float"]), target.load("openvino-cpu")).fits
     strict = dataclasses.replace(
         target.load("cpu-x86"), model=dataclasses.replace(target.load("cpu-x86").model, static_shapes=True)
     )

@@ -11,7 +11,7 @@ from edgewright.errors import BadInput
 ROOT = Path(edgewright.__file__).parent
 NAMES = {
     "android", "browser-wasm", "cortex-m", "cpu-arm64", "cpu-x86", "edgetpu", "ethos-u55-128", "ethos-u65-256",
-    "ethos-u85-256", "onnx-cpu", "openvino", "raspberry-pi",
+    "ethos-u85-256", "onnx-cpu", "openvino-cpu", "raspberry-pi",
 }  # fmt: skip
 LEAST = """
 title = "t"

@@ -1,10 +1,14 @@
 """16-bit activations and 4-bit kernels: LiteRT and ONNX Runtime compute what was trained, and what gains by it."""
 
+import keras
 import numpy as np
 import pytest
+from edgewright.errors import BadInput
 from edgewright.export import export_onnx, export_tflite
+from edgewright.pipeline.check import quantization_for
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat
 from int8_run import run
+from keras import layers
 from operator_cases import build
 
 # How many of 65536 steps a kernel may be off: LiteRT tabulates tanh and exp coarsely and rounds products twice.
@@ -54,6 +58,43 @@ def test_four_bit_kernels_run_as_trained_and_take_half_the_room(name):
     eight = export_tflite(quantized(name, "w8a8")[1])
     kernels = sum(weight.shape.num_elements() for weight in model.trainable_weights if len(weight.shape) > 1)
     assert len(eight.data) - len(tflite.data) >= kernels / 2 - 64
+
+
+def test_a_target_may_leave_four_bits_to_convolutions():
+    """The interpreter of microcontrollers takes 4-bit kernels in convolutions alone, vela in nothing."""
+    model, x = small_convnet()
+    both = ["CONV_2D", "FULLY_CONNECTED"]
+    for target, narrow in (("cortex-m", both[:1]), ("ethos-u55-128", []), ("cpu-x86", both)):
+        qat, report = prepare_qat(model, quantization_for(target, default="w4a8"), calibration=x)
+        assert [row["operator"] for row in report.rows if row["precision"] == "w4a8"] == narrow, target
+        assert ("QatConfig.narrow leaves out FULLY_CONNECTED" in str(report)) == (narrow != both)
+        export_tflite(qat)  # runs as trained, else it is refused
+    with pytest.raises(BadInput, match="narrow='MUL' has no kernel for 4-bit weights; allowed: CONV_2D"):
+        QatConfig(narrow=["MUL"])
+
+
+def test_interpreter_of_microcontrollers_runs_what_its_target_asks_for():
+    micro = pytest.importorskip("tflite_micro.python.tflite_micro.runtime", reason="needs the package tflite-micro")
+    model, x = small_convnet()
+    qat, _ = prepare_qat(model, quantization_for("cortex-m", default="w4a8"), calibration=x)
+    artifact = export_tflite(qat)
+    runner = micro.Interpreter.from_bytes(artifact.data, arena_size=100_000)
+    found = []
+    for sample in x:
+        runner.set_input(sample[None], 0)
+        runner.invoke()
+        found.append(runner.get_output(0)[0].copy())
+    step = artifact.manifest["outputs"][0]["scale"]
+    assert np.ptp(found) > 20 * step
+    assert np.abs(np.stack(found) - run(artifact, x)).max() < 2.5 * step
+
+
+def small_convnet():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3), name="x")
+    hidden = layers.Conv2D(8, 3, strides=2, activation="relu", name="conv")(inputs)
+    model = keras.Model(inputs, layers.Dense(4, name="dense")(layers.Flatten()(hidden)), name="small")
+    return model, np.random.default_rng(0).normal(size=(32, 8, 8, 3)).astype("float32")
 
 
 def test_precisions_meet_at_a_requantization():
