@@ -3,8 +3,8 @@
     python benchmarks/referees.py [--only NET] [--samples 16]
 
 Nets are untrained and quantized after training. The packages are installed into an environment of the benchmark's own,
-in the cache; each file is compiled and run by a process there. One JSON line a net and referee; exit code 1 if an
-answer is more than 2 steps off. Part of `make torture`: a compilation takes half a minute.
+in the cache; each file is compiled and run by a process there. One JSON line a net and referee; exit code 1 if fewer
+than three quarters of a net's answers are within 2 steps. Part of `make torture`: a compilation takes half a minute.
 """
 
 import argparse
@@ -25,6 +25,7 @@ NAME = "referees"
 PACKAGES = ("iree-base-compiler[onnx]==3.13.0", "iree-base-runtime==3.13.0", "apache-tvm==0.27.0.post1", "onnx==1.23.2")
 NETS = ("lenet5", "ds_cnn", "anomaly_detector", "resnet8", "lstm", "transformer_classifier")
 MOST_STEPS = 2
+SHARE = 0.75  # of answers: one step at one operator may be enlarged on its way through an untrained net
 LIMIT_S = 1800
 TVM = """
 import sys
@@ -90,18 +91,21 @@ def refereed(net: str, samples: int, folder: Path, python: Path) -> bool:
     np.save(folder / "inputs.npy", given)
     good = True
     for referee, script in (("tvm", TVM), ("iree", IREE)):
-        outputs = folder / f"{referee}.npy"
-        done = subprocess.run([python, "-c", script, files[1], folder / "inputs.npy", outputs], capture_output=True,
-                              text=True, check=False, timeout=LIMIT_S)  # fmt: skip
-        if done.returncode:
-            print((done.stderr.strip().splitlines() or ["no message"])[-1], file=sys.stderr)
-            good &= common.emit(f"referee.{referee}.{net}", [np.inf] * 2, samples, f"<= {MOST_STEPS}", value=np.inf)
-            continue
-        steps = np.rint(np.abs(np.load(outputs).reshape(expected.shape) - expected) / scale)
-        worst, differ = float(steps.max()), float(np.mean(steps > 0))
-        good &= common.emit(f"referee.{referee}.{net}", [worst] * 2, samples, f"<= {MOST_STEPS}", value=worst,
-                            differ=differ)  # fmt: skip
+        command = [python, "-c", script, files[1], folder / "inputs.npy", folder / f"{referee}.npy"]
+        good &= judged(net, referee, command, expected, scale)
     return good
+
+
+def judged(net: str, referee: str, command: list[str | Path], expected: np.ndarray, scale: float) -> bool:
+    """Let a referee run a net; print how many of its answers are as good as LiteRT's, and how far the worst is."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    near, worst = 0.0, None
+    if done.returncode:
+        print((done.stderr.strip().splitlines() or ["no message"])[-1], file=sys.stderr)
+    else:
+        steps = np.rint(np.abs(np.load(command[-1]).reshape(expected.shape) - expected) / scale)
+        near, worst = float(np.mean(steps <= MOST_STEPS)), int(steps.max())
+    return common.emit(f"referee.{referee}.{net}", [near] * 2, len(expected), f">= {SHARE}", value=near, worst=worst)
 
 
 if __name__ == "__main__":

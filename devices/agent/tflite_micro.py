@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .faults import Rejected
 from .kinds import Job
 from .tflite_graph import FlatFile, graph_of, keeps_state, layer_of, parts_of, tensor_of
@@ -71,8 +73,11 @@ class TfliteMicro:
         }
 
     def _runs_in(self, arena_bytes: int):
-        """Open the file in so small an arena and run it once; a refusal is an exception."""
-        self._open(arena_bytes).invoke()
+        """Open the file in so small an arena and run it once, on zeros; a refusal is an exception."""
+        interpreter = self._open(arena_bytes)
+        for index, tensor in enumerate(self.inputs):  # what lies in an arena at first may be no index of a table
+            interpreter.set_input(np.zeros(tensor["shape"], tensor["dtype"]), index)
+        interpreter.invoke()
 
 
 def smallest(attempt: Callable[[int], Any], most: int):

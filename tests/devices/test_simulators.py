@@ -106,6 +106,17 @@ def test_a_microcontrollers_interpreter_tells_operators_and_the_least_arena(made
 
 
 @needs("tflite-micro")
+def test_the_arena_of_a_file_that_looks_words_up(tmp_path):
+    keras.utils.set_random_seed(0)
+    tokens = keras.Input((16,), dtype="int32", name="tokens")
+    x = layers.GlobalAveragePooling1D(name="mean")(layers.Embedding(50, 8, name="words")(tokens))
+    model = keras.Model(tokens, layers.Dense(3, name="logits")(x), name="words")
+    samples = np.random.default_rng(0).integers(0, 50, (32, 16), np.int32)
+    path = ew.export_tflite(prepare_qat(model, calibration=samples)[0]).save(tmp_path / "words.tflite")
+    assert 1000 < inspect(path, device="tflite-micro").one("model")["arena_bytes"] < 10_000
+
+
+@needs("tflite-micro")
 def test_what_a_microcontrollers_interpreter_refuses_is_told_in_its_words(made):
     outcome = inspect(made[0]["w4a8.tflite"], device="tflite-micro")
     assert outcome.status == "rejected"
