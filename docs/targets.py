@@ -15,7 +15,7 @@ from edgewright.devices.targets import kernels, target
 
 DOCS = Path(__file__).parent
 KEPT = DOCS / "targets.json"
-TEXT = DOCS / "targets_text.md"
+TEXT = DOCS / "targets_text.txt"
 KEYS = ("file", "tool", "predicted", "found", "with_compiler", "arena_bytes", "arena_bytes_64", "needed_bytes_64")
 WRITTEN_FROM = ("anomaly_detector", "ds_cnn", "lenet5", "lstm", "mobilenet_v2", "mobilenet_v3_small", "resnet8",
                 "transformer_classifier")  # fmt: skip

@@ -91,7 +91,7 @@ def _to_even(values: Any, low: Any, high: Any, bits: int, origin: Any = 0) -> An
     of `fake_quantize` does.
     """
     scale = (high - low) / steps(bits)
-    integers = ops.round(ops.round(values / (scale * PUSH)) * PUSH + origin)
+    integers = ops.round(ops.round(values / (scale * GRID)) * GRID + origin)
     inside = ops.clip(values, low, high)
     return inside + ops.stop_gradient(ops.clip((integers - origin) * scale, low, high) - inside)
 
@@ -119,6 +119,7 @@ def _zero_point(low: Any, scale: Any, bits: int) -> Any:
 
 
 PUSH = 1 / 4096  # of a step: less than what lies between a half and its neighbours in a mean of up to 2048 values
+GRID = 1 / 16384  # of a step: some ulps of 255 steps in float32, and less than what lies near a half without being one
 # Means, sums and changes of scale by a simple ratio often lie halfway between two steps. What kernels do then, by name.
 # Convolutions add the zero point to what is rounded, reductions round the integer that includes it (XNNPACK).
 ROUNDINGS = {"to even": _to_even, "to even integers": _to_even_integer, "up": _up, "away from 0": _away_from_zero}

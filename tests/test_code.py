@@ -34,7 +34,7 @@ MEASURING = {"answers", "bench"}
     ("edited", "steps"),
     [
         ("metrics.py", EVERY),
-        ("precision.py", QUANTIZING),
+        ("precision.py", QUANTIZING | {"prune"}),  # channels are cut on the graph that is quantized
         ("pipeline/stages.py", set()),  # the library's door: a run goes past it
         ("pipeline/training.py", {"train", "prune", "qat", "qat-pruned"}),
         ("pipeline/workload.py", {"train", "prune", "qat", "qat-pruned"}),
