@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from ...backends import computed
-from ...ends import symbolic_inputs
+from ...ends import input_names, symbolic_inputs
 from ...errors import BadInput, EdgewrightError, WrongOrder
 from ...keras_internals import layers_in
 from ...quantize.graph.tracing import trace_calls
@@ -43,9 +43,7 @@ def prune_channels(
     """
     _refuse(model)
     config = config or ChannelConfig(channels=0.5)
-    given = None if samples is None else [np.asarray(each) for each in tree.flatten(samples)]
-    surgery = _Surgery(model, config, given)
-    return surgery.operate()
+    return _Surgery(model, config, None if samples is None else _in_order(model, samples)).operate()
 
 
 class _Surgery:
@@ -189,13 +187,23 @@ class _Surgery:
         return apart
 
 
+def _in_order(model: keras.Model, samples: Any) -> list[np.ndarray]:
+    """Return samples as arrays in the order of the model's inputs, of which a dict tells the names."""
+    leaves = tree.flatten(symbolic_inputs(model))
+    names = input_names(model)
+    given = [samples[name] for name in names] if isinstance(samples, Mapping) else tree.flatten(samples)
+    if len(given) != len(leaves):
+        raise BadInput(f"samples: {len(given)} arrays for model {model.name!r} of {len(leaves)} inputs; give one each")
+    return [np.asarray(each).astype(leaf.dtype) for each, leaf in zip(given, leaves, strict=True)]
+
+
 def _few(model: keras.Model, samples: list[np.ndarray] | None, nodes: Sequence[Any]) -> list[np.ndarray]:
     """Return a few samples to compare by, made up if none are given."""
     size = sum(np.prod([each or 1 for each in out.shape]) for node in nodes for out in node.outputs)
     count = 1 if size > MANY else 2
     leaves = tree.flatten(symbolic_inputs(model))
     if samples is not None:
-        return [each[:count].astype(leaf.dtype) for each, leaf in zip(samples, leaves, strict=True)]
+        return [each[:count] for each in samples]
     random = np.random.default_rng(0)
     tables = list(vocabularies(model, guess=True).values())
     return [_made_up(leaf, table, count, random) for leaf, table in zip(leaves, tables, strict=True)]

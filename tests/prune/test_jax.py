@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+STRUCTURED = "taylor or activation or budgets or rebuilt and (residual or grouped or both_ways)"
+PARTS = {"test_magnitude.py": [], "test_structured.py": ["-m", "not slow", "-k", STRUCTURED]}
+
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
-def test_pruning_on_jax():
+@pytest.mark.parametrize("part", PARTS)
+def test_pruning_on_jax(part):
     command = [
         sys.executable,
         "-m",
@@ -18,7 +22,8 @@ def test_pruning_on_jax():
         "-q",
         "-p",
         "no:cacheprovider",
-        str(Path(__file__).parent / "test_magnitude.py"),
+        str(Path(__file__).parent / part),
+        *PARTS[part],
     ]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)

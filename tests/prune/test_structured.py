@@ -4,6 +4,7 @@ import edgewright
 import keras
 import numpy as np
 import pytest
+from edgewright.cli import main
 from edgewright.copies import copy_model
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.prune import ChannelConfig, prepare_prune, prune_channels
@@ -163,6 +164,19 @@ def test_random_graphs_are_rebuilt(seed):
     keras.backend.clear_session(free_memory=False)
     _, report = prune_channels(draw_net(1000 + seed), ChannelConfig(channels=0.5, criterion="random", seed=seed))
     assert report.deviation <= 1e-5
+
+
+def test_verb(tmp_path, capsys):
+    model = build_net(residual)
+    model.save(tmp_path / "net.keras")
+    given = ["prune", str(tmp_path / "net.keras"), "--out", str(tmp_path / "smaller.keras")]
+    assert main([*given, "--channels", "0.55", "--criterion", "l2", "--multiple-of", "4"]) == 0
+    smaller = keras.saving.load_model(tmp_path / "smaller.keras")
+    assert smaller.get_layer("conv2d_1").filters == 8
+    assert "16 -> 8" in capsys.readouterr().out
+    for wrong, words in ((["--channels", "1.5"], "between 0 and 1"), (["--multiple-of", "8"], "--channels is missing")):
+        assert main([*given, *wrong]) == 2
+        assert words in capsys.readouterr().err
 
 
 @pytest.mark.slow
