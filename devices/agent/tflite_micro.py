@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -37,11 +38,8 @@ class TfliteMicro:
 
     def _open(self, arena_bytes: int):
         """Open the file; what it complains of on standard error is the reason.  Raises: Rejected."""
-        with Overheard() as said:
-            try:
-                return self._module.Interpreter.from_bytes(self._data, arena_size=arena_bytes)
-            except RuntimeError as error:
-                raise Rejected(f"tflite-micro: {said.words() or error}") from error
+        with refusing():
+            return self._module.Interpreter.from_bytes(self._data, arena_size=arena_bytes)
 
     def resize(self, shapes: Sequence):
         """Refuse: an arena is planned once.  Raises: Rejected."""
@@ -61,7 +59,12 @@ class TfliteMicro:
         return self._interpreter.get_output(index)
 
     def inspect(self):
-        """Say what is in the graph, and the smallest arena that it runs in here."""
+        """Say what is in the graph, and the smallest arena that it runs in here.  Raises: Rejected, if in none.
+
+        Some kernels refuse their types as late as they run.
+        """
+        with refusing():
+            self._runs_in(ARENA_BYTES)
         operators, tensors, computed = parts_of(self._file)
         layers = [layer_of(self._file, operator, tensors, computed) for operator in operators]
         return {
@@ -110,6 +113,16 @@ def survives(attempt: Callable[[int], Any], arena_bytes: int):
     except BaseException:  # whatever it is: the copy must not go on as its original would
         os._exit(1)
     os._exit(0)
+
+
+@contextlib.contextmanager
+def refusing():
+    """Raise Rejected for what the interpreter refuses within the block, in the words that it says on standard error."""
+    with Overheard() as said:
+        try:
+            yield
+        except RuntimeError as error:
+            raise Rejected(f"tflite-micro: {said.words() or error}") from error
 
 
 class Overheard:

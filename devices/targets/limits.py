@@ -14,7 +14,8 @@ from pydantic.dataclasses import dataclass
 
 from .graph import Operator, Tensor
 
-Kind = Literal["batch", "reduced", "depth", "planes", "scale_factor", "half_pixels", "stride", "window", "same_scales"]
+Kind = Literal["batch", "reduced", "depth", "planes", "scale_factor", "half_pixels", "stride", "window", "same_scales",
+               "inputs"]  # fmt: skip
 SAME = 0  # padding of a window, in the schema
 
 
@@ -51,6 +52,10 @@ def _above(value: int, limit: Limit) -> bool:
 
 def _batch(operator: Operator, data: Tensor, limit: Limit) -> bool:
     return _above(math.prod(data.shape[:-3]), limit)
+
+
+def _inputs(operator: Operator, data: Tensor, limit: Limit) -> bool:
+    return _above(len(operator.inputs), limit)
 
 
 def _axes(operator: Operator, data: Tensor) -> list[int]:
@@ -111,6 +116,7 @@ def _same_scales(operator: Operator, data: Tensor, limit: Limit) -> bool:
 
 KINDS: dict[str, Callable[[Operator, Tensor, Limit], bool]] = {
     "batch": _batch,
+    "inputs": _inputs,
     "reduced": _reduced,
     "depth": _depth,
     "planes": _planes,

@@ -6,12 +6,12 @@ from edgewright.devices.targets import target
 from edgewright.devices.targets.graph import Graph, Operation, Tensor
 from edgewright.devices.targets.limits import exceeded
 
-U55, U85 = "ethos-u55-128", "ethos-u85-256"
+MICRO, U55, U85 = "cortex-m", "ethos-u55-128", "ethos-u85-256"
 BOTH = (U55, U85)
 
 
-def operator(op, shape, result=None, axes=None, scale=0.1, **options):
-    tensors = [Tensor(name="x", shape=shape, dtype="int8", scales=1, scale=0.1, zero_point=0)]
+def operator(op, shape, result=None, axes=None, scale=0.1, inputs=1, **options):
+    tensors = [Tensor(name="x", shape=shape, dtype="int8", scales=1, scale=0.1, zero_point=0)] * inputs
     if axes is not None:
         tensors.append(Tensor(name="a", shape=(len(axes),), dtype="int32", is_constant=True, values=axes))
     tensors.append(Tensor(name="y", shape=result or shape, dtype="int8", scales=1, scale=scale, zero_point=0))
@@ -45,6 +45,8 @@ def operator(op, shape, result=None, axes=None, scale=0.1, **options):
         (operator("CONV_2D", (1, 8, 8, 4), strideH=4, strideW=4, padding=0), "strides", (U55,)),
         (operator("CONV_2D", (1, 8, 8, 4), strideH=4, strideW=4, padding=1), "", BOTH),
         (operator("CONV_2D", (1, 8, 8, 4), strideH=3, strideW=3, padding=0), "", BOTH),
+        (operator("CONCATENATION", (1, 8), (1, 80), inputs=10), "", (MICRO, *BOTH)),
+        (operator("CONCATENATION", (1, 8), (1, 88), inputs=11), "10 inputs", (MICRO,)),
     ],
 )
 def test_a_bound_is_held_and_said(case, words, where):

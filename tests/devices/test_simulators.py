@@ -167,6 +167,16 @@ def test_a_simulator_tells_accuracy_and_never_latency(made, tmp_path):
     assert Run.load(tmp_path).simulated
 
 
+@needs("tflite-micro")
+def test_what_a_kernel_refuses_as_late_as_it_runs_is_a_refusal(tmp_path):
+    tokens = keras.Input((16,), dtype="int32", name="tokens")
+    positive = keras.ops.where(tokens > 3, tokens, 1)
+    net = keras.Model(tokens, layers.Dense(2)(layers.Flatten()(layers.Embedding(50, 4)(positive))))
+    path = ew.export_tflite(net).save(tmp_path / "net.tflite")
+    outcome = inspect(path, device="tflite-micro")
+    assert not outcome.ok and "SELECT_V2 (number" in outcome.reason
+
+
 @needs("openvino")
 def test_openvino_answers_and_tells_what_it_ran_in(made):
     files, _ = made

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-STRUCTURED = "taylor or activation or budgets or rebuilt and (residual or grouped or both_ways)"
+STRUCTURED = "taylor or rebuilt and residual"
 PARTS = {"test_magnitude.py": [], "test_structured.py": ["-m", "not slow", "-k", STRUCTURED]}
 
 
