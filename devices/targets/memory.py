@@ -100,9 +100,15 @@ def lifetimes(graph: Graph) -> list[Lifetime]:
 
 
 def plan(tensors: Sequence[Lifetime], alignment: int) -> int:
-    """Return the bytes that all `tensors` take in one arena."""
+    """Return the bytes that all `tensors` take in one arena.
+
+    What has its place comes first, then the largest; of tensors alike in size the last comes first, as TFLM fills the list
+    that it sorts from its end.
+    """
+    fixed = [tensor for tensor in tensors if tensor.offset is not None]
+    free = [tensor for tensor in reversed(tensors) if tensor.offset is None]
     placed: list[tuple[int, int, Lifetime]] = []  # offset, end, tensor
-    for tensor in sorted(tensors, key=lambda one: (one.offset is None, -one.size)):
+    for tensor in [*fixed, *sorted(free, key=lambda tensor: -_aligned(tensor.size, alignment))]:
         size = _aligned(tensor.size, alignment)
         offset = _room(placed, tensor, size) if tensor.offset is None else tensor.offset
         placed.append((offset, offset + size, tensor))

@@ -97,3 +97,9 @@ def test_a_plan_holds_what_is_alive_at_any_moment_and_no_more_than_all(entries):
     tensors = [Lifetime(size=16 * size, first=first, last=first + span) for size, first, span in entries]
     alive = [sum(one.size for one in tensors if one.first <= moment <= one.last) for moment in range(16)]
     assert max(alive) <= plan(tensors, 16) <= sum(one.size for one in tensors)
+
+
+def test_of_tensors_alike_in_size_the_last_is_placed_first():
+    """What TensorFlow Lite Micro's planner does to the first maps of MobileNet: 8,192 bytes, where 7,168 would do."""
+    sizes = [(3072, 0, 0), (2048, 0, 1), (2048, 1, 2), (4096, 2, 3)]
+    assert plan([Lifetime(size=size, first=first, last=last) for size, first, last in sizes], 16) == 8192
