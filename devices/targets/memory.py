@@ -102,8 +102,8 @@ def lifetimes(graph: Graph) -> list[Lifetime]:
 def plan(tensors: Sequence[Lifetime], alignment: int) -> int:
     """Return the bytes that all `tensors` take in one arena.
 
-    What has its place comes first, then the largest; of tensors alike in size the last comes first, as TFLM fills the list
-    that it sorts from its end.
+    What has its place comes first, then the largest; of tensors alike in size the last comes first, as TFLM fills
+    the list that it sorts from its end.
     """
     fixed = [tensor for tensor in tensors if tensor.offset is not None]
     free = [tensor for tensor in reversed(tensors) if tensor.offset is None]
