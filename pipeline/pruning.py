@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from ..errors import BadInput
-from ..prune import ChannelConfig, ChannelReport, PruneConfig, PruneReport, prepare_prune, prune_channels, strip_prune
-from ..prune import prune as prune_at_once
+from ..prune import PruneConfig, strip_prune
+from ..prune.methods import method_for
 from ..training import learners
 from ..training.config import TrainConfig
 from ..training.data import Dataset
@@ -26,7 +26,7 @@ class Pruned:
     """What pruning came to. networks: all of the model, the step networks made anew; reports: by network pruned."""
 
     networks: dict[str, keras.Model]
-    reports: Mapping[str, PruneReport | ChannelReport]
+    reports: Mapping[str, Any]
     history: list[Row]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -40,58 +40,51 @@ class Pruned:
 
 
 def prune(
-    networks: Networks, work: Workload, config: PruneConfig | ChannelConfig, training: TrainConfig,
-    out: str | Path | None = None,
-) -> Pruned:  # fmt: skip
-    """Prune what goes to a device while training goes on, or before it goes on. `networks` are untouched."""
-    if isinstance(config, ChannelConfig):
-        return _without_channels(networks, work, config, training, out)
-    plan = scheduled(config, training, work.dataset, work.learner)
-    made = {name: prepare_prune(networks[name], plan) for name in work.compressed}
-    pruning = work.to_train(networks, {name: model for name, (model, _) in made.items()})
-    result = stage.train(pruning, while_pruning(work), training, out)
-    sparse = {name: strip_prune(model) if name in made else model for name, model in pruning.items()}
-    return Pruned(
-        networks=work.complete(sparse),
-        reports={name: report for name, (_, report) in made.items()},
-        history=result.history,
-    )
-
-
-def _without_channels(
-    networks: Networks, work: Workload, config: ChannelConfig, training: TrainConfig, out: str | Path | None
+    networks: Networks, work: Workload, config: Any, training: TrainConfig, out: str | Path | None = None
 ) -> Pruned:
-    """Cut channels of what goes to a device, then train what is left."""
+    """Prune what goes to a device while training goes on, or before it goes on. `networks` are untouched.
+
+    config: of one of the ways in `prune.methods`.
+    """
+    method = method_for(config)
+    if method.rebuilds:
+        _refuse_steps(work)
+    if method.prepare is None or method.strip is None:
+        made = {name: method.at_once(networks[name], config, work.samples(name)) for name in work.compressed}
+        smaller = work.to_train(networks, {name: model for name, (model, _) in made.items()})
+        result = stage.train(smaller, work, training, out)
+        return _pruned(work.complete(smaller), made, result.history)
+    plan = scheduled(config, training, work.dataset, work.learner) if isinstance(config, PruneConfig) else config
+    made = {name: method.prepare(networks[name], plan) for name in work.compressed}
+    pruning = work.to_train(networks, {name: model for name, (model, _) in made.items()})
+    result = stage.train(pruning, while_pruning(work, method.strip), training, out)
+    plain = {name: method.strip(model) if name in made else model for name, model in pruning.items()}
+    return _pruned(work.complete(plain), made, result.history)
+
+
+def _pruned(networks: dict[str, keras.Model], made: Mapping[str, tuple[Any, Any]], history: list[Row]) -> Pruned:
+    return Pruned(networks=networks, reports={name: report for name, (_, report) in made.items()}, history=history)
+
+
+def _refuse_steps(work: Workload) -> None:
     if work.derived:
         step, network = next(iter(work.derived.items()))
         raise BadInput(
             f"network {network!r} has a step network, {step!r}, that is built as wide as it: channels cannot be cut; "
             "prune weights instead (--sparsity)"
         )
-    made = {name: prune_channels(networks[name], config, samples=work.samples(name)) for name in work.compressed}
-    smaller = work.to_train(networks, {name: model for name, (model, _) in made.items()})
-    result = stage.train(smaller, work, training, out)
-    reports = {name: report for name, (_, report) in made.items()}
-    return Pruned(networks=work.complete(smaller), reports=reports, history=result.history)
 
 
-def while_pruning(work: Workload) -> Workload:
+def while_pruning(work: Workload, strip: Callable[[keras.Model], keras.Model] = strip_prune) -> Workload:
     """Return `work` as it is judged amid its pruning: steps are derived of what the networks will be."""
-    return replace(work, derive=lambda step, model, states: work.derive(step, strip_prune(model), states))
+    return replace(work, derive=lambda step, model, states: work.derive(step, strip(model), states))
 
 
-def cut(networks: Networks, config: PruneConfig | ChannelConfig, chosen: list[str]) -> Pruned:
+def cut(networks: Networks, config: Any, chosen: list[str]) -> Pruned:
     """Prune the `chosen` networks at once, without training. `networks` are untouched."""
-    made = {name: _at_once(networks[name], config) for name in chosen}
-    return Pruned(
-        networks={name: made[name][0] if name in made else model for name, model in networks.items()},
-        reports={name: report for name, (_, report) in made.items()},
-        history=[],
-    )
-
-
-def _at_once(model: keras.Model, config: PruneConfig | ChannelConfig) -> tuple[keras.Model, Any]:
-    return prune_channels(model, config) if isinstance(config, ChannelConfig) else prune_at_once(model, config)
+    made = {name: method_for(config).at_once(networks[name], config, None) for name in chosen}
+    plain = {name: made[name][0] if name in made else model for name, model in networks.items()}
+    return _pruned(plain, made, [])
 
 
 def scheduled(config: PruneConfig, training: TrainConfig, dataset: Dataset, learner: str = "fit") -> PruneConfig:
