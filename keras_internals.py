@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -40,6 +40,33 @@ def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
 def takes_mask(layer: keras.Layer) -> bool:
     """Tell whether the `call` of `layer` has an argument for a mask."""
     return bool(layer._call_has_mask_arg)
+
+
+@contextmanager
+def recorded(layers: Mapping[str, keras.Layer]) -> Iterator[dict[str, Any]]:
+    """Yield a dict that comes to hold what each of `layers` returns inside the block, the last time it is run.
+
+    So inner results of any model are had without building another: it may run its layers as it likes.
+    """
+    seen: dict[str, Any] = {}
+
+    def recording(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            seen[name] = call(*args, **kwargs)
+            return seen[name]
+
+        return run
+
+    own = {name: vars(layer).get("call") for name, layer in layers.items()}
+    for name, layer in layers.items():  # past Keras' own bookkeeping of attributes
+        vars(layer)["call"] = recording(name, layer.call)
+    try:
+        yield seen
+    finally:
+        for name, layer in layers.items():
+            del vars(layer)["call"]
+            if own[name] is not None:
+                vars(layer)["call"] = own[name]
 
 
 # ---------------------------------------------------------------- the graph of a functional model

@@ -16,6 +16,7 @@ import numpy as np
 from ...progress import track
 from ..config import TrainConfig
 from ..data import Dataset
+from ..distillation import Distillation
 from ..optimizers import optimizer
 from ..runner import predict_all
 from ..state import Row, RunDir
@@ -24,6 +25,8 @@ from .batches import Batches
 from .callbacks import BestCheckpoint, Pace
 from .fitting import Fitting, Overrides, first_samples, resolved
 from .register import Networks, learner
+from .taught import taught
+from .teacher import schooled, shares
 from .wrapped import Augmented
 
 
@@ -31,7 +34,8 @@ def minimiser(name: str) -> Callable[[Overrides], Overrides]:
     """Register the learner `name` that minimises what the decorated function says."""
 
     def enter(overrides: Overrides) -> Overrides:
-        learner(name, validate=partial(validate, overrides), best_epoch=best_epoch)(partial(minimise, overrides))
+        enter_learner = learner(name, validate=partial(validate, overrides), best_epoch=best_epoch, teachable=True)
+        enter_learner(partial(minimise, overrides))
         return overrides
 
     return enter
@@ -43,20 +47,32 @@ def best_epoch(history: Sequence[Row], dataset: Dataset, task: Objective) -> int
 
 
 def minimise(
-    overrides: Overrides, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir
+    overrides: Overrides,
+    networks: Networks,
+    dataset: Dataset,
+    task: Any,
+    config: TrainConfig,
+    run: RunDir,
+    teaching: Distillation | None = None,
 ) -> list[Row]:
-    """Run `Model.fit` on one network so that it resumes exactly; keep the epoch that validates best."""
+    """Run `Model.fit` on one network so that it resumes exactly; keep the epoch that validates best.
+
+    teaching: a teacher whose answers, and samples whose labels it alone knows, enter the training.
+    """
     fitting = resolved(overrides, networks, dataset, task, config)
     weights = fitting.weights if fitting.weights is not None else fitting.weigh(dataset.train)
-    batches = Batches(dataset.train, fitting.targets(dataset.train), config, weights)
+    changes = dataset.augmentation(config.seed) if dataset.augmentation and config.augment else ()
+    split, model = dataset.train, Augmented(fitting.network, changes) if changes else fitting.network
+    if teaching is not None:
+        split, weights = schooled(dataset, teaching).train, shares(weights, split, teaching)
+        model = taught(fitting, networks, dataset, task, config, teaching, changes)
+    batches = Batches(split, fitting.targets(split), config, weights)
     epochs = config.epochs_for(len(batches))
-    model = fitting.network
-    if dataset.augmentation and config.augment:
-        model = Augmented(model, dataset.augmentation(config.seed))
     validation = (dataset.validation.x, fitting.targets(dataset.validation))
     if (weight := fitting.weigh(dataset.validation)) is not None:
         validation = (*validation, weight)
-    _compile(model, fitting, batches, config, epochs, weighted=weight is not None)
+    unjudged = teaching is not None and teaching.unlabelled is not None  # no accuracy of what has no label
+    _compile(model, fitting, batches, config, epochs, weighted=weight is not None or unjudged)
     keeper = BestCheckpoint(
         model,
         config,
