@@ -57,16 +57,17 @@ def recorded(layers: Mapping[str, keras.Layer]) -> Iterator[dict[str, Any]]:
 
         return run
 
-    own = {name: vars(layer).get("call") for name, layer in layers.items()}
-    for name, layer in layers.items():  # past Keras' own bookkeeping of attributes
-        vars(layer)["call"] = recording(name, layer.call)
+    plain: dict[str, Any] = {name: layer.__dict__ for name, layer in layers.items()}  # past Keras' own bookkeeping
+    before = {name: attributes.get("call") for name, attributes in plain.items()}
+    for name, layer in layers.items():
+        plain[name]["call"] = recording(name, layer.call)
     try:
         yield seen
     finally:
-        for name, layer in layers.items():
-            del vars(layer)["call"]
-            if own[name] is not None:
-                vars(layer)["call"] = own[name]
+        for name, attributes in plain.items():
+            del attributes["call"]
+            if before[name] is not None:
+                attributes["call"] = before[name]
 
 
 # ---------------------------------------------------------------- the graph of a functional model

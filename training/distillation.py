@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -40,6 +41,8 @@ class Distillation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", _by_layer(self.features))
+        if isinstance(self.teacher, os.PathLike):
+            object.__setattr__(self, "teacher", os.fspath(self.teacher))
         _require(bool(self.teacher), "teacher", self.teacher, 'a .keras file, "float" or a model')
         _require(_number(self.temperature) and self.temperature > 0, "temperature", self.temperature,
                  "a number above 0: 1 leaves the answers as they are, 2 to 8 soften them")  # fmt: skip

@@ -75,7 +75,7 @@ def train(
     row = tasks.of(dataset)
     _seed(config)
     run = RunDir(out, _identity(networks, dataset, learner, config) | taught_by(teaching))
-    history = learners.get(learner)(networks, dataset, row, config, run, teaching)
+    history = learners.get(learner)(networks, dataset, row, config, run, teaching=teaching)
     result = judged(complete(networks), dataset, row, deploy)
     return TrainResult(
         history=history,

@@ -34,8 +34,9 @@ def full_batch(
     task: Any,
     config: TrainConfig,
     run: RunDir,
+    *,
     teaching: Distillation | None = None,
 ) -> list[Row]:
     """Minimise the task's loss as `fit` does, a step being of all training samples and an epoch of ten steps."""
     whole = replace(config, batch_size=len(schooled(dataset, teaching).train), passes=UPDATES)
-    return minimise(fit, networks, dataset, task, whole, run, teaching)
+    return minimise(fit, networks, dataset, task, whole, run, teaching=teaching)

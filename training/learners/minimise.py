@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...progress import track
+from ...progress import say, track
 from ..config import TrainConfig
 from ..data import Dataset
 from ..distillation import Distillation
@@ -53,6 +53,7 @@ def minimise(
     task: Any,
     config: TrainConfig,
     run: RunDir,
+    *,
     teaching: Distillation | None = None,
 ) -> list[Row]:
     """Run `Model.fit` on one network so that it resumes exactly; keep the epoch that validates best.
@@ -65,7 +66,9 @@ def minimise(
     split, model = dataset.train, Augmented(fitting.network, changes) if changes else fitting.network
     if teaching is not None:
         split, weights = schooled(dataset, teaching).train, shares(weights, split, teaching)
-        model = taught(fitting, networks, dataset, task, config, teaching, changes)
+        model = taught(fitting, networks, dataset, task, config, teaching=teaching, changes=changes)
+        if fitting.told is None and model.fed_alike(dataset):
+            _introduce(model.teacher, validate(overrides, {model.name: model.teacher}, dataset, task, config))
     batches = Batches(split, fitting.targets(split), config, weights)
     epochs = config.epochs_for(len(batches))
     validation = (dataset.validation.x, fitting.targets(dataset.validation))
@@ -117,6 +120,11 @@ def _compile(
     model.compute_loss(x, targets, fitting.answers, weight)
     model.compute_metrics(x, targets, fitting.answers, weight)
     model.reset_metrics()
+
+
+def _introduce(teacher: keras.Model, row: Row) -> None:
+    """Say how good a teacher is: no student is better for one that knows less than it."""
+    say(f"teacher {teacher.name}: " + " ".join(f"{name} {value:.4f}" for name, value in row.items()))
 
 
 def validate(overrides: Overrides, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Row:

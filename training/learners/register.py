@@ -15,8 +15,8 @@ A learner is a function `(networks, dataset, task, config, run) -> history`:
   an epoch is a function of the state before it, the seed and its number.
 - history: one dict of floats an epoch, with "epoch" (from 1), "loss", and "val_" names.
 
-It says whether it heeds a teacher (`teachable`): then it takes a last argument `teaching`, a Distillation whose teacher
-and samples are in memory, or None.
+It says whether it heeds a teacher (`teachable`): then it takes an argument `teaching`, a Distillation whose teacher and
+samples are in memory, or None.
 
 It says its steps: how often `config` has it run a network that it trains, by which pruning lays out its schedule.
 
@@ -93,13 +93,14 @@ class Learner:
         task: Any,
         config: TrainConfig,
         run: RunDir,
+        *,
         teaching: Distillation | None = None,
     ) -> list[Row]:
         """Fit the networks in place; return one row an epoch.  Raises: BadInput for a teacher that is not heeded."""
         if teaching is None:
             return self.fit(networks, dataset, task, config, run)
         self.check_teachable()
-        return self.fit(networks, dataset, task, config, run, teaching)
+        return self.fit(networks, dataset, task, config, run, teaching=teaching)
 
     def check_teachable(self) -> None:
         """Refuse a teacher where what is minimised is no loss of samples and answers.  Raises: BadInput."""

@@ -61,8 +61,9 @@ class Taught(Augmented):
         changes: Sequence[keras.layers.Layer],
         teacher: Teacher,
         teaching: Distillation,
+        *,
         hints: Mapping[str, Hint],
-        config: TrainConfig,
+        seed: int,
         shares: Mapping[str, float] | None,
     ):
         super().__init__(model, changes)
@@ -71,15 +72,25 @@ class Taught(Augmented):
         self._hints = _Untracked(hints)
         self._losses_of = {head: form.loss(teaching.temperature) for head, form in teacher.forms.items()}
         self.regressors = {
-            name: keras.layers.Dense(hint.width, use_bias=False, name=f"regressor_{place}",
-                                     kernel_initializer=keras.initializers.GlorotUniform(config.seed + place))
-            for place, (name, hint) in enumerate(hints.items()) if hint.width is not None
-        }  # fmt: skip
+            name: _regressor(place, hint.width, seed)
+            for place, (name, hint) in enumerate(hints.items())
+            if hint.width is not None
+        }
 
     @property
     def non_trainable_variables(self) -> list[Any]:
         """Those of the model, and the teacher's: JAX takes for a constant what is not handed to the step."""
         return [*super().non_trainable_variables, *self._teacher.network.variables]
+
+    @property
+    def teacher(self) -> keras.Model:
+        """The network that teaches."""
+        return self._teacher.network
+
+    def fed_alike(self, dataset: Dataset) -> bool:
+        """Tell whether the teacher takes the samples as they are: a lone input, or inputs of the same names."""
+        x = dataset.train.x
+        return not isinstance(x, Mapping) or {symbol.name for symbol in self.teacher.inputs} == set(x)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Run the network; in training, a `Lesson`."""
@@ -107,25 +118,32 @@ class Taught(Augmented):
             return super().compute_loss(x, y, y_pred, labels, training)
         own = 1 - self._teaching.alpha  # as a weight of samples: regularizers keep theirs
         labels = ops.convert_to_tensor(own) if labels is None else tree.map_structure(lambda each: own * each, labels)
-        loss = super().compute_loss(x, y, y_pred.said, labels, training)
+        loss: Any = super().compute_loss(x, y, y_pred.said, labels, training)
         loss += self._teaching.alpha * self._of_answers(y_pred, weights)
         for ideal, shown in y_pred.hints:
-            loss += self._teaching.beta / len(y_pred.hints) * HintError()(ideal, shown)
+            error: Any = HintError()(ideal, shown)
+            loss += self._teaching.beta / len(y_pred.hints) * error
         return loss
 
     def _of_answers(self, lesson: Lesson, weights: Any) -> Any:
-        said = lesson.said if isinstance(lesson.said, Mapping) else {"": lesson.said}
-        total = 0.0
+        said: Any = lesson.said if isinstance(lesson.said, Mapping) else {"": lesson.said}
+        total: Any = 0.0
         for head, form in self._teacher.forms.items():
             told, ours = form.comparable(lesson.told[head], ops.cast(said[head], "float32"))
             weight = weights[head] if isinstance(weights, Mapping) else weights
-            total += self._share.get(head, 1.0) * self._losses_of[head](told, ours, weight)
+            apart: Any = self._losses_of[head](told, ours, weight)
+            total += self._share.get(head, 1.0) * apart
         return total
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Compare the student's answers with its targets."""
         said = y_pred.said if isinstance(y_pred, Lesson) else y_pred
         return super().compute_metrics(x, y, said, _of_shares(sample_weight)[0])
+
+
+def _regressor(place: int, width: int, seed: int) -> keras.layers.Dense:
+    start: Any = keras.initializers.GlorotUniform(seed + place)
+    return keras.layers.Dense(width, use_bias=False, name=f"regressor_{place}", kernel_initializer=start)
 
 
 @dataclass(frozen=True)
@@ -146,6 +164,7 @@ def taught(
     dataset: Dataset,
     task: Any,
     config: TrainConfig,
+    *,
     teaching: Distillation,
     changes: Sequence[keras.layers.Layer],
 ) -> Taught:
@@ -154,9 +173,11 @@ def taught(
     Raises: BadInput for a teacher, or layers, that cannot be compared with the student.
     """
     ((name, student),) = networks.items()
-    teacher = teachers.of(teaching, name, student, dataset, task, fitting.answers, fitting.told)
+    teacher = teachers.of(teaching, (name, student), dataset, task, answers=fitting.answers, told=fitting.told)
     hints = _hints(teaching, student, teacher, first_samples(dataset.train.x))
-    model = Taught(fitting.network, changes, teacher, teaching, hints, config, fitting.loss_weights)
+    model = Taught(
+        fitting.network, changes, teacher, teaching, hints=hints, seed=config.seed, shares=fitting.loss_weights
+    )
     for key, regressor in model.regressors.items():
         regressor.build(hints[key].shape)
     return model
@@ -212,7 +233,7 @@ def _hint(
     (ours, theirs) = (tuple(seen[name].shape) for seen in (shown, ideal))
     if ours[:-1] != theirs[:-1]:
         raise BadInput(
-            f"features: layer {name!r} gives {ours[1:]} a sample, the teacher's {teacher.name!r} {theirs[1:]}; only the "
-            "last axis may differ"
+            f"features: layer {name!r} gives {ours[1:]} a sample, the teacher's {teacher.name!r} {theirs[1:]}; only "
+            "the last axis may differ"
         )
     return Hint(student=student, teacher=teacher, shape=ours, width=None if ours == theirs else theirs[-1])

@@ -17,7 +17,6 @@ from ..distillation import Distillation
 from ..losses import Divergence, logits_of
 from ..tasks import Objective
 from ..tasks.objective import end_in_probabilities
-from .register import Networks
 
 LEAST_OF_FLOAT = 1e-7  # of a teacher's probabilities, which no quantizer rounds
 
@@ -118,18 +117,19 @@ def fixed(value: Any) -> Any:
 
 def of(
     teaching: Distillation,
-    name: str,
-    student: keras.Model,
+    taught: tuple[str, keras.Model],
     dataset: Dataset,
     task: Objective,
+    *,
     answers: Any,
     told: Callable[[Any], Any] | None,
 ) -> Teacher:
-    """Return the teacher of the network `name`.
+    """Return the teacher of a network, which is given by name.
 
     answers: of the student to the first training samples, by output or alone. told: see `FitOverrides`.
     Raises: BadInput for a teacher that takes other samples or gives other answers, naming both shapes.
     """
+    name, student = taught
     few = tree.map_structure(lambda array: array[:8], dataset.train.x)
     network = built(_network(teaching, name), few)
     feed = _feed(student, network)
