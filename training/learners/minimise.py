@@ -65,7 +65,7 @@ def minimise(
     changes = dataset.augmentation(config.seed) if dataset.augmentation and config.augment else ()
     split, model = dataset.train, Augmented(fitting.network, changes) if changes else fitting.network
     if teaching is not None:
-        split, weights = schooled(dataset, teaching).train, shares(weights, split, teaching)
+        weights, split = shares(weights, dataset.train, teaching), schooled(dataset, teaching).train
         model = taught(fitting, networks, dataset, task, config, teaching=teaching, changes=changes)
         if fitting.told is None and model.fed_alike(dataset):
             _introduce(model.teacher, validate(overrides, {model.name: model.teacher}, dataset, task, config))

@@ -154,8 +154,8 @@ class _Untracked:
 
 
 def _of_shares(weights: Any) -> tuple[Any, Any]:
-    """Return the weights of labels and of the teacher's answers."""
-    return weights if isinstance(weights, Shares) else (weights, weights)
+    """Return the weights of labels and of the teacher's answers; a backend may have made a plain tuple of `Shares`."""
+    return Shares(*weights) if isinstance(weights, tuple) else Shares(weights, weights)
 
 
 def taught(
