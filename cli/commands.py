@@ -17,6 +17,7 @@ from . import inputs
 from .arguments import Answer, parse
 from .loading import with_keras
 from .options import (
+    Alpha,
     Channels,
     ClassWeights,
     Criterion,
@@ -24,6 +25,7 @@ from .options import (
     Device,
     Engine,
     Epochs,
+    Features,
     Import,
     KerasFile,
     KerasOut,
@@ -35,9 +37,14 @@ from .options import (
     Quick,
     Seed,
     Sparsity,
+    Teacher,
+    Temperature,
+    TrainedTeacher,
+    Unlabelled,
     Weights,
 )
 from .output import failed, place, results_only
+from .teaching import refuse_teacher, teaching_of
 
 DESCRIPTION = """Take a Keras 3 model from training to a verdict on a device: train, prune, retrain with quantization in
 the loop, export to TFLite and ONNX, measure, and say with statistics what was gained and lost."""
@@ -104,13 +111,20 @@ def train(
     ] = None,
     learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage", inputs.above(0)] = None,
     class_weights: ClassWeights = None,
+    teacher: TrainedTeacher = None,
+    temperature: Temperature = None,
+    alpha: Alpha = None,
+    features: Features = None,
+    unlabelled: Unlabelled = None,
     import_: Import = None,
 ) -> Answer:
     """Train a model."""
     _check_own(model, data, preset)
+    teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
-                       batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights)  # fmt: skip
+                       batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
+                       teaching=teaching)  # fmt: skip
 
 
 def prune(
@@ -130,6 +144,11 @@ def prune(
     seed: Seed = 0,
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
+    teacher: Teacher = None,
+    temperature: Temperature = None,
+    alpha: Alpha = None,
+    features: Features = None,
+    unlabelled: Unlabelled = None,
     import_: Import = None,
 ) -> Answer:
     """Set the smallest weights of a trained model to zero, or with --channels take its least channels out of it."""
@@ -139,15 +158,18 @@ def prune(
     if channels is not None and engine == "tfmot":
         raise BadInput("--engine tfmot cuts no channels: leave it out")
     cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
-    if data is None and (epochs is not None or class_weights or schedule != "polynomial"):
+    teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
+    if data is None and (epochs is not None or class_weights or schedule != "polynomial" or teaching):
         raise BadInput(
-            "--data is missing: --epochs, --schedule and --class-weights are of fine-tuning; name a data set, or leave "
-            "them out"
+            "--data is missing: --epochs, --schedule, --class-weights and --teacher are of fine-tuning; name a data "
+            "set, or leave them out"
         )
     _refuse_weights(engine, class_weights)
+    refuse_teacher(engine, teacher)
     verbs = with_keras("cli.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
-                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut)  # fmt: skip
+                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut,
+                       teaching=teaching)  # fmt: skip
 
 
 def qat(
@@ -181,6 +203,11 @@ def qat(
     seed: Seed = 0,
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
+    teacher: Teacher = None,
+    temperature: Temperature = None,
+    alpha: Alpha = None,
+    features: Features = None,
+    unlabelled: Unlabelled = None,
     import_: Import = None,
 ) -> Answer:
     """Retrain a trained model with quantization in the loop."""
@@ -190,10 +217,13 @@ def qat(
     elif max_drop is not None:
         raise BadInput(f"--max-drop {max_drop}: engine tfmot quantizes every layer alike; leave one of the two out")
     _refuse_weights(engine, class_weights)
+    refuse_teacher(engine, teacher)
+    teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
                      freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop, quick=quick,
-                     seed=seed, epochs=epochs, engine=engine, class_weights=class_weights)  # fmt: skip
+                     seed=seed, epochs=epochs, engine=engine, class_weights=class_weights,
+                     teaching=teaching)  # fmt: skip
 
 
 def export(
