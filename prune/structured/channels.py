@@ -23,7 +23,7 @@ from .parts import Part, parts_of
 from .rebuild import Builder
 from .selection import Plan, Selection, among
 from .solve import Recipe, Solver
-from .units import Anatomy, place
+from .units import Anatomy, Group, place
 
 SIZE = 16  # for what a model leaves open
 MANY = 20_000_000  # values of a model beyond which one sample is enough to compare by
@@ -66,7 +66,8 @@ class _Surgery:
         if self._solver is None:
             wanted = {id(leaf) for part in self.parts.values() for leaf in part.inputs}
             values = run(self.anatomy.graph, self.inputs, kept=wanted)
-            self._solver = Solver(values, self.anatomy.trace.weights)
+            operations = [part.operation for part in self.parts.values()]
+            self._solver = Solver(operations, values, self.anatomy.trace.weights)
         return self._solver
 
     def operate(self) -> tuple[keras.Model, ChannelReport]:
@@ -102,15 +103,17 @@ class _Surgery:
         left = [leaf for tensor in part.tensors for leaf in cut.left(tensor)]
         key = (id(part), *(None if each is None else each.tobytes() for each in left))
         if key not in self.recipes:
-            self.recipes[key] = self.solver.solve(part, cut)
+            alone = [Cut(self.anatomy, [each]) for each in cut.chosen if self._has(part, each[0])]
+            singly = (lambda: [self._solve(part, each) for each in alone]) if len(alone) > 1 else None
+            self.recipes[key] = self.solver.solve(part, cut, singly=singly)
         return self.recipes[key]
+
+    def _has(self, part: Part, group: Group) -> bool:
+        return any(part in self.parts_of_class.get(each, ()) for each in group.units[0])
 
     def _adjust(self, part: Part, plan: Plan) -> None:
         """Let the groups that `part` cannot lose so lose as many as each other, or else nothing."""
-        concerned = {
-            number for number in plan
-            if any(part in self.parts_of_class.get(each, ()) for each in self.anatomy.groups[number].units[0])
-        }  # fmt: skip
+        concerned = {number for number in plan if self._has(part, self.anatomy.groups[number])}
         able = {number for number in concerned if self._solves(part, among(plan, {number}))}
         for size in {len(self.anatomy.groups[number]) for number in concerned - able}:
             alike = {number for number in concerned if len(self.anatomy.groups[number]) == size}
@@ -135,7 +138,7 @@ class _Surgery:
     def _role(self, number: int, part: Part) -> frozenset[tuple[int, int, int]]:
         """Return where in a part, and in how many units, a group lies; nothing tells apart groups that lie nowhere."""
         group = self.anatomy.groups[number]
-        if not any(part in self.parts_of_class.get(each, ()) for each in group.units[0]):
+        if not self._has(part, group):
             return frozenset({(-1, number, id(part))})
         return frozenset(
             (index, axis, len(group))

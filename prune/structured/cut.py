@@ -19,7 +19,8 @@ class Cut:
     def __init__(self, anatomy: Anatomy, chosen: Iterable[tuple[Group, Iterable[int]]] = ()):
         self.anatomy = anatomy
         self.gone = np.zeros(anatomy.classes.count, bool)
-        for group, units in chosen:
+        self.chosen = list(chosen)
+        for group, units in self.chosen:
             for unit in units:
                 self.gone[list(group.units[unit])] = True
         self._left: dict[int, np.ndarray | None] = {}

@@ -10,10 +10,10 @@ import keras
 
 from ...copies import copy_state
 from ...errors import BadInput
-from ...keras_internals import run_graph
+from ...keras_internals import made_again, run_graph, sharing
 from ...untyped import ops, tree
 from .cut import Cut
-from .parts import is_composed
+from .parts import is_composed, operations_in
 from .solve import Recipe, Solver, merged
 
 
@@ -30,7 +30,8 @@ class Builder:
         inputs = tree.map_structure(
             lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), _inputs(model)
         )
-        made = self._compose(model, inputs) if is_composed(model) else self._operation(model)
+        with sharing(operations_in(model) if is_composed(model) else ()):
+            made = self._compose(model, inputs) if is_composed(model) else self._operation(model)
         if not is_composed(model):
             made(inputs)
         for old, new in self.pairs:
@@ -73,8 +74,7 @@ class Builder:
     def _operation(self, operation: Any) -> Any:
         recipe = self.recipes.get(id(operation))
         config = operation.get_config() if recipe is None else copy.deepcopy(recipe.config)
-        made = type(operation).from_config(config)
-        self.made[id(operation)] = made
+        made = self.made[id(operation)] = made_again(operation, config)
         if isinstance(made, keras.Layer):
             self.pairs.append((operation, made))
         return made
