@@ -12,12 +12,13 @@ from ...backends import computed
 from ...ends import input_names, symbolic_inputs
 from ...errors import BadInput, EdgewrightError, WrongOrder
 from ...keras_internals import layers_in
+from ...quantize.graph.nodes import Graph
 from ...quantize.graph.tracing import trace_calls
 from ...untyped import ops, tree
 from ...vocabulary import vocabularies
 from ..magnitude import PruningModel
 from .config import ChannelConfig, ChannelReport, CutGroup
-from .cut import Cut, run
+from .cut import Cut, Mask, run
 from .importance import importance
 from .parts import Part, parts_of
 from .rebuild import Builder
@@ -41,9 +42,9 @@ def prune_channels(
     Raises: BadInput if the model cannot be traced or the budget cannot be met; WrongOrder if `model` is being pruned or
     is quantization-aware.
     """
-    _refuse(model)
+    refuse(model, "prune_channels")
     config = config or ChannelConfig(channels=0.5)
-    return _Surgery(model, config, None if samples is None else _in_order(model, samples)).operate()
+    return _Surgery(model, config, None if samples is None else in_order(model, samples)).operate()
 
 
 class _Surgery:
@@ -56,7 +57,7 @@ class _Surgery:
         self.parts = parts_of(model, trace)
         self.parts_of_class = self._index()
         self.selection = Selection(self.anatomy, importance(self.anatomy, model, config, samples), config)
-        self.inputs = _few(model, samples, trace.graph.nodes)
+        self.inputs = few(model, samples, trace.graph.nodes)
         self._solver: Solver | None = None
         self.recipes: dict[tuple, Recipe | None] = {}
 
@@ -80,7 +81,8 @@ class _Surgery:
                 break
             self._adjust(failed, plan)
         recipes = {id(part.operation): self._solve(part, cut) for part in self._touched(cut)}
-        made = Builder({key: recipe for key, recipe in recipes.items() if recipe}, self.solver, cut).build(self.model)
+        known = {key: recipe for key, recipe in recipes.items() if recipe}
+        made = Builder(known, lambda layer: self.solver.left_of(layer, cut)).build(self.model)
         return made, self._report(made, plan, cut)
 
     def _index(self) -> dict[int, list[Part]]:
@@ -159,7 +161,7 @@ class _Surgery:
             left=left,
             macs=(whole.macs(), cut.macs()),
             parameters=(self.model.count_params(), made.count_params()),
-            deviation=self._deviation(made, cut),
+            deviation=apart(self.model, made, self.anatomy.graph, self.inputs, cut),
         )
 
     def _row(self, number: int, plan: Plan) -> CutGroup:
@@ -171,26 +173,31 @@ class _Surgery:
         weights = tuple(place(self.anatomy.tensors[tensor], axis) for tensor, axis in group.index)
         return CutGroup(group.name, len(group), len(group) - gone, weights, reason)
 
-    def _deviation(self, made: keras.Model, cut: Cut) -> float:
-        """Return how far `made` is from the masked model.  Raises: EdgewrightError if it is another model."""
-        graph = self.anatomy.graph
-        values = run(graph, self.inputs, cut)
-        given = tree.pack_sequence_as(made.input, [ops.convert_to_tensor(each) for each in self.inputs])
-        results = tree.flatten(computed(lambda: made(given, training=False)))
-        apart = 0.0
-        for leaf, got in zip(graph.outputs, results, strict=True):
-            want = values[id(leaf)].astype(np.float64)
-            size = float(np.abs(want).max(initial=0.0)) or 1.0
-            apart = max(apart, float(np.abs(np.asarray(ops.convert_to_numpy(got)) - want).max(initial=0.0)) / size)
-        if not apart <= APART:
-            raise EdgewrightError(
-                f"model {self.model.name!r} computes something else when built without its channels (by {apart:.1e} of "
-                "the largest output): give ChannelConfig(skip=...) the layers of your own, and report this"
-            )
-        return apart
+
+def apart(
+    model: keras.Model, made: keras.Model, graph: Graph, inputs: list[np.ndarray], mask: Mask
+) -> float:
+    """Return how far `made` is from the masked `model`, as a share of the largest output.
+
+    Raises: EdgewrightError if it is another model.
+    """
+    values = run(graph, inputs, mask)
+    given = tree.pack_sequence_as(made.input, [ops.convert_to_tensor(each) for each in inputs])
+    results = tree.flatten(computed(lambda: made(given, training=False)))
+    furthest = 0.0
+    for leaf, got in zip(graph.outputs, results, strict=True):
+        want = values[id(leaf)].astype(np.float64)
+        size = float(np.abs(want).max(initial=0.0)) or 1.0
+        furthest = max(furthest, float(np.abs(np.asarray(ops.convert_to_numpy(got)) - want).max(initial=0.0)) / size)
+    if not furthest <= APART:
+        raise EdgewrightError(
+            f"model {model.name!r} computes something else when built without what goes (by {furthest:.1e} of the "
+            "largest output): let skip= of its config name the layers of your own, and report this"
+        )
+    return furthest
 
 
-def _in_order(model: keras.Model, samples: Any) -> list[np.ndarray]:
+def in_order(model: keras.Model, samples: Any) -> list[np.ndarray]:
     """Return samples as arrays in the order of the model's inputs, of which a dict tells the names."""
     leaves = tree.flatten(symbolic_inputs(model))
     names = input_names(model)
@@ -200,7 +207,7 @@ def _in_order(model: keras.Model, samples: Any) -> list[np.ndarray]:
     return [np.asarray(each).astype(leaf.dtype) for each, leaf in zip(given, leaves, strict=True)]
 
 
-def _few(model: keras.Model, samples: list[np.ndarray] | None, nodes: Sequence[Any]) -> list[np.ndarray]:
+def few(model: keras.Model, samples: list[np.ndarray] | None, nodes: Sequence[Any]) -> list[np.ndarray]:
     """Return a few samples to compare by, made up if none are given."""
     size = sum(np.prod([each or 1 for each in out.shape]) for node in nodes for out in node.outputs)
     count = 1 if size > MANY else 2
@@ -219,16 +226,16 @@ def _made_up(leaf: Any, table: int | None, count: int, random: np.random.Generat
     return random.integers(0, table or 2, shape).astype(leaf.dtype)
 
 
-def _refuse(model: keras.Model) -> None:
+def refuse(model: keras.Model, verb: str) -> None:
     if isinstance(model, PruningModel):
         raise WrongOrder(f"model {model.name!r} is being pruned already: train it, then call strip_prune(model)")
     if any(getattr(layer, "is_quantization_aware", False) for layer in layers_in(model)):
         raise WrongOrder(
-            f"model {model.name!r} is quantization-aware: call prune_channels on the model it was made from, then "
+            f"model {model.name!r} is quantization-aware: call {verb} on the model it was made from, then "
             "prepare_qat(smaller, calibration=samples)"
         )
     if not getattr(model, "built", True):
         raise BadInput(f"model {model.name!r} has no weights yet: call it once")
 
 
-__all__ = ["prune_channels"]
+__all__ = ["apart", "few", "in_order", "prune_channels", "refuse"]
