@@ -11,6 +11,7 @@ from types import ModuleType
 _HOME = {
     "Artifact": ".export",
     "BenchConfig": ".devices.measure",
+    "BlockConfig": ".prune",
     "ChannelConfig": ".prune",
     "Dataset": ".training.data",
     "PruneConfig": ".prune",
@@ -30,6 +31,7 @@ _HOME = {
     "prepare_prune": ".pipeline.stages",
     "prepare_qat": ".pipeline.stages",
     "prune": ".pipeline.stages",
+    "prune_blocks": ".prune",
     "prune_channels": ".prune",
     "register": ".models.registry",
     "save_model": ".pipeline.saved",

@@ -49,7 +49,7 @@ def application(name: str) -> keras.Model:
             keras.backend.clear_session()
     random_ = np.random.default_rng(0)
     for weight in model.weights:
-        if weight.path.endswith(("moving_mean", "beta", "bias")) and weight is not model.layers[-1].bias:
+        if weight.path.endswith(("moving_mean", "beta", "bias")) and weight is not model.weights[-1]:
             weight.assign(random_.normal(0, 0.1, weight.shape))
         elif weight.path.endswith(("moving_variance", "gamma")):
             weight.assign(random_.uniform(0.8, 1.2, weight.shape))

@@ -280,9 +280,16 @@ def variational():
     return keras.Model(inputs, {"mean": mean, "spread": spread, "picture": picture})
 
 
+def in_a_row():
+    return keras.Sequential([
+        keras.Input((8, 8, 3)), layers.Conv2D(10, 3), layers.BatchNormalization(), layers.ReLU(),
+        layers.DepthwiseConv2D(3), layers.Conv2D(8, 1, activation="relu"), layers.Flatten(), layers.Dense(3),
+    ])  # fmt: skip
+
+
 IMAGE_NETS = [
     class_token, windows, layer_scale, inception, inverted_residual, resnext, pre_activation, pixel_shuffle,
     space_to_depth, pyramid, scales_fused, volume, capsules, maxout, coordinates, spatial_gate, channel_window, ghost,
     cross_stage, generator, bilinear, one_channel_between, instance_norm, unit_length, spectral, repeated, video,
-    conv_lstm, line_of_text, variational,
+    conv_lstm, line_of_text, variational, in_a_row,
 ]  # fmt: skip

@@ -114,24 +114,27 @@ def _residual(part: Part, at: int, readers: Mapping[int, list[Node | None]]) -> 
     if len(part.outputs) != 1 or not isinstance(given, Tensor) or given.is_constant:
         return None
     (made,) = part.outputs
-    sums: set[int] = set()
-    terms = _terms(made, {id(leaf) for leaf in part.inputs}, sums)
-    added = [leaf for leaf in terms if leaf is not given]
-    if len(terms) - len(added) != 1 or not added or (given.shape, given.dtype) != (made.shape, made.dtype):
+    way = _way(made, given, {id(leaf) for leaf in part.inputs})
+    if not way or (given.shape, given.dtype) != (made.shape, made.dtype):
         return None
+    sums, added = {id(node) for node, _ in way}, tuple(leaf for _, leaf in way)
     alone = all(id(reader) in sums for leaf in added for reader in readers[id(leaf)])
-    if not alone or not all(_depends(leaf, given) for leaf in added):
-        return None
-    return Residual(given, made, tuple(added))
+    return Residual(given, made, added) if alone and all(_depends(leaf, given) for leaf in added) else None
 
 
-def _terms(leaf: Tensor, ends: set[int], sums: set[int]) -> list[Tensor]:
-    """Return what a tensor is the sum of. sums: gets the ids of the nodes that add."""
+def _way(leaf: Tensor, given: Tensor, ends: set[int]) -> list[tuple[Node, Tensor]] | None:
+    """Return the sums between `given` and `leaf`, each with what it adds; None if there is no way, or two."""
+    if leaf is given:
+        return []
     node = leaf.producer
     if id(leaf) in ends or node is None or node.op_type != "Add" or len(node.inputs) != 2:
-        return [leaf]
-    sums.add(id(node))
-    return [term for each in node.inputs for term in _terms(each, ends, sums)]
+        return None
+    ways = [
+        [*way, (node, other)]
+        for each, other in (node.inputs, node.inputs[::-1])
+        if (way := _way(each, given, ends)) is not None
+    ]
+    return ways[0] if len(ways) == 1 else None
 
 
 def _depends(leaf: Tensor, on: Tensor) -> bool:

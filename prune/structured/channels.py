@@ -182,7 +182,7 @@ def apart(
     Raises: EdgewrightError if it is another model.
     """
     values = run(graph, inputs, mask)
-    given = tree.pack_sequence_as(made.input, [ops.convert_to_tensor(each) for each in inputs])
+    given = tree.pack_sequence_as(symbolic_inputs(made), [ops.convert_to_tensor(each) for each in inputs])
     results = tree.flatten(computed(lambda: made(given, training=False)))
     furthest = 0.0
     for leaf, got in zip(graph.outputs, results, strict=True):

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...ends import symbolic_inputs
 from ...errors import BadInput
 from ...quantize.graph.nodes import Tensor
 from ...untyped import ops, tree
@@ -108,7 +109,7 @@ def _loss(outputs: Any) -> Any:
 
 
 def _gradients(model: keras.Model, samples: list[np.ndarray]) -> dict[int, np.ndarray]:
-    given = tree.pack_sequence_as(model.input, [ops.convert_to_tensor(each) for each in samples])
+    given = tree.pack_sequence_as(symbolic_inputs(model), [ops.convert_to_tensor(each) for each in samples])
     variables = model.trainable_variables
     if keras.backend.backend() == "jax":
         import jax
