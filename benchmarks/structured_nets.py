@@ -1,7 +1,7 @@
 """Every net of keras.applications and nets of many other shapes lose channels: is what is built again the masked net?
 
-One JSON line a net: groups found, processor seconds of tracing and of the search for what goes together, and how far the
-rebuilt net is from the masked one at shares of 0, 30% and 70% (largest output = 1), the scope and criterion drawn.
+One JSON line a net: groups found, processor seconds of tracing and of the search for what goes together, and how far
+the rebuilt net is from the masked one at shares of 0, 30% and 70% (largest output = 1), scope and criterion drawn.
 python benchmarks/structured_nets.py [NAME...]; without names all of them.
 """
 
@@ -63,19 +63,20 @@ def nets() -> dict[str, Callable[[], keras.Model]]:
     return shapes | {name: lambda name=name: application(name) for name in applications()}
 
 
-def timed(function: Callable[[], object]) -> tuple[object, float]:
-    """Return what `function` returns and the processor seconds it took."""
-    started = time.process_time()
-    return function(), time.process_time() - started
+def searched(model: keras.Model) -> dict:
+    """Return how long tracing and the search take, in processor seconds, and what they find."""
+    marks = [time.process_time()]
+    trace = trace_calls(model)
+    marks.append(time.process_time())
+    anatomy = Anatomy(trace)
+    marks.append(time.process_time())
+    trace_s, search_s = (round(float(each), 2) for each in np.diff(marks))
+    return {"nodes": len(trace.graph.nodes), "groups": len(anatomy.groups), "trace_s": trace_s, "search_s": search_s}
 
 
 def examine(name: str, model: keras.Model) -> dict:
     """Return one row."""
-    trace, trace_s = timed(lambda: trace_calls(model))
-    anatomy, search_s = timed(lambda: Anatomy(trace))
-    row = {"name": name, "parameters": model.count_params(), "nodes": len(trace.graph.nodes),
-           "groups": len(anatomy.groups), "trace_s": round(trace_s, 2), "search_s": round(search_s, 2)}  # fmt: skip
-    del trace, anatomy
+    row = {"name": name, "parameters": model.count_params(), **searched(model)}
     drawn = random.Random(zlib.crc32(name.encode()))
     scopes = drawn.sample(("group", "global"), 2)
     for share, scope in ((0.0, "group"), (0.3, scopes[0]), (0.7, scopes[1])):
@@ -84,8 +85,9 @@ def examine(name: str, model: keras.Model) -> dict:
         draws = np.random.default_rng(0)
         given = [draws.integers(0, 2, (2, *(size or 16 for size in x.shape[1:]))).astype(x.dtype) for x in model.inputs]
         try:
-            (smaller, report), prune_s = timed(lambda config=config, given=given: prune_channels(model, config,
-                                                                                                 samples=given))  # fmt: skip
+            started = time.process_time()
+            smaller, report = prune_channels(model, config, samples=given)
+            prune_s = time.process_time() - started
         except Exception as error:
             return row | {"error": f"{share}: {error!r}", "ok": False}
         refused = sorted({group.reason for group in report.groups if "cannot be built" in group.reason})
@@ -98,7 +100,7 @@ def examine(name: str, model: keras.Model) -> dict:
         gc.collect()
     apart = max(row[f"at_{share}"]["deviation"] for share in (0.0, 0.3, 0.7))
     same = row["at_0.0"]["parameters"] == 1
-    return row | {"deviation": apart, "ok": apart <= BAR and same and search_s <= SECONDS}
+    return row | {"deviation": apart, "ok": apart <= BAR and same and row["search_s"] <= SECONDS}
 
 
 def main() -> int:

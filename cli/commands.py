@@ -134,7 +134,7 @@ def prune(
     class_weights: ClassWeights = None,
     import_: Import = None,
 ) -> Answer:
-    """Set the smallest weights of a trained model to zero, or take its least channels (--channels) or blocks (--blocks) out."""
+    """Set the smallest weights of a trained model to zero, or take its least channels or blocks out of it."""
     _check_other(model, out)
     if channels is None and (criterion != "l1" or multiple_of != 1):
         raise BadInput("--channels is missing: --criterion and --multiple-of say which channels go; give their share")

@@ -37,7 +37,9 @@ class BlockConfig:
                                         or self.blocks < 1):  # fmt: skip
             raise BadInput(f"BlockConfig: blocks={self.blocks!r} must be a whole number of at least 1")
         if self.share is not None and not 0 <= self.share < 1:
-            raise BadInput(f"BlockConfig: share={self.share!r} must lie in [0, 1): it is the share of the blocks that goes")
+            raise BadInput(
+                f"BlockConfig: share={self.share!r} must lie in [0, 1): it is the share of the blocks that goes"
+            )
         if self.criterion not in INFLUENCES:
             raise BadInput(f"BlockConfig: criterion={self.criterion!r} is unknown; allowed: {', '.join(INFLUENCES)}")
 

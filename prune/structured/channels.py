@@ -174,9 +174,7 @@ class _Surgery:
         return CutGroup(group.name, len(group), len(group) - gone, weights, reason)
 
 
-def apart(
-    model: keras.Model, made: keras.Model, graph: Graph, inputs: list[np.ndarray], mask: Mask
-) -> float:
+def apart(model: keras.Model, made: keras.Model, graph: Graph, inputs: list[np.ndarray], mask: Mask) -> float:
     """Return how far `made` is from the masked `model`, as a share of the largest output.
 
     Raises: EdgewrightError if it is another model.

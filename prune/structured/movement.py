@@ -79,7 +79,7 @@ def _sources(node: Node, leaves: list[Tensor], batch: int, table: AxisTable) -> 
     }
 
     def value(tensor: Tensor) -> Any:
-        return ops.convert_to_tensor(numbers[id(tensor)] if id(tensor) in numbers else tensor.value)
+        return ops.convert_to_tensor(numbers.get(id(tensor), tensor.value))
 
     places = [np.asarray(ops.convert_to_numpy(result)) for result in node.run(value, batch=batch)]
     return [
@@ -101,9 +101,7 @@ def _located(place: np.ndarray, start: int, end: int, sizes: tuple[int, ...]) ->
     return index, lies
 
 
-def _in_a_box(
-    place: np.ndarray, start: int, sizes: tuple[int, ...], lies: list[np.ndarray]
-) -> list[np.ndarray] | None:
+def _in_a_box(place: np.ndarray, start: int, sizes: tuple[int, ...], lies: list[np.ndarray]) -> list[np.ndarray] | None:
     """Return `_Source.index` where numbers fill a box and each axis of the output adds to them on its own, else None.
 
     It is so of nearly all that moves values, and needs no arrays of the size of the output.

@@ -49,9 +49,7 @@ class Solver:
     values: Mapping[int, np.ndarray]
     weights: Mapping[int, Any]  # variable -> tensor, by id of the variable
 
-    def solve(
-        self, part: Part, cut: Cut, tries: int = TRIES, singly: Callable[[], list[Recipe | None]] | None = None
-    ) -> Recipe | None:
+    def solve(self, part: Part, cut: Cut, singly: Callable[[], list[Recipe | None]] | None = None) -> Recipe | None:
         """Return how `part` is made once `cut` is done, None if no way is found.
 
         singly: gives the ways for each group of the cut on its own. Of several groups each has its numbers, and ways to
@@ -59,6 +57,7 @@ class Solver:
         """
         try:
             wanted = self._wanted(part, cut)
+            left = self.left_of(part.operation, cut) if isinstance(part.operation, keras.Layer) else []
             with sharing(self.operations):
                 config = part.operation.get_config()
         except Exception:  # a layer that cannot be described or run on its own stays as it is
@@ -66,12 +65,12 @@ class Solver:
         given = tree.map_structure(lambda leaf: self._given(leaf, cut), (part.args, part.kwargs))
 
         def first(recipes: Iterable[Recipe]) -> Recipe | None:
-            return next((each for each in recipes if self._is_solved(part, each, cut, given, wanted)), None)
+            return next((each for each in recipes if _is_solved(part, each, left, given, wanted)), None)
 
         few = first(islice(_recipes(part, config, cut), FEW))
         if few is None and singly is not None:
             few = first(_joined(part, config, singly()))
-        return few or first(islice(_recipes(part, config, cut), FEW, tries))
+        return few or first(islice(_recipes(part, config, cut), FEW, TRIES))
 
     def _given(self, leaf: Any, cut: Cut) -> Any:
         if id(leaf) not in self.values:
@@ -84,34 +83,47 @@ class Solver:
         execute(part.nodes, values, cut)
         return [cut.gathered(leaf, values[id(leaf)]) for leaf in part.outputs]
 
-    def _is_solved(self, part: Part, recipe: Recipe, cut: Cut, given: Any, wanted: list[np.ndarray]) -> bool:
-        try:
-            args, kwargs = merged(given, (recipe.args, recipe.kwargs))
-            made = type(part.operation).from_config(copy.deepcopy(recipe.config))
-            if isinstance(made, keras.Layer):
-                if not self._takes_weights(part.operation, made, cut, args, kwargs):
-                    return False
-                results = computed(lambda: made(*args, **kwargs))
-                return _are_same(tree.flatten(results), wanted) and _announces(made, args, kwargs, wanted)
-            return _are_same(tree.flatten(made(*args, **kwargs)), wanted)
-        except Exception:  # of many that are tried most cannot even be built
-            return False
-
-    def _takes_weights(self, old: Any, made: Any, cut: Cut, args: Any, kwargs: Any) -> bool:
-        """Give `made` what is left of the weights of `old`; tell whether they fit."""
-        computed(lambda: made(*args, **kwargs))
-        shapes = [tuple(variable.shape) for variable in made.variables]
-        left = self.left_of(old, cut)
-        if shapes != [value.shape for value in left]:
-            return False
-        for variable, value in zip(made.variables, left, strict=True):
-            variable.assign(value)
-        return True
-
     def left_of(self, layer: Any, cut: Cut) -> list[np.ndarray]:
         """Return what is left of the variables of a layer."""
         values = ((self.weights.get(id(each)), np.array(ops.convert_to_numpy(each))) for each in layer.variables)
         return [value if leaf is None else cut.gathered(leaf, value) for leaf, value in values]
+
+
+def _is_solved(part: Part, recipe: Recipe, left: list[np.ndarray], given: Any, wanted: list[np.ndarray]) -> bool:
+    """Tell whether `recipe` makes a part of the weights `left` that computes `wanted` of `given`."""
+    try:
+        args, kwargs = merged(given, (recipe.args, recipe.kwargs))
+        made = _made(part, recipe, args, kwargs)
+        if not isinstance(made, keras.Layer):
+            return _are_same(tree.flatten(computed(lambda: made(*args, **kwargs))), wanted)
+        if len(made.variables) == len(left) and not _fit(made, left):  # no need to run what may be a long recurrence
+            return False
+        computed(lambda: made(*args, **kwargs))
+        if not _fit(made, left):
+            return False
+        for variable, value in zip(made.variables, left, strict=True):
+            variable.assign(value)
+        results = tree.flatten(computed(lambda: made(*args, **kwargs)))
+        return _are_same(results, wanted) and _announces(made, args, kwargs, wanted)
+    except Exception:  # of many that are tried most cannot even be built
+        return False
+
+
+def _made(part: Part, recipe: Recipe, args: Any, kwargs: Any) -> Any:
+    """Return what `recipe` makes, with its weights where a shape is all that it asks for."""
+    kind, config = type(part.operation), recipe.config
+    made = kind.from_config(copy.deepcopy(config))
+    has_build = isinstance(made, keras.Layer) and kind.build is not keras.Layer.build
+    if has_build and not kwargs and len(args) == 1 and isinstance(args[0], np.ndarray):
+        try:
+            made.build(args[0].shape)
+        except Exception:  # it asks for more; a call will tell
+            return kind.from_config(copy.deepcopy(config))
+    return made
+
+
+def _fit(layer: keras.Layer, left: list[np.ndarray]) -> bool:
+    return [tuple(variable.shape) for variable in layer.variables] == [value.shape for value in left]
 
 
 def _announces(layer: keras.Layer, args: Any, kwargs: Any, wanted: list[np.ndarray]) -> bool:

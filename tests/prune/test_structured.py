@@ -260,15 +260,14 @@ def test_a_tensor_beside_itself_loses_each_channel_twice():
 
 
 def test_fused_queries_keys_and_values_with_norms_on_heads():
-    """The kernel's columns are (3, heads, depth) = (3, 4, 3): a head goes with its nine, a value's depth with its four
-    of the values; what the norms read of queries and keys stays.
+    """The kernel's columns are (3, heads, depth) = (3, 4, 3): a head goes with its nine. A norm reads the depth of all
+    heads, and the values have the depth of queries and keys: it stays.
     """
-    groups = places(fused_attention)
-    column = np.arange(36).reshape(3, 4, 3)
     name = "fused_attention/qkv/kernel[1]"
-    assert sorted(count for count, where in groups if name in where) == [3, 4]
-    assert of_size(groups, 4)[name] == [column[:, head].ravel().tolist() for head in range(4)]
-    assert of_size(groups, 3)[name] == [column[2, :, depth].tolist() for depth in range(3)]
+    ((count, where),) = (group for group in places(fused_attention) if name in group[1])
+    assert count == 4
+    assert where[name] == [np.arange(36).reshape(3, 4, 3)[:, head].ravel().tolist() for head in range(4)]
+    assert where["fused_attention/out/kernel[0]"] == np.arange(12).reshape(4, 3).tolist()
 
 
 def test_a_convolution_of_one_output_channel_is_not_depthwise():
@@ -290,7 +289,7 @@ def test_search_ends_on_a_deep_attention_net():
     started = time.process_time()
     anatomy = Anatomy(trace)
     assert time.process_time() - started < 10
-    assert len(anatomy.groups) == 3 * 24  # heads, depth of the values, hidden units of each
+    assert len(anatomy.groups) == 2 * 24  # heads and hidden units of each layer
 
 
 def test_tied_layers_stay_tied():
