@@ -229,7 +229,7 @@ class _Choice:
 
     def made(self, influence: Sequence[float]) -> list[Block]:
         """Return the blocks that go.  Raises: BadInput if there are too few."""
-        count = self.config.blocks if self.config.blocks is not None else int(self.config.share * len(self.blocks))
+        count = self.config.blocks or int((self.config.share or 0) * len(self.blocks))
         whole = {id(leaf) for leaf in self.trace.graph.inputs} & live(self.trace.graph, ()).leaves
         gone: list[Block] = []
         for at in np.argsort(influence, kind="stable").tolist():
@@ -254,7 +254,7 @@ class _Choice:
         return CutBlock(
             name=block.operation.name,
             weights=tuple(leaf.name.replace(".", "/") for leaf in block.weights),
-            parameters=sum(int(np.prod(leaf.shape)) for leaf in block.weights),
+            parameters=sum(leaf.value.size for leaf in block.weights),
             influence=influence,
             gone=gone,
             reason=self.reasons.get(id(block), ""),

@@ -94,7 +94,7 @@ def _sources(node: Node, leaves: list[Tensor], batch: int, table: AxisTable) -> 
 def _located(place: np.ndarray, start: int, end: int, sizes: tuple[int, ...]) -> tuple[list, list]:
     """Return `_Source.index` and `_Source.lies` of the input of shape `sizes` whose numbers are from `start`."""
     is_here = (place >= start) & (place < end)
-    lies = [is_here.any(axis=_others(place.ndim, axis)) for axis in range(place.ndim)]
+    lies = [np.asarray(is_here.any(axis=_others(place.ndim, axis))) for axis in range(place.ndim)]
     index = _in_a_box(place, start, sizes, lies) if is_here.any() else None
     if index is None:
         index = [np.where(is_here, each, -1) for each in _unravelled(place - start, sizes)]

@@ -158,7 +158,8 @@ def _recipes(part: Part, config: dict[str, Any], cut: Cut) -> Iterator[Recipe]:
         for chosen in combinations(fields, count):
             for numbers in product(*(options for _, options in chosen)):
                 changes = dict(zip((path for path, _ in chosen), numbers, strict=True))
-                yield Recipe(*_changed(described, changes), changes)
+                config, args, kwargs = _changed(described, changes)
+                yield Recipe(config, args, kwargs, changes)
 
 
 def _joined(part: Part, config: dict[str, Any], singly: Sequence[Recipe | None]) -> Iterator[Recipe]:
@@ -166,7 +167,8 @@ def _joined(part: Part, config: dict[str, Any], singly: Sequence[Recipe | None])
     known = [each for each in singly if each is not None]
     if len(known) == len(singly):
         changes = {path: number for each in known for path, number in each.changes.items()}
-        yield Recipe(*_changed(_described(part, config), changes), changes)
+        config, args, kwargs = _changed(_described(part, config), changes)
+        yield Recipe(config, args, kwargs, changes)
 
 
 def _described(part: Part, config: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class Anatomy:
         """Put units that lie along the same axes, in as many indices, into one group."""
         owners = _Owners(units, self.classes.count)
         kind, kinds = np.zeros(len(units), np.int64), 1
-        places: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}
+        places: dict[tuple[int, int], Any] = {}
         for tensor, leaf in enumerate(self.tensors):
             for axis, classes in enumerate(self.axes_of(leaf)):
                 if classes is not None:
@@ -102,9 +103,9 @@ class Anatomy:
         for where, (unit, first, count, index) in places.items():
             for each in np.unique(kind[unit]).tolist():
                 at = np.searchsorted(unit, members[each])
-                index_of[each][where] = index[first[at][:, None] + np.arange(count[at[0]])]
-        return [self._group([units[each] for each in members[one]], index_of[one])
-                for one in sorted(members, key=lambda one: members[one][0])]  # fmt: skip
+                index_of[each][where] = index[first[at][:, None] + np.arange(int(count[at[0]]))]
+        return [self._group([units[each] for each in members[one].tolist()], index_of[one])
+                for one in sorted(members, key=lambda one: int(members[one][0]))]  # fmt: skip
 
     def _group(self, units: list[tuple[int, ...]], index: dict[tuple[int, int], np.ndarray]) -> Group:
         tensor, axis = min(index)
@@ -120,7 +121,7 @@ class _Owners:
         self.number = number[np.argsort(owned, kind="stable")]
         self.start = np.concatenate([[0], np.cumsum(np.bincount(owned, minlength=classes))])
 
-    def along(self, classes: np.ndarray) -> tuple[np.ndarray, ...]:
+    def along(self, classes: np.ndarray) -> tuple[Any, ...]:
         """Return the units along an axis; where the indices of each start, how many they are, and the indices."""
         count = self.start[classes + 1] - self.start[classes]
         skipped = np.repeat(self.start[classes] - (np.cumsum(count) - count), count)
