@@ -11,6 +11,7 @@ from types import ModuleType
 _HOME = {
     "Artifact": ".export",
     "BenchConfig": ".devices.measure",
+    "BlockConfig": ".prune",
     "ChannelConfig": ".prune",
     "Dataset": ".training.data",
     "Distillation": ".training.distillation",
@@ -31,6 +32,7 @@ _HOME = {
     "prepare_prune": ".pipeline.stages",
     "prepare_qat": ".pipeline.stages",
     "prune": ".pipeline.stages",
+    "prune_blocks": ".prune",
     "prune_channels": ".prune",
     "register": ".models.registry",
     "save_model": ".pipeline.saved",

@@ -15,7 +15,7 @@ from keras import KerasTensor, ops, tree
 
 from .backends import computed
 from .errors import BadInput
-from .keras_internals import layers_in
+from .keras_internals import layers_in, made_again, sharing
 
 PROBE = 64  # a size for what a model leaves open
 SAME = 1e-5  # of the largest output: a copy computes the same, but perhaps in another order
@@ -30,7 +30,7 @@ def copy_model(model: keras.Model, inputs: Sequence[KerasTensor] | None = None) 
     pairs: list[tuple[keras.Layer, keras.Layer]] = []
 
     def clone(layer: keras.Layer) -> keras.Layer:
-        made = type(layer).from_config(layer.get_config())
+        made = made_again(layer, layer.get_config())
         if isinstance(layer, keras.Layer):  # an operation of keras.ops is cloned too, and has no state
             pairs.append((layer, made))
         return made
@@ -39,7 +39,8 @@ def copy_model(model: keras.Model, inputs: Sequence[KerasTensor] | None = None) 
     compiled, model.compiled = model.compiled, False  # the user's own loss or metric may not be serializable
     try:
         if is_graph:
-            copy = keras.models.clone_model(model, clone_function=clone, input_tensors=inputs, recursive=True)
+            with sharing(layers_in(model, itself=False)):
+                copy = keras.models.clone_model(model, clone_function=clone, input_tensors=inputs, recursive=True)
         else:
             copy = type(model).from_config(model.get_config())
             _call_once(copy, model)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -68,6 +68,28 @@ def recorded(layers: Mapping[str, keras.Layer]) -> Iterator[dict[str, Any]]:
             del attributes["call"]
             if before[name] is not None:
                 attributes["call"] = before[name]
+
+
+@contextmanager
+def sharing(operations: Iterable[Any]) -> Iterator[None]:
+    """Let configurations that hold one of `operations` name it, so that `made_again` ties what was tied."""
+    from keras.src.saving import serialization_lib
+
+    with serialization_lib.ObjectSharingScope():
+        for each in operations:
+            serialization_lib.record_object_after_serialization(each, {"module": ""})
+        yield
+
+
+def made_again(operation: Any, config: dict[str, Any]) -> Any:
+    """Return a layer or operation of the kind of `operation`, while `sharing` the one that holders of it hold too."""
+    from keras.src.saving import serialization_lib
+
+    made = serialization_lib.get_shared_object(id(operation))
+    if made is None:
+        made = type(operation).from_config(config)
+        serialization_lib.record_object_after_deserialization(made, id(operation))
+    return made
 
 
 # ---------------------------------------------------------------- the graph of a functional model

@@ -18,6 +18,7 @@ from .arguments import Answer, parse
 from .loading import with_keras
 from .options import (
     Alpha,
+    Blocks,
     Channels,
     ClassWeights,
     Criterion,
@@ -138,6 +139,7 @@ def prune(
     channels: Channels = None,
     criterion: Criterion = "l1",
     multiple_of: MultipleOf = 1,
+    blocks: Blocks = None,
     schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
     engine: Engine = "edgewright",
     quick: Quick = False,
@@ -151,12 +153,13 @@ def prune(
     unlabelled: Unlabelled = None,
     import_: Import = None,
 ) -> Answer:
-    """Set the smallest weights of a trained model to zero, or with --channels take its least channels out of it."""
+    """Set the smallest weights of a trained model to zero, or take its least channels or blocks out of it."""
     _check_other(model, out)
     if channels is None and (criterion != "l1" or multiple_of != 1):
         raise BadInput("--channels is missing: --criterion and --multiple-of say which channels go; give their share")
     if channels is not None and engine == "tfmot":
         raise BadInput("--engine tfmot cuts no channels: leave it out")
+    _refuse_blocks(blocks, channels, data, engine)
     cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
     teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     if data is None and (epochs is not None or class_weights or schedule != "polynomial" or teaching):
@@ -168,8 +171,19 @@ def prune(
     refuse_teacher(engine, teacher)
     verbs = with_keras("cli.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
-                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut,
+                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut, blocks=blocks,
                        teaching=teaching)  # fmt: skip
+
+
+def _refuse_blocks(blocks: int | None, channels: float | None, data: str | None, engine: str) -> None:
+    if blocks is None:
+        return
+    if channels is not None:
+        raise BadInput("--blocks and --channels: give one, then the other to the file that the first has written")
+    if data is None:
+        raise BadInput("--data is missing: --blocks measures what each block does on samples; name a data set")
+    if engine == "tfmot":
+        raise BadInput("--engine tfmot cuts no blocks: leave it out")
 
 
 def qat(

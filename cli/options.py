@@ -32,6 +32,10 @@ Criterion = Annotated[
     Literal["l1", "l2", "bn_scale", "taylor", "activation", "random"],
     "what says that a channel matters little; taylor and activation need --data",
 ]
+Blocks = Annotated[
+    int | None, "how many residual blocks y = x + f(x) to take out, those that do least on samples of --data",
+    inputs.at_least(1),
+]  # fmt: skip
 MultipleOf = Annotated[int, "round numbers of channels up to a multiple, as kernels like them", inputs.at_least(1)]
 Teacher = Annotated[
     str | None,

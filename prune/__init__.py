@@ -1,10 +1,13 @@
-"""Pruning: the smallest weights of each kernel become zero, or whole channels, heads and units leave the model."""
+"""Pruning: the smallest weights of each kernel become zero, or whole channels, heads, units
+and blocks leave the model."""
 
 from .config import PruneConfig, PruneReport
 from .magnitude import PruningModel, prepare_prune, prune, strip_prune
-from .structured import ChannelConfig, ChannelReport, prune_channels
+from .structured import BlockConfig, BlockReport, ChannelConfig, ChannelReport, prune_blocks, prune_channels
 
 __all__ = [
+    "BlockConfig",
+    "BlockReport",
     "ChannelConfig",
     "ChannelReport",
     "PruneConfig",
@@ -12,6 +15,7 @@ __all__ = [
     "PruningModel",
     "prepare_prune",
     "prune",
+    "prune_blocks",
     "prune_channels",
     "strip_prune",
 ]

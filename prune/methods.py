@@ -10,7 +10,7 @@ import keras
 
 from .config import PruneConfig
 from .magnitude import prepare_prune, prune, strip_prune
-from .structured import ChannelConfig, prune_channels
+from .structured import BlockConfig, ChannelConfig, prune_blocks, prune_channels
 
 Made = tuple[keras.Model, Any]  # the model and the report
 
@@ -43,6 +43,7 @@ METHODS = (
         at_once=lambda model, config, samples: prune_channels(model, config, samples=samples),
         rebuilds=True,
     ),
+    Method(config=BlockConfig, at_once=prune_blocks, rebuilds=True),
 )
 
 

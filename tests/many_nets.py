@@ -251,3 +251,13 @@ def build_net(make):
             low = 0.5 if weight.path.endswith(("gamma", "moving_variance")) else -0.6
             weight.assign(random.uniform(low, 0.9, weight.shape))
     return model
+
+
+def sample(model, count=4):
+    random = np.random.default_rng(3)
+    return [random.integers(0, 5, (count, *x.shape[1:])) if "int" in x.dtype else
+            random.normal(size=(count, *x.shape[1:])).astype("float32") for x in model.inputs]  # fmt: skip
+
+
+def outputs(model, inputs):
+    return [np.asarray(y) for y in keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))]

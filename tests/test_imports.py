@@ -115,11 +115,12 @@ def test_heavy_packages_stay_unloaded(statement):
 
 def test_public_names():
     assert [name for name in dir(edgewright) if not name.startswith("_")] == [
-        "Artifact", "BenchConfig", "ChannelConfig", "Dataset", "Distillation", "PruneConfig", "QatConfig", "Split",
+        "Artifact", "BenchConfig", "BlockConfig", "ChannelConfig", "Dataset", "Distillation", "PruneConfig",
+        "QatConfig", "Split",
         "Thresholds", "TrainConfig", "bench",
         "build", "compare", "evaluate", "export_onnx", "export_tflite", "fix_shapes", "load_data", "load_model",
         "prepare_prune",
-        "prepare_qat", "prune", "prune_channels", "register", "save_model", "streaming", "strip_prune",
+        "prepare_qat", "prune", "prune_blocks", "prune_channels", "register", "save_model", "streaming", "strip_prune",
         "train",
     ]  # fmt: skip
     assert all(callable(getattr(edgewright, name)) for name in dir(edgewright) if not name.startswith("_"))

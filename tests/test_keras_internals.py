@@ -160,3 +160,13 @@ def test_what_tracing_replaces_is_there_and_left_as_it_was(model):
 def test_what_keras_computes_by_tensorflow():
     backend = internals.tensorflow_numpy()
     assert callable(backend.add) and callable(backend.signbit)
+
+
+def test_what_a_configuration_holds_stays_shared():
+    inner = layers.Dense(3)
+    holder = layers.TimeDistributed(inner)
+    with internals.sharing([inner, holder]):
+        again = internals.made_again(inner, inner.get_config())
+        assert internals.made_again(holder, holder.get_config()).layer is again
+        assert internals.made_again(inner, {}) is again
+    assert type(holder).from_config(holder.get_config()).layer is not inner

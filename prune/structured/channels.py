@@ -12,18 +12,19 @@ from ...backends import computed
 from ...ends import input_names, symbolic_inputs
 from ...errors import BadInput, EdgewrightError, WrongOrder
 from ...keras_internals import layers_in
+from ...quantize.graph.nodes import Graph
 from ...quantize.graph.tracing import trace_calls
 from ...untyped import ops, tree
 from ...vocabulary import vocabularies
 from ..magnitude import PruningModel
 from .config import ChannelConfig, ChannelReport, CutGroup
-from .cut import Cut, run
+from .cut import Cut, Mask, run
 from .importance import importance
 from .parts import Part, parts_of
 from .rebuild import Builder
 from .selection import Plan, Selection, among
 from .solve import Recipe, Solver
-from .units import Anatomy, place
+from .units import Anatomy, Group, place
 
 SIZE = 16  # for what a model leaves open
 MANY = 20_000_000  # values of a model beyond which one sample is enough to compare by
@@ -41,9 +42,9 @@ def prune_channels(
     Raises: BadInput if the model cannot be traced or the budget cannot be met; WrongOrder if `model` is being pruned or
     is quantization-aware.
     """
-    _refuse(model)
+    refuse(model, "prune_channels")
     config = config or ChannelConfig(channels=0.5)
-    return _Surgery(model, config, None if samples is None else _in_order(model, samples)).operate()
+    return _Surgery(model, config, None if samples is None else in_order(model, samples)).operate()
 
 
 class _Surgery:
@@ -56,7 +57,7 @@ class _Surgery:
         self.parts = parts_of(model, trace)
         self.parts_of_class = self._index()
         self.selection = Selection(self.anatomy, importance(self.anatomy, model, config, samples), config)
-        self.inputs = _few(model, samples, trace.graph.nodes)
+        self.inputs = few(model, samples, trace.graph.nodes)
         self._solver: Solver | None = None
         self.recipes: dict[tuple, Recipe | None] = {}
 
@@ -66,7 +67,8 @@ class _Surgery:
         if self._solver is None:
             wanted = {id(leaf) for part in self.parts.values() for leaf in part.inputs}
             values = run(self.anatomy.graph, self.inputs, kept=wanted)
-            self._solver = Solver(values, self.anatomy.trace.weights)
+            operations = [part.operation for part in self.parts.values()]
+            self._solver = Solver(operations, values, self.anatomy.trace.weights)
         return self._solver
 
     def operate(self) -> tuple[keras.Model, ChannelReport]:
@@ -79,7 +81,8 @@ class _Surgery:
                 break
             self._adjust(failed, plan)
         recipes = {id(part.operation): self._solve(part, cut) for part in self._touched(cut)}
-        made = Builder({key: recipe for key, recipe in recipes.items() if recipe}, self.solver, cut).build(self.model)
+        known = {key: recipe for key, recipe in recipes.items() if recipe}
+        made = Builder(known, lambda layer: self.solver.left_of(layer, cut)).build(self.model)
         return made, self._report(made, plan, cut)
 
     def _index(self) -> dict[int, list[Part]]:
@@ -102,15 +105,17 @@ class _Surgery:
         left = [leaf for tensor in part.tensors for leaf in cut.left(tensor)]
         key = (id(part), *(None if each is None else each.tobytes() for each in left))
         if key not in self.recipes:
-            self.recipes[key] = self.solver.solve(part, cut)
+            alone = [Cut(self.anatomy, [each]) for each in cut.chosen if self._has(part, each[0])]
+            singly = (lambda: [self._solve(part, each) for each in alone]) if len(alone) > 1 else None
+            self.recipes[key] = self.solver.solve(part, cut, singly=singly)
         return self.recipes[key]
+
+    def _has(self, part: Part, group: Group) -> bool:
+        return any(part in self.parts_of_class.get(each, ()) for each in group.units[0])
 
     def _adjust(self, part: Part, plan: Plan) -> None:
         """Let the groups that `part` cannot lose so lose as many as each other, or else nothing."""
-        concerned = {
-            number for number in plan
-            if any(part in self.parts_of_class.get(each, ()) for each in self.anatomy.groups[number].units[0])
-        }  # fmt: skip
+        concerned = {number for number in plan if self._has(part, self.anatomy.groups[number])}
         able = {number for number in concerned if self._solves(part, among(plan, {number}))}
         for size in {len(self.anatomy.groups[number]) for number in concerned - able}:
             alike = {number for number in concerned if len(self.anatomy.groups[number]) == size}
@@ -135,7 +140,7 @@ class _Surgery:
     def _role(self, number: int, part: Part) -> frozenset[tuple[int, int, int]]:
         """Return where in a part, and in how many units, a group lies; nothing tells apart groups that lie nowhere."""
         group = self.anatomy.groups[number]
-        if not any(part in self.parts_of_class.get(each, ()) for each in group.units[0]):
+        if not self._has(part, group):
             return frozenset({(-1, number, id(part))})
         return frozenset(
             (index, axis, len(group))
@@ -156,7 +161,7 @@ class _Surgery:
             left=left,
             macs=(whole.macs(), cut.macs()),
             parameters=(self.model.count_params(), made.count_params()),
-            deviation=self._deviation(made, cut),
+            deviation=apart(self.model, made, self.anatomy.graph, self.inputs, cut),
         )
 
     def _row(self, number: int, plan: Plan) -> CutGroup:
@@ -168,26 +173,29 @@ class _Surgery:
         weights = tuple(place(self.anatomy.tensors[tensor], axis) for tensor, axis in group.index)
         return CutGroup(group.name, len(group), len(group) - gone, weights, reason)
 
-    def _deviation(self, made: keras.Model, cut: Cut) -> float:
-        """Return how far `made` is from the masked model.  Raises: EdgewrightError if it is another model."""
-        graph = self.anatomy.graph
-        values = run(graph, self.inputs, cut)
-        given = tree.pack_sequence_as(made.input, [ops.convert_to_tensor(each) for each in self.inputs])
-        results = tree.flatten(computed(lambda: made(given, training=False)))
-        apart = 0.0
-        for leaf, got in zip(graph.outputs, results, strict=True):
-            want = values[id(leaf)].astype(np.float64)
-            size = float(np.abs(want).max(initial=0.0)) or 1.0
-            apart = max(apart, float(np.abs(np.asarray(ops.convert_to_numpy(got)) - want).max(initial=0.0)) / size)
-        if not apart <= APART:
-            raise EdgewrightError(
-                f"model {self.model.name!r} computes something else when built without its channels (by {apart:.1e} of "
-                "the largest output): give ChannelConfig(skip=...) the layers of your own, and report this"
-            )
-        return apart
+
+def apart(model: keras.Model, made: keras.Model, graph: Graph, inputs: list[np.ndarray], mask: Mask) -> float:
+    """Return how far `made` is from the masked `model`, as a share of the largest output.
+
+    Raises: EdgewrightError if it is another model.
+    """
+    values = run(graph, inputs, mask)
+    given = tree.pack_sequence_as(symbolic_inputs(made), [ops.convert_to_tensor(each) for each in inputs])
+    results = tree.flatten(computed(lambda: made(given, training=False)))
+    furthest = 0.0
+    for leaf, got in zip(graph.outputs, results, strict=True):
+        want = values[id(leaf)].astype(np.float64)
+        size = float(np.abs(want).max(initial=0.0)) or 1.0
+        furthest = max(furthest, float(np.abs(np.asarray(ops.convert_to_numpy(got)) - want).max(initial=0.0)) / size)
+    if not furthest <= APART:
+        raise EdgewrightError(
+            f"model {model.name!r} computes something else when built without what goes (by {furthest:.1e} of the "
+            "largest output): let skip= of its config name the layers of your own, and report this"
+        )
+    return furthest
 
 
-def _in_order(model: keras.Model, samples: Any) -> list[np.ndarray]:
+def in_order(model: keras.Model, samples: Any) -> list[np.ndarray]:
     """Return samples as arrays in the order of the model's inputs, of which a dict tells the names."""
     leaves = tree.flatten(symbolic_inputs(model))
     names = input_names(model)
@@ -197,7 +205,7 @@ def _in_order(model: keras.Model, samples: Any) -> list[np.ndarray]:
     return [np.asarray(each).astype(leaf.dtype) for each, leaf in zip(given, leaves, strict=True)]
 
 
-def _few(model: keras.Model, samples: list[np.ndarray] | None, nodes: Sequence[Any]) -> list[np.ndarray]:
+def few(model: keras.Model, samples: list[np.ndarray] | None, nodes: Sequence[Any]) -> list[np.ndarray]:
     """Return a few samples to compare by, made up if none are given."""
     size = sum(np.prod([each or 1 for each in out.shape]) for node in nodes for out in node.outputs)
     count = 1 if size > MANY else 2
@@ -216,16 +224,16 @@ def _made_up(leaf: Any, table: int | None, count: int, random: np.random.Generat
     return random.integers(0, table or 2, shape).astype(leaf.dtype)
 
 
-def _refuse(model: keras.Model) -> None:
+def refuse(model: keras.Model, verb: str) -> None:
     if isinstance(model, PruningModel):
         raise WrongOrder(f"model {model.name!r} is being pruned already: train it, then call strip_prune(model)")
     if any(getattr(layer, "is_quantization_aware", False) for layer in layers_in(model)):
         raise WrongOrder(
-            f"model {model.name!r} is quantization-aware: call prune_channels on the model it was made from, then "
+            f"model {model.name!r} is quantization-aware: call {verb} on the model it was made from, then "
             "prepare_qat(smaller, calibration=samples)"
         )
     if not getattr(model, "built", True):
         raise BadInput(f"model {model.name!r} has no weights yet: call it once")
 
 
-__all__ = ["prune_channels"]
+__all__ = ["apart", "few", "in_order", "prune_channels", "refuse"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,7 +19,8 @@ class Cut:
     def __init__(self, anatomy: Anatomy, chosen: Iterable[tuple[Group, Iterable[int]]] = ()):
         self.anatomy = anatomy
         self.gone = np.zeros(anatomy.classes.count, bool)
-        for group, units in chosen:
+        self.chosen = list(chosen)
+        for group, units in self.chosen:
             for unit in units:
                 self.gone[list(group.units[unit])] = True
         self._left: dict[int, np.ndarray | None] = {}
@@ -63,19 +64,33 @@ class Cut:
 
     def macs(self) -> int:
         """Return the multiply-adds of products and convolutions for one sample."""
-        return sum(_macs(node, self) for node in self.anatomy.graph.nodes)
+        return macs_of(self.anatomy.graph.nodes, self)
 
     def parameters(self) -> int:
         """Return how many numbers the weights have."""
         return sum(math.prod(self.shape(leaf)) for leaf in self.anatomy.trace.weights.values())
 
 
-def _macs(node: Node, cut: Cut) -> int:
+class Whole:
+    """What nothing is cut from."""
+
+    def shape(self, tensor: Tensor) -> tuple[int, ...]:
+        """Return the shape of a tensor, with 1 for the batch."""
+        return tuple(size or 1 for size in tensor.shape)
+
+
+def macs_of(nodes: Iterable[Node], cut: Cut | Whole | None = None) -> int:
+    """Return the multiply-adds of products and convolutions for one sample."""
+    shapes = cut or Whole()
+    return sum(_macs(node, shapes) for node in nodes)
+
+
+def _macs(node: Node, cut: Cut | Whole) -> int:
     count = _COUNTS.get(node.op_type)
     return 0 if count is None else count(node, cut, [cut.shape(leaf) for leaf in node.inputs])
 
 
-def _product(node: Node, cut: Cut, shapes: list[tuple[int, ...]]) -> int:
+def _product(node: Node, cut: Cut | Whole, shapes: list[tuple[int, ...]]) -> int:
     terms, _ = letters(node)
     sizes: dict[str, int] = {}
     for term, shape in zip(terms, shapes, strict=True):
@@ -84,25 +99,25 @@ def _product(node: Node, cut: Cut, shapes: list[tuple[int, ...]]) -> int:
     return math.prod(sizes.values())
 
 
-def _conv(node: Node, cut: Cut, shapes: list[tuple[int, ...]]) -> int:
+def _conv(node: Node, cut: Cut | Whole, shapes: list[tuple[int, ...]]) -> int:
     return math.prod(cut.shape(node.output)) * math.prod(shapes[1][:-1])
 
 
-def _depthwise(node: Node, cut: Cut, shapes: list[tuple[int, ...]]) -> int:
+def _depthwise(node: Node, cut: Cut | Whole, shapes: list[tuple[int, ...]]) -> int:
     return math.prod(cut.shape(node.output)) * math.prod(shapes[1][:-2])
 
 
-def _separable(node: Node, cut: Cut, shapes: list[tuple[int, ...]]) -> int:
+def _separable(node: Node, cut: Cut | Whole, shapes: list[tuple[int, ...]]) -> int:
     outputs, (_, depthwise, pointwise) = cut.shape(node.output), shapes
     places = math.prod(outputs) // outputs[-1]
     return places * math.prod(depthwise) + places * pointwise[-1] * pointwise[-2]
 
 
-def _transposed(node: Node, cut: Cut, shapes: list[tuple[int, ...]]) -> int:
+def _transposed(node: Node, cut: Cut | Whole, shapes: list[tuple[int, ...]]) -> int:
     return math.prod(shapes[0]) * math.prod(shapes[1][:-1])  # each input value meets the kernel of each output map
 
 
-def _attention(node: Node, cut: Cut, shapes: list[tuple[int, ...]]) -> int:
+def _attention(node: Node, cut: Cut | Whole, shapes: list[tuple[int, ...]]) -> int:
     query, key, value = shapes[:3]
     return query[1] * key[1] * query[2] * (query[3] + value[3])
 
@@ -117,8 +132,16 @@ _COUNTS = {
 }
 
 
+class Mask(Protocol):
+    """Puts zeros in place of what goes."""
+
+    def masked(self, tensor: Tensor, value: Any) -> Any:
+        """Return a tensor's value with zeros in place of what goes."""
+        ...
+
+
 def run(
-    graph: Graph, inputs: list[np.ndarray], cut: Cut | None = None, kept: set[int] | None = None
+    graph: Graph, inputs: list[np.ndarray], cut: Mask | None = None, kept: set[int] | None = None
 ) -> dict[int, np.ndarray]:
     """Return the values of tensors by id, with zeros in place of what `cut` takes. kept: of which, default outputs."""
     values = dict(zip(map(id, graph.inputs), inputs, strict=True))
@@ -132,7 +155,7 @@ def run(
     return values
 
 
-def execute(nodes: Iterable[Node], values: dict[int, Any], cut: Cut | None, after: Any = None) -> None:
+def execute(nodes: Iterable[Node], values: dict[int, Any], cut: Mask | None, after: Any = None) -> None:
     """Run `nodes` on `values`, into `values`."""
     batch = next((len(value) for value in values.values() if np.ndim(value)), 1)
 

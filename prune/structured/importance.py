@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...ends import symbolic_inputs
 from ...errors import BadInput
 from ...quantize.graph.nodes import Tensor
 from ...untyped import ops, tree
@@ -51,7 +52,7 @@ def _norms(anatomy: Anatomy, group: Group, power: int) -> np.ndarray:
         if len(leaf.shape) < 2 or not leaf.trainable:
             continue
         sums = _along(np.abs(leaf.value.astype(np.float64)) ** power, axis)
-        values = np.array([sums[each].sum() for each in index]) ** (1 / power)
+        values = sums[index].sum(axis=1) ** (1 / power)
         total += values / (values.mean() or 1.0)
     return total
 
@@ -59,13 +60,13 @@ def _norms(anatomy: Anatomy, group: Group, power: int) -> np.ndarray:
 def _bn_scale(anatomy: Anatomy, group: Group) -> np.ndarray:
     """Return the size of each unit's scales after normalization; its weights where it has none."""
     total = np.zeros(len(group))
-    for leaf, _, index in _places(anatomy, group):
+    for leaf, axis, index in _places(anatomy, group):
         if leaf.name.endswith("gamma"):
-            total += np.array([np.abs(leaf.value[each]).sum() for each in index])
+            total += _along(np.abs(leaf.value), axis)[index].sum(axis=1)
     return total if total.any() else _norms(anatomy, group, 1)
 
 
-def _places(anatomy: Anatomy, group: Group) -> Iterator[tuple[Tensor, int, list[np.ndarray]]]:
+def _places(anatomy: Anatomy, group: Group) -> Iterator[tuple[Tensor, int, np.ndarray]]:
     for (tensor, axis), index in group.index.items():
         yield anatomy.tensors[tensor], axis, index
 
@@ -74,7 +75,7 @@ def _summed(group: Group, change: list[np.ndarray]) -> np.ndarray:
     total = np.zeros(len(group))
     for (tensor, axis), index in group.index.items():
         sums = _along(change[tensor], axis)
-        total += np.array([sums[each].sum() for each in index])
+        total += sums[index].sum(axis=1)
     return total
 
 
@@ -108,7 +109,7 @@ def _loss(outputs: Any) -> Any:
 
 
 def _gradients(model: keras.Model, samples: list[np.ndarray]) -> dict[int, np.ndarray]:
-    given = tree.pack_sequence_as(model.input, [ops.convert_to_tensor(each) for each in samples])
+    given = tree.pack_sequence_as(symbolic_inputs(model), [ops.convert_to_tensor(each) for each in samples])
     variables = model.trainable_variables
     if keras.backend.backend() == "jax":
         import jax

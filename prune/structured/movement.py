@@ -26,28 +26,28 @@ MOVING = frozenset(
 
 @dataclass
 class _Source:
-    """Where the values of an input lie in one output: `index[a]` along its axis a, -1 where another's value lies."""
+    """Where the values of an input lie in one output.
+
+    index: for each axis of the input the index of what lies at a place, -1 where another's value lies; of one entry
+    along the axes of the output that it does not vary along. lies: for each axis of the output, where any lie.
+    """
 
     axes: Axes
     sizes: tuple[int, ...]
     index: list[np.ndarray]
-    is_here: np.ndarray
+    lies: list[np.ndarray]
 
 
 def moved(node: Node, table: AxisTable) -> list[Axes]:
     """Return the axes of what `node` makes, which moves values and no more."""
     sources = [leaf for leaf in dict.fromkeys(node.inputs) if not _is_index(leaf, node)]
     try:
-        batch = _batch(node, sources)
-        placed = [_sources(node, leaf, batch, table) for leaf in sources]
+        placed = _sources(node, sources, _batch(node, sources), table)
     except Exception:  # numbers take no way that values would: what is not understood stays
         for leaf in node.inputs:
             table.freeze(*table.axes_of(leaf), why=f"{node.name} ({node.op_type}) is not understood")
         return [_frozen(out.shape, table, node) for out in node.outputs]
-    return [
-        _Output(node, out.shape, [per_output[position] for per_output in placed], table).axes()
-        for position, out in enumerate(node.outputs)
-    ]
+    return [_Output(node, out.shape, each, table).axes() for out, each in zip(node.outputs, placed, strict=True)]
 
 
 def _is_index(leaf: Tensor, node: Node) -> bool:
@@ -69,26 +69,80 @@ def _batch(node: Node, sources: list[Tensor]) -> int:
     return made // math.gcd(given, made)
 
 
-def _sources(node: Node, leaf: Tensor, batch: int, table: AxisTable) -> list[_Source]:
-    """Return where the values of `leaf` come to lie in each output."""
-    sizes = tuple(batch if size is None else size for size in leaf.shape)
-    numbers = np.arange(1, math.prod(sizes) + 1, dtype=np.int32).reshape(sizes)
+def _sources(node: Node, leaves: list[Tensor], batch: int, table: AxisTable) -> list[list[_Source]]:
+    """Return for each output where the values of each of `leaves` come to lie in it: all are numbered, and moved."""
+    sizes = [tuple(batch if size is None else size for size in leaf.shape) for leaf in leaves]
+    ends = np.cumsum([1, *map(math.prod, sizes)]).tolist()
+    numbers = {
+        id(leaf): np.arange(start, end, dtype=np.int32).reshape(shape)
+        for leaf, shape, start, end in zip(leaves, sizes, ends[:-1], ends[1:], strict=True)
+    }
 
     def value(tensor: Tensor) -> Any:
-        if tensor is leaf:
-            return ops.convert_to_tensor(numbers)
-        if _is_index(tensor, node):
-            return ops.convert_to_tensor(tensor.value)
-        return ops.zeros([batch if size is None else size for size in tensor.shape], "int32")
+        return ops.convert_to_tensor(numbers.get(id(tensor), tensor.value))
 
-    axes = table.axes_of(leaf)
     places = [np.asarray(ops.convert_to_numpy(result)) for result in node.run(value, batch=batch)]
-    return [_Source(axes, sizes, _unravelled(place - 1, sizes), place > 0) for place in places]
+    return [
+        [
+            _Source(table.axes_of(leaf), shape, *_located(place, start, end, shape))
+            for leaf, shape, start, end in zip(leaves, sizes, ends[:-1], ends[1:], strict=True)
+        ]
+        for place in places
+    ]
 
 
-def _unravelled(place: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
+def _located(place: np.ndarray, start: int, end: int, sizes: tuple[int, ...]) -> tuple[list, list]:
+    """Return `_Source.index` and `_Source.lies` of the input of shape `sizes` whose numbers are from `start`."""
+    is_here = (place >= start) & (place < end)
+    lies = [np.asarray(is_here.any(axis=_others(place.ndim, axis))) for axis in range(place.ndim)]
+    index = _in_a_box(place, start, sizes, lies) if is_here.any() else None
+    if index is None:
+        index = [np.where(is_here, each, -1) for each in _unravelled(place - start, sizes)]
+    return index, lies
+
+
+def _in_a_box(place: np.ndarray, start: int, sizes: tuple[int, ...], lies: list[np.ndarray]) -> list[np.ndarray] | None:
+    """Return `_Source.index` where numbers fill a box and each axis of the output adds to them on its own, else None.
+
+    It is so of nearly all that moves values, and needs no arrays of the size of the output.
+    """
+    box = place[np.ix_(*lies)] if not all(each.all() for each in lies) else place
+    rank, first = place.ndim, box[(0,) * place.ndim]
+    steps = [box[tuple(slice(None) if each == axis else slice(1) for each in range(rank))] - first
+             for axis in range(rank)]  # fmt: skip
+    if not np.array_equal(sum(steps, first), box):  # another's numbers may lie in the box as well
+        return None
+    origin = [each.item() for each in _unravelled(first - start, sizes)]
+    moves = [[each - at for each, at in zip(_unravelled(first - start + step, sizes), origin, strict=True)]
+             for step in steps]  # fmt: skip
+    index = []
+    for axis, (at, size) in enumerate(zip(origin, sizes, strict=True)):
+        low, high = (at + sum(int(end(move[axis])) for move in moves) for end in (np.min, np.max))
+        if low < 0 or high >= size:  # one axis carries over into another
+            return None
+        along = [to for to, move in enumerate(moves) if move[axis].any()]
+        found = np.asarray(sum((moves[to][axis] for to in along), np.full([1] * rank, at)))
+        index.append(_with_gaps(found, [each if to in along else None for to, each in enumerate(lies)]))
+    return index
+
+
+def _with_gaps(index: np.ndarray, lies: list[np.ndarray | None]) -> np.ndarray:
+    """Return `index` with -1 in the places of some axes where nothing lies."""
+    wanted = [np.ones(size, bool) if each is None else each for size, each in zip(index.shape, lies, strict=True)]
+    if all(each.all() for each in wanted):
+        return index
+    made = np.full([len(each) for each in wanted], -1)
+    made[np.ix_(*wanted)] = index
+    return made
+
+
+def _others(rank: int, axis: int) -> tuple[int, ...]:
+    return tuple(each for each in range(rank) if each != axis)
+
+
+def _unravelled(place: Any, sizes: tuple[int, ...]) -> list[Any]:
     strides = [math.prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
-    return [np.where(place < 0, -1, place // stride % size) for stride, size in zip(strides, sizes, strict=True)]
+    return [place // stride % size for stride, size in zip(strides, sizes, strict=True)]
 
 
 class _Output:
@@ -117,8 +171,7 @@ class _Output:
     def _pass(self, source: _Source, axis: int, to: int) -> None:
         """Let the indices of one axis lie along one of the output's."""
         numbers, made = source.axes[axis], self.made[to]
-        others = tuple(each for each in range(len(self.shape)) if each != to)
-        index = source.index[axis].max(axis=others)
+        index = source.index[axis].max(axis=_others(len(self.shape), to))
         if made is None or numbers is None:
             self.table.freeze(numbers, why=self.why)
             return
@@ -143,8 +196,7 @@ class _Output:
             assert fresh is not None
             held = np.zeros(len(made), bool)
             for source in self.sources:
-                others = tuple(each for each in range(len(self.shape)) if each != axis)
-                lies = source.is_here.any(axis=others)
+                lies = source.lies[axis]
                 if not lies.all():  # a part of several, which one index stands for
                     held |= lies
             self.table.freeze(fresh[empty & held], why=self.why)
@@ -169,7 +221,7 @@ def _blocks(source: _Source, made: list[np.ndarray | None]) -> list[tuple[list[i
     for axis, size in enumerate(source.sizes):
         if size == 1:
             continue
-        along = [to for to in range(len(made)) if _varies(source.index[axis], source.is_here, to)]
+        along = [to for to in range(len(made)) if _varies(source.index[axis], to)]
         touched = [block for block in blocks if set(block[1]) & set(along)]
         merged = ([axis], along)
         for block in touched:
@@ -179,18 +231,18 @@ def _blocks(source: _Source, made: list[np.ndarray | None]) -> list[tuple[list[i
     return blocks
 
 
-def _varies(index: np.ndarray, is_here: np.ndarray, axis: int) -> bool:
-    """Tell whether the index differs from place to place along `axis`."""
-    if is_here.all():
-        return bool((np.diff(index, axis=axis) != 0).any())
+def _varies(index: np.ndarray, axis: int) -> bool:
+    """Tell whether the index differs from place to place along `axis`, where it is one."""
+    if index.shape[axis] < 2:
+        return False
     high = index.max(axis=axis)
-    low = np.where(is_here, index, high.max(initial=0) + 1).min(axis=axis)
+    low = np.where(index < 0, index.max(initial=0) + 1, index).min(axis=axis)
     return bool((low < high).any())
 
 
 def _grid(source: _Source, taken: list[int], given: list[int]) -> np.ndarray | None:
     """Return the indices of the flat axis as a grid over the others; None if there is none, or it has holes."""
-    others = tuple(axis for axis in range(source.is_here.ndim) if axis not in given)
+    others = tuple(axis for axis in range(len(source.lies)) if axis not in given)
     if len(taken) == 1 and len(given) > 1:
         index = source.index[taken[0]].max(axis=others, initial=-1)
         return index if (index >= 0).all() else None

@@ -62,15 +62,20 @@ class Part:
 
 
 def parts_of(model: keras.Model, trace: Trace) -> dict[int, Part]:
-    """Return the parts of a traced model by the id of their layer or operation."""
+    """Return the parts of a traced model, at their first call, by the id of their layer or operation."""
+    return {key: parts[0] for key, parts in calls_of_parts(model, trace).items()}
+
+
+def calls_of_parts(model: keras.Model, trace: Trace) -> dict[int, list[Part]]:
+    """Return the parts of a traced model at each of their calls, by the id of their layer or operation."""
     calls: dict[int, list[Part]] = defaultdict(list)
     for call in trace.calls:
         if all(leaf is not None for leaf in tree.flatten((call.args, call.outputs))):
-            calls[id(call.layer)].append(Part(call.layer, call.args, _without_training(call.kwargs), call.outputs))
+            calls[id(call.layer)].append(Part(call.layer, call.args, without_training(call.kwargs), call.outputs))
     for node in trace.graph.nodes:
         calls[id(node.op)].append(Part(node.op, node.args, node.kwargs, node.outputs))
     wanted = operations_in(model) if is_composed(model) else [model]
-    return {id(operation): calls[id(operation)][0] for operation in wanted if calls[id(operation)]}
+    return {id(operation): calls[id(operation)] for operation in wanted if calls[id(operation)]}
 
 
 def is_composed(operation: Any) -> bool:
@@ -88,5 +93,6 @@ def operations_in(model: Any) -> Iterator[Any]:
             yield operation
 
 
-def _without_training(kwargs: Any) -> dict[str, Any]:
+def without_training(kwargs: Any) -> dict[str, Any]:
+    """Return arguments of a call without the one that no trace has."""
     return {name: value for name, value in kwargs.items() if name != "training"}

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy as np
 
 from ...copies import copy_state
 from ...errors import BadInput
-from ...keras_internals import run_graph
+from ...keras_internals import made_again, run_graph, sharing
 from ...untyped import ops, tree
-from .cut import Cut
-from .parts import is_composed
-from .solve import Recipe, Solver, merged
+from .parts import is_composed, operations_in, without_training
+from .solve import Recipe, merged
 
 
 class Builder:
-    """Makes each layer once, where it is met first, and models inside a model by the same way."""
+    """Makes each layer once, where it is met first, and models inside a model by the same way.
 
-    def __init__(self, recipes: Mapping[int, Recipe], solver: Solver, cut: Cut):
-        self.recipes, self.solver, self.cut = recipes, solver, cut
+    recipes: by id of a layer or operation, how it is made otherwise than it was; left_of: gives the weights of such a
+    layer. passing: by id, which leaf of its arguments a layer or operation is left out for.
+    """
+
+    def __init__(
+        self,
+        recipes: Mapping[int, Recipe] = MappingProxyType({}),
+        left_of: Callable[[Any], list[np.ndarray]] = lambda layer: [],
+        passing: Mapping[int, int] = MappingProxyType({}),
+    ):
+        self.recipes, self.left_of, self.passing = recipes, left_of, passing
         self.made: dict[int, Any] = {}
         self.pairs: list[tuple[Any, Any]] = []
 
@@ -30,7 +40,8 @@ class Builder:
         inputs = tree.map_structure(
             lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), _inputs(model)
         )
-        made = self._compose(model, inputs) if is_composed(model) else self._operation(model)
+        with sharing(operations_in(model) if is_composed(model) else ()):
+            made = self._compose(model, inputs) if is_composed(model) else self._operation(model)
         if not is_composed(model):
             made(inputs)
         for old, new in self.pairs:
@@ -41,13 +52,15 @@ class Builder:
         if isinstance(model, keras.Sequential):
             given = tree.flatten(inputs)
             made = keras.Sequential(given, name=model.name)
-            for layer in model.layers:
+            for layer in (each for each in model.layers if id(each) not in self.passing):
                 made.add(self._inner(layer, lambda made=made: (tuple(made.outputs),)))
             return made
         outputs = run_graph(model, tree.flatten(inputs), lambda operation: operation, self._call)
         return keras.Model(inputs, outputs, name=model.name)
 
     def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if id(operation) in self.passing:
+            return tree.flatten((args, without_training(kwargs)))[self.passing[id(operation)]]
         made = self._inner(operation, lambda: args)
         if id(operation) in self.recipes:
             recipe = self.recipes[id(operation)]
@@ -73,8 +86,7 @@ class Builder:
     def _operation(self, operation: Any) -> Any:
         recipe = self.recipes.get(id(operation))
         config = operation.get_config() if recipe is None else copy.deepcopy(recipe.config)
-        made = type(operation).from_config(config)
-        self.made[id(operation)] = made
+        made = self.made[id(operation)] = made_again(operation, config)
         if isinstance(made, keras.Layer):
             self.pairs.append((operation, made))
         return made
@@ -84,7 +96,7 @@ class Builder:
         if id(old) not in self.recipes:
             copy_state(old, new)
             return
-        for variable, value in zip(new.variables, self.solver.left_of(old, self.cut), strict=True):
+        for variable, value in zip(new.variables, self.left_of(old), strict=True):
             if tuple(variable.shape) != value.shape:
                 raise BadInput(f"layer {old.name!r} is not built again as it was: give it a get_config()")
             variable.assign(ops.convert_to_tensor(value))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice, product
 from typing import Any
@@ -18,43 +18,59 @@ import keras
 import numpy as np
 
 from ...backends import computed
+from ...keras_internals import sharing
 from ...untyped import ops, tree
 from .cut import Cut, execute
 from .parts import Part
 
-TRIES = 400
+FEW, TRIES = 40, 400
 SAME = 1e-4  # of the largest output
 _NOT_SIZES = frozenset({"name", "dtype", "seed", "registered_name", "class_name", "module"})
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a part is made again: its configuration, and the arguments of an operation that are no tensors."""
+    """How a part is made again: its configuration, and the arguments of an operation that are no tensors.
+
+    changes: the numbers in them that were changed, by the way to each.
+    """
 
     config: dict[str, Any]
     args: Any
     kwargs: Any
+    changes: Mapping[tuple, int]
 
 
 @dataclass(eq=False)
 class Solver:
     """Solves for the parts of a model. values: those of the tensors that go into parts, unmasked."""
 
+    operations: Sequence[Any]
     values: Mapping[int, np.ndarray]
     weights: Mapping[int, Any]  # variable -> tensor, by id of the variable
 
-    def solve(self, part: Part, cut: Cut) -> Recipe | None:
-        """Return how `part` is made once `cut` is done, None if no way is found."""
+    def solve(self, part: Part, cut: Cut, singly: Callable[[], list[Recipe | None]] | None = None) -> Recipe | None:
+        """Return how `part` is made once `cut` is done, None if no way is found.
+
+        singly: gives the ways for each group of the cut on its own. Of several groups each has its numbers, and ways to
+        change all at once are too many to be tried.
+        """
         try:
             wanted = self._wanted(part, cut)
-            config = part.operation.get_config()
+            left = self.left_of(part.operation, cut) if isinstance(part.operation, keras.Layer) else []
+            with sharing(self.operations):
+                config = part.operation.get_config()
         except Exception:  # a layer that cannot be described or run on its own stays as it is
             return None
         given = tree.map_structure(lambda leaf: self._given(leaf, cut), (part.args, part.kwargs))
-        for recipe in islice(_recipes(part, config, cut), TRIES):
-            if self._is_solved(part, recipe, cut, given, wanted):
-                return recipe
-        return None
+
+        def first(recipes: Iterable[Recipe]) -> Recipe | None:
+            return next((each for each in recipes if _is_solved(part, each, left, given, wanted)), None)
+
+        few = first(islice(_recipes(part, config, cut), FEW))
+        if few is None and singly is not None:
+            few = first(_joined(part, config, singly()))
+        return few or first(islice(_recipes(part, config, cut), FEW, TRIES))
 
     def _given(self, leaf: Any, cut: Cut) -> Any:
         if id(leaf) not in self.values:
@@ -67,34 +83,47 @@ class Solver:
         execute(part.nodes, values, cut)
         return [cut.gathered(leaf, values[id(leaf)]) for leaf in part.outputs]
 
-    def _is_solved(self, part: Part, recipe: Recipe, cut: Cut, given: Any, wanted: list[np.ndarray]) -> bool:
-        try:
-            args, kwargs = merged(given, (recipe.args, recipe.kwargs))
-            made = type(part.operation).from_config(copy.deepcopy(recipe.config))
-            if isinstance(made, keras.Layer):
-                if not self._takes_weights(part.operation, made, cut, args, kwargs):
-                    return False
-                results = computed(lambda: made(*args, **kwargs))
-                return _are_same(tree.flatten(results), wanted) and _announces(made, args, kwargs, wanted)
-            return _are_same(tree.flatten(made(*args, **kwargs)), wanted)
-        except Exception:  # of many that are tried most cannot even be built
-            return False
-
-    def _takes_weights(self, old: Any, made: Any, cut: Cut, args: Any, kwargs: Any) -> bool:
-        """Give `made` what is left of the weights of `old`; tell whether they fit."""
-        computed(lambda: made(*args, **kwargs))
-        shapes = [tuple(variable.shape) for variable in made.variables]
-        left = self.left_of(old, cut)
-        if shapes != [value.shape for value in left]:
-            return False
-        for variable, value in zip(made.variables, left, strict=True):
-            variable.assign(value)
-        return True
-
     def left_of(self, layer: Any, cut: Cut) -> list[np.ndarray]:
         """Return what is left of the variables of a layer."""
         values = ((self.weights.get(id(each)), np.array(ops.convert_to_numpy(each))) for each in layer.variables)
         return [value if leaf is None else cut.gathered(leaf, value) for leaf, value in values]
+
+
+def _is_solved(part: Part, recipe: Recipe, left: list[np.ndarray], given: Any, wanted: list[np.ndarray]) -> bool:
+    """Tell whether `recipe` makes a part of the weights `left` that computes `wanted` of `given`."""
+    try:
+        args, kwargs = merged(given, (recipe.args, recipe.kwargs))
+        made = _made(part, recipe, args, kwargs)
+        if not isinstance(made, keras.Layer):
+            return _are_same(tree.flatten(computed(lambda: made(*args, **kwargs))), wanted)
+        if len(made.variables) == len(left) and not _fit(made, left):  # no need to run what may be a long recurrence
+            return False
+        computed(lambda: made(*args, **kwargs))
+        if not _fit(made, left):
+            return False
+        for variable, value in zip(made.variables, left, strict=True):
+            variable.assign(value)
+        results = tree.flatten(computed(lambda: made(*args, **kwargs)))
+        return _are_same(results, wanted) and _announces(made, args, kwargs, wanted)
+    except Exception:  # of many that are tried most cannot even be built
+        return False
+
+
+def _made(part: Part, recipe: Recipe, args: Any, kwargs: Any) -> Any:
+    """Return what `recipe` makes, with its weights where a shape is all that it asks for."""
+    kind, config = type(part.operation), recipe.config
+    made = kind.from_config(copy.deepcopy(config))
+    has_build = isinstance(made, keras.Layer) and kind.build is not keras.Layer.build
+    if has_build and not kwargs and len(args) == 1 and isinstance(args[0], np.ndarray):
+        try:
+            made.build(args[0].shape)
+        except Exception:  # it asks for more; a call will tell
+            return kind.from_config(copy.deepcopy(config))
+    return made
+
+
+def _fit(layer: keras.Layer, left: list[np.ndarray]) -> bool:
+    return [tuple(variable.shape) for variable in layer.variables] == [value.shape for value in left]
 
 
 def _announces(layer: keras.Layer, args: Any, kwargs: Any, wanted: list[np.ndarray]) -> bool:
@@ -120,17 +149,32 @@ def _are_same(results: list[Any], wanted: list[np.ndarray]) -> bool:
 
 def _recipes(part: Part, config: dict[str, Any], cut: Cut) -> Iterator[Recipe]:
     """Yield the ways to make a part, the one that it was made in first, then those that differ in few numbers."""
-    is_layer = isinstance(part.operation, keras.Layer)
-    static = (None, None) if is_layer else (part.args, part.kwargs)
-    described = (config, *static)
+    described = _described(part, config)
     sizes = _sizes(part, cut)
+    operation = None if isinstance(part.operation, keras.Layer) else (part, cut)
     fields = [(path, sorted(options)) for path, value in _integers(described)
-              if (options := _options(value, sizes, None if is_layer else (part, cut)))]  # fmt: skip
+              if (options := _options(value, sizes, operation))]  # fmt: skip
     for count in range(len(fields) + 1):
         for chosen in combinations(fields, count):
             for numbers in product(*(options for _, options in chosen)):
                 changes = dict(zip((path for path, _ in chosen), numbers, strict=True))
-                yield Recipe(*_changed(described, changes))
+                config, args, kwargs = _changed(described, changes)
+                yield Recipe(config, args, kwargs, changes)
+
+
+def _joined(part: Part, config: dict[str, Any], singly: Sequence[Recipe | None]) -> Iterator[Recipe]:
+    """Yield the way that changes all that `singly` do, if there is one of each."""
+    known = [each for each in singly if each is not None]
+    if len(known) == len(singly):
+        changes = {path: number for each in known for path, number in each.changes.items()}
+        config, args, kwargs = _changed(_described(part, config), changes)
+        yield Recipe(config, args, kwargs, changes)
+
+
+def _described(part: Part, config: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:
+    """Return all that says how a part is made."""
+    is_layer = isinstance(part.operation, keras.Layer)
+    return (config, None, None) if is_layer else (config, part.args, part.kwargs)
 
 
 def _sizes(part: Part, cut: Cut) -> dict[int, set[int]]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -20,12 +21,12 @@ class Group:
     """Units of one kind: the channels of a layer and of all that is added to it, or the heads of an attention.
 
     units: for each the classes of linked indices that go with it. index: for each place (a tensor's number among
-    `Anatomy.tensors`, an axis), the indices that each unit has there.
+    `Anatomy.tensors`, an axis), the indices that each unit has there: (units, indices), all have as many.
     """
 
     name: str
     units: list[tuple[int, ...]]
-    index: dict[tuple[int, int], list[np.ndarray]]
+    index: dict[tuple[int, int], np.ndarray]
 
     @cached_property
     def classes(self) -> frozenset[int]:
@@ -55,7 +56,8 @@ class Anatomy:
         self.classes: Classes = self.table.solve()
         self.tensors = [leaf for leaf in trace.graph.constants if id(leaf) in weights]
         self._axes: dict[int, np.ndarray] = {}
-        units = _Closure(self.table, self.classes).units()
+        held = [axis for leaf in self.tensors for axis in self.axes_of(leaf) if axis is not None]
+        units = _Closure(self.table, self.classes).units(np.unique(np.concatenate([*held, np.zeros(0, np.int64)])))
         self.refused = units.refused
         self.groups = self._groups(units.accepted)
 
@@ -86,26 +88,46 @@ class Anatomy:
 
     def _groups(self, units: Sequence[tuple[int, ...]]) -> list[Group]:
         """Put units that lie along the same axes, in as many indices, into one group."""
-        units_of: dict[int, list[int]] = defaultdict(list)
-        for number, unit in enumerate(units):
-            for each in unit:
-                units_of[each].append(number)
-        places: dict[int, dict[tuple[int, int], list[int]]] = defaultdict(lambda: defaultdict(list))
+        owners = _Owners(units, self.classes.count)
+        kind, kinds = np.zeros(len(units), np.int64), 1
+        places: dict[tuple[int, int], Any] = {}
         for tensor, leaf in enumerate(self.tensors):
             for axis, classes in enumerate(self.axes_of(leaf)):
-                for index, each in enumerate(() if classes is None else classes.tolist()):
-                    for unit in units_of.get(each, ()):
-                        places[unit][tensor, axis].append(index)
-        alike: dict[frozenset, list[int]] = defaultdict(list)
-        for unit in sorted(places):
-            alike[frozenset((where, len(index)) for where, index in places[unit].items())].append(unit)
-        return [self._group([units[each] for each in members], [places[each] for each in members])
-                for members in alike.values()]  # fmt: skip
+                if classes is not None:
+                    unit, first, count, index = places[tensor, axis] = owners.along(classes)
+                    _, finer = np.unique(kind[unit] * (len(classes) + 1) + count, return_inverse=True)
+                    kind[unit] = kinds + finer
+                    kinds += len(unit)
+        members = {int(each): np.flatnonzero(kind == each) for each in np.unique(kind[kind > 0])}
+        index_of: dict[int, dict[tuple[int, int], np.ndarray]] = {each: {} for each in members}
+        for where, (unit, first, count, index) in places.items():
+            for each in np.unique(kind[unit]).tolist():
+                at = np.searchsorted(unit, members[each])
+                index_of[each][where] = index[first[at][:, None] + np.arange(int(count[at[0]]))]
+        return [self._group([units[each] for each in members[one].tolist()], index_of[one])
+                for one in sorted(members, key=lambda one: int(members[one][0]))]  # fmt: skip
 
-    def _group(self, units: list[tuple[int, ...]], places: list[dict[tuple[int, int], list[int]]]) -> Group:
-        where = sorted(places[0])
-        name = place(self.tensors[where[0][0]], where[0][1])
-        return Group(name, units, {each: [np.array(unit[each]) for unit in places] for each in where})
+    def _group(self, units: list[tuple[int, ...]], index: dict[tuple[int, int], np.ndarray]) -> Group:
+        tensor, axis = min(index)
+        return Group(place(self.tensors[tensor], axis), units, index)
+
+
+class _Owners:
+    """Tells which units a class goes with."""
+
+    def __init__(self, units: Sequence[tuple[int, ...]], classes: int):
+        owned = np.fromiter((each for unit in units for each in unit), np.int64)
+        number = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
+        self.number = number[np.argsort(owned, kind="stable")]
+        self.start = np.concatenate([[0], np.cumsum(np.bincount(owned, minlength=classes))])
+
+    def along(self, classes: np.ndarray) -> tuple[Any, ...]:
+        """Return the units along an axis; where the indices of each start, how many they are, and the indices."""
+        count = self.start[classes + 1] - self.start[classes]
+        skipped = np.repeat(self.start[classes] - (np.cumsum(count) - count), count)
+        unit = self.number[skipped + np.arange(len(skipped))]
+        index = np.repeat(np.arange(len(classes)), count)[np.argsort(unit, kind="stable")]
+        return *np.unique(np.sort(unit), return_index=True, return_counts=True), index
 
 
 def place(tensor: Tensor, axis: int) -> str:
@@ -138,20 +160,22 @@ class _Closure:
             for each in np.unique(grid).tolist():
                 self.in_grid[each].add(at)
 
-    def units(self) -> _Units:
-        """Return the smallest sets of classes that can go, each from one class."""
+    def units(self, held: np.ndarray) -> _Units:
+        """Return the smallest sets of classes that can go, each from one class. held: the classes that weights have."""
         accepted: dict[tuple[int, ...], None] = {}
         refused: dict[int, str] = {}
         frozen = self.classes.reasons
-        for seed in range(self.classes.count):
-            if seed in frozen or (seed in self.in_grid and seed not in self.as_factor):
+        for seed in self.as_factor:
+            if seed in frozen:
                 continue
             unit, why = self._close(seed)
             if why:
                 refused.update(dict.fromkeys(unit, why))
             else:
                 accepted[tuple(sorted(unit))] = None
-        return _Units(_smallest(accepted), refused)
+        bound = frozen.keys() | self.as_factor.keys() | self.in_grid.keys()
+        alone = [(each,) for each in held.tolist() if each not in bound]
+        return _Units(sorted([*alone, *_smallest(accepted)]), refused)
 
     def _close(self, seed: int) -> tuple[list[int], str]:
         """Return what goes with `seed`, and why it cannot go, "" if it can."""

@@ -15,7 +15,7 @@ from keras import KerasTensor
 from ...keras_internals import maker_of
 from ...untyped import ops, tree
 from .layer_rules import leaf_of
-from .operations import Batched, body_of
+from .operations import Batched, body_of, closed
 
 
 @dataclass(eq=False)
@@ -98,7 +98,7 @@ class Node:
         if isinstance(self.op, Batched):
             extra["batch"] = batch
         args, kwargs = self._with(values)
-        compute = self.op if is_layer else body_of(self.op)
+        compute = self.op if is_layer else body_of(closed(self.op, batch))
         results = tree.flatten(compute(*args, **{**kwargs, **extra}))
         if is_layer:  # whose policy may ask for half precision
             results = [ops.cast(result, out.dtype) for result, out in zip(results, self.outputs, strict=True)]

@@ -73,6 +73,19 @@ class TransposedConv(keras.Operation):
         return self.call(x, kernel)
 
 
+_OPEN = {"BroadcastTo": "shape", "Reshape": "newshape", "Tile": "repeats"}  # where a traced operation has the batch
+
+
+def closed(operation: Any, batch: Any) -> Any:
+    """Return `operation` with `batch` for the size that a layer got as None when it asked its input for it."""
+    field = _OPEN.get(type(operation).__name__)
+    sizes = getattr(operation, field) if field and isinstance(operation, keras.Operation) else ()
+    if not isinstance(sizes, (list, tuple)) or None not in sizes:
+        return operation
+    known = -1 if field == "newshape" else batch  # samples may have been folded into it
+    return type(operation)(tuple(known if size is None else size for size in sizes))
+
+
 def body_of(operation: Any) -> Callable[..., Any]:
     """Return what computes `operation`, without what Keras does around it for symbolic tensors."""
     if type(operation).__name__ == "ConvTranspose":  # its own mixes up padding and output padding (Keras 3.15)

@@ -1,5 +1,8 @@
 """Channels leave a model: what is built again computes what the masked one does, and goes on to QAT and files."""
 
+import random
+import time
+
 import edgewright
 import keras
 import numpy as np
@@ -9,22 +12,29 @@ from edgewright.copies import copy_model
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.prune import ChannelConfig, prepare_prune, prune_channels
 from edgewright.prune.structured.cut import Cut
-from edgewright.prune.structured.units import Anatomy
+from edgewright.prune.structured.units import Anatomy, place
 from edgewright.quantize.graph.tracing import trace_calls
-from many_nets import NETS, attention, both_ways, build_net, concat_of_producers, residual, two_towers, written_out
+from image_nets import IMAGE_NETS
+from many_nets import (
+    NETS,
+    attention,
+    both_ways,
+    build_net,
+    concat_of_producers,
+    concat_with_itself,
+    depthwise_then_reshape,
+    fused_attention,
+    one_output_channel,
+    outputs,
+    residual,
+    sample,
+    two_towers,
+    written_out,
+)
 from random_nets import draw_net
+from sequence_nets import SEQUENCE_NETS, deep_attention, tied_autoencoder
 
 ZOO = ("lenet5", "resnet8", "ds_cnn", "lstm", "mobilenet_v1", "transformer_classifier", "gcn")
-
-
-def sample(model, count=4):
-    random = np.random.default_rng(3)
-    return [random.integers(0, 5, (count, *x.shape[1:])) if "int" in x.dtype else
-            random.normal(size=(count, *x.shape[1:])).astype("float32") for x in model.inputs]  # fmt: skip
-
-
-def outputs(model, inputs):
-    return [np.asarray(y) for y in keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
@@ -39,6 +49,32 @@ def test_rebuilt_equals_masked(make, share):
     assert [layer.name for layer in smaller.layers] == [layer.name for layer in model.layers]
     assert [y.shape for y in outputs(smaller, sample(model))] == [y.shape for y in outputs(model, sample(model))]
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("make", [*IMAGE_NETS, *SEQUENCE_NETS], ids=lambda make: make.__name__)
+def test_nets_of_other_shapes(make):
+    """Share, scope and criterion are drawn, each net's own; `benchmarks/structured_nets.py` tries more."""
+    draw = random.Random(make.__name__)
+    config = ChannelConfig(
+        channels=draw.choice([0.3, 0.7]),
+        scope=draw.choice(["group", "global"]),
+        criterion=draw.choice(["l1", "random", "activation"]),
+    )
+    model = build_net(make)
+    smaller, report = prune_channels(model, config, samples=sample(model))
+    assert report.deviation <= 1e-5
+    assert smaller.count_params() == report.parameters[1] < report.parameters[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scope", ["group", "global"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
+@pytest.mark.parametrize("make", [*NETS, *IMAGE_NETS, *SEQUENCE_NETS], ids=lambda make: make.__name__)
+def test_all_shapes(make, share, scope):
+    model = build_net(make)
+    smaller, report = prune_channels(model, ChannelConfig(channels=share, scope=scope, criterion="random"))
+    assert report.deviation <= 1e-5
+    assert (smaller.count_params() == model.count_params()) == (share == 0)
 
 
 def test_nothing_cut_is_the_identity():
@@ -194,3 +230,71 @@ def test_counts_of_a_cut_without_building():
     model = build_net(residual)
     anatomy = Anatomy(trace_calls(model))
     assert Cut(anatomy).parameters() == model.count_params()
+
+
+# ---------------------------------------------------------------- what users of other tools report as wrong
+
+
+def places(make):
+    """Return for each group how many units it has, and the indices of each unit along each axis of a weight."""
+    anatomy = Anatomy(trace_calls(build_net(make)))
+    return [(len(group), {place(anatomy.tensors[tensor], axis): index.tolist()
+                          for (tensor, axis), index in group.index.items()}) for group in anatomy.groups]  # fmt: skip
+
+
+def of_size(groups, size):
+    (found,) = (where for count, where in groups if count == size)
+    return found
+
+
+def test_concatenated_producers_stay_groups_of_their_own():
+    """Eight channels, twelve and four lie side by side in the kernel that reads them all."""
+    groups = places(concat_of_producers)
+    assert sorted(count for count, _ in groups) == [4, 8, 10, 12]
+    for size, start in ((8, 0), (12, 8), (4, 20)):
+        assert of_size(groups, size)["conv2d_3/kernel[2]"] == [[start + each] for each in range(size)]
+
+
+def test_a_tensor_beside_itself_loses_each_channel_twice():
+    assert of_size(places(concat_with_itself), 8)["conv2d_1/kernel[2]"] == [[each, each + 8] for each in range(8)]
+
+
+def test_fused_queries_keys_and_values_with_norms_on_heads():
+    """The kernel's columns are (3, heads, depth) = (3, 4, 3): a head goes with its nine. A norm reads the depth of all
+    heads, and the values have the depth of queries and keys: it stays.
+    """
+    name = "fused_attention/qkv/kernel[1]"
+    ((count, where),) = (group for group in places(fused_attention) if name in group[1])
+    assert count == 4
+    assert where[name] == [np.arange(36).reshape(3, 4, 3)[:, head].ravel().tolist() for head in range(4)]
+    assert where["fused_attention/out/kernel[0]"] == np.arange(12).reshape(4, 3).tolist()
+
+
+def test_a_convolution_of_one_output_channel_is_not_depthwise():
+    (where,) = (where for count, where in places(one_output_channel) if "conv2d/kernel[3]" in where)
+    assert where["conv2d_1/kernel[2]"] == [[each] for each in range(8)]
+    smaller, _ = prune_channels(build_net(one_output_channel), ChannelConfig(channels=0.5))
+    assert smaller.get_layer("conv2d_1").kernel.shape == (3, 3, 4, 1)
+
+
+def test_depthwise_then_reshape_and_transpose():
+    """(N, 8, 8, C) -> (N, 64, C) -> (N, C, 64), flattened: each channel has 64 rows in a row."""
+    where = of_size(places(depthwise_then_reshape), 8)
+    assert where["depthwise_conv2d/kernel[2]"] == [[each] for each in range(8)]
+    assert where["logits/kernel[0]"] == np.arange(512).reshape(8, 64).tolist()
+
+
+def test_search_ends_on_a_deep_attention_net():
+    trace = trace_calls(build_net(lambda: deep_attention(24)))
+    started = time.process_time()
+    anatomy = Anatomy(trace)
+    assert time.process_time() - started < 10
+    assert len(anatomy.groups) == 2 * 24  # heads and hidden units of each layer
+
+
+def test_tied_layers_stay_tied():
+    model = build_net(tied_autoencoder)
+    smaller, report = prune_channels(model, ChannelConfig(channels=0.5))
+    kernel = smaller.get_layer("dense").kernel
+    assert any(each.of.kernel is kernel for each in smaller.layers if hasattr(each, "of"))
+    assert smaller.count_params() == report.parameters[1] == 2 * 6 + 6 * 8 + 8 + 8 * 5 + 5 + 8 - 6
