@@ -1,5 +1,6 @@
 """Pruning: the smallest weights of each kernel become zero, or whole channels, heads and units leave the model."""
 
+from .clustering import ClusterConfig, ClusteringModel, ClusterReport, cluster, prepare_cluster, strip_cluster
 from .config import PruneConfig, PruneReport
 from .magnitude import PruningModel, prepare_prune, prune, strip_prune
 from .structured import ChannelConfig, ChannelReport, prune_channels
@@ -7,11 +8,17 @@ from .structured import ChannelConfig, ChannelReport, prune_channels
 __all__ = [
     "ChannelConfig",
     "ChannelReport",
+    "ClusterConfig",
+    "ClusterReport",
+    "ClusteringModel",
     "PruneConfig",
     "PruneReport",
     "PruningModel",
+    "cluster",
+    "prepare_cluster",
     "prepare_prune",
     "prune",
     "prune_channels",
+    "strip_cluster",
     "strip_prune",
 ]

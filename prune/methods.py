@@ -1,4 +1,4 @@
-"""The ways to make a model sparser or smaller, each known by its config: at once, or while training goes on."""
+"""The ways to make a model sparser, smaller or better to pack, each known by its config: at once, or while training goes on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from .clustering import ClusterConfig, cluster, prepare_cluster, strip_cluster
 from .config import PruneConfig
 from .magnitude import prepare_prune, prune, strip_prune
 from .structured import ChannelConfig, prune_channels
@@ -42,6 +43,12 @@ METHODS = (
         config=ChannelConfig,
         at_once=lambda model, config, samples: prune_channels(model, config, samples=samples),
         rebuilds=True,
+    ),
+    Method(
+        config=ClusterConfig,
+        at_once=lambda model, config, samples: cluster(model, config),
+        prepare=prepare_cluster,
+        strip=strip_cluster,
     ),
 )
 
