@@ -27,8 +27,7 @@ ELSEWHERE = {
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file in memory. `manifest` holds name, format, precision, sizes, hashes, inputs, outputs and layers.
-    """
+    """A model file in memory. `manifest` holds name, format, precision, sizes, hashes, inputs, outputs and layers."""
 
     data: bytes
     manifest: dict[str, Any]

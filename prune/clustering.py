@@ -32,10 +32,10 @@ A_VALUE = 4  # weights at least that share one, or nothing is saved
 class ClusterConfig:
     """How many values the weights of each kernel share: by `by_name`, else by `by_type` (layer class), else `clusters`.
 
-    Names are those of layers or paths, with shell wildcards; the first that matches wins. Numbers lie in 2..256, and QAT
-    keeps up to 64; None leaves a layer alone. init: where k-means starts: "kmeans++" (by chance, the best of several),
-    "linear" (evenly from the least to the largest weight) or "density" (as many weights to each). keep_zeros: zeros stay
-    zero, and are one of the values, so that a pruned model stays so.
+    Names are those of layers or paths, with shell wildcards; the first that matches wins. Numbers lie in 2..256, of
+    which QAT keeps up to 64; None leaves a layer alone. init: where k-means starts: "kmeans++" (by chance, the best of
+    several), "linear" (evenly from the least to the largest weight) or "density" (as many weights to each).
+    keep_zeros: zeros stay zero, and are one of the values, so that a pruned model stays so.
     """
 
     clusters: int | None = 16
@@ -88,9 +88,7 @@ class ClusterReport:
 
     def __str__(self) -> str:
         lines = [f"{len(self.clustered)} of {len(self.rows)} weights clustered"]
-        lines += [
-            f"  {row['clusters']:4} values  {row['name']}: moved by {row['error']:.1%}" for row in self.clustered
-        ]
+        lines += [f"  {row['clusters']:4} values  {row['name']}: moved by {row['error']:.1%}" for row in self.clustered]
         lines += [f"  kept  {row['name']}: {row['reason']}" for row in self.rows if row["clusters"] is None]
         return "\n".join(lines)
 
@@ -98,16 +96,14 @@ class ClusterReport:
 def cluster(model: keras.Model, config: ClusterConfig | None = None) -> tuple[keras.Model, ClusterReport]:
     """Return a copy of `model` whose kernels hold few values each, and a report. `model` is untouched.
 
-    Raises: BadInput if `config` names a layer that is not there; WrongOrder if `model` is being pruned or clustered or is
-    quantization-aware.
+    Raises: BadInput if `config` names a layer that is not there; WrongOrder if `model` is being pruned or clustered, or
+    is quantization-aware.
     """
     clustering, report = prepare_cluster(model, config)
     return strip_cluster(clustering), report
 
 
-def prepare_cluster(
-    model: keras.Model, config: ClusterConfig | None = None
-) -> tuple[ClusteringModel, ClusterReport]:
+def prepare_cluster(model: keras.Model, config: ClusterConfig | None = None) -> tuple[ClusteringModel, ClusterReport]:
     """Return a model to be trained by any learner, whose kernels hold few values each from the start, and a report.
 
     `model` is untouched.  Raises: as `cluster`.
@@ -207,9 +203,7 @@ class SharedValues:
         return ops.cast(ops.where(numbers < 0, ops.zeros_like(values), values), self.kernel.dtype)
 
 
-def _select(
-    model: keras.Model, config: ClusterConfig
-) -> tuple[list[dict[str, Any]], list[tuple[keras.Variable, int]]]:
+def _select(model: keras.Model, config: ClusterConfig) -> tuple[list[dict[str, Any]], list[tuple[keras.Variable, int]]]:
     """Return a row for each weight that could be trained, and those to cluster with the number of their values.
 
     A weight that several layers hold is one.  Raises: BadInput for an entry of `by_name` or `by_type` that means none.

@@ -1,4 +1,4 @@
-"""The ways to make a model sparser, smaller or better to pack, each known by its config: at once, or while training goes on."""
+"""The ways to make a model sparser, smaller or easier to pack, each known by its config: at once, or in training."""
 
 from __future__ import annotations
 
