@@ -19,6 +19,7 @@ from .loading import with_keras
 from .options import (
     Channels,
     ClassWeights,
+    Clusters,
     Criterion,
     Data,
     Device,
@@ -27,6 +28,7 @@ from .options import (
     Import,
     KerasFile,
     KerasOut,
+    LowRank,
     MaxDrop,
     MinSpeedup,
     Model,
@@ -124,6 +126,8 @@ def prune(
     channels: Channels = None,
     criterion: Criterion = "l1",
     multiple_of: MultipleOf = 1,
+    clusters: Clusters = None,
+    low_rank: LowRank = None,
     schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
     engine: Engine = "edgewright",
     quick: Quick = False,
@@ -132,12 +136,11 @@ def prune(
     class_weights: ClassWeights = None,
     import_: Import = None,
 ) -> Answer:
-    """Set the smallest weights of a trained model to zero, or with --channels take its least channels out of it."""
+    """Set the smallest weights of a trained model to zero; or take channels out, share values, make kernels thin."""
     _check_other(model, out)
+    _one_way(engine, channels=channels, clusters=clusters, low_rank=low_rank)
     if channels is None and (criterion != "l1" or multiple_of != 1):
         raise BadInput("--channels is missing: --criterion and --multiple-of say which channels go; give their share")
-    if channels is not None and engine == "tfmot":
-        raise BadInput("--engine tfmot cuts no channels: leave it out")
     cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
     if data is None and (epochs is not None or class_weights or schedule != "polynomial"):
         raise BadInput(
@@ -147,7 +150,8 @@ def prune(
     _refuse_weights(engine, class_weights)
     verbs = with_keras("cli.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
-                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut)  # fmt: skip
+                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut, clusters=clusters,
+                       low_rank=low_rank)  # fmt: skip
 
 
 def qat(
@@ -449,6 +453,15 @@ def _refuse_beside(flag: str, **options: Any) -> None:
     for name, value in options.items():
         if value is not None:
             raise BadInput(f"--{name.replace('_', '-')} {value}: the {flag} decides; leave one of the two out")
+
+
+def _one_way(engine: str, **ways: Any) -> None:
+    """Refuse two ways at once, and those that engine tfmot has not here."""
+    given = [f"--{name.replace('_', '-')}" for name, value in ways.items() if value is not None]
+    if len(given) > 1:
+        raise BadInput(f"{' and '.join(given)}: one way at a time; give the file that one writes to the other")
+    if given and engine == "tfmot":
+        raise BadInput(f"--engine tfmot has no {given[0]}: leave it out")
 
 
 def _refuse_weights(engine: str, class_weights: str | None) -> None:

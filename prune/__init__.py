@@ -2,6 +2,7 @@
 
 from .clustering import ClusterConfig, ClusteringModel, ClusterReport, cluster, prepare_cluster, strip_cluster
 from .config import PruneConfig, PruneReport
+from .low_rank import LowRankConfig, LowRankReport, factorize
 from .magnitude import PruningModel, prepare_prune, prune, strip_prune
 from .structured import ChannelConfig, ChannelReport, prune_channels
 
@@ -11,10 +12,13 @@ __all__ = [
     "ClusterConfig",
     "ClusterReport",
     "ClusteringModel",
+    "LowRankConfig",
+    "LowRankReport",
     "PruneConfig",
     "PruneReport",
     "PruningModel",
     "cluster",
+    "factorize",
     "prepare_cluster",
     "prepare_prune",
     "prune",

@@ -10,6 +10,7 @@ import keras
 
 from .clustering import ClusterConfig, cluster, prepare_cluster, strip_cluster
 from .config import PruneConfig
+from .low_rank import LowRankConfig, factorize
 from .magnitude import prepare_prune, prune, strip_prune
 from .structured import ChannelConfig, prune_channels
 
@@ -50,6 +51,7 @@ METHODS = (
         prepare=prepare_cluster,
         strip=strip_cluster,
     ),
+    Method(config=LowRankConfig, at_once=lambda model, config, samples: factorize(model, config), rebuilds=True),
 )
 
 
