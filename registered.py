@@ -19,6 +19,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "models.transformer": ("SelfAttention", "SinusoidalPositions"),
+    "prune.clustering": ("ClusteringModel",),
     "prune.magnitude": ("PruningModel",),
     "quantize.layer": ("QuantizedGraph",),
     "training.adam": ("FusedAdam",),

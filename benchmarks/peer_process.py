@@ -33,6 +33,14 @@ def prune(source: str, name: str, options: dict[str, Any]) -> None:
     HELD[name] = tfmot.sparsity.keras.prune_low_magnitude(HELD[source], pruning_schedule=schedule)
 
 
+def cluster(source: str, name: str, options: dict[str, Any]) -> None:
+    """Put a held model under clustering."""
+    start = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
+    HELD[name] = tfmot.clustering.keras.cluster_weights(
+        HELD[source], number_of_clusters=options["clusters"], cluster_centroids_init=start
+    )
+
+
 def observe(name: str, samples: str) -> None:
     """Let the quantizers see samples; no weight changes."""
     HELD[name](np.load(samples, allow_pickle=False), training=True)
@@ -83,7 +91,7 @@ def _converted(converter: Any, out: str, samples: str | None, started: float, in
 
 
 JOBS: dict[str, Callable[..., Any]] = {
-    job.__name__: job for job in (hold, quantize, prune, observe, compile_step, step, convert, convert_saved)
+    job.__name__: job for job in (hold, quantize, prune, cluster, observe, compile_step, step, convert, convert_saved)
 }
 
 

@@ -48,7 +48,7 @@ def _own_step(model: keras.Model) -> FusedOp:
 
 
 def peer_steps(peer: Peer, model: keras.Model, what: str, **options: object) -> dict[str, FusedOp]:
-    """Return the steps of `model` in tf-keras, plain and under TFMOT; what: "quantize" or "prune"."""
+    """Return the steps of `model` in tf-keras, plain and under TFMOT; what: "quantize", "prune" or "cluster"."""
     x, y = (peer.folder / f"{name}.npy" for name in "xy")
     for path, values in zip((x, y), batch_for(model), strict=True):
         np.save(path, values)

@@ -21,6 +21,7 @@ from .options import (
     Blocks,
     Channels,
     ClassWeights,
+    Clusters,
     Criterion,
     Data,
     Device,
@@ -30,6 +31,7 @@ from .options import (
     Import,
     KerasFile,
     KerasOut,
+    LowRank,
     MaxDrop,
     MinSpeedup,
     Model,
@@ -140,6 +142,8 @@ def prune(
     criterion: Criterion = "l1",
     multiple_of: MultipleOf = 1,
     blocks: Blocks = None,
+    clusters: Clusters = None,
+    low_rank: LowRank = None,
     schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
     engine: Engine = "edgewright",
     quick: Quick = False,
@@ -153,13 +157,13 @@ def prune(
     unlabelled: Unlabelled = None,
     import_: Import = None,
 ) -> Answer:
-    """Set the smallest weights of a trained model to zero, or take its least channels or blocks out of it."""
+    """Set the smallest weights to zero; or take channels or blocks out, share values, make kernels thin."""
     _check_other(model, out)
+    _one_way(engine, channels=channels, blocks=blocks, clusters=clusters, low_rank=low_rank)
     if channels is None and (criterion != "l1" or multiple_of != 1):
         raise BadInput("--channels is missing: --criterion and --multiple-of say which channels go; give their share")
-    if channels is not None and engine == "tfmot":
-        raise BadInput("--engine tfmot cuts no channels: leave it out")
-    _refuse_blocks(blocks, channels, data, engine)
+    if blocks is not None and data is None:
+        raise BadInput("--data is missing: --blocks measures what each block does on samples; name a data set")
     cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
     teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     if data is None and (epochs is not None or class_weights or schedule != "polynomial" or teaching):
@@ -172,18 +176,7 @@ def prune(
     verbs = with_keras("cli.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
                        epochs=epochs, engine=engine, class_weights=class_weights, cut=cut, blocks=blocks,
-                       teaching=teaching)  # fmt: skip
-
-
-def _refuse_blocks(blocks: int | None, channels: float | None, data: str | None, engine: str) -> None:
-    if blocks is None:
-        return
-    if channels is not None:
-        raise BadInput("--blocks and --channels: give one, then the other to the file that the first has written")
-    if data is None:
-        raise BadInput("--data is missing: --blocks measures what each block does on samples; name a data set")
-    if engine == "tfmot":
-        raise BadInput("--engine tfmot cuts no blocks: leave it out")
+                       clusters=clusters, low_rank=low_rank, teaching=teaching)  # fmt: skip
 
 
 def qat(
@@ -493,6 +486,15 @@ def _refuse_beside(flag: str, **options: Any) -> None:
     for name, value in options.items():
         if value is not None:
             raise BadInput(f"--{name.replace('_', '-')} {value}: the {flag} decides; leave one of the two out")
+
+
+def _one_way(engine: str, **ways: Any) -> None:
+    """Refuse two ways at once, and those that engine tfmot has not here."""
+    given = [f"--{name.replace('_', '-')}" for name, value in ways.items() if value is not None]
+    if len(given) > 1:
+        raise BadInput(f"{' and '.join(given)}: one way at a time; give the file that one writes to the other")
+    if given and engine == "tfmot":
+        raise BadInput(f"--engine tfmot has no {given[0]}: leave it out")
 
 
 def _refuse_weights(engine: str, class_weights: str | None) -> None:

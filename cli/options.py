@@ -57,6 +57,14 @@ Features = Annotated[
 Unlabelled = Annotated[
     str | None, "data set or pkg.module:function of more samples, which only the teacher judges", inputs.data
 ]
+Clusters = Annotated[
+    int | None, "values that the weights of each kernel share, 2 to 256; zeros stay zero", inputs.at_least(2)
+]
+LowRank = Annotated[
+    float | None,
+    "share of the weights of each kernel to take out, in [0, 1); the kernel becomes a product of two thin ones",
+    inputs.share,
+]
 MaxDrop = Annotated[
     float,
     "points that the metric may lose and pass, as hundredths: 0.01 is one point, such as 1% of accuracy",

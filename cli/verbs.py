@@ -19,7 +19,7 @@ from ..pipeline.mixed import mixed_for
 from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks
 from ..pipeline.workload import Workload
 from ..progress import say
-from ..prune import BlockConfig, ChannelConfig, PruneConfig
+from ..prune import BlockConfig, ChannelConfig, ClusterConfig, LowRankConfig, PruneConfig
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..quantize.streaming import streaming as one_step
 from ..training.config import TrainConfig
@@ -48,11 +48,13 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
 
 def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
           epochs: int | None, engine: str = "edgewright", class_weights: str | None = None,
-          cut: Mapping[str, Any] | None = None, blocks: int | None = None,
-          teaching: Distillation | None = None) -> Answer:  # fmt: skip
+          cut: Mapping[str, Any] | None = None, blocks: int | None = None, clusters: int | None = None,
+          low_rank: float | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
     """Prune the networks of a file that go to a device, at once or while training goes on."""
-    config = ChannelConfig(**cut) if cut else PruneConfig(sparsity=sparsity, schedule=schedule)
+    config: Any = ChannelConfig(**cut) if cut else PruneConfig(sparsity=sparsity, schedule=schedule)
     config = config if blocks is None else BlockConfig(blocks=blocks)
+    config = config if clusters is None else ClusterConfig(clusters=clusters)
+    config = config if low_rank is None else LowRankConfig(share=low_rank)
     if data is None and engine == "tfmot":
         raise BadInput("--data is missing: engine tfmot prunes while it trains; name a data set or pkg.module:function")
     if data is None:
@@ -70,7 +72,7 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     return _written(made, out, work, training.evaluated(made, work), rows=rows, text=text)
 
 
-def _cut(model: str, out: Path, config: PruneConfig | ChannelConfig) -> Answer:
+def _cut(model: str, out: Path, config: Any) -> Answer:
     networks = find.with_siblings(Path(model))
     pruned = pruning.cut(networks, config, find.deployed(networks))
     known = noted(model)

@@ -59,6 +59,11 @@ class ModelFile:
         told = self.manifest.get("states") or {}
         return dict(told) if isinstance(told, Mapping) else {entry["output"]: entry["input"] for entry in told}
 
+    @property
+    def gzip_bytes(self) -> int:
+        """The size of the file once it is packed, as its manifest says, or else as found here."""
+        return self.manifest.get("gzip_bytes") or whole.gzip_bytes(self.path)
+
     def outside(self, end: str, tensors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the `inputs` or `outputs` that the runtime tells of, without those that are states.
 

@@ -170,6 +170,7 @@ def artifact_row(file: ModelFile, model: Mapping[str, Any], told: Mapping[str, A
         "precision": file.precision or precision_of(told["layers"]),
         "sparsity": file.sparsity,
         "bytes": file.path.stat().st_size,
+        "gzip_bytes": file.gzip_bytes,
         "sha256": model["sha256"],
         "path": str(file.path),
         "quantized_ops": told["quantized_ops"],

@@ -16,9 +16,13 @@ from edgewright.cli import commands
 NAME = re.compile(r"^::: ew\.(\w+)$", re.MULTILINE)
 HEADER = ("argument", "what", "values", "default")
 ALIASES = {  # where the docstring stands of what is public under another name, or wrapped
+    "cluster": "edgewright.prune.cluster",
+    "factorize": "edgewright.prune.factorize",
     "load_data": "edgewright.training.data.load",
+    "prepare_cluster": "edgewright.prune.prepare_cluster",
     "prepare_prune": "edgewright.prune.prepare_prune",
     "prepare_qat": "edgewright.quantize.qat.prepare_qat",
+    "strip_cluster": "edgewright.prune.strip_cluster",
     "strip_prune": "edgewright.prune.strip_prune",
 }
 CONFIGS = ("Config", "Thresholds")  # whose methods are of no use to a reader

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..files import sha256, write, write_json
+from ..files import gzip_bytes, sha256, write, write_json
 
 # What other exporters call it, and what it is called here.
 ELSEWHERE = {
@@ -27,7 +27,7 @@ ELSEWHERE = {
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file in memory. `manifest` holds name, format, precision, bytes, hashes, inputs, outputs and layers."""
+    """A model file in memory. `manifest` holds name, format, precision, sizes, hashes, inputs, outputs and layers."""
 
     data: bytes
     manifest: dict[str, Any]
@@ -65,6 +65,7 @@ def make_manifest(data: bytes, model: keras.Model, **known: Any) -> dict[str, An
     return {
         "schema": 1,
         "bytes": len(data),
+        "gzip_bytes": gzip_bytes(data),
         "sha256": sha256(data),
         "weights_sha256": weights_hash(model),
         "sparsity": sparsity(model),

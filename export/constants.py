@@ -25,6 +25,10 @@ class Planned(Protocol):
         """Return the real values of the least and the largest integer of `scale`."""
         ...
 
+    def kernel_scale(self, fused: FusedOp, kernel: Any, bits: int, /) -> Any:
+        """Return the scale of each output of a kernel, in its shape with 1 on the other axes."""
+        ...
+
 
 class Constants:
     """The constants of a planned graph, each made once."""
@@ -80,7 +84,7 @@ class Constants:
         bits = fused.precision.weights
         key = "kernel", id(tensor), bits
         if key not in self._made:
-            scale = np.asarray(fused.form.scale(kernel, bits))
+            scale = np.asarray(self.layer.kernel_scale(fused, kernel, bits))
             integers = np.round(kernel / scale).astype(np.int8)
             dtype = "int4" if bits == 4 else "int8"
             self._made[key] = Array(tensor.name, integers.shape, dtype, scale.reshape(-1), data=integers)

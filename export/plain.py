@@ -14,7 +14,7 @@ from ..errors import EdgewrightError
 from ..quantize.graph.nodes import Tensor
 from ..quantize.graph.tracing import trace
 from ..quantize.passes.canonicalize import canonicalize
-from ..quantize.placement import Scale, place
+from ..quantize.placement import FusedOp, Scale, place
 from .convert import convert, freeze, inputs_of
 from .facts import Facts, of_file
 from .layouts import Layout, channels_first
@@ -38,6 +38,10 @@ class PlainGraph:
     def range(self, scale: Scale) -> tuple[Any, Any]:
         """Nothing has a range in float."""
         raise AssertionError(f"{scale.name} has no range: the file is float")
+
+    def kernel_scale(self, fused: FusedOp, kernel: Any, bits: int) -> Any:
+        """No kernel has a scale in float."""
+        raise AssertionError(f"{fused.name} has no scale: the file is float")
 
 
 def float_file(

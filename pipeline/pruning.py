@@ -81,7 +81,7 @@ def _refuse_steps(work: Workload) -> None:
     if work.derived:
         step, network = next(iter(work.derived.items()))
         raise BadInput(
-            f"network {network!r} has a step network, {step!r}, that is built as wide as it: channels cannot be cut; "
+            f"network {network!r} has a step network, {step!r}, that is built as it was, for other weights; "
             "prune weights instead (--sparsity)"
         )
 

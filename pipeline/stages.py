@@ -23,7 +23,11 @@ from ..errors import BadInput
 from ..export import Artifact
 from ..models import registry
 from ..prune import PruneConfig, PruneReport
+from ..prune import cluster as _cluster
+from ..prune import factorize as _factorize
+from ..prune import prepare_cluster as _prepare_cluster
 from ..prune import prepare_prune as _prepare_prune
+from ..prune import strip_cluster as _strip_cluster
 from ..prune import strip_prune as _strip_prune
 from ..quantize import find_quantized
 from ..quantize import prepare_qat as _prepare_qat
@@ -40,10 +44,15 @@ from .origins import Origin
 from .pruning import scheduled
 from .whole import judged_by_task, presented_to_task
 
-__all__ = ["Comparison", "bench", "build", "compare", "load_data", "prepare_prune", "prepare_qat", "prune",
-           "prune_with_tfmot", "quantize_with_tfmot", "scheduled", "strip_prune", "train", "train_config"]  # fmt: skip
+__all__ = ["Comparison", "bench", "build", "cluster", "compare", "factorize", "load_data", "prepare_cluster",
+           "prepare_prune", "prepare_qat", "prune", "prune_with_tfmot", "quantize_with_tfmot", "scheduled",
+           "strip_cluster", "strip_prune", "train", "train_config"]  # fmt: skip
 
 load_data = datasets.load
+cluster = origins.carried(_cluster)
+prepare_cluster = origins.carried(_prepare_cluster)
+strip_cluster = origins.carried(_strip_cluster)
+factorize = origins.carried(_factorize)
 prepare_prune = origins.carried(_prepare_prune)
 strip_prune = origins.carried(_strip_prune)
 prepare_qat = origins.carried(_prepare_qat)

@@ -1,4 +1,4 @@
-"""The ways to make a model sparser or smaller, each known by its config: at once, or while training goes on."""
+"""The ways to make a model sparser, smaller or easier to pack, each known by its config: at once, or in training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import keras
 
+from .clustering import ClusterConfig, cluster, prepare_cluster, strip_cluster
 from .config import PruneConfig
+from .low_rank import LowRankConfig, factorize
 from .magnitude import prepare_prune, prune, strip_prune
 from .structured import BlockConfig, ChannelConfig, prune_blocks, prune_channels
 
@@ -44,6 +46,13 @@ METHODS = (
         rebuilds=True,
     ),
     Method(config=BlockConfig, at_once=prune_blocks, rebuilds=True),
+    Method(
+        config=ClusterConfig,
+        at_once=lambda model, config, samples: cluster(model, config),
+        prepare=prepare_cluster,
+        strip=strip_cluster,
+    ),
+    Method(config=LowRankConfig, at_once=lambda model, config, samples: factorize(model, config), rebuilds=True),
 )
 
 

@@ -189,7 +189,9 @@ class _Calibration:
         for fused in corrected.values():
             assert fused.kernel is not None and fused.bias is not None and fused.form is not None
             kernel = self.layer.weight(fused.kernel)
-            shift = bias_shift(fused.form, kernel, means[id(fused.inputs[0])], fused.precision.weights)
+            bits = fused.precision.weights
+            scale = self.layer.kernel_scale(fused, kernel, bits)
+            shift = bias_shift(fused.form, kernel, means[id(fused.inputs[0])], bits, scale)
             bias = self.layer.weight_of[fused.bias.name]
             bias.assign(np.asarray(bias) - shift.reshape(bias.shape).astype(np.float32))
 

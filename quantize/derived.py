@@ -215,7 +215,7 @@ def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, 
         plan=plan,
         name=f"{step.name}_int8",
     )
-    for kind in ("weight_of", "mask_of", "cluster_of"):
+    for kind in ("weight_of", "mask_of", "cluster_of", "factor_of"):
         for own, variable in getattr(layer, kind).items():
             _assign(variable, getattr(trained, kind), names[own], own)
     _take_ranges(layer, ours, trained, theirs)

@@ -82,7 +82,7 @@ class Execution:
             weight, scale = self.layer.weight(tensor), None
             if self.quantize and fused.rule is not None and fused.form is not None:
                 bits = fused.precision.weights
-                scale = fused.form.scale(weight, bits)
+                scale = self.layer.kernel_scale(fused, weight, bits)
                 weight = fused.form.fake_quantize(weight, bits, scale)
             self._kernels[key] = weight, scale
         return self._kernels[key]

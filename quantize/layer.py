@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import BadInput
 from ..keras_internals import value_of
 from ..untyped import ops
+from .clusters import Clusters, factor_shape
 from .config import QatConfig
 from .fake_quant import fake_quantize, fake_quantize_bias, nudged, steps, value_range
 from .graph.nodes import Tensor
@@ -76,6 +77,7 @@ class QuantizedGraph(keras.Layer):
         self.weight_of: dict[str, Any] = {}
         self.mask_of: dict[str, Any] = {}
         self.cluster_of: dict[str, Any] = {}
+        self.factor_of: dict[str, Any] = {}
         self.range_of: dict[str, Any] = {}
         self.width_of: dict[str, Any] = {}
         self._make_weights(plan)
@@ -132,13 +134,15 @@ class QuantizedGraph(keras.Layer):
         )
 
     def _new_clusters(self, tensor: Tensor) -> None:
-        """Make a clustered kernel of its centroids, which are trained, and the number of the one in each place."""
-        count = self.clustered[tensor.name]
-        values, numbers = np.unique(tensor.value, return_inverse=True)
-        centroids = np.resize(values, count)  # a model rebuilt from its configuration is filled afterwards
-        self.weight_of[tensor.name] = self._new(f"{tensor.name}.centroids", centroids, tensor.trainable)
-        numbers = np.minimum(numbers.reshape(tensor.value.shape), count - 1).astype(np.int32)
-        self.cluster_of[tensor.name] = self._new(f"{tensor.name}.clusters", numbers, False)
+        """Make a clustered kernel of its centroids, which are trained, the number of each place's, and factors."""
+        count, known = self.clustered[tensor.name], self.plan.clusters.get(tensor.name)
+        if known is None or len(known.centroids) != count:  # built from a configuration, it is filled afterwards
+            form = next((fused.form for fused in self.plan.operators if fused.kernel is tensor), None)
+            ones = np.ones(factor_shape(tensor.value.shape, form), np.float32)
+            known = Clusters(np.zeros(count, np.float32), np.zeros(tensor.value.shape, np.int32), ones)
+        self.weight_of[tensor.name] = self._new(f"{tensor.name}.centroids", known.centroids, tensor.trainable)
+        self.cluster_of[tensor.name] = self._new(f"{tensor.name}.clusters", known.numbers, False)
+        self.factor_of[tensor.name] = self._new(f"{tensor.name}.factors", known.factors, False)
 
     def get_config(self) -> dict[str, Any]:
         """Return what `__init__` takes.  Raises: BadInput if the model that was prepared cannot be saved."""
@@ -199,8 +203,19 @@ class QuantizedGraph(keras.Layer):
             return ops.convert_to_tensor(tensor.value)
         weight = value_of(self.weight_of[tensor.name])
         if tensor.name in self.cluster_of:
-            weight = ops.take(weight, self.cluster_of[tensor.name], axis=0)
+            weight = ops.take(weight, self.cluster_of[tensor.name], axis=0) * value_of(self.factor_of[tensor.name])
         return weight * self.mask_of[tensor.name] if tensor.name in self.mask_of else weight
+
+    def kernel_scale(self, fused: FusedOp, kernel: Any, bits: int) -> Any:
+        """Return the scale of each output of an operator's kernel, in the shape of `kernel` with 1 on the other axes.
+
+        That of a clustered one follows the largest centroid: each is one integer then, in whatever outputs it is.
+        """
+        assert fused.form is not None and fused.kernel is not None
+        if fused.kernel.name in self.cluster_of:
+            largest = ops.max(ops.abs(value_of(self.weight_of[fused.kernel.name])))
+            kernel = value_of(self.factor_of[fused.kernel.name]) * largest
+        return fused.form.scale(kernel, bits)
 
     def bias(self, fused: FusedOp, scale: Any) -> Any:
         """Return the bias of a quantized operator on the grid of its accumulator; `scale` is that of its kernel."""

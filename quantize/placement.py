@@ -8,10 +8,10 @@ tensors of the same scope in an unrolled recurrence share one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ..precision import PRECISIONS, Precision
 from .graph.nodes import Consumers, Graph, Node, Tensor
 from .kernels import KernelForm
 from .operators import NARROW, NOT_WIDE, SAME_AS_INPUT_SCALE, FixedOutputScale, Rule, rule_for
+
+if TYPE_CHECKING:
+    from .clusters import Clusters
 
 # How to compute a node: the name of a precision, or None with the reason why it stays float.
 Choice = tuple[str | None, str]
@@ -119,6 +122,7 @@ class Plan:
     graph: Graph
     operators: list[FusedOp]
     scales: dict[int, Scale]
+    clusters: Mapping[str, Clusters] = field(default_factory=dict)  # kernels of few values, by name
 
     @property
     def distinct_scales(self) -> list[Scale]:
@@ -456,23 +460,4 @@ def sparse_kernels(plan: Plan) -> list[Tensor]:
     ]
 
 
-MOST_CLUSTERS = 64
-
-
-def clustered_kernels(plan: Plan) -> dict[Tensor, int]:
-    """Return the kernels that hold few distinct values, and how many: clustered, and to be kept so."""
-    counts = {
-        tensor: _distinct_values(tensor.value)
-        for tensor in plan.graph.constants
-        if tensor.trainable and len(tensor.shape) > 1 and tensor.value.size > 4 * MOST_CLUSTERS
-    }
-    return {tensor: count for tensor, count in counts.items() if 2 <= count <= MOST_CLUSTERS}
-
-
-def _distinct_values(values: np.ndarray) -> int:
-    """Return how many distinct values there are; of too many, some number above `MOST_CLUSTERS`."""
-    few = len(np.unique(values.reshape(-1)[: 16 * MOST_CLUSTERS]))
-    return few if few > MOST_CLUSTERS else len(np.unique(values))
-
-
-__all__ = ["FusedOp", "Plan", "Scale", "clustered_kernels", "place", "sparse_kernels"]
+__all__ = ["FusedOp", "Plan", "Scale", "place", "sparse_kernels"]

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ..keras_internals import signatures_read_once
+from .clusters import clusters_in, few_valued
 from .config import QatConfig
 from .graph.layer_rules import RECURRENCES
 from .graph.tracing import trace
@@ -27,9 +28,13 @@ def make_plan(
     the model takes them, by default its own.  Raises: BadInput where the model cannot be traced.
     """
     with signatures_read_once():
-        graph = canonicalize(trace(model, RECURRENCES[config.recurrence], inputs))
+        graph = trace(model, RECURRENCES[config.recurrence], inputs)
+        few = few_valued(graph)
+        graph = canonicalize(graph)
     choose_roots(graph, config.reciprocal_root)
     refuse_what_no_file_holds(graph)
     if config.equalize:
         equalize(graph)
-    return place(graph, config.chooser(model), carried)
+    plan = place(graph, config.chooser(model), carried)
+    plan.clusters = clusters_in(plan, few)
+    return plan

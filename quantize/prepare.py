@@ -20,7 +20,7 @@ from .config import QatConfig
 from .graph.nodes import Graph
 from .layer import QuantizedGraph, Unsaved
 from .noise import Pairs, check_trace, measure, signal_to_noise, too_coarse, weak_operators
-from .placement import clustered_kernels, sparse_kernels
+from .placement import sparse_kernels
 from .planning import make_plan
 from .samples import gather, to_config
 
@@ -96,7 +96,7 @@ def _planned(model: keras.Model, config: QatConfig, inputs: Any, source: dict[st
         source=source,
         config=asdict(config),
         masked=[tensor.name for tensor in sparse_kernels(plan)],
-        clustered={tensor.name: count for tensor, count in clustered_kernels(plan).items()},
+        clustered={name: len(clusters.centroids) for name, clusters in plan.clusters.items()},
         inputs=to_config(inputs),
         plan=plan,
         name=f"{model.name}_int8",

@@ -115,12 +115,11 @@ def test_heavy_packages_stay_unloaded(statement):
 
 def test_public_names():
     assert [name for name in dir(edgewright) if not name.startswith("_")] == [
-        "Artifact", "BenchConfig", "BlockConfig", "ChannelConfig", "Dataset", "Distillation", "PruneConfig",
-        "QatConfig", "Split",
-        "Thresholds", "TrainConfig", "bench",
-        "build", "compare", "evaluate", "export_onnx", "export_tflite", "fix_shapes", "load_data", "load_model",
-        "prepare_prune",
-        "prepare_qat", "prune", "prune_blocks", "prune_channels", "register", "save_model", "streaming", "strip_prune",
+        "Artifact", "BenchConfig", "BlockConfig", "ChannelConfig", "ClusterConfig", "Dataset", "Distillation",
+        "LowRankConfig", "PruneConfig", "QatConfig", "Split", "Thresholds", "TrainConfig", "bench", "build", "cluster",
+        "compare", "evaluate", "export_onnx", "export_tflite", "factorize", "fix_shapes", "load_data", "load_model",
+        "prepare_cluster", "prepare_prune", "prepare_qat", "prune", "prune_blocks", "prune_channels", "register",
+        "save_model", "streaming", "strip_cluster", "strip_prune",
         "train",
     ]  # fmt: skip
     assert all(callable(getattr(edgewright, name)) for name in dir(edgewright) if not name.startswith("_"))

@@ -139,6 +139,7 @@ def save(compiled: Compiled, path: str | Path, source: str | Path) -> Path:
         "format": path.suffix.lstrip("."),
         "sha256": whole.sha256(compiled.data),
         "bytes": len(compiled.data),
+        "gzip_bytes": whole.gzip_bytes(compiled.data),
         "source": {"file": Path(source).name, "sha256": whole.sha256(Path(source))},
         "estimate": compiled.estimate(),
     }

@@ -92,8 +92,8 @@ def _verdict_table(results: Mapping[str, Any]) -> str:
 
 
 def _measurement_table(results: Mapping[str, Any]) -> str:
-    keys = ("artifact", "value", "p50", "p99", "size", "sparsity", "operators")
-    header = ("file", _spaced(rows.metric_of(results)), "p50 µs", "p99 µs", "kB", "zeros", "int / float ops")
+    keys = ("artifact", "value", "p50", "p99", "size", "packed", "sparsity", "operators")
+    header = ("file", _spaced(rows.metric_of(results)), "p50 µs", "p99 µs", "kB", "kB gzip", "zeros", "int / float ops")
     return table(header, [[row[key] for key in keys] for row in rows.measurement_rows(results)])
 
 

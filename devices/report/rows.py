@@ -100,7 +100,7 @@ def measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     for artifact in results["artifacts"]:
         found = measured.get(artifact["name"], {})
         latency = found.get("latency_us") or {}
-        ram, size = found.get("peak_ram_bytes"), artifact.get("bytes")
+        ram, size, packed = found.get("peak_ram_bytes"), artifact.get("bytes"), artifact.get("gzip_bytes")
         integer, floating = artifact.get("quantized_ops"), artifact.get("float_ops")
         yield {
             "artifact": artifact["name"],
@@ -115,6 +115,7 @@ def measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             "p99": number(latency.get("p99"), ",.1f"),
             "ram": number(ram and ram / 1e6, ",.1f"),
             "size": number(size and size / 1e3, ",.1f"),
+            "packed": number(packed and packed / 1e3, ",.1f"),
             "sparsity": number(artifact.get("sparsity"), ".0%"),
             "operators": NOTHING if integer is None else f"{integer} / {floating}",
         }

@@ -81,13 +81,14 @@ def _reach(kernel: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return np.abs(kernel).max(tuple(axis for axis in range(kernel.ndim) if axis not in kept)).reshape(-1)
 
 
-def bias_shift(form: KernelForm, kernel: Any, mean: np.ndarray, bits: int) -> np.ndarray:
+def bias_shift(form: KernelForm, kernel: Any, mean: np.ndarray, bits: int, scale: Any = None) -> np.ndarray:
     """Return by how much rounding the kernel shifts each output channel on average, (channels out,).
 
-    mean: of the input per channel; edges padded with zeros are taken for inner ones.
+    mean: of the input per channel; edges padded with zeros are taken for inner ones. scale: of the kernel, by default
+    what its values ask for.
     Source: Nagel et al. 2019, arXiv:1906.04721, section 4.2.
     """
-    error = np.asarray(form.fake_quantize(kernel, bits)) - np.asarray(kernel)
+    error = np.asarray(form.fake_quantize(kernel, bits, scale)) - np.asarray(kernel)
     if form.is_depthwise:
         return (error.sum((0, 1)) * mean[:, None]).reshape(-1)
     summed = error.reshape(-1, *error.shape[-2:]).sum(0)  # (in / groups, out)

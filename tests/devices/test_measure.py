@@ -14,7 +14,8 @@ from edgewright.errors import BadInput
 
 SHORT = BenchConfig(min_rounds=10, max_rounds=10, block_ms=2)
 SCHEMA = {
-    "artifacts": {"name", "format", "precision", "sparsity", "bytes", "sha256", "path", "quantized_ops", "float_ops"},
+    "artifacts": {"name", "format", "precision", "sparsity", "bytes", "gzip_bytes", "sha256", "path",
+                  "quantized_ops", "float_ops"},
     "measurements": {"artifact", "device", "runtime", "latency_us", "peak_ram_bytes", "metric", "value", "n"},
     "verdicts": {"artifact", "baseline", "device", "speedup", "speedup_ci95", "metric_delta", "metric_delta_ci95",
                  "agreement", "verdict"},

@@ -1,5 +1,6 @@
 """Saved exports: a file and its manifest, each whole or absent, even when the writer is killed."""
 
+import gzip
 import hashlib
 import json
 import random
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from edgewright.export import Artifact, export_tflite
 from edgewright.export.artifact import make_manifest, sparsity, weights_hash
+from edgewright.files import gzip_bytes
 from int8_run import cnn, samples
 
 
@@ -31,10 +33,17 @@ def test_save_writes_the_file_and_its_manifest(artifact, tmp_path):
     assert json.loads((tmp_path / "net.tflite.json").read_text()) == artifact.manifest
 
 
+def test_packed_size_of_a_file_is_that_of_its_bytes_and_of_gzip(tmp_path):
+    data = np.random.default_rng(0).integers(0, 9, 3_000_000, np.uint8).tobytes()  # more than is read at once
+    (tmp_path / "data").write_bytes(data)
+    assert gzip_bytes(tmp_path / "data") == gzip_bytes(data) == len(gzip.compress(data, 6, mtime=0))
+
+
 def test_manifest_says_what_the_file_is(artifact):
     manifest = artifact.manifest
     assert manifest["schema"] == 1
     assert manifest["bytes"] == len(artifact.data)
+    assert manifest["gzip_bytes"] == len(gzip.compress(artifact.data, 6, mtime=0)) < len(artifact.data)
     assert manifest["sha256"] == hashlib.sha256(artifact.data).hexdigest()
     assert manifest["weights_sha256"] == weights_hash(cnn())
     assert (manifest["name"], manifest["format"], manifest["precision"]) == ("cnn-w8a8-ptq", "tflite", "w8a8-ptq")
