@@ -68,8 +68,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     """Return the summary for a terminal: outcome, verdict table, measurement table, how to repeat it."""
     results, _ = _relabelled(results, {})
     sections = [
-        _title(results), _rule(results), _verdict_table(results), _measurement_table(results), _bundle_table(results), _class_table(results), _profile_table(results),
-        _remarks(results), _estimate_table(results), _repeat(results),
+        _title(results), _rule(results), _verdict_table(results), _measurement_table(results), _bundle_table(results),
+        _class_table(results), _profile_table(results), _remarks(results), _estimate_table(results), _repeat(results),
         _advised(results),
     ]  # fmt: skip
     return "\n\n".join(filter(None, sections)) + "\n"

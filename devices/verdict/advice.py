@@ -15,6 +15,7 @@ from .results import SIMULATED, Run
 from .slowness import why_slow
 
 ALIKE = 0.05  # a smaller file may take this share longer, and no more, where it is not shown to be slower
+_USUAL = Thresholds()
 MOST_REASONS = 2  # why others lost; the table has all
 
 
@@ -39,7 +40,7 @@ class _Offer:
         return self.name if len(self.files) == 1 else f"the files of {self.name}"
 
 
-def advice(run: Run, verdicts: Sequence[Verdict], thresholds: Thresholds = Thresholds()) -> str:
+def advice(run: Run, verdicts: Sequence[Verdict], thresholds: Thresholds = _USUAL) -> str:
     """Name what to ship: the fastest by this device's clock of what keeps the metric, of those alike the smallest.
 
     A file that is slower than its baseline is named only where `min_speedup` below 1 says that size is the aim; then,

@@ -72,7 +72,8 @@ class Thresholds:
 class Verdict:
     """What is said about a file, or about a bundle of several.
 
-    verdict: one of WORDS; "slower" is what holds the metric and costs time, where no speed-up was asked for. reasons: all findings, because: those that decided the verdict.
+    verdict: one of WORDS; "slower" is what holds the metric and costs time, where no speed-up was asked for.
+    reasons: all findings, because: those that decided the verdict.
     speed: faster, slower, same or unclear; mcnemar_p: that both err equally often.
     speedup: ratio of medians, speedup_p90: of 90th percentiles, each baseline over file.
     metric_delta: value less the baseline's, in the units of `metric`; metric_gain: how much better it is, where 0.01 is

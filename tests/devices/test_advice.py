@@ -2,8 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
+from edgewright.devices.agent import machine as processor
+from edgewright.devices.agent import modes
+from edgewright.devices.asking import described
 from edgewright.devices.report import report
 from edgewright.devices.verdict import compare as comparing
 from edgewright.devices.verdict.advice import advice
@@ -11,6 +13,8 @@ from edgewright.devices.verdict.compare import Thresholds, compare
 from edgewright.devices.verdict.document import compose
 from edgewright.devices.verdict.results import Bundle, Run
 from edgewright.devices.verdict.slowness import why_slow
+from edgewright.pipeline import run as pipeline
+from edgewright.pipeline.steps import Steps
 from made_up_run import a_run, blocks
 from pages import Page
 
@@ -42,7 +46,8 @@ def advised(run: Run, **thresholds) -> str:
         (
             {"times": {"w8": 100.1, "w8a8": 200}, "environment": NO_VNNI},
             {},
-            "ship w8: as fast as float, 3.5 times smaller, no drop; w8a8 takes twice the time here: this CPU has no VNNI",
+            "ship w8: as fast as float, 3.5 times smaller, no drop; w8a8 takes twice the time here: this CPU has "
+            "no VNNI",
         ),
         ({"times": {"w8": 100.1, "w8a8": 32}}, {}, "ship w8a8: 3.1 times as fast as float, 3.6 times smaller, no drop"),
         (
@@ -54,8 +59,8 @@ def advised(run: Run, **thresholds) -> str:
         (
             {"times": {"w8": 140, "w8a8": 200}, "environment": NO_VNNI},
             {},
-            "ship float: no other file passes; w8a8 takes twice the time here: this CPU has no VNNI; w8 takes 1.4 times "
-            "the time here: this CPU has no VNNI",
+            "ship float: no other file passes; w8a8 takes twice the time here: this CPU has no VNNI; w8 takes 1.4 "
+            "times the time here: this CPU has no VNNI",
         ),
         (
             {"times": {"w8": 140, "w8a8": 200}},
@@ -70,8 +75,8 @@ def advised(run: Run, **thresholds) -> str:
         (
             {"times": {"w8": 100.1, "w8a8": 200}, "emulated": True},
             {},
-            "ship w8a8: 3.6 times smaller than float, no drop; chosen by size alone: times of an emulated processor are "
-            "not ranked",
+            "ship w8a8: 3.6 times smaller than float, no drop; chosen by size alone: times of an emulated processor "
+            "are not ranked",
         ),
         (
             {"times": {"float16": 100.1}, "n": 100},
@@ -107,10 +112,10 @@ def test_a_smaller_file_that_is_shown_to_be_slower_is_not_advised():
 @pytest.mark.parametrize(
     ("head_us", "sentence"),
     [
-        (10, "ship the files of small: 4 times smaller than float, no drop; chosen by size alone: how often each file of a "
-             "model is called decides what it takes"),
-        (40, "ship the files of big: no other file passes; chosen by size alone: how often each file of a model is called "
-             "decides what it takes; w8a8 has a file that is slower than its baseline"),
+        (10, "ship the files of small: 4 times smaller than float, no drop; chosen by size alone: how often each "
+             "file of a model is called decides what it takes"),
+        (40, "ship the files of big: no other file passes; chosen by size alone: how often each file of a model is "
+             "called decides what it takes; w8a8 has a file that is slower than its baseline"),
     ],
 )  # fmt: skip
 def test_files_of_one_model_are_shipped_together_or_not(head_us, sentence):
@@ -206,3 +211,36 @@ def test_every_word_has_a_colour_and_a_place_in_counts():
 )
 def test_why_a_file_is_slow(precision, lacks, why):
     assert why_slow(precision, {"lacks": lacks}) == why and why_slow(precision, {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("machine", "info", "lacks"),
+    [
+        ("x86_64", "flags\t\t: fpu avx2 avx512f", ["VNNI"]),
+        ("x86_64", "flags\t\t: fpu avx2 avx512_vnni", []),
+        ("aarch64", "Features\t: fp asimd", ["dot products", "half precision"]),
+        ("aarch64", "Features\t: fp asimd asimdhp asimddp", []),
+        ("arm64", None, []),  # macOS tells no flags: nothing is said
+    ],
+)
+def test_what_a_processor_lacks(monkeypatch, machine, info, lacks):
+    monkeypatch.setattr(processor.platform, "machine", lambda: machine)
+    monkeypatch.setattr(processor, "read", lambda path: info if path == "/proc/cpuinfo" else None)
+    monkeypatch.delenv("EDGEWRIGHT_CPU", raising=False)
+    assert modes.environment({"models": []})["lacks"] == processor.lacking() == lacks
+
+
+@pytest.mark.parametrize(("lacks", "more"), [(["VNNI"], 1), ([], 0), (["dot products"], 0)])
+def test_a_run_asks_its_device_and_lets_seven_bits_compete_where_vnni_is_missing(tmp_path, monkeypatch, lacks, more):
+    asked = []
+    monkeypatch.setattr(pipeline, "described", lambda device: asked.append(device) or {"lacks": lacks})
+    steps = Steps(tmp_path)
+    for _ in range(2):  # the second time from the folder: a device that is gone is not missed
+        files = pipeline.files_for(pipeline._lacking("ssh://board", steps))
+        assert files == (*pipeline.FILES, *[("qat-w7a8", "onnx", "w7a8-qat")] * more)
+    assert asked == ["ssh://board"]
+
+
+def test_this_device_describes_itself():
+    told = described("local")
+    assert told["lacks"] == processor.lacking() and told["runtimes"]["litert"] and "event" not in told
