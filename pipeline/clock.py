@@ -9,7 +9,6 @@ graph. The file so chosen is then timed beside both pure ones, and taken only if
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,10 +41,8 @@ from .workload import Workload
 
 MOST_KINDS = 8  # of operators that are told apart: two files each
 FED = 32  # samples that calibrate and feed what is timed
-LOOK = BenchConfig(
-    answers=False, precision=0.004, max_seconds=40, attempts=2
-)  # how the files of single kinds are timed
-JUDGE = BenchConfig(answers=False, precision=0.004, max_seconds=40)
+LOOK = BenchConfig(answers=False, precision=0.004, max_seconds=40, attempts=2)  # at the files of single kinds
+JUDGE = BenchConfig(answers=False, precision=0.004, max_seconds=40)  # of the three that one is taken of
 FLOAT, INTEGER, MIXED = "float32", "8 bits", "mixed"
 _CALL = re.compile(r"#\d+(?=/|$)")  # of a layer that is called again, whose weights have one precision
 
@@ -168,10 +165,10 @@ class Sites:
     @property
     def timed(self) -> list[str]:
         """The kinds that a precision is chosen for, the most work first."""
-        sums: Counter[str] = Counter()
+        sums = dict.fromkeys(self.kinds, 0.0)
         for number in self.all - self.fixed:
-            sums[self.kinds[number]] += self.work[number] if self.kinds[number] else 0
-        return [kind for kind, _ in sums.most_common(MOST_KINDS) if kind]
+            sums[self.kinds[number]] += self.work[number]
+        return sorted(filter(None, sums), key=lambda kind: -sums[kind])[:MOST_KINDS]
 
     def probes(self) -> dict[str, frozenset[int]]:
         """Return what is timed besides both pure files: name -> the operators in float."""
@@ -199,7 +196,7 @@ def fit(sites: Sites, probes: Mapping[str, frozenset[int]], found: Timed) -> tup
     counting, values = sites.borders(1.0, 0.0), sites.borders(0.0, 1.0)
     rows, times = [], []
     for name, floats in probes.items():
-        inside = [number for number in sites.all - floats - sites.fixed]
+        inside = list(sites.all - floats - sites.fixed)
         work = [sum(sites.work[number] for number in inside if sites.kinds[number] == kind) for kind in kinds]
         floating = floats | sites.fixed if inside else sites.all
         rows.append([*work, *(sum(one.us for one in converted(each, floating)) for each in (counting, values))])
