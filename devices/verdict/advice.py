@@ -175,13 +175,18 @@ def _losers(run: Run, offers: Sequence[_Offer], chosen: _Offer) -> list[str]:
             alike = [offer for offer in those if offer.bits == bits]
             whole = bits and all(offer.word == word for offer in offers if offer.bits == bits)
             name = bits if whole else " and ".join(offer.called for offer in alike)
+            why = why_slow(bits, run.environment) if word == "slower" else ""
             clauses.append(
-                (min(offer.bytes for offer in alike) > chosen.bytes, f"{name} {_loses(run, word, alike, name)}")
+                (min(offer.bytes for offer in alike) > chosen.bytes, f"{name} {_loses(word, alike, name)}", why)
             )
-    return [clause for _, clause in sorted(clauses, key=lambda each: each[0])]
+    told = [(clause, why) for _, clause, why in sorted(clauses, key=lambda each: each[0])]
+    seen = [why for _, why in told]
+    return [
+        f"{clause}: {why}" if why and why not in seen[:place] else clause for place, (clause, why) in enumerate(told)
+    ]
 
 
-def _loses(run: Run, word: str, alike: Sequence[_Offer], name: str) -> str:
+def _loses(word: str, alike: Sequence[_Offer], name: str) -> str:
     verdicts = [offer.verdict for offer in alike if offer.verdict]
     because = next((verdict.because for verdict in verdicts if verdict.because), verdicts[0].reasons[-1])
     plural = " and " in name
@@ -190,12 +195,11 @@ def _loses(run: Run, word: str, alike: Sequence[_Offer], name: str) -> str:
     if word == "inconclusive":
         return f"{'are' if plural else 'is'} undecided ({because.rpartition('; ')[2]})"
     ratios = [1 / verdict.speedup for verdict in verdicts if verdict.speedup]
-    why = why_slow(alike[0].bits, run.environment)
     if not ratios:
         return f"{'have' if plural else 'has'} a file that is slower than its baseline"
     ratio = float(np.median(ratios))
     took = f"{ratio - 1:.0%} longer" if ratio < 1.3 else f"{_times(ratio)} the time"
-    return f"{'take' if plural else 'takes'} {took} here{f': {why}' if why else ''}"
+    return f"{'take' if plural else 'takes'} {took} here"
 
 
 def _times(ratio: float) -> str:
