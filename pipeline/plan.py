@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .workload import Workload
 
-ROLES = {"qat": "", "qat-pruned": "-pruned", "float": ""}  # trained model: what it adds to a file's name
+ROLES = {
+    "qat": "",
+    "qat-w7a8": "",
+    "qat-pruned": "-pruned",
+    "float": "",
+}  # trained model: what it adds to a name
 Planned = tuple[str, str, str]  # role, format, precision
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import yaml
 
-from ..devices.agent.machine import lacks_vnni
+from ..devices.asking import described
 from ..devices.measure import BenchConfig, Run
 from ..devices.report import report
 from ..devices.verdict import document
@@ -23,6 +23,7 @@ from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput, EdgewrightError
 from ..files import replacing, sha256, write, write_json
 from ..prune import PruneConfig
+from ..quantize import QatConfig
 from ..runners import Arrays
 from ..training.config import TrainConfig
 from ..training.runner import KerasRunner, predict_all
@@ -44,6 +45,7 @@ CODE = {
     "prune": ("pipeline.pruning",),
     "qat": ("pipeline.quantizing",),
     "qat-pruned": ("pipeline.quantizing",),
+    "qat-w7a8": ("pipeline.quantizing",),
     "export": ("pipeline.exporting",),
     "answers": ("pipeline.measuring",),
     "bench": ("pipeline.measuring",),
@@ -58,6 +60,8 @@ FILES = (  # role, format, precision
     ("float", "onnx", "float32"),
     ("qat", "onnx", "w8a8-qat"),
 )
+# Without VNNI ONNX Runtime runs 8-bit weights exactly at a price, and other engines wrongly: 7-bit ones compete.
+WITHOUT_VNNI = ("qat-w7a8", "onnx", "w7a8-qat")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,21 +113,30 @@ class RunPlan:
         return {role for role, _, _ in self.files}
 
 
-def files_for(device: str) -> tuple[Planned, ...]:
-    """Return what a run makes. Without VNNI ONNX Runtime runs 8-bit weights exactly at a price: 7-bit ones compete."""
-    return (*FILES, ("float", "onnx", "w7a8-ptq")) if device == "local" and lacks_vnni() else FILES
+def files_for(lacks: Sequence[str]) -> tuple[Planned, ...]:
+    """Return what a run makes for a device whose processor lacks that, as `devices.asking.described` tells."""
+    return (*FILES, WITHOUT_VNNI) if "VNNI" in lacks else FILES
+
+
+def _lacking(device: str, steps: Steps) -> list[str]:
+    """Ask the device, once a folder: before anything is trained for it, and not again where all is done."""
+
+    def ask(scratch: Path) -> Mapping[str, Any]:
+        return {"lacks": described(device).get("lacks", [])}
+
+    return steps.do("device", ask, config={"device": device}, inputs={}, code=("devices.asking",))["lacks"]
 
 
 def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = None) -> tuple[dict[str, Any], Path]:
     """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
-    plan = plan or RunPlan(files=files_for(config.device))
     work = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
                 quick=config.quick)  # fmt: skip
-    if plan.files and not work.deploy:
+    if (plan is None or plan.files) and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
     folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
+        plan = plan or RunPlan(files=files_for(_lacking(config.device, steps)))
         return Pipeline(config, work, folder, steps, plan).go(), folder
 
 
@@ -148,7 +161,7 @@ class Pipeline:
             return {**self.described(), "seconds": self.steps.seconds()}
         pruned = self.prune(trained)
         models = {"float": trained}
-        for role, source in (("qat", trained), ("qat-pruned", pruned)):
+        for role, source in (("qat", trained), ("qat-w7a8", trained), ("qat-pruned", pruned)):
             if role in self.plan.roles:
                 models[role] = self.quantize(role, source)
         files = self.export(models)
@@ -187,10 +200,10 @@ class Pipeline:
 
     def quantize(self, role: str, source: Paths) -> Paths:
         """Retrain with quantizers in the loop, from calibrated ranges."""
-        settings = self.settings("qat")
+        settings, config = self.settings("qat"), QatConfig(default="w7a8" if role == "qat-w7a8" else "w8a8")
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            quantized = quantizing.quantize(self.loaded(source), self.work, settings, scratch)
+            quantized = quantizing.quantize(self.loaded(source), self.work, settings, scratch, config)
             kept = self.kept(quantized.networks, role, quantized.result.metric, quantized.result.history)
             answers = self.answers(quantized.networks, quantized.result.judged)
             return {**kept, "files": [*kept["files"], *self.written(role, answers)], "rows": quantized.rows()}
