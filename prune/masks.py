@@ -51,7 +51,8 @@ class Mask:
         chosen = ops.cond(due, lambda: self._chosen(step), lambda: keep)
         if self._origin is not None:
             grown = ops.logical_and(chosen, ops.logical_not(keep))
-            self._origin.assign(ops.where(grown, value_of(self.kernel), value_of(self._origin)))
+            here = ops.stop_gradient(value_of(self.kernel))  # on JAX an assigned value keeps its gradient
+            self._origin.assign(ops.where(grown, here, value_of(self._origin)))
         self.keep.assign(chosen)
 
     def in_training(self, step: Any) -> Any:
@@ -83,16 +84,14 @@ class Mask:
         return ops.logical_or(kept, self._grown(kept, exchanged, step))
 
     def _least_cut(self, count: Any) -> Any:
-        """Return the mask without the `count` least units of each group."""
+        """Return the mask without the `count` least units of each group, first of all those with nothing alive."""
         weight, grid = self._weight(), self._grid
-        if self._scored:
-            assert self._evidence
-            size = grid.units(ops.abs(weight))
-            score = ops.where(size == 0, float("-inf"), grid.units(self._evidence.score()))
-            return ops.logical_and(grid.spread(largest(score, count, ties=size)), weight != 0)
-        keep = value_of(self.keep)
-        score = grid.units(ops.abs(zeroed(weight, keep)))
-        return ops.logical_and(grid.spread(largest(score, count)), keep)
+        size = ops.abs(weight)
+        alive = weight != 0 if self._scored else value_of(self.keep)
+        score = self._evidence.score() if self._scored and self._evidence else size
+        score = ops.where(grid.units(ops.cast(alive, "float32")) > 0, grid.units(zeroed(score, alive)), float("-inf"))
+        ties = grid.units(size) if self._scored else None  # no score yet, or of what has no gradient
+        return ops.logical_and(grid.spread(largest(score, count, ties)), alive)
 
     def _grown(self, kept: Any, count: Any, step: Any) -> Any:
         """Return where weights grow: in each group `count` of the units that are not kept."""
