@@ -17,6 +17,8 @@ from . import inputs
 from .arguments import Answer, parse
 from .loading import with_keras
 from .options import (
+    CRITERIA,
+    LOOK,
     Channels,
     ClassWeights,
     Criterion,
@@ -31,10 +33,13 @@ from .options import (
     MinSpeedup,
     Model,
     MultipleOf,
+    Pattern,
     Preset,
     Quick,
+    Regrow,
     Seed,
     Sparsity,
+    SparsityOrPattern,
     Weights,
 )
 from .output import failed, place, results_only
@@ -120,11 +125,15 @@ def prune(
     data: Annotated[
         str | None, "data to fine-tune on while pruning; default: prune at once, without training", inputs.data
     ] = None,
-    sparsity: Sparsity = 0.5,
+    sparsity: SparsityOrPattern = None,
+    pattern: Pattern = None,
     channels: Channels = None,
-    criterion: Criterion = "l1",
+    criterion: Criterion = None,
+    regrow: Regrow = None,
     multiple_of: MultipleOf = 1,
-    schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
+    schedule: Annotated[
+        Literal["polynomial", "linear", "constant"], "how sparsity grows while fine-tuning"
+    ] = "polynomial",
     engine: Engine = "edgewright",
     quick: Quick = False,
     seed: Seed = 0,
@@ -132,22 +141,43 @@ def prune(
     class_weights: ClassWeights = None,
     import_: Import = None,
 ) -> Answer:
-    """Set the smallest weights of a trained model to zero, or with --channels take its least channels out of it."""
+    """Set the least weights of a trained model to zero, or with --channels take its least channels out of it."""
     _check_other(model, out)
-    if channels is None and (criterion != "l1" or multiple_of != 1):
-        raise BadInput("--channels is missing: --criterion and --multiple-of say which channels go; give their share")
-    if channels is not None and engine == "tfmot":
-        raise BadInput("--engine tfmot cuts no channels: leave it out")
-    cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
+    ours = {"sparsity": sparsity, "pattern": pattern, "criterion": criterion, "regrow": regrow}
+    given = {name: value for name, value in ours.items() if value is not None}
+    _check_pruned(channels, given, multiple_of, engine, data)
     if data is None and (epochs is not None or class_weights or schedule != "polynomial"):
         raise BadInput(
             "--data is missing: --epochs, --schedule and --class-weights are of fine-tuning; name a data set, or leave "
             "them out"
         )
     _refuse_weights(engine, class_weights)
+    cut = None
+    if channels is not None:
+        cut = {"channels": channels, "criterion": criterion or "l1", "multiple_of": multiple_of}
     verbs = with_keras("cli.verbs", import_)
-    return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
+    return verbs.prune(model, Path(out), data, zeros={**given, "schedule": schedule, "seed": seed}, quick=quick, seed=seed,
                        epochs=epochs, engine=engine, class_weights=class_weights, cut=cut)  # fmt: skip
+
+
+def _check_pruned(channels: float | None, given: dict[str, Any], multiple_of: int, engine: str, data: str | None) -> None:
+    """Refuse options of weights for channels and the other way round, and what looks at data without any."""
+    what, criterion = "weights" if channels is None else "channels", given.get("criterion")
+    if channels is None and (criterion in CRITERIA["channels"] or multiple_of != 1):
+        raise BadInput(
+            f"--channels is missing: --criterion {', '.join(CRITERIA['channels'])} and --multiple-of say which channels "
+            f"go; give their share, or --criterion {', '.join(CRITERIA['weights'])} for weights"
+        )
+    if criterion not in (None, *CRITERIA[what]):
+        raise BadInput(f"--criterion {criterion}: is of single weights; of --channels: {', '.join(CRITERIA[what])}")
+    of_weights = [f"--{name} {given[name]}" for name in ("pattern", "regrow") if name in given]
+    if channels is not None and of_weights:
+        raise BadInput(f"{of_weights[0]}: is of single weights, and --channels takes whole channels; leave one of them out")
+    if engine == "tfmot" and (channels is not None or of_weights or criterion):
+        raise BadInput("--engine tfmot prunes single weights by magnitude: leave it out")
+    if data is None and (criterion in LOOK or "regrow" in given):
+        which = f"--regrow {given['regrow']}" if "regrow" in given else f"--criterion {criterion}"
+        raise BadInput(f"--data is missing: {which} looks at it; name a data set or pkg.module:function, or leave it out")
 
 
 def qat(

@@ -24,13 +24,29 @@ ClassWeights = Annotated[
 ]
 Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
 Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)", inputs.share]
+SparsityOrPattern = Annotated[
+    float | None, "share of weights to set to zero, in [0, 1); default: 0.5, or what the pattern says", inputs.share
+]
 Channels = Annotated[
     float | None, "share of channels, heads and units to take out, in [0, 1); the model is built again without them",
     inputs.share,
 ]  # fmt: skip
+# What says that something matters little, by what is pruned; those of LOOK look at data or at training on it.
+CRITERIA = {
+    "channels": ("l1", "l2", "bn_scale", "taylor", "activation", "random"),
+    "weights": ("magnitude", "movement", "gradient"),
+}
+LOOK = ("taylor", "activation", "movement", "gradient")
 Criterion = Annotated[
-    Literal["l1", "l2", "bn_scale", "taylor", "activation", "random"],
-    "what says that a channel matters little; taylor and activation need --data",
+    Literal["magnitude", "movement", "gradient", "l1", "l2", "bn_scale", "taylor", "activation", "random"] | None,
+    "what says that a weight (the first three; default magnitude) or a channel (the others; default l1) matters little",
+]
+Pattern = Annotated[
+    str | None,
+    "which weights go together: unstructured (default), N:M (2:4 keeps 2 of each 4), block:ROWSxCOLUMNS, row (of embeddings)",
+]
+Regrow = Annotated[
+    Literal["gradient", "random"] | None, "while training, let as many zeros grow as weights go: RigL, SET; default: none"
 ]
 MultipleOf = Annotated[int, "round numbers of channels up to a multiple, as kernels like them", inputs.at_least(1)]
 MaxDrop = Annotated[

@@ -45,11 +45,11 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
     return _written(work.complete(networks), out, work, result.judged)
 
 
-def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
+def prune(model: str, out: Path, data: str | None, *, zeros: Mapping[str, Any], quick: bool, seed: int,
           epochs: int | None, engine: str = "edgewright", class_weights: str | None = None,
           cut: Mapping[str, Any] | None = None) -> Answer:  # fmt: skip
     """Prune the networks of a file that go to a device, at once or while training goes on."""
-    config = ChannelConfig(**cut) if cut else PruneConfig(sparsity=sparsity, schedule=schedule)
+    config = ChannelConfig(**cut) if cut else PruneConfig(**zeros)
     if data is None and engine == "tfmot":
         raise BadInput("--data is missing: engine tfmot prunes while it trains; name a data set or pkg.module:function")
     if data is None:
@@ -58,8 +58,7 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     settings = _settings("prune", work, quick=quick, seed=seed, epochs=epochs, class_weights=class_weights)
     if engine == "tfmot":
         ((name, network),) = _alone(networks, engine).items()
-        zeros = PruneConfig(sparsity=sparsity, schedule=schedule)
-        sparse, report = by_tfmot.prune_with_tfmot(network, zeros, work.dataset, settings)
+        sparse, report = by_tfmot.prune_with_tfmot(network, PruneConfig(**zeros), work.dataset, settings)
         made, rows, text = {name: sparse}, list(report.rows), str(report)
     else:
         pruned = pruning.prune(networks, work, config, settings, _logs(out))
