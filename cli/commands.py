@@ -156,28 +156,31 @@ def prune(
     if channels is not None:
         cut = {"channels": channels, "criterion": criterion or "l1", "multiple_of": multiple_of}
     verbs = with_keras("cli.verbs", import_)
-    return verbs.prune(model, Path(out), data, zeros={**given, "schedule": schedule, "seed": seed}, quick=quick, seed=seed,
-                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut)  # fmt: skip
+    zeros = {**given, "schedule": schedule, "seed": seed} if cut is None else {}
+    return verbs.prune(model, Path(out), data, zeros=zeros, quick=quick, seed=seed, epochs=epochs, engine=engine,
+                       class_weights=class_weights, cut=cut)  # fmt: skip
 
 
-def _check_pruned(channels: float | None, given: dict[str, Any], multiple_of: int, engine: str, data: str | None) -> None:
+def _check_pruned(
+    channels: float | None, given: dict[str, Any], multiple_of: int, engine: str, data: str | None
+) -> None:
     """Refuse options of weights for channels and the other way round, and what looks at data without any."""
     what, criterion = "weights" if channels is None else "channels", given.get("criterion")
     if channels is None and (criterion in CRITERIA["channels"] or multiple_of != 1):
         raise BadInput(
-            f"--channels is missing: --criterion {', '.join(CRITERIA['channels'])} and --multiple-of say which channels "
-            f"go; give their share, or --criterion {', '.join(CRITERIA['weights'])} for weights"
+            f"--channels is missing: --criterion {', '.join(CRITERIA['channels'])} and --multiple-of say which "
+            f"channels go; give their share, or --criterion {', '.join(CRITERIA['weights'])} for weights"
         )
     if criterion not in (None, *CRITERIA[what]):
         raise BadInput(f"--criterion {criterion}: is of single weights; of --channels: {', '.join(CRITERIA[what])}")
     of_weights = [f"--{name} {given[name]}" for name in ("pattern", "regrow") if name in given]
     if channels is not None and of_weights:
-        raise BadInput(f"{of_weights[0]}: is of single weights, and --channels takes whole channels; leave one of them out")
+        raise BadInput(f"{of_weights[0]}: is of single weights, and --channels takes whole ones; leave one of them out")
     if engine == "tfmot" and (channels is not None or of_weights or criterion):
         raise BadInput("--engine tfmot prunes single weights by magnitude: leave it out")
     if data is None and (criterion in LOOK or "regrow" in given):
         which = f"--regrow {given['regrow']}" if "regrow" in given else f"--criterion {criterion}"
-        raise BadInput(f"--data is missing: {which} looks at it; name a data set or pkg.module:function, or leave it out")
+        raise BadInput(f"--data is missing: {which} looks at it; name a data set or pkg.module:function")
 
 
 def qat(

@@ -43,10 +43,11 @@ Criterion = Annotated[
 ]
 Pattern = Annotated[
     str | None,
-    "which weights go together: unstructured (default), N:M (2:4 keeps 2 of each 4), block:ROWSxCOLUMNS, row (of embeddings)",
+    "which weights go together: unstructured (default), N:M (2:4 keeps 2 of each 4), block:ROWSxCOLUMNS, row (tables)",
 ]
 Regrow = Annotated[
-    Literal["gradient", "random"] | None, "while training, let as many zeros grow as weights go: RigL, SET; default: none"
+    Literal["gradient", "random"] | None,
+    "while training, let as many zeros grow as weights go: RigL, SET; default: none",
 ]
 MultipleOf = Annotated[int, "round numbers of channels up to a multiple, as kernels like them", inputs.at_least(1)]
 MaxDrop = Annotated[

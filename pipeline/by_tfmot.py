@@ -28,7 +28,9 @@ def prune_with_tfmot(
     plain = PruneConfig()
     for name in ("pattern", "criterion", "regrow", "patterns"):
         if (value := getattr(config, name)) != getattr(plain, name):
-            raise BadInput(f"PruneConfig: {name}={value!r}: engine tfmot prunes single weights by magnitude; leave it out")
+            raise BadInput(
+                f"PruneConfig: {name}={value!r}: engine tfmot prunes single weights by magnitude; leave it out"
+            )
     plan = scheduled(config, training, dataset)
     return tfmot.prune(
         model,

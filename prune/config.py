@@ -26,21 +26,23 @@ class PruneConfig:
     wins. Sparsities lie in [0, 1); None leaves a layer alone. What `sparsity` spares (the table in selection.py) can be
     asked for by name or type.
 
-    pattern: what goes together; `patterns` says otherwise by name or layer class. "unstructured": single weights. "N:M":
-    of each M weights in a row along the inputs N stay, so 2:4 is 2 nonzero of 4 and a sparsity of 1 - N/M, which a
-    `sparsity` beside it may repeat and not contradict. "block:RxC": blocks of the matrix (inputs, outputs), by their L1
-    norm. "row": rows of embeddings, by their L1 norm, never the row of the padding. Which axes are inputs says
-    layouts.py; what does not fill a group or a block is kept.
+    pattern: what goes together; `patterns` says otherwise by name or layer class. "unstructured": single weights.
+    "N:M": of each M weights in a row along the inputs N stay, so 2:4 is 2 nonzero of 4 and a sparsity of 1 - N/M, which
+    a `sparsity` beside it may repeat and not contradict. "block:RxC": blocks of the matrix (inputs, outputs), by their
+    L1 norm. "row": rows of embeddings, by their L1 norm, never the row of the padding. Inputs are the axes that the
+    product sums over: the first of a Dense, recurrent or embedding kernel; the input channels of a convolution, at each
+    of its places; all places of a depthwise one; what the equation of an EinsumDense sums over. What does not fill a
+    group or a block is kept.
 
-    criterion: what says that a weight matters. "magnitude": |w|, what is zero once stays so. "movement": the running sum
-    of -w dL/dw (Sanh et al. 2020, arXiv:2005.07683, eq. 3, with hard top-v masks): weights that shrink go, and may come
+    criterion: what says that a weight matters. "magnitude": |w|, what is zero once stays so. "movement": the running
+    sum of -w dL/dw (Sanh et al. 2020, arXiv:2005.07683, section 4, hard masks): weights that shrink go, and may come
     back. "gradient": the running mean of |w dL/dw|, the first order of what its loss costs (Molchanov et al. 2017,
-    arXiv:1611.06440). The last two look at training, and magnitude decides until there was a step.
+    arXiv:1611.06440). The last two look at training by a Keras optimizer; magnitude decides until there was a step.
 
-    regrow: with "magnitude" only. Each `frequency` steps until `end_step` a share of the weights that are left goes, and
-    as many zeros grow, from zero: those of the largest |dL/dw| ("gradient", RigL: Evci et al. 2020, arXiv:1911.11134) or
-    any ("random", SET: Mocanu et al. 2018, arXiv:1707.04780), by `seed`. The share falls by a cosine from
-    `regrow_share` to zero.
+    regrow: with "magnitude" only. Each `frequency` steps until `end_step` a share of the weights that are left goes,
+    and as many zeros grow, from zero: those of the largest |dL/dw| in the step before ("gradient", RigL: Evci et al.
+    2020, arXiv:1911.11134) or any ("random", SET: Mocanu et al. 2018, arXiv:1707.04780), by `seed`. The share falls by
+    a cosine from `regrow_share` to zero.
 
     schedule: "polynomial" rises from zero after `begin_step` training steps to the full sparsity after `end_step`, in
     strides of `frequency` steps, by the cubic of Zhu and Gupta (2017, arXiv:1710.01878, eq. 1), "linear" evenly.
@@ -124,8 +126,8 @@ def agreed(name: str, sparsity: float | None, pattern: Pattern) -> float | None:
         return sparsity
     if abs(sparsity - said) > AS_SAID:
         raise BadInput(
-            f"PruneConfig: {name}={sparsity!r} contradicts pattern {pattern.name!r}, which keeps {pattern.keeps} of each "
-            f"{pattern.group} weights, a sparsity of {said:g}: leave {name} out, or choose another pattern"
+            f"PruneConfig: {name}={sparsity!r} contradicts pattern {pattern.name!r}, which keeps {pattern.keeps} of "
+            f"each {pattern.group} weights, a sparsity of {said:g}: leave {name} out, or choose another pattern"
         )
     return said
 
@@ -139,8 +141,8 @@ def matches(path: str, pattern: str) -> bool:
 
 # What to expect of zeros, said wherever they are reported.
 NO_TIME = (
-    "today's kernels of LiteRT and ONNX Runtime multiply zeros like any number: expect a smaller packed file, and no time "
-    "saved (fewer channels save time)"
+    "today's kernels of LiteRT and ONNX Runtime multiply zeros like any number: expect a smaller packed file, and no "
+    "time saved (fewer channels save time)"
 )
 
 

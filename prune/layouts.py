@@ -25,9 +25,9 @@ def layout_of(layer: keras.Layer, weight: keras.Variable) -> Layout:
     """Return the layout of one weight.
 
     Dense, recurrent, embeddings (in, out): the first axis. Conv (places..., in, out): the input channels at each place,
-    as sparse hardware reads them; transposed (places..., out, in) likewise. Depthwise (places..., channels, multiplier):
-    the places, for it sums over nothing else. EinsumDense: the axes of the kernel that its equation sums over. What is
-    not known is taken as (apart..., in, out).
+    as sparse hardware reads them; transposed (places..., out, in) likewise. Depthwise (places..., channels,
+    multiplier): the places, for it sums over nothing else. EinsumDense: the axes of the kernel that its equation sums
+    over. What is not known is taken as (apart..., in, out).
     """
     if weight.name == "depthwise_kernel":
         return _depthwise(layer, weight)

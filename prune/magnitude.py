@@ -26,8 +26,8 @@ def prune(model: keras.Model, config: PruneConfig | None = None) -> tuple[keras.
     """Return a copy of `model` with the smallest weights of each kernel at zero, and a report. `model` is untouched.
 
     Everything happens at once: the schedule of `config` has no say.
-    Raises: BadInput if `config` names a layer that is not there or looks at training; WrongOrder if `model` is from `prepare_prune` or
-    `prepare_qat`.
+    Raises: BadInput if `config` names a layer that is not there or looks at training; WrongOrder if `model` is from
+    `prepare_prune` or `prepare_qat`.
     """
     _refuse_pruning(model)
     config = config or PruneConfig()

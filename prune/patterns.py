@@ -50,5 +50,10 @@ class Pattern:
 
     @property
     def of_tables(self) -> bool:
-        """Tell if it is a pattern of what is looked up, not of what is multiplied."""
+        """Tell if it is a pattern of what is looked up only."""
         return self.unit[1] is None
+
+    @property
+    def of_products(self) -> bool:
+        """Tell if it is a pattern of what is multiplied only."""
+        return self.group is not None or (not self.of_tables and self.unit != (1, 1))

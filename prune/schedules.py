@@ -11,7 +11,7 @@ from .config import PruneConfig
 SHARES = {  # progress from begin_step to end_step, in [0, 1] -> share of the final sparsity
     "polynomial": lambda progress: 1 - (1 - progress) ** 3,  # arXiv:1710.01878, eq. 1
     "linear": lambda progress: progress,
-    "constant": lambda progress: ops.ones_like(progress),
+    "constant": ops.ones_like,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -83,27 +84,33 @@ def _decide(
     layer: keras.Layer, weight: keras.Variable, config: PruneConfig, pattern: Pattern
 ) -> tuple[float | None, str]:
     """Return the sparsity of `weight`, or None and the reason why it is skipped."""
-    kind = type(layer).__name__
-    sparsity, asked_by = config.asked_for(weight.path, kind)
-    if len(weight.shape) < 2 or weight.name.endswith("bias"):
-        return None, "biases, scales and offsets are few and matter"
-    if not weight.trainable:
-        return None, "frozen: its layer is not trainable"
-    table = _is_table(layer, weight)
-    if pattern.of_tables and not table:
-        return None, f"{pattern.name!r} is a pattern of embeddings; whole inputs and outputs go with prune_channels"
-    spared = next((SPARED[each] for each in type(layer).__mro__ if each in SPARED), None)
-    if spared and asked_by is None and not (pattern.of_tables and table):
-        return None, spared
-    if table and (pattern.group or pattern.unit not in ((1, 1), (1, None))):
-        return None, f"a table is looked up, not multiplied: {pattern.name} saves nothing; give it the pattern 'row'"
-    if math.prod(weight.shape) < FEW and asked_by is None:
-        return None, f"fewer than {FEW} weights: zeros save nothing, and each of them matters"
+    sparsity, asked_by = config.asked_for(weight.path, type(layer).__name__)
+    reasons = _objections(layer, weight, pattern, asked=asked_by is not None)
+    if reason := next(reasons, None):
+        return None, reason
     if sparsity is None:
         return None, f"PruneConfig.{asked_by or 'sparsity'} is None"
     if asked_by is None and pattern.sparsity is not None:
         return pattern.sparsity, ""
     return agreed(asked_by or "sparsity", sparsity, pattern), ""
+
+
+def _objections(layer: keras.Layer, weight: keras.Variable, pattern: Pattern, *, asked: bool) -> Iterator[str]:
+    """Yield why `weight` is left alone. asked: it was asked for by name or type."""
+    table = _is_table(layer, weight)
+    if len(weight.shape) < 2 or weight.name.endswith("bias"):
+        yield "biases, scales and offsets are few and matter"
+    if not weight.trainable:
+        yield "frozen: its layer is not trainable"
+    if pattern.of_tables and not table:
+        yield f"{pattern.name!r} is a pattern of embeddings; whole inputs and outputs go with prune_channels"
+    spared = next((SPARED[each] for each in type(layer).__mro__ if each in SPARED), None)
+    if spared and not asked and not (pattern.of_tables and table):
+        yield spared
+    if table and pattern.of_products:
+        yield f"a table is looked up, not multiplied: {pattern.name} saves nothing; give it the pattern 'row'"
+    if math.prod(weight.shape) < FEW and not asked:
+        yield f"fewer than {FEW} weights: zeros save nothing, and each of them matters"
 
 
 def _is_table(layer: keras.Layer, weight: keras.Variable) -> bool:

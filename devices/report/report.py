@@ -231,8 +231,8 @@ def _charts(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]) 
         (f"{metric.replace('_', ' ').capitalize()} against latency",
          f"{best} left is better. Bars: 95% intervals. Circle: TFLite, square: ONNX, hollow: pruned.",
          charts.tradeoff(points, metric)),
-        ("File size", "Hollow: pruned; zeros save space only once the file is compressed, and no time unless kernels skip "
-         "them.", charts.sizes(points)),
+        ("File size", "Hollow: pruned; zeros save space only once the file is compressed, and no time unless kernels "
+         "skip them.", charts.sizes(points)),
         ("Latency distributions", "One inference: nine of ten, from the fastest on; the bar is the median.",
          charts.latencies(points, arrays)),
         ("Learning curves", "Solid: validation. Dashed: training.", charts.curves(results.get("curves", {}))),

@@ -129,8 +129,8 @@ def note_on_zeros(results: Mapping[str, Any]) -> str:
     if not runtimes:
         return ""
     return (
-        f"today's kernels of {' and '.join(runtimes)} multiply zeros like any number: pruned weights make a file smaller "
-        "once it is packed, and no faster"
+        f"today's kernels of {' and '.join(runtimes)} multiply zeros like any number: pruned weights make a file "
+        "smaller once it is packed, and no faster"
     )
 
 

@@ -111,7 +111,9 @@ def test_flags_controls_estimates_rules_and_hot_spots_are_shown():
 
 
 def test_a_pruned_file_comes_with_what_zeros_save():
-    told = "today's kernels of litert multiply zeros like any number: pruned weights make a file smaller once it is packed"
+    told = (
+        "today's kernels of litert multiply zeros like any number: pruned weights make a file smaller once it is packed"
+    )
     assert told in report.markdown(sample())
     dense = sample()
     dense["artifacts"] = [artifact | {"sparsity": 0.0} for artifact in dense["artifacts"]]

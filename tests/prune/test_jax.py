@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 STRUCTURED = "taylor or rebuilt and residual"
-PARTS = {"test_magnitude.py": [], "test_patterns.py": ["-k", "step_by_step or tied_table"],
-         "test_criteria.py": ["-k", "by_hand or rigl or passes or rows or (resumes and SET)"], "test_structured.py": ["-m", "not slow", "-k", STRUCTURED]}
+PARTS = {
+    "test_magnitude.py": [],
+    "test_patterns.py": ["-k", "step_by_step or tied_table"],
+    "test_criteria.py": ["-k", "by_hand or rigl or passes or rows or (resumes and SET)"],
+    "test_structured.py": ["-m", "not slow", "-k", STRUCTURED],
+}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")

@@ -111,7 +111,10 @@ def test_zeros_only_grow_and_end_at_what_was_asked(schedule):
 
 def test_share_is_the_published_cubic():
     pruning, _ = prepare_prune(prunable_net(), PruneConfig(begin_step=100, end_step=300))
-    shares = [float(keras.ops.convert_to_numpy(pruning.masks[0].schedule.share(step))) for step in (0, 100, 150, 200, 300, 999)]
+    shares = [
+        float(keras.ops.convert_to_numpy(pruning.masks[0].schedule.share(step)))
+        for step in (0, 100, 150, 200, 300, 999)
+    ]
     assert shares == pytest.approx([0, 0, 1 - 0.75**3, 0.875, 1, 1], abs=1e-6)
 
 

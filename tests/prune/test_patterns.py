@@ -64,7 +64,9 @@ def test_n_of_each_m_along_what_the_product_sums_over(net, pattern):
     sparse, report = prune(model, config)
     before, after = kernels_of(model), kernels_of(sparse)
     for path, along in axes.items():
-        np.testing.assert_array_equal(after[path], np.where(kept_by_force(before[path], along, pattern), before[path], 0))
+        np.testing.assert_array_equal(
+            after[path], np.where(kept_by_force(before[path], along, pattern), before[path], 0)
+        )
     for row in report.pruned:
         assert row["sparsity"] == pytest.approx((after[row["name"]] == 0).mean()) and row["pattern"] == pattern
     (row,) = (row for row in report.pruned if row["name"] == "depthwise/kernel")  # 9 places
@@ -202,7 +204,10 @@ def test_a_tied_table_stays_one_variable_through_training(tmp_path):
     ("config", "reason"),
     [
         ({"pattern": "row"}, {"words/embeddings": "", "mix/kernel": "'row' is a pattern of embeddings"}),
-        ({"pattern": "block:1x2", "by_name": {"words": 0.5}}, {"words/embeddings": "a table is looked up, not multiplied"}),
+        (
+            {"pattern": "block:1x2", "by_name": {"words": 0.5}},
+            {"words/embeddings": "a table is looked up, not multiplied"},
+        ),
     ],
 )
 def test_tables_and_products_each_have_their_patterns(config, reason):

@@ -49,7 +49,9 @@ def test_files_of_both_formats_hold_the_pattern_after_qat(pruned, tmp_path):
     ew.train(qat, data, BRIEF)
     tflite = Interpreter(model_content=ew.export_tflite(qat).data)
     details = [each for each in tflite.get_tensor_details() if each["dtype"] == np.int8 and len(each["shape"]) > 1]
-    kernels = [tflite.get_tensor(each["index"]) for each in details if each["shape"].tolist() in ([16, 3, 3, 8], [10, 144])]
+    kernels = [
+        tflite.get_tensor(each["index"]) for each in details if each["shape"].tolist() in ([16, 3, 3, 8], [10, 144])
+    ]
     assert len(kernels) == 2
     for kernel in kernels:  # (outputs, ..., inputs)
         assert ((kernel.reshape(-1, 4) != 0).sum(axis=1) <= 2).all() and (kernel != 0).mean() > 0.45
@@ -65,7 +67,10 @@ def test_an_interrupted_stage_resumes_exactly(tmp_path, monkeypatch):
     """Killed after an epoch and called again, the stage ends in the same weights to the bit."""
     from edgewright.training.state import RunDir
 
-    config, training = ew.PruneConfig(criterion="movement", pattern="block:1x2"), ew.TrainConfig(epochs=3, batch_size=128)
+    config, training = (
+        ew.PruneConfig(criterion="movement", pattern="block:1x2"),
+        ew.TrainConfig(epochs=3, batch_size=128),
+    )
     model = convnet()
     keras.utils.set_random_seed(0)
     whole, _ = ew.prune(model, config, data="digits", training=training, out=tmp_path / "whole")
