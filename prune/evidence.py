@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 
+from ..errors import BadInput
 from ..keras_internals import value_of
 from ..untyped import ops
 
@@ -82,3 +83,15 @@ class Evidence:
             return masked(weight), gradients
 
         return watched(weight, value_of(self._caught), value_of(self._stamp))
+
+
+def refuse_changed_gradients(optimizer: Any) -> None:
+    """Raise BadInput for what Keras does to gradients before it overwrites a variable with one."""
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or optimizer.loss_scale_factor
+    for name, value in (("gradient_accumulation_steps", optimizer.gradient_accumulation_steps),
+                        ("a loss scale (float16)", scaled)):  # fmt: skip
+        if value:
+            raise BadInput(
+                f"optimizer {optimizer.name!r} has {name}, under which gradients do not arrive as they are: leave it "
+                "out, or prune with criterion='magnitude' and regrow=None or 'random'"
+            )

@@ -18,6 +18,7 @@ from ..copies import copy_model
 from ..errors import BadInput, WrongOrder
 from ..keras_internals import layers_in, value_of
 from .config import PruneConfig, PruneReport
+from .evidence import refuse_changed_gradients
 from .masks import Mask, smallest_cut, zeroed
 from .selection import select
 
@@ -88,6 +89,12 @@ class PruningModel(keras.Model):
         self.step = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="int32", name="step")
         self.masks = [Mask(self, one, plan, number) for number, one in enumerate(chosen)]
         self.built = True
+
+    def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
+        """Compile as any model.  Raises: BadInput for an optimizer that does not hand gradients on as they are."""
+        super().compile(optimizer, *args, **kwargs)
+        if any(mask.looks for mask in self.masks):
+            refuse_changed_gradients(self.optimizer)
 
     # The symbolic ends are those of the model inside.
     input = property(lambda self: self.inner.input)

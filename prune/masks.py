@@ -43,6 +43,11 @@ class Mask:
         if config.regrow:  # on JAX a forward pass cannot set a kernel: one that starts at zero is counted from here on
             self._origin = owner.add_weight(shape=shape, initializer="zeros", trainable=False, name=f"{name}_origin")
 
+    @property
+    def looks(self) -> bool:
+        """Tell if the mask looks at gradients."""
+        return self._evidence is not None
+
     def advance(self, step: Any) -> None:
         """Take in what the last step said, and choose the mask anew if that is due after `step` steps."""
         if self._evidence:

@@ -264,3 +264,12 @@ def test_resumes_from_a_saved_model_to_the_bit_and_strips_to_what_inference_was(
 def test_without_training_is_refused_with_the_remedy(config):
     with pytest.raises(BadInput, match=r"looks at training, and here is none: give data .*or call prepare_prune"):
         prune(net(), PruneConfig(**config))
+
+
+def test_an_optimizer_that_changes_gradients_is_refused():
+    gathered = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    for optimizer, name in ((gathered, "gradient_accumulation_steps"), (scaled, "a loss scale")):
+        with pytest.raises(BadInput, match=rf"has {name}.*: leave it out, or prune with criterion='magnitude'"):
+            pruning_of(linear([[1.0]]), optimizer, criterion="movement")
+        pruning_of(linear([[1.0]]), optimizer, regrow="random")
