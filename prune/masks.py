@@ -38,7 +38,7 @@ class Mask:
         sign = config.criterion if config.criterion != "magnitude" else {"gradient": "growth"}.get(config.regrow or "")
         self._evidence = Evidence(owner, one.kernel, sign) if sign else None
         self._scored = config.criterion != "magnitude"
-        self._seed = (config.seed << 12) + number
+        self._seed = (config.seed * 4096 + number) % 2**31
         self._origin = None
         if config.regrow:  # on JAX a forward pass cannot set a kernel: one that starts at zero is counted from here on
             self._origin = owner.add_weight(shape=shape, initializer="zeros", trainable=False, name=f"{name}_origin")
