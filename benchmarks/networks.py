@@ -7,12 +7,12 @@ import numpy as np
 NAMES = ("lenet5", "resnet8", "ds_cnn", "visual_wake_words", "anomaly_detector", "autoencoder")
 
 
-def build(name: str) -> keras.Model:
-    """Return the untrained network `name`; `visual_wake_words` is the MobileNet of MLPerf Tiny."""
+def build(name: str, classes: int = 2) -> keras.Model:
+    """Return the untrained network `name`; `visual_wake_words` is the MobileNet of MLPerf Tiny, of `classes`."""
     keras.utils.set_random_seed(0)
     if name == "visual_wake_words":
         return keras.applications.MobileNet(
-            (96, 96, 3), alpha=0.25, weights=None, classes=2, classifier_activation=None
+            (96, 96, 3), alpha=0.25, weights=None, classes=classes, classifier_activation=None
         )
     return ew.build(name, preset="paper")
 

@@ -1,10 +1,13 @@
-"""What pruning adds to a training step: ResNet-8, batch 64, against the float model (bar 1.05).
+"""What pruning adds to a training step: ResNet-8, batch 64, against the float model (bar 1.05, by magnitude).
 
-    python benchmarks/prune_step.py
+    python benchmarks/prune_step.py [--no-peer]
 
-Beside it, measured in the same rounds, what TFMOT's prune_low_magnitude adds to the step of tf-keras.
+Other criteria, patterns and regrowth are measured in the same rounds and not judged: they keep a gradient for each
+weight. So is, unless --no-peer is given, what TFMOT's prune_low_magnitude adds to the step of tf-keras.
 """
 
+import argparse
+import contextlib
 import sys
 
 import edgewright as ew
@@ -12,17 +15,37 @@ from common import emit, paired_ratio
 from peers import Peer
 from train_steps import beside, own_steps, paired_seconds, peer_steps, resnet8
 
+SCHEDULE = {"end_step": 1000, "frequency": 100}
+UNJUDGED = {
+    "2:4": {"pattern": "2:4"},
+    "block:1x4": {"pattern": "block:1x4"},
+    "movement": {"criterion": "movement"},
+    "gradient": {"criterion": "gradient"},
+    "regrow-gradient": {"regrow": "gradient", "schedule": "constant"},
+    "regrow-random": {"regrow": "random", "schedule": "constant"},
+}
+
 
 def main() -> int:
-    """Print the figure; 0 if the bar is cleared."""
+    """Print the figures; 0 if that of magnitude clears the bar."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--no-peer", action="store_true", help="leave TFMOT out")
+    alone = arguments.parse_args().no_peer
     model = resnet8()
-    pruning, _ = ew.prepare_prune(model, ew.PruneConfig(sparsity=0.5, end_step=1000, frequency=100))
-    schedule = {"final_sparsity": 0.5, "begin_step": 0, "end_step": 1000, "frequency": 100}
-    with Peer() as peer:
-        steps = own_steps({"float": model, "pruning": pruning}) | peer_steps(peer, model, "prune", options=schedule)
+    configs = {"pruning": {}, **UNJUDGED}
+    models = {name: ew.prepare_prune(model, ew.PruneConfig(**SCHEDULE | more))[0] for name, more in configs.items()}
+    theirs = {"final_sparsity": 0.5, "begin_step": 0, **SCHEDULE}
+    with contextlib.ExitStack() as stack:
+        steps = own_steps({"float": model, **models})
+        if not alone:
+            steps |= peer_steps(stack.enter_context(Peer()), model, "prune", options=theirs)
         seconds = paired_seconds(steps)
+    for name in UNJUDGED:
+        ratio, ci95 = paired_ratio(seconds[name], seconds["float"])
+        emit(f"prune_step/{name}", ci95, len(seconds[name]), "<= 1.05", ratio=ratio, judged=False)
     ratio, ci95 = paired_ratio(seconds["pruning"], seconds["float"])
-    return 0 if emit("prune_step", ci95, len(seconds["pruning"]), "<= 1.05", ratio=ratio, **beside(seconds)) else 1
+    more = {} if alone else beside(seconds)
+    return 0 if emit("prune_step", ci95, len(seconds["pruning"]), "<= 1.05", ratio=ratio, **more) else 1
 
 
 if __name__ == "__main__":

@@ -36,10 +36,14 @@ from .options import (
     MinSpeedup,
     Model,
     MultipleOf,
+    Pattern,
     Preset,
     Quick,
+    Regrow,
+    Schedule,
     Seed,
     Sparsity,
+    SparsityOrPattern,
     Teacher,
     Temperature,
     TrainedTeacher,
@@ -47,6 +51,7 @@ from .options import (
     Weights,
 )
 from .output import failed, place, results_only
+from .pruning import way_of
 from .teaching import refuse_teacher, teaching_of
 
 DESCRIPTION = """Take a Keras 3 model from training to a verdict on a device: train, prune, retrain with quantization in
@@ -137,14 +142,16 @@ def prune(
     data: Annotated[
         str | None, "data to fine-tune on while pruning; default: prune at once, without training", inputs.data
     ] = None,
-    sparsity: Sparsity = 0.5,
+    sparsity: SparsityOrPattern = None,
+    pattern: Pattern = None,
+    regrow: Regrow = None,
+    schedule: Schedule = None,
     channels: Channels = None,
-    criterion: Criterion = "l1",
-    multiple_of: MultipleOf = 1,
+    multiple_of: MultipleOf = None,
+    criterion: Criterion = None,
     blocks: Blocks = None,
     clusters: Clusters = None,
     low_rank: LowRank = None,
-    schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
     engine: Engine = "edgewright",
     quick: Quick = False,
     seed: Seed = 0,
@@ -159,24 +166,16 @@ def prune(
 ) -> Answer:
     """Set the smallest weights to zero; or take channels or blocks out, share values, make kernels thin."""
     _check_other(model, out)
-    _one_way(engine, channels=channels, blocks=blocks, clusters=clusters, low_rank=low_rank)
-    if channels is None and (criterion != "l1" or multiple_of != 1):
-        raise BadInput("--channels is missing: --criterion and --multiple-of say which channels go; give their share")
-    if blocks is not None and data is None:
-        raise BadInput("--data is missing: --blocks measures what each block does on samples; name a data set")
-    cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
     teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
-    if data is None and (epochs is not None or class_weights or schedule != "polynomial" or teaching):
-        raise BadInput(
-            "--data is missing: --epochs, --schedule, --class-weights and --teacher are of fine-tuning; name a data "
-            "set, or leave them out"
-        )
+    training = {"epochs": epochs, "class_weights": class_weights, "teacher": teacher}
+    way = way_of(engine, data, training, sparsity=sparsity, pattern=pattern, regrow=regrow, schedule=schedule,
+                 channels=channels, multiple_of=multiple_of, criterion=criterion, blocks=blocks, clusters=clusters,
+                 low_rank=low_rank)  # fmt: skip
     _refuse_weights(engine, class_weights)
     refuse_teacher(engine, teacher)
     verbs = with_keras("cli.verbs", import_)
-    return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
-                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut, blocks=blocks,
-                       clusters=clusters, low_rank=low_rank, teaching=teaching)  # fmt: skip
+    return verbs.prune(model, Path(out), data, way=way, quick=quick, seed=seed, epochs=epochs, engine=engine,
+                       class_weights=class_weights, teaching=teaching)  # fmt: skip
 
 
 def qat(
@@ -490,15 +489,6 @@ def _refuse_beside(flag: str, **options: Any) -> None:
     for name, value in options.items():
         if value is not None:
             raise BadInput(f"--{name.replace('_', '-')} {value}: the {flag} decides; leave one of the two out")
-
-
-def _one_way(engine: str, **ways: Any) -> None:
-    """Refuse two ways at once, and those that engine tfmot has not here."""
-    given = [f"--{name.replace('_', '-')}" for name, value in ways.items() if value is not None]
-    if len(given) > 1:
-        raise BadInput(f"{' and '.join(given)}: one way at a time; give the file that one writes to the other")
-    if given and engine == "tfmot":
-        raise BadInput(f"--engine tfmot has no {given[0]}: leave it out")
 
 
 def _refuse_weights(engine: str, class_weights: str | None) -> None:

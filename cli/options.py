@@ -24,19 +24,40 @@ ClassWeights = Annotated[
 ]
 Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
 Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)", inputs.share]
+SparsityOrSchedule = Annotated[
+    Literal["polynomial", "linear", "constant"] | None,
+    "how sparsity grows while fine-tuning; default: polynomial, the cubic",
+]
+Pattern = Annotated[
+    float | None, "share of weights to set to zero, in [0, 1); default: 0.5, or what the pattern says", inputs.share
+]
 Channels = Annotated[
     float | None, "share of channels, heads and units to take out, in [0, 1); the model is built again without them",
     inputs.share,
 ]  # fmt: skip
 Criterion = Annotated[
-    Literal["l1", "l2", "bn_scale", "taylor", "activation", "random"],
-    "what says that a channel matters little; taylor and activation need --data",
+    Literal["magnitude", "movement", "gradient", "l1", "l2", "bn_scale", "taylor", "activation", "random"] | None,
+    "what says that a weight (the first three; default magnitude) or a channel (the others; default l1) matters little",
+]
+Schedule = Annotated[
+    Literal["polynomial", "linear", "constant"] | None,
+    "how sparsity grows while fine-tuning; default: polynomial, the cubic",
+]
+Pattern = Annotated[
+    str | None,
+    "which weights go together: unstructured (default), N:M (2:4 keeps 2 of each 4), block:ROWSxCOLUMNS, row (tables)",
+]
+Regrow = Annotated[
+    Literal["gradient", "random"] | None,
+    "while training, let as many zeros grow as weights go: RigL, SET; default: none",
 ]
 Blocks = Annotated[
     int | None, "how many residual blocks y = x + f(x) to take out, those that do least on samples of --data",
     inputs.at_least(1),
 ]  # fmt: skip
-MultipleOf = Annotated[int, "round numbers of channels up to a multiple, as kernels like them", inputs.at_least(1)]
+MultipleOf = Annotated[
+    int | None, "round numbers of channels up to a multiple, as kernels like them; default: 1", inputs.at_least(1)
+]
 Teacher = Annotated[
     str | None,
     ".keras file of a trained model whose answers are learned too, or `float`: the model itself, before it is changed",

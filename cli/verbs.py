@@ -20,7 +20,7 @@ from ..pipeline.mixed import mixed_for
 from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks
 from ..pipeline.workload import Workload
 from ..progress import say
-from ..prune import BlockConfig, ChannelConfig, ClusterConfig, LowRankConfig, PruneConfig
+from ..prune import methods
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..quantize.streaming import streaming as one_step
 from ..training.config import TrainConfig
@@ -47,15 +47,11 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
     return _written(work.complete(networks), out, work, result.judged)
 
 
-def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
+def prune(model: str, out: Path, data: str | None, *, way: tuple[str, Mapping[str, Any]], quick: bool, seed: int,
           epochs: int | None, engine: str = "edgewright", class_weights: str | None = None,
-          cut: Mapping[str, Any] | None = None, blocks: int | None = None, clusters: int | None = None,
-          low_rank: float | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
-    """Prune the networks of a file that go to a device, at once or while training goes on."""
-    config: Any = ChannelConfig(**cut) if cut else PruneConfig(sparsity=sparsity, schedule=schedule)
-    config = config if blocks is None else BlockConfig(blocks=blocks)
-    config = config if clusters is None else ClusterConfig(clusters=clusters)
-    config = config if low_rank is None else LowRankConfig(share=low_rank)
+          teaching: Distillation | None = None) -> Answer:  # fmt: skip
+    """Prune the networks of a file that go to a device, at once or while training goes on. way: name and settings."""
+    config = methods.configured(*way, seed=seed)
     if data is None and engine == "tfmot":
         raise BadInput("--data is missing: engine tfmot prunes while it trains; name a data set or pkg.module:function")
     if data is None:
@@ -64,8 +60,7 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     settings = _settings("prune", work, quick=quick, seed=seed, epochs=epochs, class_weights=class_weights)
     if engine == "tfmot":
         ((name, network),) = _alone(networks, engine).items()
-        zeros = PruneConfig(sparsity=sparsity, schedule=schedule)
-        sparse, report = by_tfmot.prune_with_tfmot(network, zeros, work.dataset, settings)
+        sparse, report = by_tfmot.prune_with_tfmot(network, config, work.dataset, settings)
         made, rows, text = {name: sparse}, list(report.rows), str(report)
     else:
         pruned = pruning.prune(networks, work, config, settings, _logs(out), teaching=teaching)

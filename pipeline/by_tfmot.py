@@ -25,6 +25,12 @@ def prune_with_tfmot(
     """
     if config.by_name or config.by_type or config.sparsity is None:
         raise BadInput("engine tfmot prunes every layer alike: give PruneConfig sparsity alone, no by_name and by_type")
+    plain = PruneConfig()
+    for name in ("pattern", "criterion", "regrow", "patterns"):
+        if (value := getattr(config, name)) != getattr(plain, name):
+            raise BadInput(
+                f"PruneConfig: {name}={value!r}: engine tfmot prunes single weights by magnitude; leave it out"
+            )
     plan = scheduled(config, training, dataset)
     return tfmot.prune(
         model,

@@ -1,9 +1,9 @@
-"""Pruning by magnitude, at once or while training.
+"""Pruning of single weights, groups, blocks and rows, at once or while training.
 
 While training, the forward pass sees each kernel through its mask, so a masked weight gets no gradient either (Zhu and
 Gupta 2017, arXiv:1710.01878). Masks and the step counter are variables of the pruning model and change inside the
 compiled step, on TensorFlow and on JAX alike. A constraint on the kernel would do on TensorFlow alone: on JAX the
-optimizer runs where the masks have no value.
+optimizer runs where the masks have no value. What is kept is decided in masks.py.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import asdict
 from typing import Any
 
 import keras
-import numpy as np
 from keras import KerasTensor, ops, tree
 
 from ..copies import copy_model
-from ..errors import WrongOrder
-from ..keras_internals import layers_in
+from ..errors import BadInput, WrongOrder
+from ..keras_internals import layers_in, value_of
 from .config import PruneConfig, PruneReport
+from .evidence import refuse_changed_gradients
+from .masks import Mask, smallest_cut, zeroed
 from .selection import select
 
 
@@ -26,15 +27,20 @@ def prune(model: keras.Model, config: PruneConfig | None = None) -> tuple[keras.
     """Return a copy of `model` with the smallest weights of each kernel at zero, and a report. `model` is untouched.
 
     Everything happens at once: the schedule of `config` has no say.
-    Raises: BadInput if `config` names a layer that is not there; WrongOrder if `model` is from `prepare_prune` or
-    `prepare_qat`.
+    Raises: BadInput if `config` names a layer that is not there or looks at training; WrongOrder if `model` is from
+    `prepare_prune` or `prepare_qat`.
     """
     _refuse_pruning(model)
+    config = config or PruneConfig()
+    if config.looks_at_training:
+        raise BadInput(
+            f"PruneConfig: {config.looks_at_training} looks at training, and here is none: give data (edgewright.prune("
+            "model, config, data=...), edgewright prune --data ...), or call prepare_prune, train, then strip_prune"
+        )
     copy = copy_model(model)
-    report, chosen = select(copy, config or PruneConfig())
-    for kernel, sparsity in chosen:
-        values = _value(kernel)
-        kernel.assign(_masked(values, _largest(values, zeros(sparsity, values.shape))))
+    report, chosen = select(copy, config)
+    for one in chosen:
+        one.kernel.assign(zeroed(value_of(one.kernel), smallest_cut(one)))
     return copy, report
 
 
@@ -63,7 +69,7 @@ def strip_prune(model: keras.Model) -> keras.Model:
     plain = copy_model(model.inner)
     kernels = {kernel.path: kernel for kernel in plain.trainable_variables}
     for mask in model.masks:
-        kernels[mask.kernel.path].assign(_masked(_value(mask.kernel), mask.at_inference(model.step)))
+        kernels[mask.kernel.path].assign(mask.at_inference(value_of(model.step)))
     return plain
 
 
@@ -78,11 +84,17 @@ class PruningModel(keras.Model):
         super().__init__(**kwargs)
         self.inner = inner
         self.settings = dict(config)
-        schedule = PruneConfig.from_dict(config)
-        self.report, chosen = select(inner, schedule)
+        plan = PruneConfig.from_dict(config)
+        self.report, chosen = select(inner, plan)
         self.step = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="int32", name="step")
-        self.masks = [MagnitudeMask(self, kernel, sparsity, schedule) for kernel, sparsity in chosen]
+        self.masks = [Mask(self, one, plan, number) for number, one in enumerate(chosen)]
         self.built = True
+
+    def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
+        """Compile as any model.  Raises: BadInput for an optimizer that does not hand gradients on as they are."""
+        super().compile(optimizer, *args, **kwargs)
+        if any(mask.looks for mask in self.masks):
+            refuse_changed_gradients(self.optimizer)
 
     # The symbolic ends are those of the model inside.
     input = property(lambda self: self.inner.input)
@@ -97,14 +109,14 @@ class PruningModel(keras.Model):
         # Keras itself never calls with symbolic tensors; who traces the model to quantize or export it does.
         if any(isinstance(leaf, KerasTensor) for leaf in tree.flatten(inputs)):
             raise WrongOrder(f"model {self.name!r} is being pruned: call strip_prune(model) first")
+        step = value_of(self.step)
         if training:
             for mask in self.masks:
-                mask.advance(self.step)
-            self.step.assign_add(1)
-        values = {id(variable): _value(variable) for variable in self.inner.variables}
+                mask.advance(step)
+            self.step.assign(step + 1)
+        values = {id(variable): value_of(variable) for variable in self.inner.variables}
         for mask in self.masks:
-            keep = _value(mask.keep) if training else mask.at_inference(self.step)
-            values[id(mask.kernel)] = _masked(values[id(mask.kernel)], keep)
+            values[id(mask.kernel)] = mask.in_training(step) if training else mask.at_inference(step)
         given = [(variable, values[id(variable)]) for variable in self.inner.variables]
         with keras.StatelessScope(given, collect_losses=True) as scope:
             outputs = self.inner(inputs, training=training)
@@ -127,71 +139,6 @@ class PruningModel(keras.Model):
         return cls(inner, config["config"], name=config["name"])
 
 
-class MagnitudeMask:
-    """The mask of one kernel: False where its smallest weights are zeroed. What is zero once stays so."""
-
-    def __init__(self, owner: PruningModel, kernel: keras.Variable, sparsity: float, config: PruneConfig):
-        self.kernel, self.sparsity, self.config = kernel, sparsity, config
-        name = f"{kernel.path.replace('/', '.')}.mask"
-        self.keep = owner.add_weight(shape=kernel.shape, initializer="ones", trainable=False, dtype="bool", name=name)
-        self.keep.assign(_value(kernel) != 0)  # zeros of an earlier pruning
-
-    def advance(self, step: Any) -> None:
-        """Choose the mask anew if that is due after `step` steps."""
-        keep = _value(self.keep)
-        count = ops.cast(ops.round(self.share(step) * zeros(self.sparsity, keep.shape)), "int32")
-        self.keep.assign(ops.cond(self._due(step), lambda: self._choose(keep, count), lambda: keep))
-
-    def at_inference(self, step: Any) -> Any:
-        """Return the mask at full sparsity, which the schedule may still be on its way to."""
-        config, keep = self.config, _value(self.keep)
-        last = config.begin_step if config.schedule == "constant" else config.end_step
-        count = zeros(self.sparsity, keep.shape)
-        return ops.cond(_value(step) > last, lambda: keep, lambda: self._choose(keep, count))
-
-    def share(self, step: Any) -> Any:
-        """Return the share of the final sparsity due after `step` steps, in [0, 1]. Source: arXiv:1710.01878, eq. 1."""
-        config = self.config
-        if config.schedule == "constant" or config.end_step == config.begin_step:
-            return ops.cast(_value(step) >= config.begin_step, "float32")
-        elapsed: Any = ops.cast(step - config.begin_step, "float32")
-        progress: Any = ops.clip(elapsed / (config.end_step - config.begin_step), 0.0, 1.0)
-        return 1 - (1 - progress) ** 3
-
-    def _due(self, step: Any) -> Any:
-        config, step = self.config, _value(step)
-        if config.schedule == "constant":
-            return step == config.begin_step
-        in_stride = ops.logical_or((step - config.begin_step) % config.frequency == 0, step == config.end_step)
-        within = ops.logical_and(step >= config.begin_step, step <= config.end_step)
-        return ops.logical_and(in_stride, within)
-
-    def _choose(self, keep: Any, count: Any) -> Any:
-        return ops.logical_and(keep, _largest(_masked(_value(self.kernel), keep), count))
-
-
-def zeros(sparsity: float, shape: tuple[int, ...]) -> int:
-    """Return how many weights of a tensor are zeroed; at least one is kept, for a layer of zeros computes nothing."""
-    size = int(np.prod(shape))
-    return min(round(sparsity * size), size - 1)
-
-
-def _largest(weight: Any, count: Any) -> Any:
-    """Return a mask that is False at the `count` smallest magnitudes: exactly as many, whatever is tied."""
-    size = int(np.prod(weight.shape))
-    order = ops.argsort(ops.reshape(ops.abs(weight), (-1,)))
-    rank = ops.scatter(ops.expand_dims(order, -1), ops.arange(size, dtype="int32"), (size,))
-    return ops.reshape(rank >= count, weight.shape)
-
-
-def _value(variable: Any) -> Any:
-    return ops.convert_to_tensor(variable)
-
-
-def _masked(weight: Any, keep: Any) -> Any:
-    return ops.where(keep, weight, ops.zeros_like(weight))  # a product would leave zeros of either sign
-
-
 def _refuse_pruning(model: keras.Model) -> None:
     if isinstance(model, PruningModel):
         raise WrongOrder(f"model {model.name!r} is being pruned already: train it, then call strip_prune(model)")
@@ -202,4 +149,4 @@ def _refuse_pruning(model: keras.Model) -> None:
         )
 
 
-__all__ = ["MagnitudeMask", "PruningModel", "prepare_prune", "prune", "strip_prune"]
+__all__ = ["PruningModel", "prepare_prune", "prune", "strip_prune"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
@@ -19,13 +19,14 @@ Made = tuple[keras.Model, Any]  # the model and the report
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One way. at_once(model, config, samples) needs no training; samples may be None.
+    """One way. name: of its step in a recipe. at_once(model, config, samples) needs no training; samples may be None.
 
     prepare(model, config) gives a model to be trained, strip(model) the plain one afterwards; None where the model is
     changed at once and trained then. rebuilds: the result has layers of other sizes, or other layers, so that nothing
     built like the model can take its weights.
     """
 
+    name: str
     config: type
     at_once: Callable[[keras.Model, Any, Any], Made]
     prepare: Callable[[keras.Model, Any], Made] | None = None
@@ -35,27 +36,42 @@ class Method:
 
 METHODS = (
     Method(
+        name="zeros",
         config=PruneConfig,
         at_once=lambda model, config, samples: prune(model, config),
         prepare=prepare_prune,
         strip=strip_prune,
     ),
     Method(
+        name="channels",
         config=ChannelConfig,
         at_once=lambda model, config, samples: prune_channels(model, config, samples=samples),
         rebuilds=True,
     ),
-    Method(config=BlockConfig, at_once=prune_blocks, rebuilds=True),
+    Method(name="blocks", config=BlockConfig, at_once=prune_blocks, rebuilds=True),
     Method(
+        name="clusters",
         config=ClusterConfig,
         at_once=lambda model, config, samples: cluster(model, config),
         prepare=prepare_cluster,
         strip=strip_cluster,
     ),
-    Method(config=LowRankConfig, at_once=lambda model, config, samples: factorize(model, config), rebuilds=True),
+    Method(
+        name="low_rank",
+        config=LowRankConfig,
+        at_once=lambda model, config, samples: factorize(model, config),
+        rebuilds=True,
+    ),
 )
 
 
 def method_for(config: Any) -> Method:
     """Return the way that `config` asks for."""
     return next(method for method in METHODS if isinstance(config, method.config))
+
+
+def configured(name: str, settings: Mapping[str, Any], *, seed: int = 0) -> Any:
+    """Return the config of the way called `name`, with `seed` where it draws anything."""
+    config = next(method.config for method in METHODS if method.name == name)
+    draws = any(each.name == "seed" for each in fields(config))
+    return config(**{**({"seed": seed} if draws else {}), **settings})

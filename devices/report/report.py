@@ -126,7 +126,8 @@ def _profile_table(results: Mapping[str, Any]) -> str:
 
 def _remarks(results: Mapping[str, Any]) -> str:
     told = [f"- {_cell(warning['kind'])}: {_cell(warning['text'])}" for warning in results.get("flags", [])]
-    return "\n".join(told + [f"- {_cell(note)}" for note in results.get("notes", [])])
+    zeros = filter(None, [rows.note_on_zeros(results)])
+    return "\n".join(told + [f"- {_cell(note)}" for note in [*results.get("notes", []), *zeros]])
 
 
 def _estimate_table(results: Mapping[str, Any]) -> str:
@@ -236,7 +237,8 @@ def _charts(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]) 
         (f"{metric.replace('_', ' ').capitalize()} against latency",
          f"{best} left is better. Bars: 95% intervals. Circle: TFLite, square: ONNX, hollow: pruned.",
          charts.tradeoff(points, metric)),
-        ("File size", "Hollow: pruned; zeros save space only once the file is compressed.", charts.sizes(points)),
+        ("File size", "Hollow: pruned; zeros save space only once the file is compressed, and no time unless kernels "
+         "skip them.", charts.sizes(points)),
         ("Latency distributions", "One inference: nine of ten, from the fastest on; the bar is the median.",
          charts.latencies(points, arrays)),
         ("Learning curves", "Solid: validation. Dashed: training.", charts.curves(results.get("curves", {}))),

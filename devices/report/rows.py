@@ -12,6 +12,7 @@ from ..verdict.results import SIMULATED
 
 NOTHING = "–"
 KINDS = ("pass", "slower", "fail", "inconclusive")  # of verdicts, as they are counted
+MANY_ZEROS = 0.1  # a share of weights that nothing but pruning makes
 _BY_CLASS = ("precision", "recall", "f1", "specificity", "npv")
 
 
@@ -126,6 +127,19 @@ def measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             "sparsity": number(artifact.get("sparsity"), ".0%"),
             "operators": NOTHING if integer is None else f"{integer} / {floating}",
         }
+
+
+def note_on_zeros(results: Mapping[str, Any]) -> str:
+    """Return what zeros in a file do to its time where it was measured; nothing if no file has many."""
+    sparse = {artifact["name"] for artifact in results["artifacts"] if (artifact.get("sparsity") or 0) >= MANY_ZEROS}
+    found = [one for one in results["measurements"] if one["artifact"] in sparse]
+    runtimes = dict.fromkeys(str(one["runtime"]) for one in found if one.get("runtime"))
+    if not runtimes:
+        return ""
+    return (
+        f"today's kernels of {' and '.join(runtimes)} multiply zeros like any number: pruned weights make a file "
+        "smaller once it is packed, and no faster"
+    )
 
 
 def bundle_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:

@@ -110,6 +110,16 @@ def test_flags_controls_estimates_rules_and_hot_spots_are_shown():
     assert "MLPerf Tiny, rules met by every file: five windows" in summary
 
 
+def test_a_pruned_file_comes_with_what_zeros_save():
+    told = (
+        "today's kernels of litert multiply zeros like any number: pruned weights make a file smaller once it is packed"
+    )
+    assert told in report.markdown(sample())
+    dense = sample()
+    dense["artifacts"] = [artifact | {"sparsity": 0.0} for artifact in dense["artifacts"]]
+    assert "multiply zeros" not in report.markdown(dense)
+
+
 def test_a_page_without_flags_says_that_none_was_seen():
     document = sample() | {"controls": [{"artifact": "f", "speedup": 1.0, "speedup_ci95": [1.0, 1.0]}], "flags": []}
     assert "No drift, throttling, noise or interruption was seen" in Page(report.html(document)).text

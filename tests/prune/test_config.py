@@ -1,11 +1,11 @@
 """PruneConfig: refusals that name what is wrong, the way through YAML, and which entry decides."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import yaml
 from edgewright.errors import BadInput
-from edgewright.prune.config import PruneConfig, PruneReport, matches
+from edgewright.prune.config import NO_TIME, PruneConfig, PruneReport, matches
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,17 @@ from edgewright.prune.config import PruneConfig, PruneReport, matches
         ({"sparsity": 1.0}, r"sparsity=1\.0 must lie in \[0, 1\)"),
         ({"by_name": {"head": -0.1}}, r"head=-0\.1 must lie in \[0, 1\)"),
         ({"by_type": {"Dense": 2}}, "Dense=2 must lie in"),
-        ({"schedule": "linear"}, "schedule='linear' is unknown; allowed: polynomial, constant"),
+        ({"schedule": "step"}, "schedule='step' is unknown; allowed: polynomial, linear, constant"),
+        ({"pattern": "2/4"}, r"pattern='2/4' is unknown; allowed: unstructured, N:M \(2:4 keeps 2 of each 4\), block:"),
+        ({"pattern": "4:4"}, "pattern='4:4' is unknown"),
+        ({"pattern": "block:1x1"}, "pattern='block:1x1' is unknown"),
+        ({"patterns": {"stem": "rows"}}, "pattern='rows' is unknown"),
+        ({"pattern": "2:4", "sparsity": 0.75}, r"sparsity=0\.75 contradicts pattern '2:4', which keeps 2 of each 4"),
+        ({"criterion": "l1"}, "criterion='l1' is unknown; allowed: magnitude, movement, gradient"),
+        ({"regrow": "all"}, "regrow='all' is unknown; allowed: None, gradient, random"),
+        ({"regrow": "random", "criterion": "movement"}, "regrow='random' goes with criterion='magnitude'"),
+        ({"regrow_share": 1.0}, r"regrow_share=1\.0 must lie between 0 and 1"),
+        ({"seed": -1}, "seed=-1 must be at least 0"),
         ({"begin_step": 10, "end_step": 5}, "begin_step=10 must lie between 0 and end_step=5"),
         ({"frequency": 0}, "frequency=0 must be at least 1"),
     ],
@@ -27,7 +37,7 @@ def test_refuses(values, message):
 def test_survives_yaml_and_refuses_unknown_keys():
     config = PruneConfig(sparsity=0.7, by_name={"stem": None}, by_type={"Conv2D": 0.6}, end_step=200)
     assert PruneConfig.from_dict(yaml.safe_load(yaml.safe_dump(asdict(config)))) == config
-    with pytest.raises(BadInput, match="unknown key 'sparcity'; allowed: sparsity, schedule"):
+    with pytest.raises(BadInput, match="unknown key 'sparcity'; allowed: sparsity, pattern"):
         PruneConfig.from_dict({"sparcity": 0.5})
 
 
@@ -52,4 +62,26 @@ def test_report_lists_what_was_skipped_with_its_reason():
     skipped = {"name": "a/bias", "shape": (2,), "sparsity": None, "reason": "few"}
     report = PruneReport((skipped, done))
     assert report.pruned == (done,) and report.skipped == (skipped,)
-    assert str(report) == "1 of 2 weights pruned\n  50%  a/kernel\n  kept  a/bias: few"
+    assert str(report) == f"1 of 2 weights pruned\n  50%  a/kernel\n  kept  a/bias: few\n{NO_TIME}"
+    assert "multiply zeros like any number" in NO_TIME
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sparsity", "expected"),
+    [("unstructured", ..., 0.5), ("2:4", ..., 0.5), ("1:4", ..., 0.75), ("1:3", 0.667, 2 / 3), ("2:4", None, None),
+     ("block:1x4", 0.8, 0.8)],
+)  # fmt: skip
+def test_a_pattern_says_the_sparsity(pattern, sparsity, expected):
+    """In the field 2:4 means 2 nonzero of 4."""
+    given = {} if sparsity is ... else {"sparsity": sparsity}
+    config = PruneConfig(pattern=pattern, **given)
+    assert config.sparsity == expected
+    assert PruneConfig.from_dict(asdict(replace(config, begin_step=3))) == replace(config, begin_step=3)
+
+
+def test_a_pattern_goes_by_name_then_type_then_default():
+    config = PruneConfig(pattern="2:4", patterns={"Embedding": "row", "stem": "unstructured", "head": "block:1x4"})
+    assert config.pattern_for("words/embeddings", "Embedding").name == "row"
+    assert config.pattern_for("stem/kernel", "Conv2D").name == "unstructured"
+    assert config.pattern_for("head/kernel", "Embedding").name == "block:1x4"
+    assert config.pattern_for("a/kernel", "Dense").name == "2:4"

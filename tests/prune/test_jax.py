@@ -13,6 +13,8 @@ PARTS = {
     "test_magnitude.py": [],
     "test_clustering.py": [],
     "test_low_rank.py": ["-k", "form or nested or resumed or off_by"],
+    "test_patterns.py": ["-k", "step_by_step or tied_table"],
+    "test_criteria.py": ["-k", "by_hand or rigl or passes or rows or (resumes and SET)"],
     "test_structured.py": ["-m", "not slow", "-k", STRUCTURED],
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.prune import PruneConfig, PruningModel, prepare_prune, prune, strip_prune
-from edgewright.prune.magnitude import zeros
+from edgewright.prune.selection import zeros
 from keras import layers
 
 
@@ -70,7 +70,7 @@ def test_count_is_exact_even_where_all_are_tied(sparsity):
 
 
 def test_keeps_one_weight_of_a_tensor():
-    assert zeros(0.9, (1, 1)) == 0 and zeros(0.99, (2, 5)) == 9
+    assert zeros(0.9, 1) == 0 and zeros(0.99, 10) == 9
 
 
 def test_refuses_what_cannot_be_copied():
@@ -111,7 +111,10 @@ def test_zeros_only_grow_and_end_at_what_was_asked(schedule):
 
 def test_share_is_the_published_cubic():
     pruning, _ = prepare_prune(prunable_net(), PruneConfig(begin_step=100, end_step=300))
-    shares = [float(keras.ops.convert_to_numpy(pruning.masks[0].share(step))) for step in (0, 100, 150, 200, 300, 999)]
+    shares = [
+        float(keras.ops.convert_to_numpy(pruning.masks[0].schedule.share(step)))
+        for step in (0, 100, 150, 200, 300, 999)
+    ]
     assert shares == pytest.approx([0, 0, 1 - 0.75**3, 0.875, 1, 1], abs=1e-6)
 
 
