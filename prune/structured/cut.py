@@ -115,6 +115,7 @@ _COUNTS = {
     "DotProductAttention": _attention,
     "SeparableConv": _separable,
 }
+PRODUCTS = frozenset(_COUNTS)
 
 
 def run(
