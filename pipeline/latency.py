@@ -67,6 +67,9 @@ class LayerTimes:
                 keys = missing[start : start + BATCH]
                 known = self._kept(self._measured({key: layers[key] for key in keys}))
                 advance(len(keys))
+        if self.untimed:
+            say(f"{len(self.untimed)} layers cannot be timed alone; their share of the whole is laid on the others: "
+                f"{next(iter(self.untimed.values()))}")  # fmt: skip
         return {key: known[key] for key in layers if key in known}
 
     def _measured(self, layers: Mapping[str, Callable[[], keras.Model]]) -> dict[str, float]:
@@ -226,9 +229,14 @@ class _Alone(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Run the operation."""
-        given = {id(leaf): value for leaf, value in zip(self.reads, inputs, strict=True)}
-        made = self.node.run(lambda leaf: given.get(id(leaf), self.own.get(id(leaf))), batch=1)
-        return made if len(made) > 1 else made[0]
+        values = {**self.own, **{id(leaf): value for leaf, value in zip(self.reads, inputs, strict=True)}}
+        if not any(isinstance(value, keras.KerasTensor) for value in inputs):
+            made = self.node.run(lambda leaf: values[id(leaf)], batch=1)
+            return made if len(made) > 1 else made[0]
+        args, kwargs = keras.tree.map_structure(
+            lambda leaf: values[id(leaf)] if isinstance(leaf, Tensor) else leaf, (self.node.args, self.node.kwargs)
+        )
+        return self.node.op(*args, **kwargs)
 
 
 @dataclass(eq=False)

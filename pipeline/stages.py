@@ -82,13 +82,15 @@ def train(
 
 
 def prune(
-    model: keras.Model | Networks, config: PruneConfig | None = None, *, data: Any = None,
+    model: keras.Model | Networks, config: Any = None, *, data: Any = None,
     training: TrainConfig | None = None, learner: str | None = None, out: str | Path | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Return `model` with its smallest weights at zero, and a report of every tensor; `model` is untouched.
 
     Of several networks dicts are returned, of those that go to a device.
-    data: fine-tune on it while sparsity grows by the schedule of `config`. Without data the weights are cut at once.
+    config: a PruneConfig, or a ChannelConfig by which channels leave the model.
+    data: fine-tune on it while sparsity grows by the schedule of `config`, or after each step of channels. Without data
+    the weights are cut at once.
     """
     config = config or PruneConfig()
     if data is None:

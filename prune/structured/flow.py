@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...quantize.graph.nodes import Graph, Node, Tensor
@@ -13,6 +13,7 @@ from .cut import PRODUCTS
 VIEWS = frozenset(["ConvertToTensor", "Dropout", "ExpandDims", "Identity", "Ravel", "Reshape", "Squeeze",
                    "StopGradient"])  # fmt: skip
 FOLDED = frozenset(["Add", "Multiply", "Subtract"])  # with weights, behind a product: its bias, a normalization
+PADDED = frozenset(["Conv", "DepthwiseConv"])  # they take the padding before them as their own
 BOUNDS = frozenset(["Clip", "ReLU", "Relu", "Relu6"])  # kernels apply them to what they compute
 
 
@@ -39,8 +40,12 @@ class Flow:
         self._at: dict[int, tuple[list[Tensor], Operator | None]] = {
             id(stored[0]): (stored, None) for stored in self.storage
         }
-        readers = Counter(id(leaf) for node in graph.nodes for leaf in dict.fromkeys(node.inputs))
-        readers.update(id(leaf) for leaf in graph.outputs)
+        readers: dict[int, list[str]] = defaultdict(list)
+        for node in graph.nodes:
+            for leaf in dict.fromkeys(node.inputs):
+                readers[id(leaf)].append(node.op_type)
+        for leaf in graph.outputs:
+            readers[id(leaf)].append("")
         for node in graph.nodes:
             reads = [leaf for leaf in dict.fromkeys(node.inputs) if id(leaf) in self._at]
             if reads:  # else it depends on weights only
@@ -63,9 +68,12 @@ class Flow:
         last.update({id(self._at[id(leaf)][0]): end for leaf in self.graph.outputs if id(leaf) in self._at})
         return [(stored, first[id(stored)], last[id(stored)]) for stored in self.storage]
 
-    def _enter(self, node: Node, reads: Sequence[Tensor], readers: Counter[int]) -> None:
+    def _enter(self, node: Node, reads: Sequence[Tensor], readers: Mapping[int, list[str]]) -> None:
         stored, before = self._at[id(reads[0])]
-        if _rides(node, reads, before.node if before is not None and readers[id(reads[0])] == 1 else None):
+        if node.op_type == "Pad" and PADDED.issuperset(readers[id(node.output)]):
+            self._at[id(node.output)] = (stored, before)
+            return
+        if _rides(node, reads, before.node if before is not None and len(readers[id(reads[0])]) == 1 else None):
             stored.append(node.output)
             self._at[id(node.output)] = (stored, before)
             if before is not None:
