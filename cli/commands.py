@@ -15,24 +15,34 @@ from ..errors import BadInput, EdgewrightError, nearest
 from ..progress import say
 from . import inputs
 from .arguments import Answer, parse
+from .cutting import channel_settings
 from .loading import with_keras
 from .options import (
     Channels,
     ClassWeights,
     Criterion,
+    CutSteps,
     Data,
     Device,
     Engine,
     Epochs,
+    FileBytes,
     Import,
     KerasFile,
     KerasOut,
+    Latency,
+    Macs,
     MaxDrop,
     MinSpeedup,
     Model,
+    MostDrop,
     MultipleOf,
+    OfPrecision,
+    Parameters,
+    PeakMemory,
     Preset,
     Quick,
+    Scope,
     Seed,
     Sparsity,
     Weights,
@@ -122,8 +132,21 @@ def prune(
     ] = None,
     sparsity: Sparsity = 0.5,
     channels: Channels = None,
+    macs: Macs = None,
+    parameters: Parameters = None,
+    memory: PeakMemory = None,
+    bytes: FileBytes = None,
+    latency: Latency = None,
+    max_drop: MostDrop = None,
     criterion: Criterion = "l1",
-    multiple_of: MultipleOf = 1,
+    scope: Scope = "group",
+    steps: CutSteps = 1,
+    multiple_of: MultipleOf = None,
+    target: Annotated[
+        str | None, "round numbers of channels as the kernels of this target like them", inputs.target
+    ] = None,
+    device: Device = "local",
+    precision: OfPrecision = "float32",
     schedule: Annotated[Literal["polynomial", "constant"], "how sparsity grows while fine-tuning"] = "polynomial",
     engine: Engine = "edgewright",
     quick: Quick = False,
@@ -132,13 +155,17 @@ def prune(
     class_weights: ClassWeights = None,
     import_: Import = None,
 ) -> Answer:
-    """Set the smallest weights of a trained model to zero, or with --channels take its least channels out of it."""
+    """Set the smallest weights of a trained model to zero, or with --channels take its least channels out of it.
+
+    How many channels go is said by one of --channels, --macs, --parameters, --memory, --bytes, --latency, --max-drop.
+    """
     _check_other(model, out)
-    if channels is None and (criterion != "l1" or multiple_of != 1):
-        raise BadInput("--channels is missing: --criterion and --multiple-of say which channels go; give their share")
-    if channels is not None and engine == "tfmot":
+    budgets = {"channels": channels, "macs": macs, "parameters": parameters, "memory": memory, "bytes": bytes,
+               "latency": latency, "max_drop": max_drop}  # fmt: skip
+    cut = channel_settings(budgets, has_data=data is not None, criterion=criterion, scope=scope, steps=steps,
+                     multiple_of=multiple_of, target=target, device=device, precision=precision)  # fmt: skip
+    if cut is not None and engine == "tfmot":
         raise BadInput("--engine tfmot cuts no channels: leave it out")
-    cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
     if data is None and (epochs is not None or class_weights or schedule != "polynomial"):
         raise BadInput(
             "--data is missing: --epochs, --schedule and --class-weights are of fine-tuning; name a data set, or leave "

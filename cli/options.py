@@ -28,11 +28,28 @@ Channels = Annotated[
     float | None, "share of channels, heads and units to take out, in [0, 1); the model is built again without them",
     inputs.share,
 ]  # fmt: skip
+Macs = Annotated[float | None, "take out channels until this share of the multiply-adds is gone", inputs.share]
+Parameters = Annotated[float | None, "likewise, of the weights", inputs.share]
+PeakMemory = Annotated[float | None, "likewise, of the most bytes of activations alive at once", inputs.share]
+FileBytes = Annotated[float | None, "likewise, of the bytes of the float32 TFLite file", inputs.share]
+Latency = Annotated[
+    float | None, "likewise, of the time on --device, by a table of layers that are timed there once", inputs.share
+]
+MostDrop = Annotated[
+    float | None, "take out as many channels as cost at most this of the metric on validation data; 0.01 is one point",
+    inputs.at_least(0),
+]  # fmt: skip
+Scope = Annotated[Literal["global", "group"], "rank all channels together, or take the same share everywhere"]
+CutSteps = Annotated[int, "take them out in as many steps, with training between", inputs.at_least(1)]
+OfPrecision = Annotated[Literal["float32", "w8a8", "w8a16"], "of the file that --memory or --latency means"]
 Criterion = Annotated[
     Literal["l1", "l2", "bn_scale", "taylor", "activation", "random"],
     "what says that a channel matters little; taylor and activation need --data",
 ]
-MultipleOf = Annotated[int, "round numbers of channels up to a multiple, as kernels like them", inputs.at_least(1)]
+MultipleOf = Annotated[
+    int | None, "round numbers of channels up to a multiple; default: what the kernels of --target like, or 1",
+    inputs.at_least(1),
+]  # fmt: skip
 MaxDrop = Annotated[
     float,
     "points that the metric may lose and pass, as hundredths: 0.01 is one point, such as 1% of accuracy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +125,8 @@ def in_steps(
     check(config, data=True, training=training)
     folder = None if out is None else Path(out)
     plain = for_target(config)
-    chosen = _settled(networks, work, plain, training, folder)
-    steps = {name: each.in_steps() for name, each in chosen.items()}
+    settled = _settled(networks, work, plain, training, folder)
+    steps = {name: settled.config(name).in_steps() for name in work.compressed}
     current, reports, history = dict(networks), {}, []
     epochs = training.epochs_for(steps_by_batches(work.dataset, replace(training, epochs=1)))
     for step in range(config.steps):
@@ -139,7 +139,8 @@ def in_steps(
         current = work.to_train(current, {name: model for name, (model, _) in made.items()})
         result = stage.train(current, work, *_share_of(training, epochs, step, config.steps, folder))
         history += result.history
-    told = {name: confirmed(report, networks[name], current[name], plain) for name, report in reports.items()}
+    told = {name: confirmed(settled.told(name, report), networks[name], current[name], plain)
+            for name, report in reports.items()}  # fmt: skip
     return current, told, history
 
 
@@ -153,31 +154,55 @@ def _share_of(
     return replace(training, epochs=max(1, share)), None if folder is None else folder / f"step-{step + 1}"
 
 
+@dataclass(frozen=True)
+class _Settled:
+    """What the budget of each network comes to. networks: name -> {share of the channels, costs that were predicted}.
+
+    Empty where the graph tells.
+    """
+
+    asked: ChannelConfig
+    networks: Mapping[str, Mapping[str, Any]]
+
+    def config(self, name: str) -> ChannelConfig:
+        """Return the configuration of a network by what the graph tells."""
+        return _as_share(self.asked, self.networks[name]["share"]) if self.networks else self.asked
+
+    def told(self, name: str, report: ChannelReport) -> ChannelReport:
+        """Return a report with the costs that were predicted."""
+        costs = self.networks[name]["costs"] if self.networks else {}
+        return replace(report, costs={**report.costs, **{cost: (pair[0], pair[1]) for cost, pair in costs.items()}})
+
+
 def _settled(
     networks: Networks, work: Workload, config: ChannelConfig, training: TrainConfig, folder: Path | None
-) -> dict[str, ChannelConfig]:
-    """Return the configuration of each network that is cut, by what the graph tells.
+) -> _Settled:
+    """Return what the budget comes to.
 
     What files, a device or data said is written to the folder, and read there when the training is resumed.
     """
     if config.budget[0] not in ELSEWHERE:
-        return dict.fromkeys(work.compressed, config)
+        return _Settled(config, {})
     asked = json.loads(json.dumps(asdict(config)))
     path = None if folder is None else folder / SETTLED
     before = json.loads(path.read_text()) if path is not None and path.is_file() else {}
     if before.get("config") != asked:
-        before = {"config": asked, "shares": _shares(networks, work, config, training)}
+        before = {"config": asked, "networks": _shares(networks, work, config, training)}
         if path is not None:
             write_json(path, before)
-    return {name: _as_share(config, share) for name, share in before["shares"].items()}
+    return _Settled(config, before["networks"])
 
 
-def _shares(networks: Networks, work: Workload, config: ChannelConfig, training: TrainConfig) -> dict[str, float]:
+def _shares(networks: Networks, work: Workload, config: ChannelConfig, training: TrainConfig) -> dict[str, Any]:
     if config.max_drop is not None:
-        return dict.fromkeys(work.compressed, _within(config.max_drop, networks, work, config, training))
-    alone = replace(config, steps=1)
-    return {name: cut(networks[name], alone, **_looked_at(networks, work, config, name))[1].share
-            for name in work.compressed}  # fmt: skip
+        share = _within(config.max_drop, networks, work, config, training)
+        return {name: {"share": share, "costs": {}} for name in work.compressed}
+    alone, found = replace(config, steps=1), {}
+    for name in work.compressed:
+        _, report = cut(networks[name], alone, **_looked_at(networks, work, config, name))
+        costs = {cost: pair for cost, pair in report.costs.items() if cost == config.budget[0]}
+        found[name] = {"share": report.share, "costs": costs}
+    return found
 
 
 def _as_share(config: ChannelConfig, share: float) -> ChannelConfig:
@@ -188,10 +213,18 @@ def _within(drop: float, networks: Networks, work: Workload, config: ChannelConf
     """Return the largest share of the channels that goes while the metric on validation data loses at most `drop`."""
     metric, whole = work.task.metric, _validated(networks, work)
 
+    tried: dict[tuple, bool] = {}  # by the counts that are left, which are rounded
+
     def keeps(share: float) -> bool:
         asked = replace(_as_share(config, share), steps=1)
-        made = {name: prune_channels(networks[name], asked, **_looked_at(networks, work, config, name))[0]
+        made = {name: prune_channels(networks[name], asked, **_looked_at(networks, work, config, name))
                 for name in work.compressed}  # fmt: skip
+        left = tuple(group.after for _, report in made.values() for group in report.groups)
+        if left not in tried:
+            tried[left] = allowed(share, {name: model for name, (model, _) in made.items()})
+        return tried[left]
+
+    def allowed(share: float, made: Networks) -> bool:
         smaller = work.to_train(networks, made)
         if config.trial_epochs:
             stage.train(smaller, work, replace(training, epochs=config.trial_epochs))

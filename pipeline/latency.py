@@ -33,6 +33,7 @@ from ..prune.structured.flow import Flow, Operator
 from ..prune.structured.units import Anatomy
 from ..quantize.graph.nodes import Node, Tensor
 from ..training.data import sources
+from ..untyped import tree
 
 Sizes = tuple[int, ...]  # of the dimensions of an operator that lose channels
 WIDTHS = {0: (1.0,), 1: (0.125, 0.25, 0.5, 0.75, 1.0), 2: (0.25, 0.5, 0.75, 1.0)}  # shares, by number of dimensions
@@ -155,7 +156,7 @@ class Widths:
         axes = self.anatomy.table.of.get(id(leaf)) or [None] * len(leaf.shape)
         for size, axis in zip(leaf.shape, axes, strict=True):
             classes = None if axis is None else self.anatomy.class_of(axis)
-            if classes is None or free.isdisjoint(classes.tolist()) or self._many(classes):
+            if axis is None or classes is None or free.isdisjoint(classes.tolist()) or self._many(classes):
                 yield size or 1
                 continue
             self.axes.setdefault(classes.tobytes(), axis)
@@ -233,7 +234,7 @@ class _Alone(keras.layers.Layer):
         if not any(isinstance(value, keras.KerasTensor) for value in inputs):
             made = self.node.run(lambda leaf: values[id(leaf)], batch=1)
             return made if len(made) > 1 else made[0]
-        args, kwargs = keras.tree.map_structure(
+        args, kwargs = tree.map_structure(
             lambda leaf: values[id(leaf)] if isinstance(leaf, Tensor) else leaf, (self.node.args, self.node.kwargs)
         )
         return self.node.op(*args, **kwargs)
@@ -304,7 +305,7 @@ def saved(artifacts: Mapping[str, Artifact]) -> Iterator[dict[str, tuple[Path, A
 
 
 def exported(model: keras.Model, precision: str) -> Artifact:
-    """Return the TFLite file of a model in a precision, calibrated on made-up samples: its time does not depend on it."""
+    """Return the TFLite file of a model, calibrated on made-up samples: times do not depend on them."""
     if precision == "float32":
         return export_tflite(model, precision="float32")
     random = np.random.default_rng(0)

@@ -165,7 +165,8 @@ class _Surgery:
         groups = tuple(self._row(number, plan) for number in range(len(self.anatomy.groups)))
         left = tuple((row.name, row.size, row.reason) for row in self.anatomy.left())
         whole, since = Cut(self.anatomy), self.since
-        costs = {"memory": (peak_bytes(whole, self.config.precision), peak_bytes(cut, self.config.precision))}
+        peaks = [float(peak_bytes(each, self.config.precision)) for each in (whole, cut)]
+        costs = {"memory": (peaks[0], peaks[1])}
         if self.selection.cost is not None and self.config.budget[0] not in ("macs", "parameters"):
             costs[self.config.budget[0]] = (self.selection.cost(whole), self.selection.cost(cut))
         if since is not None:

@@ -15,7 +15,6 @@ from .config import ChannelConfig
 from .cut import execute
 from .units import Anatomy, Group
 
-
 # Inputs as the model takes them, and the loss of its outputs for these
 Batches = Sequence[tuple[Any, Callable[[Any], Any]]]
 
