@@ -23,29 +23,40 @@ from .options import (
     ClassWeights,
     Clusters,
     Criterion,
+    CutSteps,
     Data,
     Device,
     Engine,
     Epochs,
     Features,
+    FileBytes,
     Import,
     KerasFile,
     KerasOut,
+    Latency,
     LowRank,
+    Macs,
     MaxDrop,
     MinSpeedup,
     Model,
+    MostDrop,
     MultipleOf,
+    OfPrecision,
+    OfTarget,
+    Parameters,
     Pattern,
+    PeakMemory,
     Preset,
     Quick,
     Regrow,
     Schedule,
+    Scope,
     Seed,
     Sparsity,
     SparsityOrPattern,
     Teacher,
     Temperature,
+    TimedOn,
     TrainedTeacher,
     Unlabelled,
     Weights,
@@ -147,7 +158,18 @@ def prune(
     regrow: Regrow = None,
     schedule: Schedule = None,
     channels: Channels = None,
+    macs: Macs = None,
+    parameters: Parameters = None,
+    memory: PeakMemory = None,
+    bytes: FileBytes = None,
+    latency: Latency = None,
+    max_drop: MostDrop = None,
+    scope: Scope = None,
+    steps: CutSteps = None,
     multiple_of: MultipleOf = None,
+    target: OfTarget = None,
+    device: TimedOn = None,
+    precision: OfPrecision = None,
     criterion: Criterion = None,
     blocks: Blocks = None,
     clusters: Clusters = None,
@@ -164,13 +186,17 @@ def prune(
     unlabelled: Unlabelled = None,
     import_: Import = None,
 ) -> Answer:
-    """Set the smallest weights to zero; or take channels or blocks out, share values, make kernels thin."""
+    """Set the smallest weights to zero; or take channels or blocks out, share values, make kernels thin.
+
+    How many channels go is said by one of --channels, --macs, --parameters, --memory, --bytes, --latency, --max-drop.
+    """
     _check_other(model, out)
     teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     training = {"epochs": epochs, "class_weights": class_weights, "teacher": teacher}
     way = way_of(engine, data, training, sparsity=sparsity, pattern=pattern, regrow=regrow, schedule=schedule,
-                 channels=channels, multiple_of=multiple_of, criterion=criterion, blocks=blocks, clusters=clusters,
-                 low_rank=low_rank)  # fmt: skip
+                 criterion=criterion, channels=channels, macs=macs, parameters=parameters, memory=memory, bytes=bytes,
+                 latency=latency, max_drop=max_drop, scope=scope, steps=steps, multiple_of=multiple_of, target=target,
+                 device=device, precision=precision, blocks=blocks, clusters=clusters, low_rank=low_rank)  # fmt: skip
     _refuse_weights(engine, class_weights)
     refuse_teacher(engine, teacher)
     verbs = with_keras("cli.verbs", import_)

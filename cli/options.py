@@ -31,10 +31,37 @@ SparsityOrSchedule = Annotated[
 Pattern = Annotated[
     float | None, "share of weights to set to zero, in [0, 1); default: 0.5, or what the pattern says", inputs.share
 ]
+SparsityOrPattern = Annotated[
+    float | None, "share of weights to set to zero, in [0, 1); default: 0.5, or what the pattern says", inputs.share
+]
 Channels = Annotated[
     float | None, "share of channels, heads and units to take out, in [0, 1); the model is built again without them",
     inputs.share,
 ]  # fmt: skip
+Macs = Annotated[float | None, "take out channels until this share of the multiply-adds is gone", inputs.share]
+Parameters = Annotated[float | None, "likewise, of the weights", inputs.share]
+PeakMemory = Annotated[float | None, "likewise, of the most bytes of activations alive at once", inputs.share]
+FileBytes = Annotated[float | None, "likewise, of the bytes of the float32 TFLite file", inputs.share]
+Latency = Annotated[
+    float | None, "likewise, of the time on --device, by a table of layers that are timed there once", inputs.share
+]
+MostDrop = Annotated[
+    float | None, "take out as many channels as cost at most this of the metric on validation data; 0.01 is one point",
+    inputs.at_least(0),
+]  # fmt: skip
+Scope = Annotated[
+    Literal["global", "group"] | None, "rank all channels together, or take the same share everywhere (default)"
+]
+CutSteps = Annotated[
+    int | None, "take channels out in as many steps, with training between; default: 1", inputs.at_least(1)
+]
+OfPrecision = Annotated[
+    Literal["float32", "w8a8", "w8a16"] | None, "of the file that --memory or --latency means; default: float32"
+]
+OfTarget = Annotated[str | None, "round numbers of channels as the kernels of this target like them", inputs.target]
+TimedOn = Annotated[
+    str | None, "where --latency times layers (see `edgewright devices`); default: local", inputs.device
+]
 Criterion = Annotated[
     Literal["magnitude", "movement", "gradient", "l1", "l2", "bn_scale", "taylor", "activation", "random"] | None,
     "what says that a weight (the first three; default magnitude) or a channel (the others; default l1) matters little",
@@ -56,8 +83,9 @@ Blocks = Annotated[
     inputs.at_least(1),
 ]  # fmt: skip
 MultipleOf = Annotated[
-    int | None, "round numbers of channels up to a multiple, as kernels like them; default: 1", inputs.at_least(1)
-]
+    int | None, "round numbers of channels up to a multiple; default: what the kernels of --target like, or 1",
+    inputs.at_least(1),
+]  # fmt: skip
 Teacher = Annotated[
     str | None,
     ".keras file of a trained model whose answers are learned too, or `float`: the model itself, before it is changed",

@@ -36,8 +36,9 @@ class Way:
 WAYS = {
     "channels": Way(
         what="channels",
-        asked_by=("channels",),
-        options=("criterion", "multiple_of"),
+        asked_by=("channels", "macs", "parameters", "memory", "bytes", "latency", "max_drop"),
+        options=("criterion", "scope", "steps", "multiple_of", "target", "device", "precision"),
+        narrow={"device": ("latency",), "precision": ("memory", "latency")},
     ),
     "blocks": Way(what="whole blocks", asked_by=("blocks",)),
     "clusters": Way(what="values", asked_by=("clusters",)),

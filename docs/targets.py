@@ -32,7 +32,9 @@ def entered(kept: dict[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
 def text(kept: Mapping[str, Any]) -> str:
     """Return the page: what is written, with what is counted in its places."""
     parts = {
-        "targets": table(("target", "files", "operators", "numbers are", "memory"), list(map(_target, target.names()))),
+        "targets": table(
+            ("target", "files", "operators", "numbers are", "channels by", "memory"), list(map(_target, target.names()))
+        ),
         "kernels": table(("table", "tool", "asked", "operators", "forms"), list(_tables())),
         "predictions": _predictions(kept, within=True),
         "others": _predictions(kept, within=False),
@@ -55,7 +57,7 @@ def _target(name: str) -> tuple[str, ...]:
         runs = ", ".join(sorted(set(lists.values())))
     limits = (one.memory.arena_bytes, "arena"), (one.memory.flash_bytes, "flash")
     memory = ", ".join(f"{size // 1024:,} KiB {what}" for size, what in limits if size)
-    return f"`{name}`", ", ".join(one.model.formats), runs, one.figures, memory or "-"
+    return f"`{name}`", ", ".join(one.model.formats), runs, one.figures, str(one.channel_multiple), memory or "-"
 
 
 def _tables() -> Iterator[tuple[str, ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from ..errors import BadInput
-from ..prune import PruneConfig, strip_prune
+from ..prune import ChannelConfig, PruneConfig, strip_prune
 from ..prune.methods import method_for
 from ..training import learners
 from ..training.config import TrainConfig
@@ -19,7 +19,7 @@ from ..training.distillation import Distillation
 from ..training.learners.teacher import schooled
 from ..training.state import Row
 from ..training.tasks import Networks
-from . import teachers
+from . import channels, teachers
 from . import training as stage
 from .workload import Workload
 
@@ -59,6 +59,9 @@ def prune(
     method = method_for(config)
     if method.rebuilds:
         _refuse_steps(work)
+    if isinstance(config, ChannelConfig):
+        smaller, reports, history = channels.in_steps(networks, work, config, training, out, taught)
+        return Pruned(networks=work.complete(smaller), reports=reports, history=history)
     if method.prepare is None or method.strip is None:
         made = {name: method.at_once(networks[name], config, work.samples(name)) for name in work.compressed}
         smaller = work.to_train(networks, {name: model for name, (model, _) in made.items()})
@@ -93,7 +96,10 @@ def while_pruning(work: Workload, strip: Callable[[keras.Model], keras.Model] = 
 
 def cut(networks: Networks, config: Any, chosen: list[str]) -> Pruned:
     """Prune the `chosen` networks at once, without training. `networks` are untouched."""
-    made = {name: method_for(config).at_once(networks[name], config, None) for name in chosen}
+    if isinstance(config, ChannelConfig):
+        made = {name: channels.cut(networks[name], config) for name in chosen}
+    else:
+        made = {name: method_for(config).at_once(networks[name], config, None) for name in chosen}
     plain = {name: made[name][0] if name in made else model for name, model in networks.items()}
     return _pruned(plain, made, [])
 

@@ -94,15 +94,16 @@ def train(
 
 
 def prune(
-    model: keras.Model | Networks, config: PruneConfig | None = None, *, data: Any = None,
+    model: keras.Model | Networks, config: Any = None, *, data: Any = None,
     training: TrainConfig | None = None, learner: str | None = None, out: str | Path | None = None,
     teacher: Any = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Return `model` with its smallest weights at zero, and a report of every tensor; `model` is untouched.
 
     Of several networks dicts are returned, of those that go to a device.
-    data: fine-tune on it while sparsity grows by the schedule of `config`. Without data the weights are cut at once.
-    teacher: "float" for `model` itself, else as for `train`; it needs data.
+    config: a PruneConfig, or a ChannelConfig, BlockConfig, ClusterConfig or LowRankConfig, each of another way.
+    data: fine-tune on it while sparsity grows by the schedule of `config`, or after each step of channels. Without data
+    the model is changed at once. teacher: "float" for `model` itself, else as for `train`; it needs data.
     """
     config, teaching = config or PruneConfig(), teachers.of(teacher)
     if data is None:

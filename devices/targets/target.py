@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ...errors import BadInput
@@ -122,7 +122,8 @@ class Target:
 
     operators: format -> operators it runs, or "any" for whatever the runtime loads; kernels: the table (`kernels/`)
     that says in which types, instead; limits: what else a kernel asks; constraints: operator -> what is not checked,
-    in words; export: what a file for it is; fallback: the target that runs what this one leaves over.
+    in words; export: what a file for it is; fallback: the target that runs what this one leaves over;
+    channel_multiple: what counts of channels its kernels compute as many as they come, others being rounded up.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Target:
     export: Literal["model", "c-array", "compiled"] = "model"
     compile: CompileStep | None = None
     fallback: str | None = None
+    channel_multiple: int = Field(default=1, ge=1)
 
     def runs(self, format: str, operator: str) -> bool:
         """Tell whether the target has a kernel for `operator`."""

@@ -18,8 +18,9 @@ from ...untyped import ops, tree
 from ...vocabulary import vocabularies
 from ..magnitude import PruningModel
 from .config import ChannelConfig, ChannelReport, CutGroup
+from .cost import Cost, counted_by, peak_bytes
 from .cut import Cut, Mask, run
-from .importance import importance
+from .importance import Batches, importance
 from .parts import Part, parts_of
 from .rebuild import Builder
 from .selection import Plan, Selection, among
@@ -32,31 +33,44 @@ APART = 1e-3  # of the largest output: more than rounding, the model is another
 
 
 def prune_channels(
-    model: keras.Model, config: ChannelConfig | None = None, *, samples: Any = None
-) -> tuple[keras.Model, ChannelReport]:
+    model: keras.Model, config: ChannelConfig | None = None, *, samples: Any = None, cost: Cost | None = None,
+    batches: Batches | None = None, since: ChannelReport | None = None,
+) -> tuple[keras.Model, ChannelReport]:  # fmt: skip
     """Return a smaller model without its least important channels, heads and units, and a report. `model` is untouched.
 
     What is returned is an ordinary Keras model with the same inputs, outputs and names of layers: it computes what
     `model` does with zeros in place of what is gone. A group that a layer cannot lose stays, and the report says why.
-    samples: arrays as the model takes them, needed by the criteria "activation" and "taylor".
+    samples: arrays as the model takes them, needed by the criteria "activation" and "taylor". batches: for "taylor",
+    pairs of inputs and a function of the outputs that is the loss of these samples; without it the loss is half the
+    outputs' mean square. cost: what the budgets `bytes` and `latency` count of a `Cut`. since: the report of earlier
+    steps; shares are of what was there before them, and reports are merged.
     Raises: BadInput if the model cannot be traced or the budget cannot be met; WrongOrder if `model` is being pruned or
     is quantization-aware.
     """
     refuse(model, "prune_channels")
     config = config or ChannelConfig(channels=0.5)
-    return _Surgery(model, config, None if samples is None else in_order(model, samples)).operate()
+    counted = counted_by(config, cost)
+    given = None if samples is None else in_order(model, samples)
+    for step in config.in_steps():
+        model, since = _Surgery(model, step, given, counted, batches, since).operate()
+    assert since is not None
+    return model, since
 
 
 class _Surgery:
     """One model under one configuration."""
 
-    def __init__(self, model: keras.Model, config: ChannelConfig, samples: list[np.ndarray] | None):
-        self.model = model
+    def __init__(
+        self, model: keras.Model, config: ChannelConfig, samples: list[np.ndarray] | None, cost: Cost | None,
+        batches: Batches | None, since: ChannelReport | None,
+    ):  # fmt: skip
+        self.model, self.config, self.since = model, config, since
         trace = trace_calls(model)
         self.anatomy = Anatomy(trace)
         self.parts = parts_of(model, trace)
         self.parts_of_class = self._index()
-        self.selection = Selection(self.anatomy, importance(self.anatomy, model, config, samples), config)
+        scores = importance(self.anatomy, model, config, samples, batches)
+        self.selection = Selection(self.anatomy, scores, config, cost=cost, since=since)
         self.inputs = few(model, samples, trace.graph.nodes)
         self._solver: Solver | None = None
         self.recipes: dict[tuple, Recipe | None] = {}
@@ -155,23 +169,31 @@ class _Surgery:
     def _report(self, made: keras.Model, plan: Plan, cut: Cut) -> ChannelReport:
         groups = tuple(self._row(number, plan) for number in range(len(self.anatomy.groups)))
         left = tuple((row.name, row.size, row.reason) for row in self.anatomy.left())
-        whole = Cut(self.anatomy)
+        whole, since = Cut(self.anatomy), self.since
+        peaks = [float(peak_bytes(each, self.config.precision)) for each in (whole, cut)]
+        costs = {"memory": (peaks[0], peaks[1])}
+        if self.selection.cost is not None and self.config.budget[0] not in ("macs", "parameters"):
+            costs[self.config.budget[0]] = (self.selection.cost(whole), self.selection.cost(cut))
+        if since is not None:
+            costs = {name: (since.costs.get(name, pair)[0], pair[1]) for name, pair in costs.items()}
         return ChannelReport(
             groups=groups,
             left=left,
-            macs=(whole.macs(), cut.macs()),
-            parameters=(self.model.count_params(), made.count_params()),
+            macs=(whole.macs() if since is None else since.macs[0], cut.macs()),
+            parameters=(self.model.count_params() if since is None else since.parameters[0], made.count_params()),
             deviation=apart(self.model, made, self.anatomy.graph, self.inputs, cut),
+            share=self.selection.share,
+            costs=costs,
         )
 
     def _row(self, number: int, plan: Plan) -> CutGroup:
-        group = self.anatomy.groups[number]
-        gone = len(plan.get(number, ()))
+        group, before = self.anatomy.groups[number], self.selection.sizes[number]
+        left = len(group) - len(plan.get(number, ()))
         reason = self.selection.refused.get(number, "")
-        if not gone and not reason and number not in self.selection.open_groups():
+        if left == before and not reason and number not in self.selection.open_groups():
             reason = "another group goes through the same weights and is cut instead"
         weights = tuple(place(self.anatomy.tensors[tensor], axis) for tensor, axis in group.index)
-        return CutGroup(group.name, len(group), len(group) - gone, weights, reason)
+        return CutGroup(group.name, before, left, weights, reason)
 
 
 def apart(model: keras.Model, made: keras.Model, graph: Graph, inputs: list[np.ndarray], mask: Mask) -> float:

@@ -130,6 +130,7 @@ _COUNTS = {
     "DotProductAttention": _attention,
     "SeparableConv": _separable,
 }
+PRODUCTS = frozenset(_COUNTS)
 
 
 class Mask(Protocol):

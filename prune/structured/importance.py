@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -16,15 +16,19 @@ from .config import ChannelConfig
 from .cut import execute
 from .units import Anatomy, Group
 
+# Inputs as the model takes them, and the loss of its outputs for these
+Batches = Sequence[tuple[Any, Callable[[Any], Any]]]
+
 
 def importance(
-    anatomy: Anatomy, model: keras.Model, config: ChannelConfig, samples: list[np.ndarray] | None
-) -> list[np.ndarray]:
+    anatomy: Anatomy, model: keras.Model, config: ChannelConfig, samples: list[np.ndarray] | None,
+    batches: Batches | None = None,
+) -> list[np.ndarray]:  # fmt: skip
     """Return for each group a number for each unit, the share of the group's mean.
 
-    samples: a batch for each input, needed by "activation" and "taylor".
+    samples: a batch for each input, needed by "activation", and by "taylor" where there are no batches.
     """
-    if config.criterion in ("activation", "taylor") and samples is None:
+    if samples is None and (config.criterion == "activation" or (config.criterion == "taylor" and not batches)):
         raise BadInput(f"criterion {config.criterion!r} looks at what the model computes: give samples=")
     if config.criterion == "random":
         random = np.random.default_rng(config.seed)
@@ -33,8 +37,7 @@ def importance(
         size = _activations(anatomy, samples or [])
         raw = [np.array([size[list(unit)].mean() for unit in group.units]) for group in anatomy.groups]
     elif config.criterion == "taylor":
-        change = _changes(anatomy, model, samples or [])
-        raw = [np.abs(_summed(group, change)) for group in anatomy.groups]
+        raw = _taylor(anatomy, model, batches or [(_packed(model, samples or []), _square)])
     else:
         raw = [_CRITERIA[config.criterion](anatomy, group) for group in anatomy.groups]
     return [values / (values.mean() or 1.0) for values in raw]
@@ -97,33 +100,51 @@ def _activations(anatomy: Anatomy, samples: list[np.ndarray]) -> np.ndarray:
     return size / np.maximum(count, 1)
 
 
-def _changes(anatomy: Anatomy, model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]:
-    """Return weight times gradient for each tensor of the anatomy; the loss is half the outputs' mean square."""
-    gradients = _gradients(model, samples)
+def _taylor(anatomy: Anatomy, model: keras.Model, batches: Batches) -> list[np.ndarray]:
+    """Return the change of the loss, to first order, were a unit's weights zero: squared, on average over batches.
+
+    Its root is taken, so that of one batch it is the size of the change.
+    """
+    total = [np.zeros(len(group)) for group in anatomy.groups]
+    for given, loss in batches:
+        change = _changes(anatomy, model, given, loss)
+        for at, group in enumerate(anatomy.groups):
+            total[at] += _summed(group, change) ** 2
+    return [np.sqrt(each / len(batches)) for each in total]
+
+
+def _changes(anatomy: Anatomy, model: keras.Model, given: Any, loss: Callable[[Any], Any]) -> list[np.ndarray]:
+    """Return weight times gradient for each tensor of the anatomy."""
+    gradients = _gradients(model, given, loss)
     of = {id(leaf): key for key, leaf in anatomy.trace.weights.items()}
     return [leaf.value * gradients.get(of[id(leaf)], np.zeros_like(leaf.value)) for leaf in anatomy.tensors]
 
 
-def _loss(outputs: Any) -> Any:
+def _square(outputs: Any) -> Any:
+    """Return half the mean square of the outputs: where no labels are known, that they change counts."""
     return sum(ops.mean(ops.square(ops.cast(leaf, "float32"))) / 2 for leaf in tree.flatten(outputs))
 
 
-def _gradients(model: keras.Model, samples: list[np.ndarray]) -> dict[int, np.ndarray]:
-    given = tree.pack_sequence_as(symbolic_inputs(model), [ops.convert_to_tensor(each) for each in samples])
+def _packed(model: keras.Model, samples: list[np.ndarray]) -> Any:
+    return tree.pack_sequence_as(symbolic_inputs(model), samples)
+
+
+def _gradients(model: keras.Model, given: Any, loss: Callable[[Any], Any]) -> dict[int, np.ndarray]:
+    given = tree.map_structure(ops.convert_to_tensor, given)
     variables = model.trainable_variables
     if keras.backend.backend() == "jax":
         import jax
 
-        def loss(values: Any) -> Any:
+        def value_of(values: Any) -> Any:
             fixed = [each.value for each in model.non_trainable_variables]
-            return _loss(model.stateless_call(values, fixed, given)[0])
+            return loss(model.stateless_call(values, fixed, given)[0])
 
-        made = jax.grad(loss)([each.value for each in variables])
+        made = jax.grad(value_of)([each.value for each in variables])
     else:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
-            value = _loss(model(given, training=False))
+            value = loss(model(given, training=False))
         none = tf.UnconnectedGradients.ZERO
         made = tape.gradient(value, [each.value for each in variables], unconnected_gradients=none)
     return {id(each): np.asarray(ops.convert_to_numpy(one)) for each, one in zip(variables, made, strict=True)}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 
 import numpy as np
 
 from ...errors import BadInput
-from .config import ChannelConfig
+from .config import ChannelConfig, ChannelReport
+from .cost import Cost
 from .cut import Cut
 from .units import Anatomy, Group
 
@@ -18,10 +19,21 @@ HALVINGS = 20
 
 
 class Selection:
-    """Chooses among the groups that are not refused. refused: by number of a group, why nothing goes from it."""
+    """Chooses among the groups that are not refused. refused: by number of a group, why nothing goes from it.
 
-    def __init__(self, anatomy: Anatomy, scores: Sequence[np.ndarray], config: ChannelConfig):
+    cost: what the budget counts, None for units. since: the report of earlier steps: shares are of what was there
+    before them. share: by which the last plan met the budget.
+    """
+
+    def __init__(
+        self, anatomy: Anatomy, scores: Sequence[np.ndarray], config: ChannelConfig, *, cost: Cost | None = None,
+        since: ChannelReport | None = None,
+    ):  # fmt: skip
         self.anatomy, self.scores, self.config = anatomy, scores, config
+        self.cost, self.since = cost, since
+        self.sizes = originals(anatomy, since)
+        self.multiple = config.multiple_of or 1
+        self.share = 0.0
         self.refused: dict[int, str] = {}
         self.alike: list[set[int]] = []  # groups that lose as many units, since one number says how many they have
         for number, group in enumerate(anatomy.groups):
@@ -31,23 +43,25 @@ class Selection:
 
     def plan(self) -> Plan:
         """Return what goes.  Raises: BadInput if the budget cannot be met."""
+        self.share = self.config.budget[1] if self.cost is None else self._least(self.cost)
+        return self._share(self.share)
+
+    def _least(self, cost: Cost) -> float:
+        """Return the least share of the units by which `cost` falls as far as it shall."""
         name, share = self.config.budget
-        if name == "channels":
-            return self._share(share)
-        cost: Callable[[Cut], int] = Cut.macs if name == "macs" else Cut.parameters
-        whole = cost(Cut(self.anatomy))
+        whole = cost(Cut(self.anatomy)) if self.since is None else self.since.before(name)
         aim = (1 - share) * whole
-        low, high = 0.0, 1.0
         most = cost(self.cut(self._share(1.0)))
         if most > aim:
             raise BadInput(
                 f"ChannelConfig: {name}={share} cannot be reached: at most {1 - most / whole:.2f} of the {name} go "
                 f"with most={self.config.most} of a group; {len(self.refused)} groups are left whole"
             )
+        low, high = 0.0, 1.0
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             low, high = (low, middle) if cost(self.cut(self._share(middle))) <= aim else (middle, high)
-        return self._share(high)
+        return high
 
     def cut(self, plan: Plan) -> Cut:
         """Return what is left when `plan` is done."""
@@ -66,12 +80,14 @@ class Selection:
         return sorted(chosen)
 
     def _share(self, share: float) -> Plan:
-        """Return the plan by which `share` of all units, or of each group's, go."""
+        """Return the plan by which `share` of all units, or of each group's, are gone."""
         chosen = self.open_groups()
-        counts = {number: share * len(self.anatomy.groups[number]) for number in chosen}
+        gone_before = {number: self.sizes[number] - len(self.anatomy.groups[number]) for number in chosen}
+        counts = {number: share * self.sizes[number] - gone_before[number] for number in chosen}
         if self.config.scope == "global" and chosen:
             ranked = np.sort(np.concatenate([self.scores[number] for number in chosen]))
-            bar = ranked[min(len(ranked) - 1, int(share * len(ranked)))]
+            count = share * sum(self.sizes[number] for number in chosen) - sum(gone_before.values())
+            bar = ranked[min(len(ranked) - 1, max(0, int(count)))]
             full = share >= 1
             counts = {number: len(self.scores[number]) if full else float((self.scores[number] < bar).sum())
                       for number in chosen}  # fmt: skip
@@ -84,10 +100,21 @@ class Selection:
 
     def _rounded(self, number: int, count: float) -> int:
         """Return how many units go where `count` should, so that what is left is a multiple and not too little."""
-        size, multiple = len(self.anatomy.groups[number]), self.config.multiple_of
-        least = max(1, math.ceil(round((1 - self.config.most) * size, 6)))
+        size, multiple = len(self.anatomy.groups[number]), self.multiple
+        least = max(1, math.ceil(round((1 - self.config.most) * self.sizes[number], 6)))
         left = max(least, size - math.floor(round(count, 6)))
         return max(0, size - math.ceil(left / multiple) * multiple)
+
+
+def originals(anatomy: Anatomy, since: ChannelReport | None) -> list[int]:
+    """Return how many units each group had before earlier steps."""
+    groups = anatomy.groups
+    if since is None:
+        return [len(group) for group in groups]
+    if [group.name for group in groups] == [row.name for row in since.groups]:  # some may be called alike
+        return [row.before for row in since.groups]
+    known = {row.name: row.before for row in since.groups}
+    return [known.get(group.name, len(group)) for group in groups]
 
 
 def _names(pattern: str, group: Group, anatomy: Anatomy) -> bool:
