@@ -12,10 +12,10 @@ import keras
 
 from ..devices.targets import target as targets
 from ..devices.turns import check_timed
+from ..ends import symbolic_inputs
 from ..errors import BadInput
 from ..export import export_tflite
 from ..files import write_json
-from ..ends import symbolic_inputs
 from ..progress import say
 from ..prune import ChannelConfig, ChannelReport, prune_channels
 from ..prune.structured.cost import file_bytes
