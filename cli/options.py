@@ -24,13 +24,6 @@ ClassWeights = Annotated[
 ]
 Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
 Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)", inputs.share]
-SparsityOrSchedule = Annotated[
-    Literal["polynomial", "linear", "constant"] | None,
-    "how sparsity grows while fine-tuning; default: polynomial, the cubic",
-]
-Pattern = Annotated[
-    float | None, "share of weights to set to zero, in [0, 1); default: 0.5, or what the pattern says", inputs.share
-]
 SparsityOrPattern = Annotated[
     float | None, "share of weights to set to zero, in [0, 1); default: 0.5, or what the pattern says", inputs.share
 ]
