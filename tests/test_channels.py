@@ -143,9 +143,9 @@ def test_latency_on_this_machine(cached):
     x = keras.Input((24, 24, 8))
     y = keras.layers.Conv2D(32, 3, name="first")(x)
     model = keras.Model(x, keras.layers.Conv2D(2, 3, name="second")(y))
-    smaller, report = ew.prune(model, ew.ChannelConfig(latency=0.4, multiple_of=16))
+    smaller, report = ew.prune(model, ew.ChannelConfig(latency=0.25, multiple_of=16))
     (predicted_before, predicted), (before, after) = report.costs["latency"], report.costs["measured"]
-    assert predicted <= 0.6 * predicted_before
+    assert predicted <= 0.75 * predicted_before
     assert 0.3 < after / before < 0.9 and smaller.get_layer("first").filters == 16
     assert smaller.count_params() < model.count_params()
     assert list(cached.glob("*.json"))

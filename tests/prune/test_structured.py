@@ -210,7 +210,10 @@ def test_verb(tmp_path, capsys):
     smaller = keras.saving.load_model(tmp_path / "smaller.keras")
     assert smaller.get_layer("conv2d_1").filters == 8
     assert "16 -> 8" in capsys.readouterr().out
-    for wrong, words in ((["--channels", "1.5"], "between 0 and 1"), (["--multiple-of", "8"], "--channels is missing")):
+    for wrong, words in (
+        (["--channels", "1.5"], "between 0 and 1"),
+        (["--multiple-of", "8"], "nothing says how many go"),
+    ):
         assert main([*given, *wrong]) == 2
         assert words in capsys.readouterr().err
 
