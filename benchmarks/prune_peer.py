@@ -90,20 +90,25 @@ def judged(name: str, dataset: Dataset, count: int, epochs: int, seeds: int) -> 
     """Print what each case costs; True if none of ours is worse by more than half a point."""
     x, y = dataset.train.x[:count], dataset.train.y[:count]
     right: dict[str, list[list[np.ndarray]]] = {case: [[], [], []] for case in CASES}
-    sizes: dict[str, list[list[tuple[float, float]]]] = {case: [[], [], []] for case in CASES}
+    sizes: dict[str, list[tuple[float, float]]] = {}
     for seed in range(seeds):
         keras.utils.set_random_seed(seed)
         model = fitted(ew.build(name, preset="edge", seed=seed), x, y, 2 * epochs)
+        base, size = hits(model, dataset), packed_kb(model, dataset) if seed == 0 else None
         for case in CASES:
-            for place, each in enumerate((model, *DONE[case](model, x, y, epochs))):
-                right[case][place].append(hits(each, dataset))
-                sizes[case][place].append(packed_kb(each, dataset))
+            made = DONE[case](model, x, y, epochs)
+            for place, found in enumerate((base, *(hits(each, dataset) for each in made))):
+                right[case][place].append(found)
+            if size is not None:
+                sizes[case] = [size, *(packed_kb(each, dataset) for each in made)]
+            lost = [round(float(100 * (base.mean() - found[-1].mean())), 2) for found in right[case][1:]]
+            print(f"{name}, seed {seed}, {case}: points lost by ours, TFMOT {lost}", file=sys.stderr, flush=True)
     cleared = True
     for case in CASES:
         before, ours, theirs = right[case]
         apart, ci95 = difference(ours, theirs)
         lost = [round(float(100 * (np.mean(before) - np.mean(each))), 3) for each in (ours, theirs)]
-        packed = [np.round(np.mean(each, axis=0), 1).tolist() for each in sizes[case]]
+        packed = np.round(sizes[case], 1).tolist()  # of the first seed
         cleared &= emit(f"prune_peer/{name}/{case}", ci95, len(dataset.test), ">= -0.5", value=apart,
                         float_accuracy=round(float(100 * np.mean(before)), 3), ours_lost=lost[0], peer_lost=lost[1],
                         packed_kb={"float": packed[0], "ours": packed[1], "peer": packed[2]}, seeds=seeds)  # fmt: skip

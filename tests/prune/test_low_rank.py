@@ -6,6 +6,7 @@ The file runs on the backend of KERAS_BACKEND; `test_jax.py` runs it once more o
 import keras
 import numpy as np
 import pytest
+from edgewright.cli import main
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.prune import LowRankConfig, factorize, prepare_cluster, prepare_prune
 from keras import layers
@@ -225,3 +226,24 @@ def test_wrong_order_and_names_that_mean_nothing():
         factorize(prepare_prune(net())[0])
     with pytest.raises(WrongOrder, match=r"strip_cluster\(model\) first, then factorize"):
         factorize(prepare_cluster(net())[0])
+
+
+def test_verbs(tmp_path, capsys):
+    net().save(tmp_path / "net.keras")
+    given = ["prune", str(tmp_path / "net.keras"), "--out", str(tmp_path / "made.keras")]
+    assert main([*given, "--low-rank", "0.5"]) == 0
+    made = keras.saving.load_model(tmp_path / "made.keras")
+    assert made.get_layer("hidden_u").units == 12 and "layers became two" in capsys.readouterr().out  # 1536 / 128
+    assert main([*given, "--clusters", "8"]) == 0
+    clustered = keras.saving.load_model(tmp_path / "made.keras")
+    assert len(np.unique(np.asarray(clustered.get_layer("hidden").kernel))) == 8
+    assert "weights clustered" in capsys.readouterr().out
+    for wrong, words in (
+        (["--clusters", "8", "--low-rank", "0.5"], "one way at a time"),
+        (["--clusters", "1"], "--clusters 1: must be at least 2"),
+        (["--clusters", "300"], "clusters=300 must be a whole number in 2..256"),
+        (["--low-rank", "1"], "between 0 and 1"),
+        (["--clusters", "8", "--engine", "tfmot"], "--engine tfmot has no --clusters"),
+    ):
+        assert main([*given, *wrong]) == 2
+        assert words in capsys.readouterr().err
