@@ -272,9 +272,14 @@ def test_without_training_is_refused_with_the_remedy(config):
 
 
 def test_an_optimizer_that_changes_gradients_is_refused():
-    gathered = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
-    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
-    for optimizer, name in ((gathered, "gradient_accumulation_steps"), (scaled, "a loss scale")):
+    def gathered():
+        return keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+
+    def scaled():
+        return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+
+    net = linear(np.ones((4, 1)))
+    for make, name in ((gathered, "gradient_accumulation_steps"), (scaled, "a loss scale")):
         with pytest.raises(BadInput, match=rf"has {name}.*: leave it out, or prune with criterion='magnitude'"):
-            pruning_of(linear(np.ones((4, 1))), optimizer, criterion="movement").train_on_batch(ONES, ONES[:, :1])
-        pruning_of(linear(np.ones((4, 1))), optimizer, regrow="random").train_on_batch(ONES, ONES[:, :1])
+            pruning_of(net, make(), criterion="movement").train_on_batch(ONES, ONES[:, :1])
+        pruning_of(net, make(), regrow="random").train_on_batch(ONES, ONES[:, :1])
