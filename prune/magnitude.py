@@ -90,12 +90,6 @@ class PruningModel(keras.Model):
         self.masks = [Mask(self, one, plan, number) for number, one in enumerate(chosen)]
         self.built = True
 
-    def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
-        """Compile as any model.  Raises: BadInput for an optimizer that does not hand gradients on as they are."""
-        super().compile(optimizer, *args, **kwargs)
-        if any(mask.looks for mask in self.masks):
-            refuse_changed_gradients(self.optimizer)
-
     # The symbolic ends are those of the model inside.
     input = property(lambda self: self.inner.input)
     inputs = property(lambda self: self.inner.inputs)
@@ -111,6 +105,8 @@ class PruningModel(keras.Model):
             raise WrongOrder(f"model {self.name!r} is being pruned: call strip_prune(model) first")
         step = value_of(self.step)
         if training:
+            if self.compiled and any(mask.looks for mask in self.masks):
+                refuse_changed_gradients(self.optimizer)  # not in compile: a model that overrides it is loaded without
             for mask in self.masks:
                 mask.advance(step)
             self.step.assign(step + 1)
