@@ -84,7 +84,8 @@ def _refuse_idle(kind: str, by: str, given: Mapping[str, Any]) -> None:
             missing = [flag(each) for way in others for each in way.asked_by]
             remedy = f"give {' or '.join(missing)}" if missing and not by else "leave one of the two out"
             beside = f" beside {flag(by)}" if by else ""
-            raise BadInput(f"{flag(name)} {value}{beside}: is of {others[0].what}; {remedy}")
+            what = ", ".join(way.what for way in others)
+            raise BadInput(f"{flag(name)} {value}{beside}: is of {what}; {remedy}")
         if name in own.narrow and by not in own.narrow[name]:
             wanted = " or ".join(map(flag, own.narrow[name]))
             raise BadInput(f"{flag(name)} {value}: is of {wanted}; leave it out, or give that")

@@ -8,13 +8,14 @@ import edgewright as ew
 import keras
 import numpy as np
 import pytest
-from edgewright.cli.cutting import channel_settings
+from edgewright.cli.pruning import way_of
 from edgewright.devices.preflight import reading
 from edgewright.devices.targets import memory
 from edgewright.devices.turns import timed_in_turns
 from edgewright.errors import BadInput
 from edgewright.pipeline import channels, find
 from edgewright.pipeline.latency import Latency, LayerTimes, exported, interpolated, saved
+from edgewright.prune.methods import configured
 from edgewright.prune.structured.cost import peak_bytes
 from edgewright.prune.structured.cut import Cut
 from edgewright.prune.structured.selection import Selection
@@ -223,25 +224,27 @@ def test_more_steps_than_epochs_are_refused(digits):
         ew.prune(small(), ew.ChannelConfig(channels=0.5, steps=3), data=digits, training=TRAINING)
 
 
-PLAIN = {"criterion": "l1", "scope": "group", "steps": 1, "multiple_of": None, "target": None, "device": "local",
-         "precision": "float32"}  # fmt: skip
-
-
 @pytest.mark.parametrize(
-    ("budgets", "options", "words"),
-    [({"macs": 0.5, "latency": 0.5}, {}, "--macs and --latency: one"), ({}, {"steps": 2}, "--steps: is of channels"),
-     ({"macs": 0.5}, {"device": "ssh://pi"}, "--device ssh://pi: is of --latency"),
-     ({"macs": 0.5}, {"precision": "w8a8"}, "--memory or --latency"), ({"max_drop": 0.01}, {}, "--data is missing")],
+    ("options", "words"),
+    [({"macs": 0.5, "latency": 0.5}, "--macs and --latency: one at a time; leave all but one out"),
+     ({"macs": 0.5, "blocks": 1}, "--macs and --blocks: one at a time; give the file that one writes to the other"),
+     ({"steps": 2}, "--steps 2: is of channels; give --channels or --macs"),
+     ({"macs": 0.5, "sparsity": 0.5}, "--sparsity 0.5 beside --macs: is of single weights; leave one of the two out"),
+     ({"macs": 0.5, "device": "ssh://pi"}, "--device ssh://pi: is of --latency"),
+     ({"macs": 0.5, "precision": "w8a8"}, "--memory or --latency"),
+     ({"clusters": 16, "criterion": "l1"}, "--criterion l1 beside --clusters: is of channels, single weights"),
+     ({"max_drop": 0.01}, "--data is missing: --max-drop 0.01 looks at them")],
 )  # fmt: skip
-def test_options_without_a_use_are_refused(budgets, options, words):
+def test_options_without_a_use_are_refused(options, words):
     with pytest.raises(BadInput, match=re.escape(words)):
-        channel_settings(budgets, has_data=False, **{**PLAIN, **options})
+        way_of("edgewright", None, {}, **options)
 
 
 def test_options_become_a_configuration():
-    assert channel_settings({"macs": None}, has_data=True, **PLAIN) is None
-    told = channel_settings({"macs": 0.5, "latency": None}, has_data=False, **{**PLAIN, "target": "cortex-m"})
-    assert ew.ChannelConfig(**told) == ew.ChannelConfig(macs=0.5, target="cortex-m")
+    assert way_of("edgewright", None, {}, macs=None, pattern=None) == ("zeros", {})
+    way = way_of("edgewright", None, {}, macs=0.5, latency=None, target="cortex-m")
+    assert configured(*way, seed=3) == ew.ChannelConfig(macs=0.5, target="cortex-m", seed=3)
+    assert configured(*way_of("edgewright", None, {}, low_rank=0.5)) == ew.LowRankConfig(share=0.5)
 
 
 def test_the_command_line(tmp_path, capsys):

@@ -176,15 +176,15 @@ MISTAKES = [
     ("export net.keras --out a.tflite --precision w8a8-ptq", "--data is missing: w8a8-ptq calibrates on samples"),
     ("export net.keras --out a.tflite --integer-io uint8 --precision float32", "needs a quantized precision"),
     ("prune net.keras --out p.keras --epochs 3", "--data is missing"),
-    ("prune net.keras --out p.keras --criterion l2", "--channels is missing: --criterion l1, l2"),
+    ("prune net.keras --out p.keras --criterion l2", "--criterion l2: is of channels, of which --channels or"),
     ("prune net.keras --out p.keras --channels 0.5 --criterion movement", "--criterion movement: is of single weights"),
-    ("prune net.keras --out p.keras --channels 0.5 --pattern 2:4", "--pattern 2:4: is of single weights"),
+    ("prune net.keras --out p.keras --channels 0.5 --pattern 2:4", "--pattern 2:4 beside --channels: is of"),
     ("prune net.keras --out p.keras --criterion movement", "--data is missing: --criterion movement looks at it"),
     ("prune net.keras --out p.keras --regrow gradient", "--data is missing: --regrow gradient looks at it"),
     ("prune net.keras --out p.keras --channels 0.5 --criterion taylor", "--data is missing: --criterion taylor looks"),
     ("prune net.keras --out p.keras --pattern 4:2", "pattern='4:2' is unknown; allowed: unstructured, N:M"),
     ("prune net.keras --out p.keras --pattern 2:4 --sparsity 0.8", "sparsity=0.8 contradicts pattern '2:4'"),
-    ("prune net.keras --out p.keras --data digits --pattern 2:4 --engine tfmot", "--engine tfmot prunes single"),
+    ("prune net.keras --out p.keras --data digits --pattern 2:4 --engine tfmot", "--pattern 2:4: engine tfmot prunes"),
 ]  # fmt: skip
 
 

@@ -239,11 +239,11 @@ def test_verbs(tmp_path, capsys):
     assert len(np.unique(np.asarray(clustered.get_layer("hidden").kernel))) == 8
     assert "weights clustered" in capsys.readouterr().out
     for wrong, words in (
-        (["--clusters", "8", "--low-rank", "0.5"], "one way at a time"),
+        (["--clusters", "8", "--low-rank", "0.5"], "one at a time"),
         (["--clusters", "1"], "--clusters 1: must be at least 2"),
         (["--clusters", "300"], "clusters=300 must be a whole number in 2..256"),
         (["--low-rank", "1"], "between 0 and 1"),
-        (["--clusters", "8", "--engine", "tfmot"], "--engine tfmot has no --clusters"),
+        (["--clusters", "8", "--engine", "tfmot"], "--clusters 8: engine tfmot prunes single weights"),
     ):
         assert main([*given, *wrong]) == 2
         assert words in capsys.readouterr().err

@@ -212,7 +212,7 @@ def test_verb(tmp_path, capsys):
     assert "16 -> 8" in capsys.readouterr().out
     for wrong, words in (
         (["--channels", "1.5"], "between 0 and 1"),
-        (["--multiple-of", "8"], "nothing says how many go"),
+        (["--multiple-of", "8"], "is of channels; give --channels or --macs"),
     ):
         assert main([*given, *wrong]) == 2
         assert words in capsys.readouterr().err
