@@ -101,7 +101,7 @@ def _refuse_idle(kind: str, by: str, given: Mapping[str, Any]) -> None:
 def _refuse_without_data(given: Mapping[str, Any]) -> None:
     """Refuse what has nothing to look at or to train on."""
     for name, value in given.items():
-        if name in NEED_DATA or value in LOOK:
-            what = "is of fine-tuning" if name in OF_TRAINING else "looks at them"
+        if name in NEED_DATA or (name == "criterion" and value in LOOK):
+            what = "is of fine-tuning" if name in OF_TRAINING else "looks at it"
             remedy = "name a data set or pkg.module:function, or leave it out"
             raise BadInput(f"--data is missing: {flag(name)} {value} {what}; {remedy}")

@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
@@ -162,7 +162,7 @@ class _Factorising(Builder):
     """Builds a model again with two layers in place of one that has factors."""
 
     def __init__(self, model: Any, factors: Mapping[int, Factors]):
-        super().__init__({}, cast(Any, None), cast(Any, None))
+        super().__init__()
         self.factors = factors
         self.outputs = {id(origin.operation) for leaf in tree.flatten(model.outputs) if (origin := origin_of(leaf))}
         self.two: dict[int, list[keras.Layer]] = {}

@@ -233,7 +233,7 @@ def test_more_steps_than_epochs_are_refused(digits):
      ({"macs": 0.5, "device": "ssh://pi"}, "--device ssh://pi: is of --latency"),
      ({"macs": 0.5, "precision": "w8a8"}, "--memory or --latency"),
      ({"clusters": 16, "criterion": "l1"}, "--criterion l1 beside --clusters: is of channels, single weights"),
-     ({"max_drop": 0.01}, "--data is missing: --max-drop 0.01 looks at them")],
+     ({"max_drop": 0.01}, "--data is missing: --max-drop 0.01 looks at it")],
 )  # fmt: skip
 def test_options_without_a_use_are_refused(options, words):
     with pytest.raises(BadInput, match=re.escape(words)):
