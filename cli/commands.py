@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ..errors import BadInput, EdgewrightError, nearest
+from ..precision import is_quantized
 from ..progress import say
 from . import inputs
 from .arguments import Answer, parse
@@ -66,12 +67,18 @@ def run(
     preset: Preset = "edge",
     weights: Weights = None,
     quick: Quick = False,
+    recipe: Annotated[
+        str | None, "YAML file of the steps to take, in the place of the usual ones", inputs.yaml_file
+    ] = None,
     sparsity: Sparsity = 0.5,
     seed: Seed = 0,
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
+    judge: Annotated[
+        Literal["test", "validation"], "data to judge files on; validation where you choose by the outcome"
+    ] = "test",
     device: Device = "local",
     import_: Import = None,
 ) -> Answer:
@@ -83,7 +90,7 @@ def run(
     runs, reports = with_keras("pipeline.run", import_), with_keras("devices.report.report")
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, quick=quick, sparsity=sparsity,
                        seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
-                       min_speedup=min_speedup, device=device)  # fmt: skip
+                       min_speedup=min_speedup, device=device, recipe=recipe, judge=judge)  # fmt: skip
     results, folder = runs.execute(config, None if out is None else Path(out))
     say(f"report: {folder / 'report.html'}")
     return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
@@ -229,7 +236,7 @@ def export(
         raise BadInput(
             f"--integer-io {integer_io}: ONNX files have float borders; write a .tflite file, or leave it out"
         )
-    if integer_io and precision is not None and not inputs.is_quantized(precision):
+    if integer_io and precision is not None and not is_quantized(precision):
         raise BadInput(f"--integer-io {integer_io}: needs a quantized precision such as w8a8-ptq, not {precision}")
     if layout == "nchw" and kind == "tflite":
         raise BadInput(f"--layout {layout}: TFLite files take images as nhwc; write an .onnx file, or leave it out")

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import BadInput, nearest
 from ..models import index
 from ..pipeline.model_files import FILES_OF_DEVICES, beside, check_keras_file
-from ..precision import EXPORTS
+from ..precision import EXPORTS, of_format
 
 PICTURES = (".svg", ".png", ".pdf")
 _OURS = {".lock", "steps", "results.json", "matrix.json"}  # what marks a folder as one of ours
@@ -165,6 +165,12 @@ def picture_out(argument: str, value: str) -> None:
     out_file(argument, value)
 
 
+def yaml_file(argument: str, value: str) -> None:
+    """Check that a YAML file is there."""
+    if not Path(value).is_file():
+        raise BadInput(f"{argument} {value}: no such file; give a YAML file")
+
+
 def out_file(argument: str, value: str) -> None:
     """Check that a file can be written; missing folders are made."""
     path = Path(value)
@@ -222,16 +228,11 @@ def precision(argument: str, value: str | None, format: str) -> None:
     """Check the name of a precision that `format` can have."""
     if value is None:
         return
-    allowed = [name for name in EXPORTS if format == "tflite" or name == "float32" or is_quantized(name)]
+    allowed = of_format(format)
     if value not in EXPORTS:
         raise BadInput(f"{argument} {value}: unknown; {nearest(value, allowed)}")
     if value not in allowed:
         raise BadInput(f"{argument} {value}: not available in ONNX; allowed: {', '.join(allowed)}")
-
-
-def is_quantized(precision: str) -> bool:
-    """Tell whether activations are integers in `precision`."""
-    return precision.endswith(("-ptq", "-qat"))
 
 
 def _writable(argument: str, path: Path, parent: Path) -> None:

@@ -47,8 +47,7 @@ def prune(
     config: of one of the ways in `prune.methods`.
     """
     method = method_for(config)
-    if method.rebuilds:
-        _refuse_steps(work)
+    refuse(config, work)
     if method.prepare is None or method.strip is None:
         made = {name: method.at_once(networks[name], config, work.samples(name)) for name in work.compressed}
         smaller = work.to_train(networks, {name: model for name, (model, _) in made.items()})
@@ -66,8 +65,9 @@ def _pruned(networks: dict[str, keras.Model], made: Mapping[str, tuple[Any, Any]
     return Pruned(networks=networks, reports={name: report for name, (_, report) in made.items()}, history=history)
 
 
-def _refuse_steps(work: Workload) -> None:
-    if work.derived:
+def refuse(config: Any, work: Workload) -> None:
+    """Refuse a way of pruning that the model does not allow.  Raises: BadInput."""
+    if method_for(config).rebuilds and work.derived:
         step, network = next(iter(work.derived.items()))
         raise BadInput(
             f"network {network!r} has a step network, {step!r}, that is built as wide as it: channels cannot be cut; "

@@ -17,13 +17,14 @@ Made = tuple[keras.Model, Any]  # the model and the report
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One way. at_once(model, config, samples) needs no training; samples may be None.
+    """One way. name: of its step in a recipe. at_once(model, config, samples) needs no training; samples may be None.
 
     prepare(model, config) gives a model to be trained, strip(model) the plain one afterwards; None where the model is
     changed at once and trained then. rebuilds: the result has layers of other sizes, or other layers, so that nothing
     built like the model can take its weights.
     """
 
+    name: str
     config: type
     at_once: Callable[[keras.Model, Any, Any], Made]
     prepare: Callable[[keras.Model, Any], Made] | None = None
@@ -33,12 +34,14 @@ class Method:
 
 METHODS = (
     Method(
+        name="zeros",
         config=PruneConfig,
         at_once=lambda model, config, samples: prune(model, config),
         prepare=prepare_prune,
         strip=strip_prune,
     ),
     Method(
+        name="channels",
         config=ChannelConfig,
         at_once=lambda model, config, samples: prune_channels(model, config, samples=samples),
         rebuilds=True,
