@@ -350,7 +350,9 @@ def sweep(
     model: Annotated[list[str], "models to run, named as for `edgewright run`", inputs.model],
     *,
     out: Annotated[str, "folder for results.json, timings.json and finished jobs", inputs.out_folder],
-    recipe: Annotated[list[str] | None, "options of `edgewright run`, as sparsity=0.8,epochs=5"] = None,
+    recipe: Annotated[
+        list[str] | None, "options of `edgewright run`, as sparsity=0.8,epochs=5, or a YAML file of steps"
+    ] = None,
     device: Annotated[list[str] | None, "device to run on; default: local", inputs.device] = None,
     data: Annotated[str | None, "data set; default: each model's own", inputs.data] = None,
     quick: Quick = False,
