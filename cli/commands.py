@@ -368,6 +368,46 @@ def sweep(
     return Answer(document=document, text=sweeps.text(document), ok=ok)
 
 
+def tune(
+    model: Model,
+    *,
+    out: Annotated[str, "folder for tune.json, the picture, finished trials and what is chosen", inputs.out_folder],
+    data: Data = None,
+    device: Device = "local",
+    max_drop: MaxDrop = 0.01,
+    min_speedup: MinSpeedup = None,
+    max_bytes: Annotated[int | None, "largest file; it may then be slower than float", inputs.at_least(1)] = None,
+    max_arena: Annotated[
+        int | None,
+        "most memory for activations, as TensorFlow Lite Micro plans it; the file may then be slower",
+        inputs.at_least(1),
+    ] = None,
+    trials: Annotated[int, "recipes to try beside the float network", inputs.at_least(1)] = 12,
+    preset: Preset = "edge",
+    weights: Weights = None,
+    quick: Quick = False,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    executor: Annotated[Literal["local", "ray"], "this machine, or a Ray cluster (pip install ray)"] = "local",
+    jobs: Annotated[int, "trials at once", inputs.at_least(1)] = 1,
+    import_: Import = None,
+) -> Answer:
+    """Search for the file to ship: precision, channels, clusters and zeros, measured on the device.
+
+    Every trial is kept: the same command again goes on where it stopped. Exit code 1 where no file holds what is
+    wanted.
+    """
+    _check_own(model, data, preset)
+    search = with_keras("pipeline.tune", import_)
+    wanted = search.Wanted(max_drop=max_drop, min_speedup=min_speedup, max_bytes=max_bytes, max_arena=max_arena)
+    config = search.TuneConfig(model=model, data=data, preset=preset, weights=weights, device=device, wanted=wanted,
+                               trials=trials, epochs=epochs, quick=quick, seed=seed, executor=executor, at_once=jobs,
+                               imports=(*(import_ or ()), *inputs.modules_of(model)))  # fmt: skip
+    document = search.tune(config, Path(out))
+    say(f"picture: {Path(out) / 'front.png'}")
+    return Answer(document=document, text=search.text(document), ok=document["chosen"] is not None)
+
+
 def view(
     file: Annotated[str, ".tflite, .onnx or .keras file"],
     *,
@@ -407,8 +447,8 @@ def devices(
     return fleet.act(action, name, url)
 
 
-VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, sweep, view, doctor,
-         devices)  # fmt: skip
+VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, sweep, tune, view,
+         doctor, devices)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

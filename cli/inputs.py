@@ -18,7 +18,7 @@ from ..pipeline.model_files import FILES_OF_DEVICES, beside, check_keras_file
 from ..precision import EXPORTS, of_format
 
 PICTURES = (".svg", ".png", ".pdf")
-_OURS = {".lock", "steps", "results.json", "matrix.json"}  # what marks a folder as one of ours
+_OURS = {".lock", "steps", "results.json", "matrix.json", "tune.json"}  # what marks a folder as one of ours
 _PREFIX, _VARIABLES = "EDGEWRIGHT_", ("DATA", "CACHE")
 
 
@@ -126,6 +126,11 @@ def function(argument: str, value: str) -> None:
     if not builder.isidentifier() or name.endswith(".py"):
         raise BadInput(f"{argument} {value!r}: write pkg.module:function, such as {_spec(name)}:{builder or 'build'}")
     module(argument, name)
+
+
+def modules_of(value: str) -> list[str]:
+    """Return the module that pkg.module:function names, which registers what the function builds; none of others."""
+    return [value.partition(":")[0]] if ":" in value and not Path(value).exists() else []
 
 
 def module(argument: str, value: str) -> None:

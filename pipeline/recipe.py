@@ -58,7 +58,7 @@ class Kind:
 
     config: what its settings make, None for none; called: setting -> field, where a recipe calls it otherwise. turn:
     after which others it comes. word: for it in the names of files. quantizing(networks, work, config): of a kind
-    that quantizes, how.
+    that quantizes, how. code: modules that do its work beside those of its stage (see `run.CODE`).
     """
 
     stage: str
@@ -67,6 +67,7 @@ class Kind:
     turn: int = _KEEPING
     word: str = ""
     quantizing: Callable[[Networks, Workload, Any], QatConfig] | None = None
+    code: tuple[str, ...] = ()
 
     def settings(self) -> dict[str, str]:
         """Return what it can be told beside training and teacher: name in a recipe -> field."""
@@ -90,6 +91,7 @@ KINDS: dict[str, Kind] = {
     "mixed": Kind(
         stage="qat", config=MixedConfig, turn=_AWARE, word="mixed",
         quantizing=lambda networks, work, config: mixed_for(networks, work, config.max_drop).config,
+        code=("pipeline.mixed",),
     ),
 }  # fmt: skip
 
@@ -254,7 +256,7 @@ def text(recipes: Sequence[Recipe]) -> str:
 
 
 def usual(sparsity: float) -> tuple[Recipe, ...]:
-    """Return what a run does that is told no recipe: QAT, and QAT of what was pruned before."""
+    """Return what a run may do that is told no recipe: QAT, and QAT of what was pruned before."""
     qat, zeros = Step.read("qat"), Step.read({"zeros": {"sparsity": sparsity}})
     return Recipe(steps=(qat,)), Recipe(steps=(zeros, qat))
 

@@ -28,8 +28,9 @@ from ..training.runner import KerasRunner, predict_all
 from ..training.tasks import Evaluation, Networks, Supervised
 from . import exporting, measuring, pruning, quantizing, recipe, training
 from .budget import train_config
+from .chain import Stage, end_of, files_of, needed, stages_of
 from .find import digest_of, find
-from .plan import FLOAT, File, Planned, Stage, files_of, needed, planned, stages_of
+from .plan import FLOAT, File, Planned, planned
 from .recipe import KINDS, Recipe
 from .saved import check_savable, load_model, note, save_model
 from .stages import compare
@@ -142,14 +143,14 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = N
                 quick=config.quick)  # fmt: skip
     if plan.files and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
-    recipes = plan.recipes or recipe.usual(config.sparsity)
+    recipes = plan.recipes or tuple(each for each in recipe.usual(config.sparsity) if end_of(each) in plan.roles)
     for step in (step for each in recipes for step in each.steps if KINDS[step.kind].stage == "prune"):
         pruning.refuse(step.options, work)
     folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
         write(folder / "recipe.yaml", recipe.text(recipes))
-        return Pipeline(config, work, folder, steps, replace(plan, recipes=recipes)).go(), folder
+        return Pipeline(config, work, folder, steps, replace(plan, recipes=recipes or (Recipe(),))).go(), folder
 
 
 _ANSWERS = "-outputs"  # how files with answers end, before the number of the output
@@ -164,7 +165,9 @@ class Pipeline:
         self.data = {part: digest_of(split) for part, split in work.dataset.splits.items()}
         stages = stages_of(plan.recipes or ())
         self.stages = needed(stages, plan.roles)
-        self.files = {file.name: file for file in planned(work, plan.files, stages)}
+        self.files = {
+            file.name: file for file in planned(work, plan.files, {stage.role: stage.tag for stage in stages})
+        }
         self.curves: dict[str, Any] = {}
         self.models: dict[str, Paths] = {}  # role -> its networks
         self.made: dict[str, list[str]] = {}  # role -> the files of its step
@@ -361,7 +364,8 @@ class Pipeline:
     def do(self, stage: Stage, work: Work, settings: TrainConfig, inputs: Mapping[str, str]) -> Paths:
         """Do a step that ends in networks; return where they lie."""
         config = {**asdict(settings), "step": stage.step.to_dict()}
-        code = self.code(KINDS[stage.step.kind].stage)
+        kind = KINDS[stage.step.kind]
+        code = (*self.code(kind.stage), *kind.code)
         result = self.steps.do(stage.name, work, config=config, inputs=inputs, code=code)
         self.curves[stage.name], self.made[stage.role] = result["history"], result["files"]
         return {network: str(self.place(stage.role, network, ".keras")) for network in self.work.networks}

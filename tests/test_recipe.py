@@ -8,7 +8,7 @@ import yaml
 from edgewright.cli import main
 from edgewright.errors import BadInput
 from edgewright.pipeline import recipe
-from edgewright.pipeline.plan import files_of, needed, stages_of
+from edgewright.pipeline.chain import files_of, needed, stages_of
 from edgewright.pipeline.recipe import KINDS, Recipe, Step
 from edgewright.pipeline.run import FILES, RunConfig, execute, plan_for
 from edgewright.pipeline.sweep import SweepConfig, parse_recipe, plan
@@ -105,7 +105,8 @@ def test_files_are_of_the_step_that_their_precision_asks_for():
     chain = Recipe.from_dict(yaml.safe_load(CHAIN))
     assert files_of([chain]) == (
         ("float", "tflite", "float32"), ("float", "onnx", "float32"), ("channels-pruned", "tflite", "float32"),
-        ("qat-channels-pruned", "tflite", "w8a16-qat"), ("qat-channels-pruned", "onnx", "w8a16-qat"),
+        ("qat-w8a16-channels-pruned", "tflite", "w8a16-qat"),
+        ("qat-w8a16-channels-pruned", "onnx", "w8a16-qat"),
     )  # fmt: skip
     assert files_of([Recipe(steps=(Step.read("qat"),))])[2:] == (
         ("qat", "tflite", "w8a8-qat"), ("qat", "onnx", "w8a8-qat"),
@@ -120,7 +121,7 @@ def test_two_recipes_that_make_otherwise_what_is_called_alike_are_refused():
 
 def test_a_recipe_decides_on_sparsity(tmp_path):
     (tmp_path / "r.yaml").write_text("steps: [qat]")
-    with pytest.raises(BadInput, match="the recipe .* decides"):
+    with pytest.raises(BadInput, match=r"the recipe .* decides"):
         RunConfig(model="lenet5", recipe=str(tmp_path / "r.yaml"), sparsity=0.8)
     assert [each.aware for each in plan_for(RunConfig(model="lenet5", recipe=str(tmp_path / "r.yaml"))).recipes] == [
         "w8a8-qat"

@@ -16,8 +16,7 @@ from edgewright.errors import BadInput
 from edgewright.models import registry
 from edgewright.models.registry import Deployable
 from edgewright.pipeline import exporting, find, origins
-from edgewright.pipeline.plan import planned, stages_of
-from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.plan import planned
 from edgewright.pipeline.run import RunConfig, RunPlan, execute
 from edgewright.pipeline.whole import judged_by_task
 from edgewright.quantize import find_quantized
@@ -154,7 +153,7 @@ def test_they_are_judged_alike_over_ssh(run, tmp_path):
 def parts(tmp_path_factory):
     """The files of both networks of a pair that nobody trained, in float and calibrated: file name -> path."""
     work, folder = find.find("gan_mlp", "digits", quick=True), tmp_path_factory.mktemp("parts")
-    files = planned(work, [("float", "tflite", "float32"), ("float", "tflite", "w8a8-ptq")], stages_of([Recipe()]))
+    files = planned(work, [("float", "tflite", "float32"), ("float", "tflite", "w8a8-ptq")], {"float": ""})
     made = exporting.export({"float": work.make()}, work, files)
     return {file.name: str(artifact.save(folder / file.name)) for file, artifact in made}
 
