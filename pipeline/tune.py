@@ -326,8 +326,11 @@ class Search:
         return None if value is None else value + worse
 
     def _called(self, one: Candidate) -> str:
-        steps = [step.words for step in self.trials[one.trial].recipe.steps if step.kind not in ("qat", "mixed")]
-        return " ".join([one.precision, *(["mixed"] if "-mixed-" in one.file else []), *steps])
+        """Return what a file is in the fewest words: "w8a8-ptq, channels 0.5"."""
+        made = [(step.kind, next(iter(step.to_dict()[step.kind].values()), "")) for step in
+                self.trials[one.trial].recipe.steps if step.kind not in ("qat", "mixed")]  # fmt: skip
+        precision = f"mixed {one.precision}" if "-mixed-" in one.file else one.precision
+        return ", ".join([precision, *(f"{kind} {value}" for kind, value in made)])
 
     def _files(self) -> list[Candidate]:
         return [one for trial in self.trials for one in trial.files]

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-WIDTH, HEIGHT = 9.0, 5.4  # inches
+WIDTH, HEIGHT = 9.0, 6.0  # inches
 LARGEST = 700.0  # square points of the largest file's dot
 _LEAST = 25.0
 _WIDE = 8.0  # latencies further apart than by this factor are drawn on a logarithmic axis
-_NAMED = 7  # dots of the front that are named, beside the chosen one; more would hide each other
+_SIDES = ((0, 26), (24, 14), (26, -12), (0, -26), (-26, -12), (-24, 14))  # of a dot, in points
 _INK, _MUTED, _CHOSEN = "#222222", "#777777", "#c0392b"
 _COLOURS = ("#7f7f7f", "#1f77b4", "#17becf", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#bcbd22")
 _STYLE: dict[Any, Any] = {
@@ -72,11 +72,11 @@ def _draw(axes: Axes, dots: Sequence[Dot], limit: float | None) -> None:
     joined = sorted((dot for dot in dots if dot.on_front), key=lambda dot: dot.latency_us)
     axes.plot([dot.latency_us for dot in joined], [dot.value for dot in joined], color=_MUTED, linewidth=1, zorder=1)
     _axes_of(axes, dots, limit)
-    for place, dot in enumerate([*(dot for dot in joined if not dot.chosen)][:_NAMED]):
-        _name(axes, dot, _INK, below=place % 2 == 1)
-    for dot in (dot for dot in dots if dot.chosen):
-        _name(axes, dot, _CHOSEN, below=False, words=f"ship: {dot.name}")
+    listed = [*joined, *(dot for dot in dots if dot.chosen and not dot.on_front)]
+    for number, dot in enumerate(listed, 1):
+        _number(axes, number, dot)
     _legend(axes, colour, largest)
+    _list(axes, listed)
 
 
 def _axes_of(axes: Axes, dots: Sequence[Dot], limit: float | None) -> None:
@@ -102,13 +102,23 @@ def _axes_of(axes: Axes, dots: Sequence[Dot], limit: float | None) -> None:
                       textcoords="offset points", color=_MUTED, fontsize=9)  # fmt: skip
 
 
-def _name(axes: Axes, dot: Dot, colour: str, *, below: bool, words: str = "") -> None:
-    low, high = axes.get_xlim()
-    side = -1 if dot.latency_us > low + 0.6 * (high - low) else 1
-    axes.annotate(words or dot.name, (dot.latency_us, dot.value), xytext=(14 * side, -14 if below else 14),
-                  textcoords="offset points", ha="right" if side < 0 else "left", va="center", color=colour,
-                  fontsize=8.5, fontweight="bold" if words else "normal", zorder=5,
-                  arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4})  # fmt: skip
+def _number(axes: Axes, number: int, dot: Dot) -> None:
+    """Put the number of a dot beside it, on a side that turns with the number: dots lie upon each other."""
+    x, y = _SIDES[number % len(_SIDES)]
+    colour = _CHOSEN if dot.chosen else _INK
+    axes.annotate(str(number), (dot.latency_us, dot.value), xytext=(x, y), textcoords="offset points", ha="center",
+                  va="center", color=colour, fontsize=9, fontweight="bold" if dot.chosen else "normal", zorder=5,
+                  arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1})  # fmt: skip
+
+
+def _list(axes: Axes, listed: Sequence[Dot]) -> None:
+    """Write below what the numbers are."""
+    handles = [Line2D([], [], linestyle="none", label=f"{number}  {'ship: ' * dot.chosen}{dot.name}")
+               for number, dot in enumerate(listed, 1)]  # fmt: skip
+    drawn = axes.figure.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=9,
+                               handlelength=0, handletextpad=0)  # fmt: skip
+    for text, dot in zip(drawn.get_texts(), listed, strict=True):
+        text.set_color(_CHOSEN if dot.chosen else _INK)
 
 
 def _legend(axes: Axes, colour: dict[str, str], largest: int) -> None:
@@ -117,7 +127,7 @@ def _legend(axes: Axes, colour: dict[str, str], largest: int) -> None:
         size = _area(int(share * largest), largest) ** 0.5
         handles.append(Line2D([], [], linestyle="none", marker="o", markersize=size, markerfacecolor="none",
                               color=_MUTED, label=f"{share * largest / 1000:,.0f} kB"))  # fmt: skip
-    axes.figure.legend(handles=handles, loc="outside right upper", frameon=False, labelspacing=1.1, fontsize=9)
+    axes.figure.legend(handles=handles, loc="outside right upper", frameon=False, labelspacing=1.4, fontsize=9)
 
 
 def _area(size: int, largest: int) -> float:
