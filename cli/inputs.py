@@ -65,7 +65,7 @@ def model(argument: str, value: str) -> None:
         function(argument, value)
     elif path.suffix == ".py" or path.with_suffix(".py").is_file():
         raise BadInput(f"{argument} {value!r}: name the function that builds the model, as {_spec(value)}:build")
-    elif path.suffix or "/" in value or path.exists():
+    elif not is_zoo(value) and (path.suffix or "/" in value or path.exists()):  # a folder may be called as a net is
         keras_file(argument, value)
     else:
         index.check_name(value)
