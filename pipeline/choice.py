@@ -124,7 +124,7 @@ def _lacking(one: Candidate, wanted: Wanted) -> Iterator[str]:
         yield "is the float file"
     if one.gain is None:
         yield "its metric is not known"
-    elif one.gain < -wanted.max_drop:
+    elif one.gain < -wanted.max_drop - 1e-9:  # 0.94 of 0.95 is one point
         yield f"{_change(one)}, {100 * wanted.max_drop:g} allowed"
     for what, value, limit in (("file", one.bytes, wanted.max_bytes), ("arena", one.arena_bytes, wanted.max_arena)):
         if limit is not None and (value is None or value > limit):

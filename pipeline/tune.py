@@ -382,7 +382,10 @@ class Search:
 
     def _say(self, trial: Trial) -> None:
         made = [one for one in trial.files if not one.baseline]
-        best = max(made, key=lambda one: choice.score(one, self.config.wanted), default=None)
+        wanted = self.config.wanted
+        best = next(
+            iter(choice.ranked(made, wanted)), max(made, key=lambda one: choice.score(one, wanted), default=None)
+        )
         what = trial.recipe.words if trial.recipe.steps else "the float network"
         came = trial.reason if best is None else f"{best.precision}: {choice.told(best)}"
         state = f" ({trial.state}: {trial.reason})" if best is not None and trial.state != "complete" else ""
