@@ -13,6 +13,7 @@ _HOME = {
     "BenchConfig": ".devices.measure",
     "ChannelConfig": ".prune",
     "Dataset": ".training.data",
+    "Distillation": ".training.distillation",
     "PruneConfig": ".prune",
     "QatConfig": ".quantize.qat",
     "Split": ".training.data",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -40,6 +40,34 @@ def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
 def takes_mask(layer: keras.Layer) -> bool:
     """Tell whether the `call` of `layer` has an argument for a mask."""
     return bool(layer._call_has_mask_arg)
+
+
+@contextmanager
+def recorded(layers: Mapping[str, keras.Layer]) -> Iterator[dict[str, Any]]:
+    """Yield a dict that comes to hold what each of `layers` returns inside the block, the last time it is run.
+
+    So inner results of any model are had without building another: it may run its layers as it likes.
+    """
+    seen: dict[str, Any] = {}
+
+    def recording(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            seen[name] = call(*args, **kwargs)
+            return seen[name]
+
+        return run
+
+    plain: dict[str, Any] = {name: layer.__dict__ for name, layer in layers.items()}  # past Keras' own bookkeeping
+    before = {name: attributes.get("call") for name, attributes in plain.items()}
+    for name, layer in layers.items():
+        plain[name]["call"] = recording(name, layer.call)
+    try:
+        yield seen
+    finally:
+        for name, attributes in plain.items():
+            del attributes["call"]
+            if before[name] is not None:
+                attributes["call"] = before[name]
 
 
 # ---------------------------------------------------------------- the graph of a functional model

@@ -23,8 +23,8 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "quantize.layer": ("QuantizedGraph",),
     "training.adam": ("FusedAdam",),
     "training.losses": (
-        "MultiClassHinge", "OfFunction", "OfProbabilities", "PerceptronCriterion", "SigmoidSquaredError",
-        "SmoothedCrossentropy",
+        "Divergence", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities", "PerceptronCriterion",
+        "SigmoidSquaredError", "SmoothedCrossentropy",
     ),
 }  # fmt: skip
 

@@ -14,10 +14,12 @@ from typing import Annotated, Any, Literal
 from ..errors import BadInput, EdgewrightError, nearest
 from ..precision import is_quantized
 from ..progress import say
+from ..training.distillation import SAME, Distillation
 from . import inputs
 from .arguments import Answer, parse
 from .loading import with_keras
 from .options import (
+    Alpha,
     Channels,
     ClassWeights,
     Criterion,
@@ -25,6 +27,7 @@ from .options import (
     Device,
     Engine,
     Epochs,
+    Features,
     Import,
     KerasFile,
     KerasOut,
@@ -36,6 +39,10 @@ from .options import (
     Quick,
     Seed,
     Sparsity,
+    Teacher,
+    Temperature,
+    TrainedTeacher,
+    Unlabelled,
     Weights,
 )
 from .output import failed, place, results_only
@@ -111,13 +118,20 @@ def train(
     ] = None,
     learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage", inputs.above(0)] = None,
     class_weights: ClassWeights = None,
+    teacher: TrainedTeacher = None,
+    temperature: Temperature = None,
+    alpha: Alpha = None,
+    features: Features = None,
+    unlabelled: Unlabelled = None,
     import_: Import = None,
 ) -> Answer:
     """Train a model."""
     _check_own(model, data, preset)
+    teaching = _teaching(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
-                       batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights)  # fmt: skip
+                       batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
+                       teaching=teaching)  # fmt: skip
 
 
 def prune(
@@ -137,6 +151,11 @@ def prune(
     seed: Seed = 0,
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
+    teacher: Teacher = None,
+    temperature: Temperature = None,
+    alpha: Alpha = None,
+    features: Features = None,
+    unlabelled: Unlabelled = None,
     import_: Import = None,
 ) -> Answer:
     """Set the smallest weights of a trained model to zero, or with --channels take its least channels out of it."""
@@ -146,15 +165,18 @@ def prune(
     if channels is not None and engine == "tfmot":
         raise BadInput("--engine tfmot cuts no channels: leave it out")
     cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
-    if data is None and (epochs is not None or class_weights or schedule != "polynomial"):
+    teaching = _teaching(teacher, temperature, alpha, features, unlabelled)
+    if data is None and (epochs is not None or class_weights or schedule != "polynomial" or teaching):
         raise BadInput(
-            "--data is missing: --epochs, --schedule and --class-weights are of fine-tuning; name a data set, or leave "
-            "them out"
+            "--data is missing: --epochs, --schedule, --class-weights and --teacher are of fine-tuning; name a data "
+            "set, or leave them out"
         )
     _refuse_weights(engine, class_weights)
+    _refuse_teacher(engine, teacher)
     verbs = with_keras("cli.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
-                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut)  # fmt: skip
+                       epochs=epochs, engine=engine, class_weights=class_weights, cut=cut,
+                       teaching=teaching)  # fmt: skip
 
 
 def qat(
@@ -188,6 +210,11 @@ def qat(
     seed: Seed = 0,
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
+    teacher: Teacher = None,
+    temperature: Temperature = None,
+    alpha: Alpha = None,
+    features: Features = None,
+    unlabelled: Unlabelled = None,
     import_: Import = None,
 ) -> Answer:
     """Retrain a trained model with quantization in the loop."""
@@ -197,10 +224,13 @@ def qat(
     elif max_drop is not None:
         raise BadInput(f"--max-drop {max_drop}: engine tfmot quantizes every layer alike; leave one of the two out")
     _refuse_weights(engine, class_weights)
+    _refuse_teacher(engine, teacher)
+    teaching = _teaching(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
                      freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop, quick=quick,
-                     seed=seed, epochs=epochs, engine=engine, class_weights=class_weights)  # fmt: skip
+                     seed=seed, epochs=epochs, engine=engine, class_weights=class_weights,
+                     teaching=teaching)  # fmt: skip
 
 
 def export(
@@ -509,3 +539,25 @@ def _refuse_weights(engine: str, class_weights: str | None) -> None:
 
 def _none_failed(verdicts: Sequence[Any]) -> bool:
     return all(verdict["verdict"] != "fail" for verdict in verdicts)
+
+
+def _refuse_teacher(engine: str, teacher: str | None) -> None:
+    if teacher and engine == "tfmot":
+        raise BadInput(f"--teacher {teacher}: engine tfmot heeds no teacher; leave one of the two out")
+
+
+def _teaching(
+    teacher: str | None, temperature: float | None, alpha: float | None, features: list[str] | None,
+    unlabelled: str | None,
+) -> Distillation | None:  # fmt: skip
+    """Return what is told of the teacher, None where there is none.  Raises: BadInput for options without a teacher."""
+    asked = {"temperature": temperature, "alpha": alpha, "features": features, "unlabelled": unlabelled}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if teacher is None:
+        if given:
+            raise BadInput(f"--teacher is missing: --{next(iter(given))} says how one teaches; give a .keras file")
+        return None
+    if features is not None:
+        pairs = (name.partition("=") for name in features)
+        given["features"] = SAME if features == [SAME] else {ours: theirs or ours for ours, _, theirs in pairs}
+    return Distillation(teacher=teacher, **given)

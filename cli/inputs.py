@@ -16,6 +16,7 @@ from ..errors import BadInput, nearest
 from ..models import index
 from ..pipeline.model_files import FILES_OF_DEVICES, beside, check_keras_file
 from ..precision import EXPORTS, of_format
+from ..training.distillation import ITSELF
 
 PICTURES = (".svg", ".png", ".pdf")
 _OURS = {".lock", "steps", "results.json", "matrix.json", "tune.json"}  # what marks a folder as one of ours
@@ -56,6 +57,34 @@ def share(argument: str, value: float) -> None:
     """Check a share of weights."""
     if not 0 <= value < 1:
         raise BadInput(f"{argument} {value}: must lie between 0 and 1 (0.5 zeroes half of the weights)")
+
+
+def part(argument: str, value: float) -> None:
+    """Check a share that may be the whole."""
+    if not 0 <= value <= 1:
+        raise BadInput(f"{argument} {value}: must lie between 0 and 1")
+
+
+def teacher(argument: str, value: str) -> None:
+    """Check the file of a teacher for training that begins anew."""
+    if value in ITSELF:
+        raise BadInput(
+            f"{argument} {value}: is the model itself before `prune` or `qat` changes it; give the .keras file of a "
+            "trained model"
+        )
+    teacher_of_changed(argument, value)
+
+
+def teacher_of_changed(argument: str, value: str) -> None:
+    """Check the file of a teacher, or the word for what pruning or QAT begins with."""
+    if value in ITSELF:
+        return
+    if is_zoo(value):
+        raise BadInput(
+            f"{argument} {value}: a net of the zoo knows nothing yet; train it (`edgewright train {value} --out "
+            f"{value}.keras`) and give the file"
+        )
+    keras_file(argument, value)
 
 
 def model(argument: str, value: str) -> None:

@@ -33,6 +33,26 @@ Criterion = Annotated[
     "what says that a channel matters little; taylor and activation need --data",
 ]
 MultipleOf = Annotated[int, "round numbers of channels up to a multiple, as kernels like them", inputs.at_least(1)]
+Teacher = Annotated[
+    str | None,
+    ".keras file of a trained model whose answers are learned too, or `float`: the model itself, before it is changed",
+    inputs.teacher_of_changed,
+]  # fmt: skip
+TrainedTeacher = Annotated[
+    str | None, ".keras file of a trained model whose answers are learned beside the targets", inputs.teacher
+]
+Temperature = Annotated[
+    float | None, "softens the answers of teacher and student, which are divided by it first; default: 4",
+    inputs.above(0),
+]  # fmt: skip
+Alpha = Annotated[float | None, "share of the teacher's answers in the loss, in [0, 1]; default: 0.5", inputs.part]
+Features = Annotated[
+    list[str] | None,
+    "layer whose features are learned too: a name, STUDENT=TEACHER for two names, or `same` for all of one name",
+]
+Unlabelled = Annotated[
+    str | None, "data set or pkg.module:function of more samples, which only the teacher judges", inputs.data
+]
 MaxDrop = Annotated[
     float,
     "points that the metric may lose and pass, as hundredths: 0.01 is one point, such as 1% of accuracy",

@@ -24,6 +24,7 @@ from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..quantize.streaming import streaming as one_step
 from ..training.config import TrainConfig
 from ..training.data import Dataset
+from ..training.distillation import Distillation
 from ..training.tasks import Evaluation, Networks
 from .arguments import Answer
 from .benches import bench, compare, inspect, judged, render
@@ -33,7 +34,7 @@ RARE = 0.2  # of an even share of the samples, below which a class is called rar
 
 def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, quick: bool, seed: int,
           epochs: int | None, batch_size: int | None, learning_rate: float | None,
-          class_weights: str | None = None) -> Answer:  # fmt: skip
+          class_weights: str | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
     """Train a model of one network or several from the start, or go on with that of a file."""
     work = find.find(model, data, preset=preset, weights=weights, seed=seed, quick=quick)
     networks = work.make()
@@ -41,13 +42,13 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
         check_savable(network, model)
     settings = _settings("train", work, quick=quick, seed=seed, epochs=epochs, batch_size=batch_size,
                          learning_rate=learning_rate, class_weights=class_weights)  # fmt: skip
-    result = training.train(networks, work, settings, _logs(out))
+    result = training.train(networks, work, settings, _logs(out), teaching=teaching)
     return _written(work.complete(networks), out, work, result.judged)
 
 
 def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule: str, quick: bool, seed: int,
           epochs: int | None, engine: str = "edgewright", class_weights: str | None = None,
-          cut: Mapping[str, Any] | None = None) -> Answer:  # fmt: skip
+          cut: Mapping[str, Any] | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
     """Prune the networks of a file that go to a device, at once or while training goes on."""
     config = ChannelConfig(**cut) if cut else PruneConfig(sparsity=sparsity, schedule=schedule)
     if data is None and engine == "tfmot":
@@ -62,7 +63,7 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
         sparse, report = by_tfmot.prune_with_tfmot(network, zeros, work.dataset, settings)
         made, rows, text = {name: sparse}, list(report.rows), str(report)
     else:
-        pruned = pruning.prune(networks, work, config, settings, _logs(out))
+        pruned = pruning.prune(networks, work, config, settings, _logs(out), teaching=teaching)
         made, rows, text = pruned.networks, pruned.rows(), _told(pruned.reports)
     return _written(made, out, work, training.evaluated(made, work), rows=rows, text=text)
 
@@ -79,7 +80,7 @@ def _cut(model: str, out: Path, config: PruneConfig | ChannelConfig) -> Answer:
 def qat(model: str, out: Path, data: str, *, precision: str, observer: str, ranges: str, freeze_after: int | None,
         recurrence: str | None, target: str | None, quick: bool, seed: int, epochs: int | None,
         engine: str = "edgewright", max_drop: float | None = None,
-        class_weights: str | None = None) -> Answer:  # fmt: skip
+        class_weights: str | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
     """Retrain the networks of a file with quantizers in those that go to a device."""
     wanted = {"default": precision, "observer": observer, "ranges": ranges, "freeze_after": freeze_after}
     wanted |= {"recurrence": recurrence} if recurrence else {}
@@ -95,7 +96,7 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
         chosen = mixed_for(networks, work, max_drop, config)
         say(str(chosen))
         config = chosen.config
-    quantized = quantizing.quantize(networks, work, settings, _logs(out), config)
+    quantized = quantizing.quantize(networks, work, settings, _logs(out), config, teaching=teaching)
     return _written(quantized.networks, out, work, quantized.result.judged, rows=quantized.rows(),
                     text=_told(quantized.reports))  # fmt: skip
 

@@ -15,8 +15,11 @@ from ..prune.methods import method_for
 from ..training import learners
 from ..training.config import TrainConfig
 from ..training.data import Dataset
+from ..training.distillation import Distillation
+from ..training.learners.teacher import schooled
 from ..training.state import Row
 from ..training.tasks import Networks
+from . import teachers
 from . import training as stage
 from .workload import Workload
 
@@ -40,23 +43,31 @@ class Pruned:
 
 
 def prune(
-    networks: Networks, work: Workload, config: Any, training: TrainConfig, out: str | Path | None = None
+    networks: Networks,
+    work: Workload,
+    config: Any,
+    training: TrainConfig,
+    out: str | Path | None = None,
+    *,
+    teaching: Distillation | None = None,
 ) -> Pruned:
     """Prune what goes to a device while training goes on, or before it goes on. `networks` are untouched.
 
-    config: of one of the ways in `prune.methods`.
+    config: of one of the ways in `prune.methods`. teaching: a teacher of what is pruned, such as what it was before.
     """
+    taught = teachers.resolve(teaching, networks, work)
     method = method_for(config)
     refuse(config, work)
     if method.prepare is None or method.strip is None:
         made = {name: method.at_once(networks[name], config, work.samples(name)) for name in work.compressed}
         smaller = work.to_train(networks, {name: model for name, (model, _) in made.items()})
-        result = stage.train(smaller, work, training, out)
+        result = stage.train(smaller, work, training, out, teaching=taught)
         return _pruned(work.complete(smaller), made, result.history)
-    plan = scheduled(config, training, work.dataset, work.learner) if isinstance(config, PruneConfig) else config
+    dataset = schooled(work.dataset, taught)
+    plan = scheduled(config, training, dataset, work.learner) if isinstance(config, PruneConfig) else config
     made = {name: method.prepare(networks[name], plan) for name in work.compressed}
     pruning = work.to_train(networks, {name: model for name, (model, _) in made.items()})
-    result = stage.train(pruning, while_pruning(work, method.strip), training, out)
+    result = stage.train(pruning, while_pruning(work, method.strip), training, out, teaching=taught)
     plain = {name: method.strip(model) if name in made else model for name, model in pruning.items()}
     return _pruned(work.complete(plain), made, result.history)
 

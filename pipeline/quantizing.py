@@ -14,8 +14,10 @@ from ..progress import say
 from ..quantize import QatConfig, QatReport, find_quantized, prepare_qat
 from ..training import learners
 from ..training.config import TrainConfig
+from ..training.distillation import Distillation
 from ..training.tasks import Networks
 from ..training.train import TrainResult
+from . import teachers
 from . import training as stage
 from .workload import Workload
 
@@ -40,18 +42,29 @@ class Quantized:
 
 def quantize(
     networks: Networks, work: Workload, training: TrainConfig, out: str | Path | None = None,
-    config: QatConfig | None = None,
+    config: QatConfig | None = None, *, teaching: Distillation | None = None,
 ) -> Quantized:  # fmt: skip
-    """Give what goes to a device quantizers, calibrated on the task's samples, and retrain; `networks` stay."""
+    """Give what goes to a device quantizers, calibrated on the task's samples, and retrain; `networks` stay.
+
+    teaching: a teacher of what is quantized, such as `networks` themselves.
+    """
+    taught = teachers.resolve(teaching, networks, work)
     made = {name: prepare_qat(networks[name], config, calibration=work.samples(name)) for name in work.compressed}
     aware = work.to_train(networks, {name: model for name, (model, _) in made.items()})
-    result = retrain(aware, work, training, out)
+    result = retrain(aware, work, training, out, teaching=taught)
     return Quantized(
         networks=work.complete(aware), reports={name: report for name, (_, report) in made.items()}, result=result
     )
 
 
-def retrain(networks: Networks, work: Workload, config: TrainConfig, out: str | Path | None = None) -> TrainResult:
+def retrain(
+    networks: Networks,
+    work: Workload,
+    config: TrainConfig,
+    out: str | Path | None = None,
+    *,
+    teaching: Distillation | None = None,
+) -> TrainResult:
     """Train quantization-aware networks in place, where that is better than calibration alone.
 
     The learner's own rule says what is better, on validation data.
@@ -62,7 +75,7 @@ def retrain(networks: Networks, work: Workload, config: TrainConfig, out: str | 
         return learner.validate(learned, work.dataset, work.task, config)
 
     calibrated = _weights(learned)
-    result = stage.train(networks, work, config, out)
+    result = stage.train(networks, work, config, out, teaching=teaching)
     trained, reached = _weights(learned), validated()
     _assign(learned, calibrated)
     if learner.best_epoch([validated(), reached], work.dataset, work.task) == 0:

@@ -24,12 +24,13 @@ from ..precision import of_format
 from ..prune.methods import METHODS
 from ..quantize import QatConfig
 from ..training.config import TrainConfig
+from ..training.distillation import Distillation
 from ..training.tasks import Networks
 from .mixed import mixed_for
 from .workload import Workload
 
 FORMATS = ("tflite", "onnx")
-TEACHING = ("teacher", "temperature", "alpha", "features", "beta")
+TEACHING = tuple(each.name for each in fields(Distillation))
 TRAINING = tuple(each.name for each in fields(TrainConfig) if each.name != "seed")  # which is the run's
 _TRAIN, _REBUILDING, _KEEPING, _AWARE = range(4)  # when a kind of step has its turn
 _WHY = {
@@ -112,6 +113,7 @@ class Step:
         if self.teaching and "teacher" not in self.teaching:
             first = next(iter(self.teaching))
             raise BadInput(f"recipe: {self.kind}: {first} is of a teacher and none is named; add teacher: float")
+        _ = self.teacher  # refuses what cannot be one
 
     @classmethod
     def read(cls, entry: Any) -> Step:
@@ -144,6 +146,11 @@ class Step:
             if value != _default(self.options, of):
                 own[name] = _plain(value)
         return {self.kind: {**own, **_plain(self.training), **_plain(self.teaching)}}
+
+    @property
+    def teacher(self) -> Distillation | None:
+        """What is learned from besides, None for nothing."""
+        return Distillation.read(self.teaching) if self.teaching else None
 
     @property
     def words(self) -> str:

@@ -23,10 +23,11 @@ from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput, EdgewrightError
 from ..files import replacing, sha256, write, write_json
 from ..runners import Arrays
+from ..training import learners
 from ..training.config import TrainConfig
 from ..training.runner import KerasRunner, predict_all
 from ..training.tasks import Evaluation, Networks, Supervised
-from . import exporting, measuring, pruning, quantizing, recipe, training
+from . import exporting, measuring, pruning, quantizing, recipe, teachers, training
 from .budget import train_config
 from .chain import Stage, end_of, files_of, needed, stages_of
 from .find import digest_of, find
@@ -144,13 +145,22 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = N
     if plan.files and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
     recipes = plan.recipes or tuple(each for each in recipe.usual(config.sparsity) if end_of(each) in plan.roles)
-    for step in (step for each in recipes for step in each.steps if KINDS[step.kind].stage == "prune"):
-        pruning.refuse(step.options, work)
+    for stage in stages_of(recipes):
+        refuse(stage, work)
     folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
         write(folder / "recipe.yaml", recipe.text(recipes))
         return Pipeline(config, work, folder, steps, replace(plan, recipes=recipes or (Recipe(),))).go(), folder
+
+
+def refuse(stage: Stage, work: Workload) -> None:
+    """Refuse a step that the model does not allow.  Raises: BadInput."""
+    if KINDS[stage.step.kind].stage == "prune":
+        pruning.refuse(stage.step.options, work)
+    if stage.step.teacher is not None:
+        learners.get(work.learner).check_teachable()
+        teachers.check_teacher(stage.step.teacher.teacher, begun=stage.source is not None)
 
 
 _ANSWERS = "-outputs"  # how files with answers end, before the number of the output
@@ -364,6 +374,7 @@ class Pipeline:
     def do(self, stage: Stage, work: Work, settings: TrainConfig, inputs: Mapping[str, str]) -> Paths:
         """Do a step that ends in networks; return where they lie."""
         config = {**asdict(settings), "step": stage.step.to_dict()}
+        config |= {"teacher": teachers.identity(stage.step.teacher, self.work)} if stage.step.teaching else {}
         kind = KINDS[stage.step.kind]
         code = (*self.code(kind.stage), *kind.code)
         result = self.steps.do(stage.name, work, config=config, inputs=inputs, code=code)
@@ -389,9 +400,16 @@ class Pipeline:
 
     def taught(self, stage: Stage) -> dict[str, Any]:
         """Return what teaches a stage, for the function that does its work."""
-        if not stage.step.teaching:
-            return {}
-        raise BadInput(f"recipe: {stage.step.words}: teachers are not there yet")
+        teaching = stage.step.teacher
+        if teaching is not None and self.by_first(stage):
+            path = next(iter(self.models[FLOAT].values()))
+            teaching = replace(teaching, teacher=str(self.folder / path))
+        return {} if teaching is None else {"teaching": teaching}
+
+    def by_first(self, stage: Stage) -> bool:
+        """Tell if a stage's teacher, "float", is another than what it goes on from: the run's first networks."""
+        teaching = stage.step.teacher
+        return teaching is not None and teaching.teacher == FLOAT and stage.source not in (FLOAT, None)
 
     def place(self, role: str, network: str, ending: str) -> Path:
         """Return where something of a network lies in the folder: several have a folder for each role."""
@@ -441,7 +459,12 @@ class Pipeline:
         """Return the digests of what a stage that trains goes on from."""
         assert stage.source is not None
         digests = {name: sha256(self.folder / path) for name, path in self.models[stage.source].items()}
-        return {**(digests if self.work.several else {"model": next(iter(digests.values()))}), **self.data}
+        taught = {f"teacher {name}": sha256(self.folder / path) for name, path in self.models[FLOAT].items()}
+        return {
+            **(digests if self.work.several else {"model": next(iter(digests.values()))}),
+            **(taught if self.by_first(stage) else {}),
+            **self.data,
+        }
 
     def kept(self, networks: Networks, role: str, metric: float, history: Any) -> dict[str, Any]:
         """Write networks, each proven to read back as what it was."""

@@ -31,7 +31,7 @@ from ..training import data as datasets
 from ..training.config import TrainConfig
 from ..training.tasks import Networks
 from ..training.train import TrainResult
-from . import find, origins, pruning, quantizing, training
+from . import find, origins, pruning, quantizing, teachers, training
 from .budget import train_config
 from .by_tfmot import prune_with_tfmot, quantize_with_tfmot
 from .foreign import bench_random
@@ -63,7 +63,7 @@ def build(name: str, preset: str = "paper", **options: Any) -> Any:
 
 def train(
     model: keras.Model | Networks, data: Any, config: TrainConfig | None = None, *, learner: str | None = None,
-    out: str | Path | None = None,
+    out: str | Path | None = None, teacher: Any = None,
 ) -> TrainResult:  # fmt: skip
     """Train `model` in place and restore its best epoch.
 
@@ -74,30 +74,37 @@ def train(
     config: by default what `edgewright train`, or `edgewright qat`, uses for this size of data.  learner: by default
     the model's own, where it is of the zoo, else "fit".  out: folder of logs and checkpoints; with it an interrupted
     training resumes exactly.
+    teacher: a trained model, or its .keras file, whose answers are learned beside the targets; of several networks a
+    dict; or a Distillation, which says how.
     """
+    teaching = teachers.of(teacher)
     networks, work = find.of(model, data, learner=learner)
     aware = any(find_quantized(network) for network in networks.values())
     settings = config or train_config("qat" if aware else "train", work.dataset, **work.pace)
-    return (quantizing.retrain if aware else training.train)(networks, work, settings, out)
+    return (quantizing.retrain if aware else training.train)(networks, work, settings, out, teaching=teaching)
 
 
 def prune(
     model: keras.Model | Networks, config: PruneConfig | None = None, *, data: Any = None,
     training: TrainConfig | None = None, learner: str | None = None, out: str | Path | None = None,
+    teacher: Any = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Return `model` with its smallest weights at zero, and a report of every tensor; `model` is untouched.
 
     Of several networks dicts are returned, of those that go to a device.
     data: fine-tune on it while sparsity grows by the schedule of `config`. Without data the weights are cut at once.
+    teacher: "float" for `model` itself, else as for `train`; it needs data.
     """
-    config = config or PruneConfig()
+    config, teaching = config or PruneConfig(), teachers.of(teacher)
     if data is None:
+        if teaching is not None:
+            raise BadInput("data is missing: a teacher teaches while training goes on; give data, or leave teacher out")
         given = dict(model) if isinstance(model, Mapping) else {model.name: model}
         pruned = pruning.cut(given, config, find.deployed(given))
     else:
         given, work = find.of(model, data, learner=learner)
         settings = training or train_config("prune", work.dataset, **work.pace)
-        pruned = pruning.prune(given, work, config, settings, out)
+        pruned = pruning.prune(given, work, config, settings, out, teaching=teaching)
     for name, network in pruned.networks.items():
         origins.remember(network, origins.of(given[name]))
     if isinstance(model, Mapping):

@@ -115,8 +115,8 @@ def test_heavy_packages_stay_unloaded(statement):
 
 def test_public_names():
     assert [name for name in dir(edgewright) if not name.startswith("_")] == [
-        "Artifact", "BenchConfig", "ChannelConfig", "Dataset", "PruneConfig", "QatConfig", "Split", "Thresholds",
-        "TrainConfig", "bench",
+        "Artifact", "BenchConfig", "ChannelConfig", "Dataset", "Distillation", "PruneConfig", "QatConfig", "Split",
+        "Thresholds", "TrainConfig", "bench",
         "build", "compare", "evaluate", "export_onnx", "export_tflite", "fix_shapes", "load_data", "load_model",
         "prepare_prune",
         "prepare_qat", "prune", "prune_channels", "register", "save_model", "streaming", "strip_prune",

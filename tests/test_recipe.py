@@ -53,6 +53,7 @@ def test_a_recipe_comes_back_as_it_was_written(tmp_path):
         ([{"qat": {"default": "w8a8"}}], "unknown key 'default'"),  # it is called precision here
         ([{"qat": {"precision": "w3a3"}}], "'w3a3' is not a precision"),
         ([{"zeros": {"temperature": 3}}], "temperature is of a teacher"),
+        ([{"zeros": {"teacher": "float", "temperature": 0}}], "temperature is 0; allowed is a number above 0"),
         (["qat", {"channels": {"macs": 0.5}}], "channels after qat: it builds the model again"),
         (["qat", "zeros"], "zeros after qat: quantizers are placed"),
         (["zeros", {"channels": {"macs": 0.5}}], "channels after zeros"),
@@ -155,7 +156,8 @@ def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipe")
     path = folder / "r.yaml"
     path.write_text(
-        "steps:\n- train: {epochs: 3}\n- channels: {channels: 0.5, epochs: 2}\n- zeros: {sparsity: 0.75, epochs: 1}\n"
+        "steps:\n- train: {epochs: 3}\n- channels: {channels: 0.5, epochs: 2, teacher: float}\n"
+        "- zeros: {sparsity: 0.75, epochs: 1, teacher: float, temperature: 2}\n"
         "files: [tflite float32, tflite w8a8-ptq]\n"
     )
     config = RunConfig(model="mlp", data="digits", quick=True, recipe=str(path), judge="validation")
@@ -192,4 +194,18 @@ def test_what_is_done_is_not_done_again(done, capfd):
     said = capfd.readouterr().err
     assert said.count("done before") == 4 and "bench ..." in said  # which was done for other data last
     record = json.loads((folder / "steps" / "channels.json").read_text())
-    assert record["config"]["step"] == {"channels": {"channels": 0.5, "epochs": 2}}
+    assert record["config"]["step"] == {"channels": {"channels": 0.5, "epochs": 2, "teacher": "float"}}
+    dense, first, second = (
+        json.loads((folder / "steps" / f"{name}.json").read_text()) for name in ("train", "channels", "channels-pruned")
+    )
+    # the run's own float network teaches every step, whatever lies between
+    assert second["inputs"]["teacher mlp"] == dense["outputs"]["models/float.keras"] == first["inputs"]["model"]
+    assert second["inputs"]["model"] == first["outputs"]["models/channels.keras"]
+
+
+def test_a_teacher_that_cannot_be_one_is_refused_before_any_work(tmp_path):
+    (tmp_path / "r.yaml").write_text("steps: [{train: {teacher: float}}]")
+    config = RunConfig(model="mlp", data="digits", quick=True, recipe=str(tmp_path / "r.yaml"))
+    with pytest.raises(BadInput, match="training begins anew"):
+        execute(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

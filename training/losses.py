@@ -31,6 +31,12 @@ class SmoothedCrossentropy(keras.losses.Loss):
 LEAST_PROBABILITY = 1 / 512  # half a step of an int8 softmax, which rounds what is smaller to zero
 
 
+def logits_of(probabilities: Any, independent: bool, least: float = LEAST_PROBABILITY) -> Any:
+    """Return logits of probabilities that add up to one, or, independent, are each one of yes against no."""
+    logits: Any = ops.log(probabilities + least)
+    return logits - ops.log(1 - probabilities + least) if independent else logits  # pyright: ignore[reportOptionalOperand]
+
+
 @keras.saving.register_keras_serializable("edgewright")
 class OfProbabilities(keras.losses.Loss):
     """A loss of logits for a model that ends in a softmax or sigmoid: probabilities are turned back into logits.
@@ -45,8 +51,7 @@ class OfProbabilities(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample (N, ...)."""
-        logits: Any = ops.log(y_pred + LEAST_PROBABILITY)
-        return self.loss.call(y_true, logits - ops.log(1 - y_pred + LEAST_PROBABILITY) if self.independent else logits)
+        return self.loss.call(y_true, logits_of(y_pred, self.independent))
 
     def get_config(self):
         """Return the loss of logits beside the name."""
@@ -137,6 +142,64 @@ class SigmoidSquaredError(keras.losses.Loss):
         chance: Any = ops.sigmoid(y_pred[:, 1] - y_pred[:, 0])
         error: Any = chance - ops.cast(ops.reshape(y_true, (-1,)), chance.dtype)
         return 0.5 * error * error
+
+    def get_config(self):
+        """Return the name; the reduction is that of every loss here."""
+        return {"name": self.name}
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class Divergence(keras.losses.Loss):
+    """How far a student's answers lie from a teacher's: T^2 KL(t, s), t and s being softmax(logits / T).
+
+    independent: of yes or no each, T^2 times the mean over them of t log(t / s) + (1 - t) log((1 - t) / (1 - s)), t and
+    s being sigmoids. By T^2 the gradient keeps its size whatever T is. Shapes: logits (N, ..., K) of both.
+    Source: Hinton 2015, arXiv:1503.02531, section 2.
+    """
+
+    def __init__(self, temperature: float = 1.0, independent: bool = False, name: str = "divergence"):
+        super().__init__(name=name)
+        self.temperature, self.independent = temperature, independent
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the divergence of each sample (N, ...)."""
+        told, said = y_true / self.temperature, y_pred / self.temperature
+        each = _of_yes_or_no if self.independent else _of_classes
+        return self.temperature**2 * each(told, said)
+
+    def get_config(self):
+        """Return temperature and form beside the name."""
+        return {"temperature": self.temperature, "independent": self.independent, "name": self.name}
+
+
+def _of_classes(told: Any, said: Any) -> Any:
+    likely: Any = ops.log_softmax(told)
+    return ops.sum(ops.exp(likely) * (likely - ops.log_softmax(said)), axis=-1)  # pyright: ignore[reportOptionalOperand]
+
+
+def _of_yes_or_no(told: Any, said: Any) -> Any:
+    chance: Any = ops.sigmoid(told)
+    yes: Any = ops.log_sigmoid(told) - ops.log_sigmoid(said)  # pyright: ignore[reportOptionalOperand]
+    no: Any = ops.log_sigmoid(-told) - ops.log_sigmoid(-said)  # pyright: ignore[reportOptionalOperand]
+    return ops.mean(chance * yes + (1 - chance) * no, axis=-1)
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class HintError(keras.losses.Loss):
+    """Mean squared error between features (N, ..., C), as a share of the mean square of the teacher's.
+
+    So its weight means the same whatever the size of the features.  Source: Romero 2014, arXiv:1412.6550, eq. 3,
+    without the share.
+    """
+
+    def __init__(self, name: str = "hint_error"):
+        super().__init__(name=name)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the error of each sample (N,)."""
+        squares: Any = ops.square(y_pred - y_true)
+        size: Any = ops.mean(ops.square(y_true))
+        return ops.mean(squares, axis=tuple(range(1, len(squares.shape)))) / (size + keras.backend.epsilon())
 
     def get_config(self):
         """Return the name; the reduction is that of every loss here."""

@@ -131,3 +131,12 @@ def fingerprint(*arrays: np.ndarray) -> str:
         digest.update(f"{array.shape} {array.dtype}".encode())
         digest.update(np.ascontiguousarray(array[:: max(1, len(array) // 64)]).tobytes())
     return digest.hexdigest()[:16]
+
+
+def digest_of_weights(model: keras.Model) -> str:
+    """Return a digest of all weights of a model."""
+    digest = hashlib.sha256()
+    for value in model.get_weights():
+        digest.update(f"{value.shape} {value.dtype}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()[:16]

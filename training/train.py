@@ -16,9 +16,10 @@ from . import learners, tasks
 from .answers import built, outputs_of
 from .config import TrainConfig
 from .data import Dataset, Output, Split
+from .distillation import Distillation
 from .presented import data_for, prepared, takes
 from .runner import Deployed, KerasRunner, predict, predict_all
-from .state import Row, RunDir, fingerprint
+from .state import Row, RunDir, digest_of_weights, fingerprint
 from .tasks import Evaluation, Networks, Supervised, Task
 
 __all__ = ["Evaluation", "TrainConfig", "TrainResult", "data_for", "evaluate", "judge", "judged", "predict",
@@ -53,6 +54,7 @@ def train(
     limit: int | None = None,
     deploy: Sequence[Deployed] = (),
     complete: Callable[[Networks], Networks] = dict,
+    teaching: Distillation | None = None,
 ) -> TrainResult:
     """Train a keras.Model, or several by name, in place; keep the best epoch's weights.
 
@@ -63,6 +65,7 @@ def train(
     set from config.seed.
     deploy, complete: for judging; which states a network has, and the trained networks -> all that the task runs, with
     those that take their weights from them.
+    teaching: a teacher whose answers are learned too; teacher and samples without a label lie in memory.
     Raises: BadInput for data that does not fit or an `out` of another run, EdgewrightError if training diverges.
     """
     config = config or TrainConfig()
@@ -71,8 +74,8 @@ def train(
     networks, dataset = _presented(networks, data, task, limit=limit, seed=config.seed)
     row = tasks.of(dataset)
     _seed(config)
-    run = RunDir(out, _identity(networks, dataset, learner, config))
-    history = learners.get(learner)(networks, dataset, row, config, run)
+    run = RunDir(out, _identity(networks, dataset, learner, config) | taught_by(teaching))
+    history = learners.get(learner)(networks, dataset, row, config, run, teaching=teaching)
     result = judged(complete(networks), dataset, row, deploy)
     return TrainResult(
         history=history,
@@ -164,4 +167,22 @@ def _identity(
             name: [[list(v.shape), keras.backend.standardize_dtype(v.dtype)] for v in model.variables]
             for name, model in networks.items()
         },
+    }
+
+
+def taught_by(teaching: Distillation | None) -> dict[str, Any]:
+    """Return what a checkpoint says of the teacher that its run had: settings, and digests of what lies in memory."""
+    if teaching is None:
+        return {}
+    networks = teaching.teacher if isinstance(teaching.teacher, Mapping) else {"": teaching.teacher}
+    samples = [] if teaching.unlabelled is None else keras.tree.flatten(teaching.unlabelled)
+    return {
+        "teaching": {
+            "temperature": teaching.temperature,
+            "alpha": teaching.alpha,
+            "features": teaching.features,
+            "beta": teaching.beta,
+            "teacher": {name: digest_of_weights(network) for name, network in networks.items()},
+            "unlabelled": fingerprint(*samples) if samples else None,
+        }
     }

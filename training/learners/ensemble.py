@@ -34,6 +34,7 @@ def bagging(model: keras.Model, dataset: Dataset, task: Objective, config: Train
         network=stacked,
         targets=lambda split: np.repeat(split.y[:, None], len(members), axis=1),
         weights=weights.astype(np.float32),
+        told=lambda answers: keras.ops.repeat(answers[:, None], len(members), axis=1),  # all hear the same
     )
 
 

@@ -27,6 +27,7 @@ class FitOverrides:
     network: trained in place of the model, of which it holds the weights. loss, metrics: as `Model.compile` takes them.
     optimizer: makes one instead of the configured one. targets: split -> targets. weights: of the training targets, one
     each. loss_weights: of several losses. judged: how Keras begins the names of the metrics that choose the epoch.
+    told: brings what a teacher answers to the form of what `network` does.
     """
 
     network: keras.Model | None = None
@@ -37,6 +38,7 @@ class FitOverrides:
     weights: np.ndarray | None = None
     loss_weights: Mapping[str, float] | None = None
     judged: str = ""
+    told: Callable[[Any], Any] | None = None
 
 
 Overrides = Callable[[keras.Model, Dataset, Any, TrainConfig], FitOverrides]
@@ -61,6 +63,7 @@ class Fitting:
     weights: np.ndarray | None = None
     loss_weights: Mapping[str, float] | None = None
     judged: str = ""
+    told: Callable[[Any], Any] | None = None
 
 
 def resolved(overrides: Overrides, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Fitting:
@@ -93,6 +96,7 @@ def resolved(overrides: Overrides, networks: Networks, dataset: Dataset, task: A
         weights=asked.weights,
         loss_weights=asked.loss_weights,
         judged=asked.judged,
+        told=asked.told,
     )
 
 

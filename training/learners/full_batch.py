@@ -9,10 +9,12 @@ from typing import Any
 
 from ..config import TrainConfig
 from ..data import Dataset
+from ..distillation import Distillation
 from ..state import Row, RunDir
 from .fit import fit
 from .minimise import best_epoch, minimise, validate
 from .register import Networks, learner
+from .teacher import schooled
 
 UPDATES = 10  # of an epoch, whatever the passes: one would cost less than to judge it, and budgets count samples
 
@@ -25,8 +27,16 @@ def _steps(dataset: Dataset, config: TrainConfig) -> int:
     return UPDATES * config.epochs_for(UPDATES)
 
 
-@learner("full_batch", validate=partial(validate, fit), best_epoch=_best, steps=_steps)
-def full_batch(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+@learner("full_batch", validate=partial(validate, fit), best_epoch=_best, steps=_steps, teachable=True)
+def full_batch(
+    networks: Networks,
+    dataset: Dataset,
+    task: Any,
+    config: TrainConfig,
+    run: RunDir,
+    *,
+    teaching: Distillation | None = None,
+) -> list[Row]:
     """Minimise the task's loss as `fit` does, a step being of all training samples and an epoch of ten steps."""
-    whole = replace(config, batch_size=len(dataset.train), passes=UPDATES)
-    return minimise(fit, networks, dataset, task, whole, run)
+    whole = replace(config, batch_size=len(schooled(dataset, teaching).train), passes=UPDATES)
+    return minimise(fit, networks, dataset, task, whole, run, teaching=teaching)

@@ -13,9 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...progress import track
+from ...progress import say, track
 from ..config import TrainConfig
 from ..data import Dataset
+from ..distillation import Distillation
 from ..optimizers import optimizer
 from ..runner import predict_all
 from ..state import Row, RunDir
@@ -24,6 +25,8 @@ from .batches import Batches
 from .callbacks import BestCheckpoint, Pace
 from .fitting import Fitting, Overrides, first_samples, resolved
 from .register import Networks, learner
+from .taught import taught
+from .teacher import schooled, shares
 from .wrapped import Augmented
 
 
@@ -31,7 +34,8 @@ def minimiser(name: str) -> Callable[[Overrides], Overrides]:
     """Register the learner `name` that minimises what the decorated function says."""
 
     def enter(overrides: Overrides) -> Overrides:
-        learner(name, validate=partial(validate, overrides), best_epoch=best_epoch)(partial(minimise, overrides))
+        enter_learner = learner(name, validate=partial(validate, overrides), best_epoch=best_epoch, teachable=True)
+        enter_learner(partial(minimise, overrides))
         return overrides
 
     return enter
@@ -43,20 +47,35 @@ def best_epoch(history: Sequence[Row], dataset: Dataset, task: Objective) -> int
 
 
 def minimise(
-    overrides: Overrides, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir
+    overrides: Overrides,
+    networks: Networks,
+    dataset: Dataset,
+    task: Any,
+    config: TrainConfig,
+    run: RunDir,
+    *,
+    teaching: Distillation | None = None,
 ) -> list[Row]:
-    """Run `Model.fit` on one network so that it resumes exactly; keep the epoch that validates best."""
+    """Run `Model.fit` on one network so that it resumes exactly; keep the epoch that validates best.
+
+    teaching: a teacher whose answers, and samples whose labels it alone knows, enter the training.
+    """
     fitting = resolved(overrides, networks, dataset, task, config)
     weights = fitting.weights if fitting.weights is not None else fitting.weigh(dataset.train)
-    batches = Batches(dataset.train, fitting.targets(dataset.train), config, weights)
+    changes = dataset.augmentation(config.seed) if dataset.augmentation and config.augment else ()
+    split, model = dataset.train, Augmented(fitting.network, changes) if changes else fitting.network
+    if teaching is not None:
+        weights, split = shares(weights, dataset.train, teaching), schooled(dataset, teaching).train
+        model = taught(fitting, networks, dataset, task, config, teaching=teaching, changes=changes)
+        if fitting.told is None and model.fed_alike(dataset):
+            _introduce(model.teacher, validate(overrides, {model.name: model.teacher}, dataset, task, config))
+    batches = Batches(split, fitting.targets(split), config, weights)
     epochs = config.epochs_for(len(batches))
-    model = fitting.network
-    if dataset.augmentation and config.augment:
-        model = Augmented(model, dataset.augmentation(config.seed))
     validation = (dataset.validation.x, fitting.targets(dataset.validation))
     if (weight := fitting.weigh(dataset.validation)) is not None:
         validation = (*validation, weight)
-    _compile(model, fitting, batches, config, epochs, weighted=weight is not None)
+    unjudged = teaching is not None and teaching.unlabelled is not None  # no accuracy of what has no label
+    _compile(model, fitting, batches, config, epochs, weighted=weight is not None or unjudged)
     keeper = BestCheckpoint(
         model,
         config,
@@ -101,6 +120,11 @@ def _compile(
     model.compute_loss(x, targets, fitting.answers, weight)
     model.compute_metrics(x, targets, fitting.answers, weight)
     model.reset_metrics()
+
+
+def _introduce(teacher: keras.Model, row: Row) -> None:
+    """Say how good a teacher is: no student is better for one that knows less than it."""
+    say(f"teacher {teacher.name}: " + " ".join(f"{name} {value:.4f}" for name, value in row.items()))
 
 
 def validate(overrides: Overrides, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Row:

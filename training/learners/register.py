@@ -15,6 +15,9 @@ A learner is a function `(networks, dataset, task, config, run) -> history`:
   an epoch is a function of the state before it, the seed and its number.
 - history: one dict of floats an epoch, with "epoch" (from 1), "loss", and "val_" names.
 
+It says whether it heeds a teacher (`teachable`): then it takes an argument `teaching`, a Distillation whose teacher and
+samples are in memory, or None.
+
 It says its steps: how often `config` has it run a network that it trains, by which pruning lays out its schedule.
 
 It owns the score that chooses an epoch too: `validate` says of networks as they are what an epoch's row would, and
@@ -33,14 +36,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...errors import BadInput
 from ..config import TrainConfig
 from ..data import Dataset
+from ..distillation import Distillation
 from ..runner import KerasRunner
 from ..state import Row, RunDir
 from ..tasks import Task
 
 Networks = Mapping[str, keras.Model]
-Fit = Callable[[Networks, Dataset, Any, TrainConfig, RunDir], list[Row]]
+Fit = Callable[..., list[Row]]
 Validate = Callable[[Networks, Dataset, Any, TrainConfig], Row]
 BestEpoch = Callable[[Sequence[Row], Dataset, Any], int]
 Steps = Callable[[Dataset, TrainConfig], int]
@@ -70,7 +75,7 @@ class Learner:
     """An entry of the register: fits networks when it is called, and judges them by its own rule.
 
     steps: how often a network is run in training. starts_over: what pruning or quantizing a network upsets is not a
-    matter of a few steps, it takes as many as the training did.
+    matter of a few steps, it takes as many as the training did. teachable: its loss can hold a teacher's answers.
     """
 
     name: str
@@ -79,10 +84,30 @@ class Learner:
     best_epoch: BestEpoch = best_by_metric
     steps: Steps = steps_by_batches
     starts_over: bool = False
+    teachable: bool = False
 
-    def __call__(self, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
-        """Fit the networks in place; return one row an epoch."""
-        return self.fit(networks, dataset, task, config, run)
+    def __call__(
+        self,
+        networks: Networks,
+        dataset: Dataset,
+        task: Any,
+        config: TrainConfig,
+        run: RunDir,
+        *,
+        teaching: Distillation | None = None,
+    ) -> list[Row]:
+        """Fit the networks in place; return one row an epoch.  Raises: BadInput for a teacher that is not heeded."""
+        if teaching is None:
+            return self.fit(networks, dataset, task, config, run)
+        self.check_teachable()
+        return self.fit(networks, dataset, task, config, run, teaching=teaching)
+
+    def check_teachable(self) -> None:
+        """Refuse a teacher where what is minimised is no loss of samples and answers.  Raises: BadInput."""
+        if not self.teachable:
+            heeding = ", ".join(name for name, entry in LEARNERS.items() if entry.teachable)
+            raise BadInput(f"learner {self.name!r} heeds no teacher: it minimises no loss of answers to samples, as "
+                           f"{heeding} do; leave the teacher out")  # fmt: skip
 
 
 LEARNERS: dict[str, Learner] = {}
@@ -95,19 +120,20 @@ def learner(
     best_epoch: BestEpoch = best_by_metric,
     steps: Steps = steps_by_batches,
     starts_over: bool = False,
+    teachable: bool = False,
 ) -> Callable[[Fit], Fit]:
     """Register a function under `name`; a name that is taken raises ValueError.
 
     validate: (networks, dataset, task, config) -> row; best_epoch: (rows, dataset, task) -> index. By default the
     task's metric on validation data judges, which such a learner logs as "val_metric". steps: (dataset, config) -> how
-    often a network is run in training, by default once a batch. starts_over: see `Learner`.
+    often a network is run in training, by default once a batch. starts_over, teachable: see `Learner`.
     """
 
     def enter(function: Fit) -> Fit:
         if name in LEARNERS:
             raise ValueError(f"learner {name!r} is registered twice")
         LEARNERS[name] = Learner(name=name, fit=function, validate=validate, best_epoch=best_epoch, steps=steps,
-                                 starts_over=starts_over)  # fmt: skip
+                                 starts_over=starts_over, teachable=teachable)  # fmt: skip
         return function
 
     return enter

@@ -21,9 +21,13 @@ class Augmented(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Run the network, in training on changed inputs."""
-        for layer in self.augmentation if training else ():
+        return self.network(self.changed(inputs) if training else inputs, training=training)
+
+    def changed(self, inputs: Any) -> Any:
+        """Return samples changed at random."""
+        for layer in self.augmentation:
             inputs = layer(inputs, training=True)
-        return self.network(inputs, training=training)
+        return inputs
 
 
 class Named(keras.Model):
