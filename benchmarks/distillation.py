@@ -3,9 +3,9 @@
     python benchmarks/distillation.py [--quick] [--seeds 5]
 
 lenet5 (edge sizes) on 2,000 samples of fashion_mnist (--quick: 200 of digits) is trained, 60% of its channels are taken
-out, and it is trained on three times from there, each for the same number of updates: on labels alone; taught by the net
-that it was; taught, with four times as many samples more, which only the teacher judges. Figures are differences to the
-first, by seed, on the whole test set, with the t interval of their mean.
+out, and it is trained on three times from there, each for the same number of updates: on labels alone; taught by the
+net that it was; taught, with four times as many samples more, which only the teacher judges. Figures are differences to
+the first, by seed, on the whole test set, with the t interval of their mean.
 """
 
 import argparse

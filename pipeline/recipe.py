@@ -154,9 +154,9 @@ class Step:
 
     @property
     def words(self) -> str:
-        """The step in a few words: "channels macs=0.5"."""
+        """The step in a few words, without its teacher: "channels macs=0.5"."""
         ((kind, settings),) = self.to_dict().items()
-        return " ".join([kind, *(f"{name}={value}" for name, value in settings.items())])
+        return " ".join([kind, *(f"{name}={value}" for name, value in settings.items() if name not in TEACHING)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,12 +56,13 @@ TRAINED: dict[str, tuple[str, Mapping[str, Any], str]] = {
 class Space:
     """What there is to choose from. free: precisions of files that cost no training; trained: names in TRAINED.
 
-    max_drop: what mixed precision is to keep.
+    max_drop: what mixed precision is to keep. taught: whether the float network teaches what is made of it.
     """
 
     free: tuple[str, ...] = FREE
     trained: tuple[str, ...] = tuple(TRAINED)
     max_drop: float = 0.01
+    taught: bool = False
 
     @property
     def choices(self) -> dict[str, tuple[Any, ...]]:
@@ -79,8 +80,9 @@ class Space:
 
     def recipe(self, chosen: Mapping[str, Any]) -> Recipe:
         """Return the recipe of a choice: its steps in their order, its files."""
+        teacher = {"teacher": "float"} if self.taught else {}
         steps = [
-            Step.read({one.kind: dict(one.settings(chosen[one.kind]))})
+            Step.read({one.kind: {**one.settings(chosen[one.kind]), **teacher}})
             for one in DIMENSIONS
             if one.kind in chosen and chosen[one.kind] != one.values[0]
         ]
@@ -88,7 +90,7 @@ class Space:
         if chosen["trained"] != UNTRAINED:
             kind, settings, _ = TRAINED[chosen["trained"]]
             more = {"max_drop": self.max_drop} if kind == "mixed" and self.max_drop > 0 else {}
-            steps.append(Step.read({kind: {**settings, **more}}))
+            steps.append(Step.read({kind: {**settings, **more, **teacher}}))
             files.append(("tflite", Recipe(steps=tuple(steps)).aware))
         return Recipe(steps=tuple(steps), files=tuple(files))
 

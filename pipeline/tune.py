@@ -31,6 +31,7 @@ from ..devices.targets.memory import arena_bytes
 from ..errors import BadInput, EdgewrightError
 from ..files import write, write_json
 from ..progress import say
+from ..training import learners
 from . import choice
 from .budget import train_config
 from .choice import Candidate, Wanted
@@ -137,7 +138,7 @@ class Search:
             quick=config.quick, seed=config.seed, max_drop=config.wanted.max_drop, preset=config.preset,
             weights=config.weights, imports=config.imports,
         )  # fmt: skip
-        self.space = Space(max_drop=config.wanted.max_drop)
+        self.space = Space(max_drop=config.wanted.max_drop, taught=learners.get(work.learner).teachable)
 
     def begin(self) -> None:
         """Train the float network and measure its files; leave out of the search what its device is too slow for.

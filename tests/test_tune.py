@@ -118,6 +118,8 @@ def test_every_choice_is_a_recipe_and_begins_with_what_pays():
     )
     mixed = space.recipe({**plain, "trained": "mixed"})
     assert mixed.steps[0].options.max_drop == 0.02 and mixed.made[-1] == ("tflite", "w8a8-qat")
+    taught = Space(taught=True).recipe(space.beginning[0])
+    assert [step.teaching for step in taught.steps] == [{"teacher": "float"}] * 2
     assert space.recipe(plain).made == tuple(("tflite", precision) for precision in FREE)
 
 

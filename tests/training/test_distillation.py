@@ -282,7 +282,7 @@ def test_a_teachers_weights_are_no_part_of_the_student():
 
 def test_features_of_another_width_go_through_a_learned_matrix():
     student, teacher, dataset = net(), net(9, "big"), samples()
-    model, found, loss, _ = lesson(student, dataset, teacher=teacher, alpha=0, features={"hidden": "hidden"}, beta=2)
+    model, _, loss, _ = lesson(student, dataset, teacher=teacher, alpha=0, features={"hidden": "hidden"}, beta=2)
     own = lesson(student, dataset, teacher=teacher, alpha=0, features={"hidden": "hidden"}, beta=1)[2]
     kernel = value(model.regressors["hidden"].kernel)
     hidden = value(keras.Model(student.input, student.get_layer("hidden").output)(dataset.train.x))
