@@ -18,6 +18,7 @@ from ..training.distillation import SAME, Distillation
 from . import inputs
 from .arguments import Answer, parse
 from .loading import with_keras
+from .many import matrix, sweep, tune
 from .options import (
     Alpha,
     Channels,
@@ -93,7 +94,7 @@ def run(
 
     Finished steps are kept in the folder of the run: the same command again resumes where it stopped.
     """
-    _check_own(model, data, preset)
+    inputs.check_own(model, data, preset)
     runs, reports = with_keras("pipeline.run", import_), with_keras("devices.report.report")
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, quick=quick, sparsity=sparsity,
                        seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
@@ -126,7 +127,7 @@ def train(
     import_: Import = None,
 ) -> Answer:
     """Train a model."""
-    _check_own(model, data, preset)
+    inputs.check_own(model, data, preset)
     teaching = _teaching(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
@@ -288,7 +289,7 @@ def check(
     import_: Import = None,
 ) -> Answer:
     """Say before any training what a target cannot run of a model, why, what would help, and whether it fits."""
-    _check_preset(model, preset)
+    inputs.check_preset(model, preset)
     verbs = with_keras("cli.verbs", import_)
     return verbs.check(model, target, preset=preset, seed=seed, confirm=confirm, arena_limit_bytes=arena_bytes,
                        flash_limit_bytes=flash_bytes)  # fmt: skip
@@ -359,85 +360,6 @@ def report(
     return benches.render(folder, None if out is None else Path(out))
 
 
-def matrix(
-    *,
-    out: Annotated[str, "folder for matrix.json, matrix.md and the runs", inputs.out_folder],
-    model: Annotated[list[str] | None, "only this model", inputs.zoo_model] = None,
-    family: Annotated[list[str] | None, "only this family"] = None,
-    device: Device = "local",
-    jobs: Annotated[int | None, "models trained at once; default: one a core, 8 at most", inputs.at_least(1)] = None,
-    quick: Quick = False,
-    seed: Seed = 0,
-) -> Answer:
-    """Take the zoo through every stage: models x stages."""
-    zoo = with_keras("pipeline.matrix")
-    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs,
-                          device=device)  # fmt: skip
-    return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
-
-
-def sweep(
-    model: Annotated[list[str], "models to run, named as for `edgewright run`", inputs.model],
-    *,
-    out: Annotated[str, "folder for results.json, timings.json and finished jobs", inputs.out_folder],
-    recipe: Annotated[
-        list[str] | None, "options of `edgewright run`, as sparsity=0.8,epochs=5, or a YAML file of steps"
-    ] = None,
-    device: Annotated[list[str] | None, "device to run on; default: local", inputs.device] = None,
-    data: Annotated[str | None, "data set; default: each model's own", inputs.data] = None,
-    quick: Quick = False,
-    executor: Annotated[Literal["local", "ray"], "this machine, or a Ray cluster (pip install ray)"] = "local",
-    jobs: Annotated[int, "how many at once", inputs.at_least(1)] = 1,
-) -> Answer:
-    """Run models x recipes x devices as jobs. Finished ones are kept: the same command again runs the rest."""
-    sweeps = with_keras("pipeline.sweep")
-    config = sweeps.SweepConfig(models=tuple(model), recipes=tuple(recipe or [""]), devices=tuple(device or ["local"]),
-                                data=data, quick=quick, executor=executor, at_once=jobs)  # fmt: skip
-    document = sweeps.sweep(config, Path(out))
-    ok = all(one["status"] == "ok" for one in document["jobs"])
-    return Answer(document=document, text=sweeps.text(document), ok=ok)
-
-
-def tune(
-    model: Model,
-    *,
-    out: Annotated[str, "folder for tune.json, the picture, finished trials and what is chosen", inputs.out_folder],
-    data: Data = None,
-    device: Device = "local",
-    max_drop: MaxDrop = 0.01,
-    min_speedup: MinSpeedup = None,
-    max_bytes: Annotated[int | None, "largest file; it may then be slower than float", inputs.at_least(1)] = None,
-    max_arena: Annotated[
-        int | None,
-        "most memory for activations, as TensorFlow Lite Micro plans it; the file may then be slower",
-        inputs.at_least(1),
-    ] = None,
-    trials: Annotated[int, "recipes to try beside the float network", inputs.at_least(1)] = 12,
-    preset: Preset = "edge",
-    weights: Weights = None,
-    quick: Quick = False,
-    seed: Seed = 0,
-    epochs: Epochs = None,
-    executor: Annotated[Literal["local", "ray"], "this machine, or a Ray cluster (pip install ray)"] = "local",
-    jobs: Annotated[int, "trials at once", inputs.at_least(1)] = 1,
-    import_: Import = None,
-) -> Answer:
-    """Search for the file to ship: precision, channels, clusters and zeros, measured on the device.
-
-    Every trial is kept: the same command again goes on where it stopped. Exit code 1 where no file holds what is
-    wanted.
-    """
-    _check_own(model, data, preset)
-    search = with_keras("pipeline.tune", import_)
-    wanted = search.Wanted(max_drop=max_drop, min_speedup=min_speedup, max_bytes=max_bytes, max_arena=max_arena)
-    config = search.TuneConfig(model=model, data=data, preset=preset, weights=weights, device=device, wanted=wanted,
-                               trials=trials, epochs=epochs, quick=quick, seed=seed, executor=executor, at_once=jobs,
-                               imports=(*(import_ or ()), *inputs.modules_of(model)))  # fmt: skip
-    document = search.tune(config, Path(out))
-    say(f"picture: {Path(out) / 'front.png'}")
-    return Answer(document=document, text=search.text(document), ok=document["chosen"] is not None)
-
-
 def view(
     file: Annotated[str, ".tflite, .onnx or .keras file"],
     *,
@@ -505,18 +427,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = f"{where}{type(error).__name__}: {error} (--debug shows the traceback)"
         return failed(message, BadInput.exit_code if where else 1, argv)
     return 0 if answer.ok else 1
-
-
-def _check_own(model: str, data: str | None, preset: str) -> None:
-    """Check what only models of the zoo have: data of their own, and presets."""
-    if data is None and not inputs.is_zoo(model):
-        raise BadInput(f"--data is missing: {model} is not of the zoo; name a data set or give pkg.module:function")
-    _check_preset(model, preset)
-
-
-def _check_preset(model: str, preset: str) -> None:
-    if preset != "edge" and not inputs.is_zoo(model):
-        raise BadInput(f"--preset {preset}: {model} is not of the zoo and has no presets; leave it out")
 
 
 def _check_other(model: str, out: str) -> None:

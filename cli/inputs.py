@@ -100,6 +100,19 @@ def model(argument: str, value: str) -> None:
         index.check_name(value)
 
 
+def check_own(model: str, data: str | None, preset: str) -> None:
+    """Check what only models of the zoo have: data of their own, and presets."""
+    if data is None and not is_zoo(model):
+        raise BadInput(f"--data is missing: {model} is not of the zoo; name a data set or give pkg.module:function")
+    check_preset(model, preset)
+
+
+def check_preset(model: str, preset: str) -> None:
+    """Check that a preset is one of the model's."""
+    if preset != "edge" and not is_zoo(model):
+        raise BadInput(f"--preset {preset}: {model} is not of the zoo and has no presets; leave it out")
+
+
 def zoo_model(argument: str, value: str) -> None:
     """Check a name of the zoo."""
     index.check_name(value)

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import keras
 import numpy as np
 import yaml
 
-from ..devices.agent.machine import lacks_vnni
 from ..devices.measure import BenchConfig, Run
 from ..devices.report import report
 from ..devices.verdict import document
@@ -29,18 +28,17 @@ from ..training.runner import KerasRunner, predict_all
 from ..training.tasks import Evaluation, Networks, Supervised
 from . import exporting, measuring, pruning, quantizing, recipe, teachers, training
 from .budget import train_config
-from .chain import Stage, end_of, files_of, needed, stages_of
+from .chain import Stage, end_of, needed, stages_of
 from .find import digest_of, find
-from .plan import FLOAT, File, Planned, planned
+from .plan import FLOAT, File, planned
 from .recipe import KINDS, Recipe
+from .run_config import FILES, JUDGES, RunConfig, RunPlan, plan_for
 from .saved import check_savable, load_model, note, save_model
 from .stages import compare
 from .steps import Steps, Work, occupying
 from .workload import Workload
 
 QUICK_TEST_SAMPLES = 2000
-SPARSITY = 0.5  # of the pruned networks, where no recipe says otherwise
-JUDGES = ("test", "validation")
 SAME_ON = 32  # samples on which a file that was written must answer as the model did
 # The modules that do a kind of work: a change in one of them, or in what it imports, makes the step's result stale.
 CODE = {
@@ -51,90 +49,6 @@ CODE = {
     "answers": ("pipeline.measuring",),
     "bench": ("pipeline.measuring",),
 }
-FILES = (  # role, format, precision
-    ("float", "tflite", "float32"),
-    ("float", "tflite", "float16"),
-    ("float", "tflite", "w8"),
-    ("float", "tflite", "w8a8-ptq"),
-    ("qat", "tflite", "w8a8-qat"),
-    ("qat-pruned", "tflite", "w8a8-qat"),
-    ("float", "onnx", "float32"),
-    ("qat", "onnx", "w8a8-qat"),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """What `edgewright run` is told; see its help.
-
-    judge: the part of the data that files are judged on; "validation" where something is chosen by the outcome.
-    """
-
-    model: str
-    data: str | None = None
-    preset: str = "edge"
-    weights: str | None = None
-    quick: bool = False
-    sparsity: float = SPARSITY
-    seed: int = 0
-    epochs: int | None = None
-    max_drop: float = 0.01
-    min_speedup: float | None = None
-    device: str = "local"
-    class_weights: str | None = None
-    recipe: str | None = None
-    judge: str = "test"
-
-    def __post_init__(self) -> None:
-        if self.recipe is not None and self.sparsity != SPARSITY:
-            raise BadInput(f"--sparsity {self.sparsity}: the recipe {self.recipe} decides; leave one of the two out")
-        if self.judge not in JUDGES:
-            raise BadInput(f"--judge {self.judge!r}: allowed: {', '.join(JUDGES)}")
-        if not 0 < self.sparsity < 1:
-            raise BadInput(f"--sparsity {self.sparsity}: must lie between 0 and 1 (0.5 zeroes half of the weights)")
-        if self.epochs is not None and self.epochs < 1:
-            raise BadInput(f"--epochs {self.epochs}: must be at least 1")
-        if self.class_weights not in (None, "balanced"):
-            raise BadInput(f"--class-weights {self.class_weights}: must be balanced, or be left out")
-        Thresholds(max_drop=self.max_drop, min_speedup=self.min_speedup)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunPlan:
-    """How far a run goes.
-
-    recipes: what is done; None for `recipe.usual`. files: what is exported, as (role of the model, format, precision);
-    what no file comes from is not done.
-    brief: the least training that tells a right implementation from a wrong one, short timings, no page. timed: formats
-    whose files are timed. apart: answers of the files are a step of their own, so that timing can wait for a quiet
-    machine; with `timing` false it is left undone.
-    """
-
-    recipes: tuple[Recipe, ...] | None = None
-    files: tuple[tuple[str, str, str], ...] = FILES
-    brief: bool = False
-    timed: tuple[str, ...] = ("tflite", "onnx")
-    apart: bool = False
-    timing: bool = True
-
-    @property
-    def roles(self) -> set[str]:
-        """The models that files are made of."""
-        return {role for role, _, _ in self.files}
-
-
-def files_for(device: str) -> tuple[Planned, ...]:
-    """Return what a run makes. Without VNNI ONNX Runtime runs 8-bit weights exactly at a price: 7-bit ones compete."""
-    return (*FILES, ("float", "onnx", "w7a8-ptq")) if device == "local" and lacks_vnni() else FILES
-
-
-def plan_for(config: RunConfig) -> RunPlan:
-    """Return what a run is to do: its recipes, or what is usual.  Raises: BadInput for a recipe that cannot be done."""
-    if config.recipe is None:
-        return RunPlan(files=files_for(config.device))
-    recipes = recipe.read(config.recipe)
-    stages_of(recipes)
-    return RunPlan(recipes=recipes, files=files_of(recipes))
 
 
 def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = None) -> tuple[dict[str, Any], Path]:
@@ -144,14 +58,15 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = N
                 quick=config.quick)  # fmt: skip
     if plan.files and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
-    recipes = plan.recipes or tuple(each for each in recipe.usual(config.sparsity) if end_of(each) in plan.roles)
+    usual = tuple(each for each in recipe.usual(config.sparsity) if end_of(each) in plan.roles) or (Recipe(),)
+    recipes = plan.recipes or usual
     for stage in stages_of(recipes):
         refuse(stage, work)
     folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
         write(folder / "recipe.yaml", recipe.text(recipes))
-        return Pipeline(config, work, folder, steps, replace(plan, recipes=recipes or (Recipe(),))).go(), folder
+        return Pipeline(config, work, folder, steps, replace(plan, recipes=recipes)).go(), folder
 
 
 def refuse(stage: Stage, work: Workload) -> None:
@@ -504,3 +419,6 @@ def refuse_other(model: keras.Model, path: Path, samples: Any) -> None:
 
 def _command() -> str:
     return shlex.join(["edgewright", *sys.argv[1:]])
+
+
+__all__ = ["CODE", "FILES", "JUDGES", "Pipeline", "RunConfig", "RunPlan", "execute", "plan_for", "refuse_other"]
