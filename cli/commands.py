@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from ..errors import BadInput, EdgewrightError, nearest
 from ..precision import is_quantized
 from ..progress import say
-from ..training.distillation import SAME, Distillation
 from . import inputs
 from .arguments import Answer, parse
 from .loading import with_keras
@@ -47,6 +46,7 @@ from .options import (
     Weights,
 )
 from .output import failed, place, results_only
+from .teaching import refuse_teacher, teaching_of
 
 DESCRIPTION = """Take a Keras 3 model from training to a verdict on a device: train, prune, retrain with quantization in
 the loop, export to TFLite and ONNX, measure, and say with statistics what was gained and lost."""
@@ -128,7 +128,7 @@ def train(
 ) -> Answer:
     """Train a model."""
     inputs.check_own(model, data, preset)
-    teaching = _teaching(teacher, temperature, alpha, features, unlabelled)
+    teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
                        batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
@@ -166,14 +166,14 @@ def prune(
     if channels is not None and engine == "tfmot":
         raise BadInput("--engine tfmot cuts no channels: leave it out")
     cut = None if channels is None else {"channels": channels, "criterion": criterion, "multiple_of": multiple_of}
-    teaching = _teaching(teacher, temperature, alpha, features, unlabelled)
+    teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     if data is None and (epochs is not None or class_weights or schedule != "polynomial" or teaching):
         raise BadInput(
             "--data is missing: --epochs, --schedule, --class-weights and --teacher are of fine-tuning; name a data "
             "set, or leave them out"
         )
     _refuse_weights(engine, class_weights)
-    _refuse_teacher(engine, teacher)
+    refuse_teacher(engine, teacher)
     verbs = with_keras("cli.verbs", import_)
     return verbs.prune(model, Path(out), data, sparsity=sparsity, schedule=schedule, quick=quick, seed=seed,
                        epochs=epochs, engine=engine, class_weights=class_weights, cut=cut,
@@ -225,8 +225,8 @@ def qat(
     elif max_drop is not None:
         raise BadInput(f"--max-drop {max_drop}: engine tfmot quantizes every layer alike; leave one of the two out")
     _refuse_weights(engine, class_weights)
-    _refuse_teacher(engine, teacher)
-    teaching = _teaching(teacher, temperature, alpha, features, unlabelled)
+    refuse_teacher(engine, teacher)
+    teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
                      freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop, quick=quick,
@@ -449,25 +449,3 @@ def _refuse_weights(engine: str, class_weights: str | None) -> None:
 
 def _none_failed(verdicts: Sequence[Any]) -> bool:
     return all(verdict["verdict"] != "fail" for verdict in verdicts)
-
-
-def _refuse_teacher(engine: str, teacher: str | None) -> None:
-    if teacher and engine == "tfmot":
-        raise BadInput(f"--teacher {teacher}: engine tfmot heeds no teacher; leave one of the two out")
-
-
-def _teaching(
-    teacher: str | None, temperature: float | None, alpha: float | None, features: list[str] | None,
-    unlabelled: str | None,
-) -> Distillation | None:  # fmt: skip
-    """Return what is told of the teacher, None where there is none.  Raises: BadInput for options without a teacher."""
-    asked = {"temperature": temperature, "alpha": alpha, "features": features, "unlabelled": unlabelled}
-    given = {name: value for name, value in asked.items() if value is not None}
-    if teacher is None:
-        if given:
-            raise BadInput(f"--teacher is missing: --{next(iter(given))} says how one teaches; give a .keras file")
-        return None
-    if features is not None:
-        pairs = (name.partition("=") for name in features)
-        given["features"] = SAME if features == [SAME] else {ours: theirs or ours for ours, _, theirs in pairs}
-    return Distillation(teacher=teacher, **given)

@@ -28,7 +28,7 @@ from ..training.train import prepared
 from . import origins
 from .budget import QUICK_TRAINING_SAMPLES
 from .origins import Origin
-from .saved import load_model, siblings
+from .saved import siblings, with_siblings
 from .workload import Workload
 
 
@@ -120,15 +120,6 @@ def of_file(
     """
     networks, work = of(with_siblings(Path(path)), data, limit=limit, seed=seed)
     return networks, replace(work, name=Path(path).stem, identity=sha256(Path(path)))
-
-
-def with_siblings(path: Path) -> dict[str, keras.Model]:
-    """Return the networks that `path` was written with, in their order, itself among them."""
-    model = load_model(path)
-    others = siblings(path)
-    if len(others) < 2:
-        return {model.name: model}
-    return {name: model if other == path else load_model(other) for name, other in others.items()}
 
 
 def _starting_from(weights: str, work: Workload) -> Workload:

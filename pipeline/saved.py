@@ -110,6 +110,15 @@ def load_model(path: str | Path) -> keras.Model:
     return origins.remember(model, Origin.read(noted(path)))
 
 
+def with_siblings(path: Path) -> dict[str, keras.Model]:
+    """Return the networks that `path` was written with, in their order, itself among them."""
+    model = load_model(path)
+    others = siblings(path)
+    if len(others) < 2:
+        return {model.name: model}
+    return {name: model if other == path else load_model(other) for name, other in others.items()}
+
+
 def check_savable(model: keras.Model, name: str) -> None:
     """Raise BadInput if `model`, once saved, could not be loaded: its classes are built anew from their configuration.
 

@@ -19,9 +19,8 @@ from ..training.data import Dataset, Split, check, load
 from ..training.data.user import resolve as function_of
 from ..training.distillation import Distillation
 from ..training.tasks import Networks, Supervised
-from .find import digest_of, with_siblings
 from .model_files import check_keras_file
-from .saved import noted, siblings
+from .saved import noted, siblings, with_siblings
 from .workload import Workload
 
 
@@ -99,8 +98,8 @@ def identity(teaching: Distillation | None, work: Workload) -> dict[str, Any]:
         check_keras_file(path)
         found["digest"] = sha256(" ".join(map(sha256, siblings(path).values() or [path])).encode())
     if teaching.unlabelled is not None:
-        x = _samples(teaching.unlabelled, work)
-        found["samples"] = digest_of(Split(x=x, y=np.zeros(len(keras.tree.flatten(x)[0]), np.int8)))
+        arrays = keras.tree.flatten(_samples(teaching.unlabelled, work))
+        found["samples"] = sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
     return found
 
 

@@ -50,6 +50,18 @@ def test_what_keeps_variables_besides_is_known_by_name():
     assert held <= internals.TRACKERS and set(vars(holder)) >= internals.TRACKERS
 
 
+def test_inner_results_are_recorded_while_a_model_runs(model):
+    inside, x = model.get_layer("inner").layers[-1], np.ones((2, 6, 3), "float32")
+    with internals.recorded({"a": inside, "b": model.get_layer("beside")}) as seen:
+        answer = model(x)
+    np.testing.assert_array_equal(ops.convert_to_numpy(seen["a"] + seen["b"]), ops.convert_to_numpy(answer))
+    assert "call" not in vars(inside)
+    with internals.recorded({"a": inside}) as again:
+        pass
+    model(x)
+    assert not again
+
+
 def test_masks():
     assert internals.takes_mask(layers.Softmax()) and not internals.takes_mask(layers.Dense(2))
 
