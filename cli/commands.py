@@ -206,6 +206,9 @@ def qat(
         float | None,
         "give the fewest layers 16 bits, or float, that keep the metric this close before training; 0.01 is one point",
     ] = None,
+    by_clock: Annotated[
+        str | None, "leave in float what is slower in 8 bits on this device, by its clock, as local", inputs.device
+    ] = None,
     engine: Engine = "edgewright",
     quick: Quick = False,
     seed: Seed = 0,
@@ -222,16 +225,17 @@ def qat(
     if engine == "edgewright":
         _check_other(model, out)
         KerasOut("--out", out)
-    elif max_drop is not None:
-        raise BadInput(f"--max-drop {max_drop}: engine tfmot quantizes every layer alike; leave one of the two out")
+    elif max_drop is not None or by_clock is not None:
+        given = f"--max-drop {max_drop}" if max_drop is not None else f"--by-clock {by_clock}"
+        raise BadInput(f"{given}: engine tfmot quantizes every layer alike; leave one of the two out")
     _refuse_weights(engine, class_weights)
     refuse_teacher(engine, teacher)
     teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
-                     freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop, quick=quick,
-                     seed=seed, epochs=epochs, engine=engine, class_weights=class_weights,
-                     teaching=teaching)  # fmt: skip
+                     freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop,
+                     by_clock=by_clock, quick=quick, seed=seed, epochs=epochs, engine=engine,
+                     class_weights=class_weights, teaching=teaching)  # fmt: skip
 
 
 def export(

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+from ..devices.asking import described
 from ..devices.report.report import table
 from ..devices.runtimes import environments
 from ..devices.transports import inventory
-from ..devices.transports.transport import TRANSPORTS, Event, build, connect, run_job
-from ..errors import BadInput, EdgewrightError
+from ..devices.transports.transport import TRANSPORTS, build, connect
+from ..errors import BadInput
 from ..progress import say
 from .arguments import Answer
 
-_PROBE_S = 60.0  # the slowest emulated device takes a few seconds to import NumPy
 _HEAD = ("device", "cpu", "cores", "memory", "runtimes", "int8 features", "governor")
 _OF_CONFIG = ("litert", "tflite-runtime")  # the caller's choice; other devices have but one
 _READY = ("local", "qemu-x86_64")  # need no setup
@@ -74,14 +74,10 @@ def set_up(name: str) -> Answer:
 def probe(name: str) -> Answer:
     """Ask a device what it has, and whether it computes rightly. Raises: EdgewrightError if it does not answer."""
     transport = connect(name)
-    with transport.session() as session:
-        outcome = run_job(session, {"mode": "probe", "models": [], "time_limit_s": _PROBE_S})
-    if not outcome.ok:
-        raise EdgewrightError(f"{name}: {outcome.status}: {outcome.reason}")
+    found = described(transport)
     from ..pipeline import kernel_check
 
-    start, found = outcome.one("start"), outcome.one("probe")
-    document = {"name": name, "emulated": transport.emulated, **_plain(start), **_plain(found)}
+    document = {"name": name, "emulated": transport.emulated, **found}
     text = table(_HEAD, [_cells(document)])
     runtime = next((each for each in _CHECKED if found["runtimes"].get(each)), None)
     if runtime is None:
@@ -99,10 +95,6 @@ def _cells(found: dict[str, Any]) -> tuple[str, ...]:
         found["name"], found["cpu"], str(found["cores"]), f"{memory / 2**30:.1f} GiB" if memory else "not said",
         ", ".join(runtimes) or "none", " ".join(found["features"]), found.get("governor") or "not said",
     )  # fmt: skip
-
-
-def _plain(event: Event) -> Event:
-    return {key: value for key, value in event.items() if key != "event"}
 
 
 def _own_names() -> list[str]:

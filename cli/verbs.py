@@ -8,13 +8,14 @@ from typing import Any
 import keras
 from keras import tree
 
-from ..errors import BadInput
+from ..errors import BadInput, EdgewrightError
 from ..export import EXPORTERS
 from ..files import write
 from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, training
 from ..pipeline import check as preflight
 from ..pipeline import diagnose as noise
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
+from ..pipeline.clock import FLOAT, INTEGER, clocked_for
 from ..pipeline.mixed import mixed_for
 from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks
 from ..pipeline.workload import Workload
@@ -79,7 +80,7 @@ def _cut(model: str, out: Path, config: PruneConfig | ChannelConfig) -> Answer:
 
 def qat(model: str, out: Path, data: str, *, precision: str, observer: str, ranges: str, freeze_after: int | None,
         recurrence: str | None, target: str | None, quick: bool, seed: int, epochs: int | None,
-        engine: str = "edgewright", max_drop: float | None = None,
+        engine: str = "edgewright", max_drop: float | None = None, by_clock: str | None = None,
         class_weights: str | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
     """Retrain the networks of a file with quantizers in those that go to a device."""
     wanted = {"default": precision, "observer": observer, "ranges": ranges, "freeze_after": freeze_after}
@@ -92,6 +93,8 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
     if engine == "tfmot":
         (network,) = _alone(networks, engine).values()
         return _qat_with_tfmot(network, out, work.dataset, settings)
+    if by_clock is not None:
+        config = _by_clock(networks, work, by_clock, config)
     if max_drop is not None:
         chosen = mixed_for(networks, work, max_drop, config)
         say(str(chosen))
@@ -99,6 +102,18 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
     quantized = quantizing.quantize(networks, work, settings, _logs(out), config, teaching=teaching)
     return _written(quantized.networks, out, work, quantized.result.judged, rows=quantized.rows(),
                     text=_told(quantized.reports))  # fmt: skip
+
+
+def _by_clock(networks: Networks, work: Workload, device: str, config: QatConfig) -> QatConfig:
+    """Return what a device's clock leaves in float.  Raises: EdgewrightError where that is all."""
+    chosen, told = clocked_for(networks, work, device, config)
+    say(str(told))
+    if told.chosen == FLOAT:
+        raise EdgewrightError(
+            f"{told.device}: float32 is the fastest, 8 bits take {1 / told.speedups[INTEGER].value:.2g} times as long: "
+            "ship the float file (edgewright export --precision float32), or leave out --by-clock to quantize for size"
+        )
+    return chosen
 
 
 def _settings(stage: str, work: Workload, **options: Any) -> TrainConfig:

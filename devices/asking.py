@@ -1,4 +1,4 @@
-"""One file on one device: what it is, what it answers, how long its operators take."""
+"""One question to a device: what it has, what a file is there, what it answers, how long its operators take."""
 
 from __future__ import annotations
 
@@ -10,8 +10,24 @@ import numpy as np
 from ..errors import EdgewrightError
 from .jobs import Inputs, Orders, opened, progress, scratch, send
 from .model_file import ModelFile
-from .transports.transport import Outcome, Session, Transport, run_job
+from .transports.transport import Event, Outcome, Session, Transport, connect, run_job
 from .verdict.results import SIMULATED
+
+PROBE_S = 60.0  # the slowest emulated device takes a few seconds to import NumPy
+
+
+def described(device: str | Transport) -> Event:
+    """Return what a device says of itself: system, cpu, what that lacks, cores, memory, runtimes, features.
+
+    Raises: EdgewrightError if it does not answer; DeviceLost if it cannot be reached.
+    """
+    transport = connect(device)
+    with transport.session() as session:
+        outcome = run_job(session, {"mode": "probe", "models": [], "time_limit_s": PROBE_S})
+    if not outcome.ok:
+        raise EdgewrightError(f"{transport.name}: {outcome.status}: {outcome.reason}")
+    told = {**outcome.one("start"), **outcome.one("probe")}
+    return {key: value for key, value in told.items() if key != "event"}
 
 
 def inspect(path: ModelFile | str | Path, *, device: str | Transport = "local", **config: Any) -> Outcome:

@@ -116,7 +116,10 @@ class _Lowering:
         if rule is None or (not fused.is_quantized and rule.builtin_op in INTEGERS_ONLY):
             self.fragment(fused)
         elif not rule.builtin_op:  # nothing at inference
-            self.arrays[id(fused.outputs[0])] = self.array(fused.inputs[0])
+            passed = (self.array if fused.is_quantized else self.as_float)(fused.inputs[0])
+            self.arrays[id(fused.outputs[0])] = passed
+            if not fused.is_quantized:
+                self.cross(fused, [passed])
         elif rule.builtin_op == "CONSTANT" or (rule.builtin_op == "QUANTIZE" and fused.inputs[0].is_constant):
             (out,) = fused.outputs
             self.arrays[id(out)] = self.constants.operand(self.filled(fused), self.plan.scale_of(out))

@@ -15,10 +15,11 @@ def multiply_adds(model: keras.Model) -> int:
 
     Raises: BadInput for a model that cannot be traced.
     """
-    return sum(_of(node) for node in canonicalize(trace(model)).nodes)
+    return sum(multiply_adds_of(node) for node in canonicalize(trace(model)).nodes)
 
 
-def _of(node: Node) -> int:
+def multiply_adds_of(node: Node) -> int:
+    """Return those of one operation, 0 where it is neither a product nor a convolution."""
     if node.op_type not in LINEAR | {"MatmulTransposed"}:
         return 0
     outputs = _size(node.output.shape)

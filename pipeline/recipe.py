@@ -263,9 +263,12 @@ def text(recipes: Sequence[Recipe]) -> str:
 
 
 def usual(sparsity: float) -> tuple[Recipe, ...]:
-    """Return what a run may do that is told no recipe: QAT, and QAT of what was pruned before."""
-    qat, zeros = Step.read("qat"), Step.read({"zeros": {"sparsity": sparsity}})
-    return Recipe(steps=(qat,)), Recipe(steps=(zeros, qat))
+    """Return what a run may do that is told no recipe, as far as files are made of it.
+
+    QAT, of 7-bit weights for processors without VNNI, and of what was pruned before.
+    """
+    qat, narrow, zeros = map(Step.read, ("qat", {"qat": {"precision": "w7a8"}}, {"zeros": {"sparsity": sparsity}}))
+    return Recipe(steps=(qat,)), Recipe(steps=(narrow,)), Recipe(steps=(zeros, qat))
 
 
 def _made(kind: str, config: type, chosen: Mapping[str, Any]) -> Any:

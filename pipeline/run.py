@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import yaml
 
+from ..devices.asking import described
 from ..devices.measure import BenchConfig, Run
 from ..devices.report import report
 from ..devices.verdict import document
@@ -32,7 +33,7 @@ from .chain import Stage, end_of, needed, stages_of
 from .find import digest_of, find
 from .plan import FLOAT, File, planned
 from .recipe import KINDS, Recipe
-from .run_config import FILES, JUDGES, RunConfig, RunPlan, plan_for
+from .run_config import FILES, JUDGES, RunConfig, RunPlan, files_for, plan_for
 from .saved import check_savable, load_model, note, save_model
 from .stages import compare
 from .steps import Steps, Work, occupying
@@ -53,20 +54,30 @@ CODE = {
 
 def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = None) -> tuple[dict[str, Any], Path]:
     """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
-    plan = plan or plan_for(config)
+    asks, plan = plan is None and config.recipe is None, plan or plan_for(config)
     work = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
                 quick=config.quick)  # fmt: skip
     if plan.files and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
-    usual = tuple(each for each in recipe.usual(config.sparsity) if end_of(each) in plan.roles) or (Recipe(),)
-    recipes = plan.recipes or usual
-    for stage in stages_of(recipes):
+    for stage in stages_of(plan.recipes or ()):
         refuse(stage, work)
     folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
-        write(folder / "recipe.yaml", recipe.text(recipes))
-        return Pipeline(config, work, folder, steps, replace(plan, recipes=recipes)).go(), folder
+        plan = replace(plan, files=files_for(_lacking(config.device, steps))) if asks else plan
+        usual = tuple(each for each in recipe.usual(config.sparsity) if end_of(each) in plan.roles) or (Recipe(),)
+        plan = replace(plan, recipes=plan.recipes or usual)
+        write(folder / "recipe.yaml", recipe.text(plan.recipes or ()))
+        return Pipeline(config, work, folder, steps, plan).go(), folder
+
+
+def _lacking(device: str, steps: Steps) -> list[str]:
+    """Ask the device, once a folder: before anything is trained for it, and not again where all is done."""
+
+    def ask(scratch: Path) -> Mapping[str, Any]:
+        return {"lacks": described(device).get("lacks", [])}
+
+    return steps.do("device", ask, config={"device": device}, inputs={}, code=("devices.asking",))["lacks"]
 
 
 def refuse(stage: Stage, work: Workload) -> None:
@@ -421,4 +432,5 @@ def _command() -> str:
     return shlex.join(["edgewright", *sys.argv[1:]])
 
 
-__all__ = ["CODE", "FILES", "JUDGES", "Pipeline", "RunConfig", "RunPlan", "execute", "plan_for", "refuse_other"]
+__all__ = ["CODE", "FILES", "JUDGES", "Pipeline", "RunConfig", "RunPlan", "execute", "files_for", "plan_for",
+           "refuse_other"]  # fmt: skip

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..devices.agent.machine import lacks_vnni
 from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput
 from . import recipe as recipes
@@ -24,6 +24,8 @@ FILES = (  # role, format, precision
     ("float", "onnx", "float32"),
     ("qat", "onnx", "w8a8-qat"),
 )
+# Without VNNI ONNX Runtime runs 8-bit weights exactly at a price, and other engines wrongly: 7-bit ones compete.
+WITHOUT_VNNI = ("qat-w7a8", "onnx", "w7a8-qat")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +88,15 @@ class RunPlan:
         return {role for role, _, _ in self.files}
 
 
-def files_for(device: str) -> tuple[Planned, ...]:
-    """Return what a run makes. Without VNNI ONNX Runtime runs 8-bit weights exactly at a price: 7-bit ones compete."""
-    return (*FILES, ("float", "onnx", "w7a8-ptq")) if device == "local" and lacks_vnni() else FILES
+def files_for(lacks: Sequence[str]) -> tuple[Planned, ...]:
+    """Return what a run makes for a device whose processor lacks that, as `devices.asking.described` tells."""
+    return (*FILES, WITHOUT_VNNI) if "VNNI" in lacks else FILES
 
 
 def plan_for(config: RunConfig) -> RunPlan:
     """Return what a run is to do: its recipes, or what is usual.  Raises: BadInput for a recipe that cannot be done."""
     if config.recipe is None:
-        return RunPlan(files=files_for(config.device))
+        return RunPlan()
     found = recipes.read(config.recipe)
     stages_of(found)
     return RunPlan(recipes=found, files=files_of(found))

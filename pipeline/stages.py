@@ -188,5 +188,5 @@ class Comparison(list[Verdict]):
 
 
 def compare(run: Run, thresholds: Thresholds | None = None) -> Comparison:
-    """Judge every file of `run` against its baseline: `pass`, `fail` or `inconclusive`, with 95% intervals."""
+    """Judge every file of `run` against its baseline: `pass`, `slower`, `fail` or `inconclusive`, with intervals."""
     return Comparison(judge(run, thresholds or Thresholds()))

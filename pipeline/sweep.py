@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from ..devices.report.report import table
+from ..devices.report.rows import KINDS
 from ..errors import BadInput
 from ..files import sha256
 from ..models import registry
@@ -101,7 +102,7 @@ def text(document: Mapping[str, Any]) -> str:
     verdicts = {one["key"]: one["verdicts"] for one in document["timings"]}
     for job in document["jobs"]:
         found = list(verdicts.get(job["key"], {}).values())
-        counts = ", ".join(f"{found.count(kind)} {kind}" for kind in ("pass", "fail", "inconclusive") if kind in found)
+        counts = ", ".join(f"{found.count(kind)} {kind}" for kind in KINDS if kind in found)
         rows.append((job["job"], job["status"], counts or job["reason"] or "–", job["key"][:12]))
     return table(("job", "status", "verdicts", "key"), rows)
 

@@ -40,7 +40,7 @@ class Dimension:
 
 DIMENSIONS = (
     Dimension(kind="channels", values=(0.0, 0.3, 0.5, 0.7), first=(0.5, 0.7, 0.3),
-              settings=lambda value: {"macs": value, "multiple_of": 4}),
+              settings=lambda value: {"macs": value, "multiple_of": 2}),
     Dimension(kind="zeros", values=(0.0, 0.5, 0.8), settings=lambda value: {"sparsity": value}),
     Dimension(kind="clusters", values=(0, 16), settings=lambda value: {"clusters": value}),
 )  # fmt: skip

@@ -89,15 +89,16 @@ def test_every_method_of_pruning_is_a_kind_of_step():
     assert len({method.name for method in METHODS}) == len(METHODS)
 
 
-def test_the_usual_run_is_two_recipes_with_the_roles_that_there_always_were():
+def test_the_usual_run_is_recipes_with_the_roles_that_there_always_were():
     stages = stages_of(recipe.usual(0.8))
     assert [(stage.role, stage.source, stage.name, stage.tag) for stage in stages] == [
         ("float", None, "train", ""),
         ("qat", "float", "qat", ""),
+        ("qat-w7a8", "float", "qat-w7a8", ""),
         ("pruned", "float", "prune", "-pruned"),
         ("qat-pruned", "pruned", "qat-pruned", "-pruned"),
     ]
-    assert stages[2].step.options == PruneConfig(sparsity=0.8)
+    assert stages[3].step.options == PruneConfig(sparsity=0.8)
     assert {role for role, _, _ in FILES} <= {stage.role for stage in stages}
     assert [stage.role for stage in needed(stages, {"qat"})] == ["float", "qat"]
 

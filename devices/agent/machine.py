@@ -18,6 +18,8 @@ FEATURES = (  # instructions that decide how fast int8 and half precision are, a
 )  # fmt: skip
 VNNI = {"avx512_vnni", "avx_vnni"}  # x86 instructions that add products of bytes in 32 bits
 
+OF_ARM = (("dot products", "asimddp"), ("half precision", "asimdhp"))  # of bytes; of float16: the flag that says so
+
 WITHOUT_VNNI = {  # runtime: what an x86 processor without those does to files of 8-bit weights
     "onnxruntime": "no VNNI here: ONNX Runtime runs files of 8-bit weights with session.x64quantprecision=1, exact and "
     "slower; without that key they overflow, and a w7a8 file needs none",
@@ -52,6 +54,13 @@ def is_x86():
 def lacks_vnni():
     """Tell whether this is an x86 processor that is not known to have VNNI."""
     return is_x86() and not VNNI & cpu_flags()
+
+
+def lacking():
+    """Return what makes int8 or half precision fast on other processors of this kind, and is not known to be here."""
+    found, arm = cpu_flags(), platform.machine() in ("aarch64", "arm64")
+    lacks = ["VNNI"] if lacks_vnni() else []
+    return lacks + [name for name, flag in OF_ARM if arm and found and flag not in found]
 
 
 def overflowing(spec: Job):

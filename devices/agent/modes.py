@@ -16,6 +16,7 @@ from .machine import (
     WITHOUT_VNNI,
     cpu_flags,
     cpu_name,
+    lacking,
     lacks_vnni,
     memory_bytes,
     microseconds_since,
@@ -44,6 +45,7 @@ def environment(job: Job):
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": cpu_name() + (" (no VNNI)" if lacks_vnni() else ""),
+        "lacks": lacking(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": packages,

@@ -14,7 +14,7 @@ from ..verdict.regress import Changes, number, regressions
 from ..verdict.results import Run
 from . import charts
 from .report import how, render
-from .rows import estimate_row, measurement_rows, profile_entry
+from .rows import estimate_row, kind, measurement_rows, profile_entry
 
 UNSTEADY = ("emulated", "simulated", "drift", "throttling", "noise")
 
@@ -108,6 +108,7 @@ def _entries(session: Session) -> Iterator[dict[str, Any]]:
             "format": artifact["format"],
             "precision": artifact["precision"] or "unknown",
             "verdict": verdict.get("verdict", "baseline"),
+            "kind": kind(verdict["verdict"]) if verdict else "",
             "why_not": ", ".join(why_not),
             "p50_us": latency.get("p50"),
             "ci95": found.get("latency_us_ci95"),

@@ -68,11 +68,16 @@ def markdown(results: Mapping[str, Any]) -> str:
     """Return the summary for a terminal: outcome, verdict table, measurement table, how to repeat it."""
     results, _ = _relabelled(results, {})
     sections = [
-        _title(results), _rule(results), _verdict_table(results), _cell(results.get("advice") or ""),
-        _measurement_table(results), _bundle_table(results), _class_table(results), _profile_table(results),
-        _remarks(results), _estimate_table(results), _repeat(results),
+        _title(results), _rule(results), _verdict_table(results), _measurement_table(results), _bundle_table(results),
+        _class_table(results), _profile_table(results), _remarks(results), _estimate_table(results), _repeat(results),
+        _advised(results),
     ]  # fmt: skip
     return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _advised(results: Mapping[str, Any]) -> str:
+    advice = _cell(results.get("advice") or "")
+    return f"Advice: {advice}." if advice else ""
 
 
 def _title(results: Mapping[str, Any]) -> str:
@@ -181,6 +186,7 @@ def _relabelled(
 
     relabelled = {
         **results,
+        "advice": str(results.get("advice") or "").replace(prefix, ""),
         "artifacts": [row(entry, "name") for entry in results["artifacts"]],
         "measurements": [row(entry, "artifact") for entry in results["measurements"]],
         "verdicts": [row(entry, "artifact", "baseline") for entry in results["verdicts"]],
@@ -300,7 +306,7 @@ def _flat(environment: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
         if isinstance(value, Mapping):
             yield from _flat(value, f"{label} ")
         elif isinstance(value, (list, tuple)):
-            yield label, ", ".join(map(str, value))
+            yield label, ", ".join(map(str, value)) or rows.NOTHING
         elif isinstance(value, float):
             yield label, f"{value:.4g}"
         else:

@@ -11,7 +11,7 @@ from ..verdict import words
 from ..verdict.results import SIMULATED
 
 NOTHING = "–"
-KINDS = ("pass", "fail", "inconclusive")
+KINDS = ("pass", "slower", "fail", "inconclusive")  # of verdicts, as they are counted
 _BY_CLASS = ("precision", "recall", "f1", "specificity", "npv")
 
 
@@ -34,7 +34,7 @@ def verdict_row(verdict: Mapping[str, Any], metric: str = "") -> dict[str, str]:
     return {
         "artifact": verdict["artifact"],
         "verdict": verdict["verdict"],
-        "kind": verdict["verdict"] if verdict["verdict"] in KINDS else "inconclusive",
+        "kind": kind(verdict["verdict"]),
         "reason": _remark(verdict),
         "why": _why(verdict),
         "speedup": number(verdict.get("speedup"), ".2f", "×"),
@@ -49,6 +49,11 @@ def verdict_row(verdict: Mapping[str, Any], metric: str = "") -> dict[str, str]:
     }
 
 
+def kind(word: str) -> str:
+    """Return how a verdict is shown; a word that is not known here is no pass."""
+    return word if word in KINDS else "inconclusive"
+
+
 def _why(verdict: Mapping[str, Any]) -> str:
     """Return what decided a verdict, and that the file is slower where that did not."""
     decided = verdict.get("because") or verdict.get("reason") or ""
@@ -57,6 +62,8 @@ def _why(verdict: Mapping[str, Any]) -> str:
 
 def _remark(verdict: Mapping[str, Any]) -> str:
     """Return what the numbers beside a verdict leave unsaid: why it is no pass, that the file is slower or untimed."""
+    if verdict["verdict"] == "slower":
+        return verdict.get("because") or ""
     if verdict["verdict"] != "pass":
         return verdict.get("reason") or ""
     if SIMULATED in (verdict.get("reason") or ""):

@@ -1,4 +1,4 @@
-"""From raw samples to a verdict: pass, fail or inconclusive, with the reasons in words.
+"""From raw samples to a verdict: pass, slower, fail or inconclusive, with the reasons in words.
 
 Pure functions of a `Run`. A claim is made only where a whole 95% interval lies on one side of the limit; between, the
 verdict is inconclusive and says how much more measuring would decide. What the device's own control calls into doubt
@@ -22,7 +22,9 @@ from . import measurement_warnings as warnings
 from .intervals import Estimate
 from .parts import Part
 from .results import SIMULATED, Run
+from .slowness import why_slow
 
+WORDS = ("fail", "inconclusive", "slower", "pass")  # of verdicts, in the order in which one finding outweighs others
 PARTS_OF_DROP = 5  # how many times the metric's drop a part may lose
 ENOUGH = 30  # samples from which answers by chance are told from others
 MOST_PARTS = 20  # of a verdict that are listed, the worst first
@@ -35,8 +37,10 @@ class Thresholds:
 
     max_part_drop: of what the metric is a mean over and may hide: a class's recall, a value's explained variance; by
     default five times max_drop. A part fails a file, it never passes one: of few samples little can be shown.
-    min_speedup: over the baseline; None reports the speed without judging it. margin: differences of speed below this
-    fraction are not called any: two copies of one file differ by about as much, by where their memory lies.
+    min_speedup: over the baseline; below 1 it allows files that are slower, for the sake of their size. None asks for
+    no speed-up, and a file that is surely slower than its baseline is "slower" in place of "pass". margin: differences
+    of speed below this fraction are not called any: two copies of one file differ by about as much, by where their
+    memory lies.
     """
 
     max_drop: float | None = 0.01
@@ -68,6 +72,7 @@ class Thresholds:
 class Verdict:
     """What is said about a file, or about a bundle of several.
 
+    verdict: one of WORDS; "slower" is what holds the metric and costs time, where no speed-up was asked for.
     reasons: all findings, because: those that decided the verdict.
     speed: faster, slower, same or unclear; mcnemar_p: that both err equally often.
     speedup: ratio of medians, speedup_p90: of 90th percentiles, each baseline over file.
@@ -110,7 +115,7 @@ class Verdict:
         return f"{self.artifact}: {self.verdict}: {'; '.join(self.reasons)}"
 
 
-Finding = tuple[str | None, str]  # (pass, fail, inconclusive, or None for not judged; the reason in words)
+Finding = tuple[str | None, str]  # (one of WORDS, or None for not judged; the reason in words)
 
 
 def compare(run: Run, thresholds: Thresholds = Thresholds()) -> list[Verdict]:
@@ -172,7 +177,7 @@ def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdi
         heads, unjudged = _heads(run, scored, reference), _unjudged(run, scored, reference)
     findings = [*_judge_heads(heads, thresholds)] or [unjudged]
     findings += [*_judge_untold(run, name, thresholds), *_judge_baseline(run, base, thresholds)]
-    findings += _judge_speed(speed, distrust, run, thresholds)
+    findings += _judge_speed(run, name, speed, distrust, thresholds)
     return known(
         **_decided(findings),
         **_told(heads),
@@ -406,7 +411,9 @@ def _by_chance(found: list[np.ndarray]) -> bool:
     return sum(map(len, found)) >= ENOUGH and mean < chance + 2 * error
 
 
-def _judge_speed(speed: Estimate | None, distrust: list[str], run: Run, thresholds: Thresholds) -> Iterator[Finding]:
+def _judge_speed(
+    run: Run, name: str, speed: Estimate | None, distrust: list[str], thresholds: Thresholds
+) -> Iterator[Finding]:
     limit = thresholds.min_speedup
     judged = "inconclusive" if limit is not None else None
     if speed is None:
@@ -416,9 +423,11 @@ def _judge_speed(speed: Estimate | None, distrust: list[str], run: Run, threshol
         for doubt in distrust:
             yield judged, doubt
         return
-    told = f"{speed_word(speed, thresholds.margin)}: {words.speed(speed)}"
+    word = speed_word(speed, thresholds.margin)
+    why = why_slow(run.precision(name), run.environment) if word == "slower" else ""
+    told = f"{word}: {words.speed(speed)}{f', {why}' if why else ''}"
     if limit is None:
-        yield None, told
+        yield "slower" if word == "slower" else None, told
     elif speed.low >= limit:
         yield "pass", told
     elif speed.high < limit:
@@ -428,8 +437,8 @@ def _judge_speed(speed: Estimate | None, distrust: list[str], run: Run, threshol
 
 
 def _overall(kinds: list[str | None]) -> str:
-    """One failure fails; nothing judged is nothing passed."""
+    """Return the word of the gravest finding; nothing judged is nothing passed."""
     judged = {kind for kind in kinds if kind}
     if not judged:
         return "inconclusive"
-    return next(kind for kind in ("fail", "inconclusive", "pass") if kind in judged)
+    return next(word for word in WORDS if word in judged)

@@ -32,7 +32,7 @@ def compose(run: Run, verdicts: Sequence[Verdict] = (), thresholds: Thresholds |
         "measurements": [_measurement(run, name) for name in run.measured],
         "bundles": [_bundle(run, name) for name in run.bundles],
         "verdicts": [verdict.to_json() for verdict in verdicts],
-        "advice": advice(run, verdicts),
+        "advice": advice(run, verdicts, thresholds or Thresholds()),
         "layers": run.layers,
         "environment": run.environment,
         "notes": run.notes,

@@ -146,8 +146,11 @@ class Run:
 
     def quantized(self, file: str) -> bool:
         """Tell if a file is to compute in integers, by its precision."""
-        row = next(row for row in self.artifacts if row["name"] == file)
-        return bool(re.match(r"w\da", row["precision"] or ""))
+        return bool(re.match(r"w\da", self.precision(file)))
+
+    def precision(self, file: str) -> str:
+        """Return the precision of a file, "" where none is known."""
+        return next((row.get("precision") or "" for row in self.artifacts if row["name"] == file), "")
 
     def bundle_of(self, file: str) -> str | None:
         """Return the bundle that is a file alone, or None where the file is judged with others only."""

@@ -226,3 +226,16 @@ def test_diagnosis_of_a_model_in_which_nothing_is_quantized(default):
     qat, _ = ew.prepare_qat(model, ew.QatConfig(default=default), calibration=X)
     found = diagnose(qat, X)
     assert found.rows == () and found.first_divergence is None
+
+
+def test_what_does_nothing_is_passed_on_in_float_and_quantized_behind(tmp_path):
+    """A dropout that is left in float with the layer before it: what follows reads integers all the same."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6, 8), name="x")
+    x = layers.Dropout(0.5)(layers.Dense(8, activation="relu", name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(3, name="last")(x), name="passing")
+    qat, _ = ew.prepare_qat(model, ew.QatConfig(by_name={"first": None, "dropout": None}), calibration=X)
+    for kind, export in (("tflite", ew.export_tflite), ("onnx", ew.export_onnx)):
+        artifact = export(qat)
+        given = answers(artifact.save(tmp_path / f"net.{kind}"), X)
+        assert np.abs(given - qat.predict(X, verbose=0)).max() < 1.5 * artifact.manifest["outputs"][0]["scale"]
