@@ -19,13 +19,15 @@ from typing import Any
 
 import yaml
 
-from ..errors import BadInput, nearest, refuse_unknown
+from ..errors import BadInput, EdgewrightError, nearest, refuse_unknown
 from ..precision import of_format
 from ..prune.methods import METHODS
 from ..quantize import QatConfig
 from ..training.config import TrainConfig
 from ..training.distillation import Distillation
 from ..training.tasks import Networks
+from .clock import FLOAT as SLOW
+from .clock import clocked_for
 from .mixed import mixed_for
 from .workload import Workload
 
@@ -51,6 +53,20 @@ class MixedConfig:
     def __post_init__(self) -> None:
         if not 0 < self.max_drop < 1:
             raise BadInput(f"MixedConfig: max_drop={self.max_drop!r} must lie between 0 and 1 (0.01 is one point)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockConfig:
+    """The device by whose clock what is slower in 8 bits is left in float."""
+
+    device: str = "local"
+
+
+def _by_clock(networks: Networks, work: Workload, config: ClockConfig) -> QatConfig:
+    found, told = clocked_for(networks, work, config.device)
+    if told.chosen == SLOW:
+        raise EdgewrightError(f"clock: by the clock of {config.device} nothing is faster in 8 bits: leave the step out")
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +109,9 @@ KINDS: dict[str, Kind] = {
         stage="qat", config=MixedConfig, turn=_AWARE, word="mixed",
         quantizing=lambda networks, work, config: mixed_for(networks, work, config.max_drop).config,
         code=("pipeline.mixed",),
+    ),
+    "clock": Kind(
+        stage="qat", config=ClockConfig, turn=_AWARE, word="clock", quantizing=_by_clock, code=("pipeline.clock",)
     ),
 }  # fmt: skip
 

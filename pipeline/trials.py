@@ -7,8 +7,8 @@ several precisions cost no training: they are made and measured all together.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,30 @@ DIMENSIONS = (
     Dimension(kind="zeros", values=(0.0, 0.5, 0.8), settings=lambda value: {"sparsity": value}),
     Dimension(kind="clusters", values=(0, 16), settings=lambda value: {"clusters": value}),
 )  # fmt: skip
-# What a network can be trained to be quantized to: the kind of step, its settings, the free precision that is as fast.
-TRAINED: dict[str, tuple[str, Mapping[str, Any], str]] = {
-    "w8a8": ("qat", {"precision": "w8a8"}, "w8a8-ptq"),
-    "w8a16": ("qat", {"precision": "w8a16"}, "w8a16-ptq"),
-    "mixed": ("mixed", {}, "w8a8-ptq"),
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """What a network can be trained to be quantized to: by a step of `kind` with `settings`.
+
+    like: the free precision that is as fast; it is worth training where that is, or with `otherwise` where it is not.
+    """
+
+    kind: str
+    like: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    otherwise: bool = False
+
+    def is_worth(self, free: Collection[str]) -> bool:
+        """Tell if it may win where these precisions are not slower than float."""
+        return (self.like in free) != self.otherwise
+
+
+TRAINED: dict[str, Quantization] = {
+    "w8a8": Quantization(kind="qat", settings={"precision": "w8a8"}, like="w8a8-ptq"),
+    "w8a16": Quantization(kind="qat", settings={"precision": "w8a16"}, like="w8a16-ptq"),
+    "mixed": Quantization(kind="mixed", like="w8a8-ptq"),
+    "clock": Quantization(kind="clock", like="w8a8-ptq", otherwise=True),  # the parts that 8 bits are faster in
 }
 
 
@@ -56,13 +75,15 @@ TRAINED: dict[str, tuple[str, Mapping[str, Any], str]] = {
 class Space:
     """What there is to choose from. free: precisions of files that cost no training; trained: names in TRAINED.
 
-    max_drop: what mixed precision is to keep. taught: whether the float network teaches what is made of it.
+    max_drop: what mixed precision is to keep. taught: whether the float network teaches what is made of it. device: by
+    whose clock parts are left in float.
     """
 
     free: tuple[str, ...] = FREE
     trained: tuple[str, ...] = tuple(TRAINED)
     max_drop: float = 0.01
     taught: bool = False
+    device: str = "local"
 
     @property
     def choices(self) -> dict[str, tuple[Any, ...]]:
@@ -88,9 +109,10 @@ class Space:
         ]
         files = [("tflite", precision) for precision in self.free]
         if chosen["trained"] != UNTRAINED:
-            kind, settings, _ = TRAINED[chosen["trained"]]
-            more = {"max_drop": self.max_drop} if kind == "mixed" and self.max_drop > 0 else {}
-            steps.append(Step.read({kind: {**settings, **more, **teacher}}))
+            how = TRAINED[chosen["trained"]]
+            known = {"max_drop": self.max_drop or None, "device": self.device}
+            more = {name: known[name] for name in KINDS[how.kind].settings() if known.get(name)}
+            steps.append(Step.read({how.kind: {**how.settings, **more, **teacher}}))
             files.append(("tflite", Recipe(steps=tuple(steps)).aware))
         return Recipe(steps=tuple(steps), files=tuple(files))
 

@@ -38,7 +38,7 @@ from .choice import Candidate, Wanted
 from .executors import EXECUTORS
 from .find import find
 from .jobs import Job, run_missing
-from .recipe import Recipe
+from .recipe import KINDS, Recipe
 from .run import RunConfig, execute
 from .steps import occupying
 from .trials import FREE, TRAINED, Bench, Space, rungs
@@ -80,7 +80,10 @@ class TuneConfig:
 
 @dataclass(kw_only=True)
 class Trial:
-    """A recipe that was tried. state: complete, pruned or failed. rungs: (epochs, job's key) in their order."""
+    """A recipe that was tried. state: complete, pruned or failed. rungs: (epochs, job's key) in their order.
+
+    first: digests of the files that its first rung came to.
+    """
 
     number: int
     recipe: Recipe
@@ -88,6 +91,7 @@ class Trial:
     reason: str = ""
     rungs: list[tuple[int | None, str]] = field(default_factory=list)
     files: list[Candidate] = field(default_factory=list)
+    first: set[str] = field(default_factory=set)
 
     @property
     def key(self) -> str:
@@ -138,7 +142,8 @@ class Search:
             quick=config.quick, seed=config.seed, max_drop=config.wanted.max_drop, preset=config.preset,
             weights=config.weights, imports=config.imports,
         )  # fmt: skip
-        self.space = Space(max_drop=config.wanted.max_drop, taught=learners.get(work.learner).teachable)
+        self.space = Space(max_drop=config.wanted.max_drop, taught=learners.get(work.learner).teachable,
+                           device=config.device)  # fmt: skip
 
     def begin(self) -> None:
         """Train the float network and measure its files; leave out of the search what its device is too slow for.
@@ -201,7 +206,7 @@ class Search:
                 value = max(choice.score(one, self.config.wanted) for one in trial.files if not one.baseline)
                 reached[trial.recipe.words] = value
                 proposed.report(value, resource)
-                trial.reason = self._hopeless(trial)
+                trial.reason = self._known(trial, place) or self._hopeless(trial)
                 if place < len(ladder) - 1 and not trial.reason and not proposed.should_prune():
                     going.append((proposed, trial))
                     continue
@@ -212,6 +217,14 @@ class Search:
                 self._say(trial)
             left = going
         return reached
+
+    def _known(self, trial: Trial, place: int) -> str:
+        """Say which trial's first rung came to the same files: of few channels several shares are the same number."""
+        if place > 0:
+            return ""
+        trial.first = {one.sha256 for one in trial.files if not one.baseline}
+        twins = (other for other in self.trials[: trial.number] if other.first and other.first == trial.first)
+        return next((f"comes to the files of trial {twin.number}" for twin in twins), "")
 
     def _hopeless(self, trial: Trial) -> str:
         """Say why no training helps: its speed will stay, and what holds already is faster."""
@@ -328,10 +341,13 @@ class Search:
 
     def _called(self, one: Candidate) -> str:
         """Return what a file is in the fewest words: "w8a8-ptq, channels 0.5"."""
-        made = [(step.kind, next(iter(step.to_dict()[step.kind].values()), "")) for step in
-                self.trials[one.trial].recipe.steps if step.kind not in ("qat", "mixed")]  # fmt: skip
-        precision = f"mixed {one.precision}" if "-mixed-" in one.file else one.precision
-        return ", ".join([precision, *(f"{kind} {value}" for kind, value in made)])
+        words = [one.precision]
+        for step in self.trials[one.trial].recipe.steps:
+            if (kind := KINDS[step.kind]).quantizing is None:
+                words.append(f"{step.kind} {next(iter(step.to_dict()[step.kind].values()), '')}".strip())
+            elif kind.word and one.precision.endswith("-qat"):
+                words.append(kind.word)
+        return ", ".join(words)
 
     def _files(self) -> list[Candidate]:
         return [one for trial in self.trials for one in trial.files]
@@ -371,7 +387,7 @@ class Search:
         timed = [] if self.config.wanted.sized else [one for one in first.files if one.speedup_ci95]
         slow = {one.precision for one in timed if one.speedup_ci95 and one.speedup_ci95[1] < 1 - choice.ALIKE}
         free = tuple(precision for precision in FREE if precision in there - slow or precision == "float32")
-        trained = tuple(name for name, (_, _, like) in TRAINED.items() if like in free)
+        trained = tuple(name for name, one in TRAINED.items() if one.is_worth(free))
         if slow:
             say(f"slower than float here, so not searched: {', '.join(sorted(slow))}")
         return replace(self.space, free=free, trained=trained)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from edgewright.devices.report.front import Dot, picture
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline import choice, recipe
 from edgewright.pipeline.choice import Candidate, Wanted, lacks, ranked
-from edgewright.pipeline.recipe import KINDS
+from edgewright.pipeline.recipe import KINDS, Step
 from edgewright.pipeline.trials import DIMENSIONS, FREE, Space, rungs
 from edgewright.pipeline.tune import TuneConfig, text, tune
 from schemas import problems
@@ -114,7 +115,7 @@ def test_every_choice_is_a_recipe_and_begins_with_what_pays():
     plain = {kind: values[0] for kind, values in space.choices.items()}
     every = [{**plain, kind: value} for kind, values in space.choices.items() for value in values]
     assert {step.kind for chosen in every for step in space.recipe(chosen).steps} == (
-        {one.kind for one in DIMENSIONS} & KINDS.keys() | {"qat", "mixed"}
+        {one.kind for one in DIMENSIONS} & KINDS.keys() | {"qat", "mixed", "clock"}
     )
     mixed = space.recipe({**plain, "trained": "mixed"})
     assert mixed.steps[0].options.max_drop == 0.02 and mixed.made[-1] == ("tflite", "w8a8-qat")
@@ -176,6 +177,19 @@ def test_a_search_leaves_out_what_is_slow_stops_what_cannot_win_and_keeps_to_its
     assert len(third["rungs"]) == 1 and (tmp_path / "out" / "front.png").stat().st_size > 10_000
     assert json.loads((tmp_path / "out" / "tune.json").read_text()) == json.loads(json.dumps(document))
     assert "ship net-cut-w8.tflite" in text(document) and "2.00x" in text(document)
+
+
+@needs_optuna
+def test_a_recipe_that_comes_to_the_files_of_another_is_not_trained_further(tmp_path, monkeypatch):
+    found, half = tune_driver.found, Step.read({"channels": {"macs": 0.5}})
+
+    def rounded(made, epochs):  # as where there are so few channels that each share is half of them
+        return found(replace(made, steps=(half,) if made.steps else ()), epochs)
+
+    monkeypatch.setattr(tune_driver, "found", rounded)
+    document = tune_driver.search(tmp_path / "out", 2)
+    assert [len(trial["rungs"]) for trial in document["trials"]] == [1, 2, 1]
+    assert document["trials"][2]["reason"] == "comes to the files of trial 1"
 
 
 @needs_optuna
