@@ -95,9 +95,9 @@ class Space:
     def beginning(self) -> list[dict[str, Any]]:
         """Return the choices to begin with: each budget of what pays on a clock, all else left as it is."""
         plain = {kind: values[0] for kind, values in self.choices.items()}
-        best = self.trained[0] if self.trained else UNTRAINED
-        quantized = [{**plain, "trained": best}] if best else []
-        return [{**plain, one.kind: value, "trained": best} for one in DIMENSIONS for value in one.first] + quantized
+        best = next((name for name in self.trained if not TRAINED[name].otherwise), UNTRAINED)
+        alone = [{**plain, "trained": name} for name in self.trained[:1]]
+        return [{**plain, one.kind: value, "trained": best} for one in DIMENSIONS for value in one.first] + alone
 
     def recipe(self, chosen: Mapping[str, Any]) -> Recipe:
         """Return the recipe of a choice: its steps in their order, its files."""

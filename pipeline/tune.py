@@ -47,6 +47,7 @@ from .workload import Workload
 ARENA_OF = "cortex-m"  # the target whose interpreter's memory is planned
 FACTOR = 3  # of successive halving: one of so many trials goes on, with so many times the epochs
 RUNGS = {True: 2, False: 3}  # quick or not
+FAILED = -100.0  # what a trial that failed came to: the search is told to look elsewhere
 ASKED_AT_MOST = 20  # times the number of trials: the search may propose what it had
 Run = Callable[[Sequence[Job], Path], Mapping[str, str]]  # runs jobs into a store; key -> why it failed
 
@@ -187,9 +188,9 @@ class Search:
                 if asked >= ASKED_AT_MOST * self.config.trials:
                     break
             self.trials += [trial for _, trial in batch]
-            known |= self._halved(optuna, study, batch)
+            known |= self._halved(study, batch)
 
-    def _halved(self, optuna: Any, study: Any, batch: Sequence[tuple[Any, Trial]]) -> dict[str, float]:
+    def _halved(self, study: Any, batch: Sequence[tuple[Any, Trial]]) -> dict[str, float]:
         """Train trials in rungs of growing length, of which the best go on; return what each came to, by recipe."""
         reached: dict[str, float] = {}
         left = list(batch)
@@ -199,8 +200,8 @@ class Search:
             going = []
             for proposed, trial in left:
                 if trial.state == "failed":
-                    study.tell(proposed, state=optuna.trial.TrialState.FAIL)
-                    reached[trial.recipe.words] = -100.0
+                    reached[trial.recipe.words] = FAILED
+                    study.tell(proposed, FAILED)
                     self._say(trial)
                     continue
                 value = max(choice.score(one, self.config.wanted) for one in trial.files if not one.baseline)

@@ -42,8 +42,9 @@ def found(recipe: Recipe, epochs: int | None) -> dict:
         if name in [row["name"] for row in rows]:
             continue
         baseline, speed = place == 0, SPEED[precision] / (1 - cut)
-        rows.append({"name": name, "format": format, "precision": precision,
-                     "sha256": sha256(f"{name} {value}".encode()), "bytes": int(BYTES.get(precision, 26_000) * (1 if baseline else 1 - cut))})  # fmt: skip
+        size = int(BYTES.get(precision, 26_000) * (1 if baseline else 1 - cut))
+        digest = sha256(f"{name} {value}".encode())
+        rows.append({"name": name, "format": format, "precision": precision, "sha256": digest, "bytes": size})
         measured.append({"artifact": name, "status": "ok", "metric": "accuracy", "value": 0.95 if baseline else value,
                          "latency_us": {"p50": 100.0 if baseline else 100.0 / speed}})  # fmt: skip
         if not baseline:
