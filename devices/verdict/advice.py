@@ -176,14 +176,13 @@ def _losers(run: Run, offers: Sequence[_Offer], chosen: _Offer) -> list[str]:
             whole = bits and all(offer.word == word for offer in offers if offer.bits == bits)
             name = bits if whole else " and ".join(offer.called for offer in alike)
             why = why_slow(bits, run.environment) if word == "slower" else ""
-            clauses.append(
-                (min(offer.bytes for offer in alike) > chosen.bytes, f"{name} {_loses(word, alike, name)}", why)
-            )
-    told = [(clause, why) for _, clause, why in sorted(clauses, key=lambda each: each[0])]
-    seen = [why for _, why in told]
-    return [
-        f"{clause}: {why}" if why and why not in seen[:place] else clause for place, (clause, why) in enumerate(told)
-    ]
+            larger = min(offer.bytes for offer in alike) > chosen.bytes
+            clauses.append((larger, f"{name} {_loses(word, alike, name)}", why))
+    told, seen = [], {""}
+    for _, clause, why in sorted(clauses, key=lambda each: each[0]):
+        told.append(clause if why in seen else f"{clause}: {why}")
+        seen.add(why)
+    return told
 
 
 def _loses(word: str, alike: Sequence[_Offer], name: str) -> str:
