@@ -22,3 +22,13 @@ EXPORTS = (
     *WEIGHTS_ONLY,
     *(f"{name}-{how}" for name in PRECISIONS for how in ("ptq", "qat")),
 )
+
+
+def is_quantized(precision: str) -> bool:
+    """Tell whether activations are integers in `precision`."""
+    return precision.endswith(("-ptq", "-qat"))
+
+
+def of_format(format: str) -> list[str]:
+    """Return the precisions that files of a format can have."""
+    return [name for name in EXPORTS if format == "tflite" or name == "float32" or is_quantized(name)]

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ..errors import BadInput, EdgewrightError, nearest
+from ..precision import is_quantized
 from ..progress import say
 from . import inputs
 from .arguments import Answer, parse
 from .loading import with_keras
+from .many import matrix, sweep, tune
 from .options import (
     Alpha,
     Blocks,
@@ -92,12 +94,18 @@ def run(
     preset: Preset = "edge",
     weights: Weights = None,
     quick: Quick = False,
+    recipe: Annotated[
+        str | None, "YAML file of the steps to take, in the place of the usual ones", inputs.yaml_file
+    ] = None,
     sparsity: Sparsity = 0.5,
     seed: Seed = 0,
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
+    judge: Annotated[
+        Literal["test", "validation"], "data to judge files on; validation where you choose by the outcome"
+    ] = "test",
     device: Device = "local",
     import_: Import = None,
 ) -> Answer:
@@ -105,11 +113,11 @@ def run(
 
     Finished steps are kept in the folder of the run: the same command again resumes where it stopped.
     """
-    _check_own(model, data, preset)
+    inputs.check_own(model, data, preset)
     runs, reports = with_keras("pipeline.run", import_), with_keras("devices.report.report")
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, quick=quick, sparsity=sparsity,
                        seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
-                       min_speedup=min_speedup, device=device)  # fmt: skip
+                       min_speedup=min_speedup, device=device, recipe=recipe, judge=judge)  # fmt: skip
     results, folder = runs.execute(config, None if out is None else Path(out))
     say(f"report: {folder / 'report.html'}")
     return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
@@ -138,7 +146,7 @@ def train(
     import_: Import = None,
 ) -> Answer:
     """Train a model."""
-    _check_own(model, data, preset)
+    inputs.check_own(model, data, preset)
     teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
@@ -295,7 +303,7 @@ def export(
         raise BadInput(
             f"--integer-io {integer_io}: ONNX files have float borders; write a .tflite file, or leave it out"
         )
-    if integer_io and precision is not None and not inputs.is_quantized(precision):
+    if integer_io and precision is not None and not is_quantized(precision):
         raise BadInput(f"--integer-io {integer_io}: needs a quantized precision such as w8a8-ptq, not {precision}")
     if layout == "nchw" and kind == "tflite":
         raise BadInput(f"--layout {layout}: TFLite files take images as nhwc; write an .onnx file, or leave it out")
@@ -317,7 +325,7 @@ def check(
     import_: Import = None,
 ) -> Answer:
     """Say before any training what a target cannot run of a model, why, what would help, and whether it fits."""
-    _check_preset(model, preset)
+    inputs.check_preset(model, preset)
     verbs = with_keras("cli.verbs", import_)
     return verbs.check(model, target, preset=preset, seed=seed, confirm=confirm, arena_limit_bytes=arena_bytes,
                        flash_limit_bytes=flash_bytes)  # fmt: skip
@@ -388,43 +396,6 @@ def report(
     return benches.render(folder, None if out is None else Path(out))
 
 
-def matrix(
-    *,
-    out: Annotated[str, "folder for matrix.json, matrix.md and the runs", inputs.out_folder],
-    model: Annotated[list[str] | None, "only this model", inputs.zoo_model] = None,
-    family: Annotated[list[str] | None, "only this family"] = None,
-    device: Device = "local",
-    jobs: Annotated[int | None, "models trained at once; default: one a core, 8 at most", inputs.at_least(1)] = None,
-    quick: Quick = False,
-    seed: Seed = 0,
-) -> Answer:
-    """Take the zoo through every stage: models x stages."""
-    zoo = with_keras("pipeline.matrix")
-    document = zoo.matrix(model or [], family or [], Path(out), quick=quick, seed=seed, jobs=jobs,
-                          device=device)  # fmt: skip
-    return Answer(document=document, text=zoo.markdown(document), ok=zoo.failed(document) == 0)
-
-
-def sweep(
-    model: Annotated[list[str], "models to run, named as for `edgewright run`", inputs.model],
-    *,
-    out: Annotated[str, "folder for results.json, timings.json and finished jobs", inputs.out_folder],
-    recipe: Annotated[list[str] | None, "options of `edgewright run`, as sparsity=0.8,epochs=5"] = None,
-    device: Annotated[list[str] | None, "device to run on; default: local", inputs.device] = None,
-    data: Annotated[str | None, "data set; default: each model's own", inputs.data] = None,
-    quick: Quick = False,
-    executor: Annotated[Literal["local", "ray"], "this machine, or a Ray cluster (pip install ray)"] = "local",
-    jobs: Annotated[int, "how many at once", inputs.at_least(1)] = 1,
-) -> Answer:
-    """Run models x recipes x devices as jobs. Finished ones are kept: the same command again runs the rest."""
-    sweeps = with_keras("pipeline.sweep")
-    config = sweeps.SweepConfig(models=tuple(model), recipes=tuple(recipe or [""]), devices=tuple(device or ["local"]),
-                                data=data, quick=quick, executor=executor, at_once=jobs)  # fmt: skip
-    document = sweeps.sweep(config, Path(out))
-    ok = all(one["status"] == "ok" for one in document["jobs"])
-    return Answer(document=document, text=sweeps.text(document), ok=ok)
-
-
 def view(
     file: Annotated[str, ".tflite, .onnx or .keras file"],
     *,
@@ -464,8 +435,8 @@ def devices(
     return fleet.act(action, name, url)
 
 
-VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, sweep, view, doctor,
-         devices)  # fmt: skip
+VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, sweep, tune, view,
+         doctor, devices)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -492,18 +463,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = f"{where}{type(error).__name__}: {error} (--debug shows the traceback)"
         return failed(message, BadInput.exit_code if where else 1, argv)
     return 0 if answer.ok else 1
-
-
-def _check_own(model: str, data: str | None, preset: str) -> None:
-    """Check what only models of the zoo have: data of their own, and presets."""
-    if data is None and not inputs.is_zoo(model):
-        raise BadInput(f"--data is missing: {model} is not of the zoo; name a data set or give pkg.module:function")
-    _check_preset(model, preset)
-
-
-def _check_preset(model: str, preset: str) -> None:
-    if preset != "edge" and not inputs.is_zoo(model):
-        raise BadInput(f"--preset {preset}: {model} is not of the zoo and has no presets; leave it out")
 
 
 def _check_other(model: str, out: str) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from ..errors import BadInput, nearest
 from ..models import index
 from ..pipeline.model_files import FILES_OF_DEVICES, beside, check_keras_file
-from ..precision import EXPORTS
+from ..precision import EXPORTS, of_format
 from ..training.distillation import ITSELF
 
 PICTURES = (".svg", ".png", ".pdf")
-_OURS = {".lock", "steps", "results.json", "matrix.json"}  # what marks a folder as one of ours
+_OURS = {".lock", "steps", "results.json", "matrix.json", "tune.json"}  # what marks a folder as one of ours
 _PREFIX, _VARIABLES = "EDGEWRIGHT_", ("DATA", "CACHE")
 
 
@@ -94,10 +94,23 @@ def model(argument: str, value: str) -> None:
         function(argument, value)
     elif path.suffix == ".py" or path.with_suffix(".py").is_file():
         raise BadInput(f"{argument} {value!r}: name the function that builds the model, as {_spec(value)}:build")
-    elif path.suffix or "/" in value or path.exists():
+    elif not is_zoo(value) and (path.suffix or "/" in value or path.exists()):  # a folder may be called as a net is
         keras_file(argument, value)
     else:
         index.check_name(value)
+
+
+def check_own(model: str, data: str | None, preset: str) -> None:
+    """Check what only models of the zoo have: data of their own, and presets."""
+    if data is None and not is_zoo(model):
+        raise BadInput(f"--data is missing: {model} is not of the zoo; name a data set or give pkg.module:function")
+    check_preset(model, preset)
+
+
+def check_preset(model: str, preset: str) -> None:
+    """Check that a preset is one of the model's."""
+    if preset != "edge" and not is_zoo(model):
+        raise BadInput(f"--preset {preset}: {model} is not of the zoo and has no presets; leave it out")
 
 
 def zoo_model(argument: str, value: str) -> None:
@@ -157,6 +170,11 @@ def function(argument: str, value: str) -> None:
     module(argument, name)
 
 
+def modules_of(value: str) -> list[str]:
+    """Return the module that pkg.module:function names, which registers what the function builds; none of others."""
+    return [value.partition(":")[0]] if ":" in value and not Path(value).exists() else []
+
+
 def module(argument: str, value: str) -> None:
     """Check the name of a module, and that its package is there. Nothing of it is imported."""
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", value) or value.endswith(".py"):
@@ -192,6 +210,12 @@ def picture_out(argument: str, value: str) -> None:
     if Path(value).suffix not in PICTURES:
         raise BadInput(f"{argument} {value}: a picture is written as {', '.join(PICTURES)}; end the name so")
     out_file(argument, value)
+
+
+def yaml_file(argument: str, value: str) -> None:
+    """Check that a YAML file is there."""
+    if not Path(value).is_file():
+        raise BadInput(f"{argument} {value}: no such file; give a YAML file")
 
 
 def out_file(argument: str, value: str) -> None:
@@ -251,16 +275,11 @@ def precision(argument: str, value: str | None, format: str) -> None:
     """Check the name of a precision that `format` can have."""
     if value is None:
         return
-    allowed = [name for name in EXPORTS if format == "tflite" or name == "float32" or is_quantized(name)]
+    allowed = of_format(format)
     if value not in EXPORTS:
         raise BadInput(f"{argument} {value}: unknown; {nearest(value, allowed)}")
     if value not in allowed:
         raise BadInput(f"{argument} {value}: not available in ONNX; allowed: {', '.join(allowed)}")
-
-
-def is_quantized(precision: str) -> bool:
-    """Tell whether activations are integers in `precision`."""
-    return precision.endswith(("-ptq", "-qat"))
 
 
 def _writable(argument: str, path: Path, parent: Path) -> None:

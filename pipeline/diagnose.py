@@ -357,7 +357,7 @@ def picture(diagnosis: Diagnosis, format: str = "svg") -> bytes:
                       ha="right" if place > len(diagnosis.rows) / 2 else "left", fontsize=8)  # fmt: skip
     axes.set(xlabel="step, in order of execution", ylabel="signal to noise against float (dB)", title=diagnosis.model)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
     drawn = io.BytesIO()
     figure.savefig(drawn, format=format, dpi=150)
     return drawn.getvalue()

@@ -7,10 +7,11 @@ by one rename when the job has finished: a folder that exists is finished, and n
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -26,10 +27,17 @@ _WORDS = 2000  # of a failed job's last words
 def local(jobs: Sequence[Job], store: Path, at_once: int) -> Iterator[Done]:
     """Run `jobs` here, `at_once` at a time, each as a subprocess that dies with us. Yield each as it ends.
 
-    A job that was interrupted finds what it left in its working folder, and resumes as its command can.
+    A job that was interrupted finds what it left in its working folder, and resumes as its command can. So are all
+    that are running where we are interrupted ourselves.
     """
+    running: list[subprocess.Popen] = []
     with ThreadPoolExecutor(at_once) as pool:
-        yield from _as_they_end([pool.submit(_run_here, job, store) for job in jobs])
+        try:
+            yield from _as_they_end([pool.submit(_run_here, job, store, running.append) for job in jobs])
+        finally:
+            for process in running:  # all have ended, or nobody waits for them any more
+                if process.stdin is not None:
+                    process.stdin.close()  # at which `watch` ends, and what it watches with it
 
 
 def ray(jobs: Sequence[Job], store: Path, at_once: int) -> Iterator[Done]:
@@ -73,35 +81,40 @@ def run_anywhere(job: Job) -> tuple[Done, dict[str, bytes]]:
     """Run `job` in a temporary folder, and return how it ended and the files it keeps."""
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         done = _run(job, Path(folder))
-        kept = {name: (Path(folder) / name).read_bytes() for name in job.keeps} if done.status == "ok" else {}
-        return done, kept
+        return done, kept(job, Path(folder)) if done.status == "ok" else {}
 
 
-def _run_here(job: Job, store: Path) -> Done:
+def kept(job: Job, folder: Path) -> dict[str, bytes]:
+    """Return the files that are a job's result, by their place in its folder."""
+    paths = sorted(path for pattern in job.keeps for path in folder.glob(pattern) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def _run_here(job: Job, store: Path, started: Callable[[subprocess.Popen], None]) -> Done:
     work = store / f".work-{job.key}"
     work.mkdir(parents=True, exist_ok=True)
-    done = _run(job, work)
+    done = _run(job, work, started)
     if done.status != "ok":
         return done
-    stored = _stored(job, store, done, {name: (work / name).read_bytes() for name in job.keeps})
+    stored = _stored(job, store, done, kept(job, work))
     shutil.rmtree(work)
     return stored
 
 
-def _run(job: Job, folder: Path) -> Done:
+def _run(job: Job, folder: Path, started: Callable[[subprocess.Popen], None] = lambda process: None) -> Done:
     """Run the command below `watch`, which kills it, children and all, if we die."""
     places = {"{out}": str(folder), "{python}": sys.executable}
     command = [places.get(part, part) for part in job.command]
-    started = time.monotonic()
+    begun = time.monotonic()
     ended = follow(
         [sys.executable, str(WATCH), str(job.limit_s), *command], lambda line: None, limit_s=job.limit_s + 60,
-        hold_stdin=True,
+        hold_stdin=True, started=started,
     )  # fmt: skip
-    seconds = time.monotonic() - started
+    seconds = time.monotonic() - begun
     words, _, code = ended.stderr.rpartition("\nedgewright-exit ")
     if ended.timed_out or code.strip() == "-14":
         return Done(key=job.key, status="timeout", reason=f"no result within {job.limit_s:g} s", seconds=seconds)
-    missing = [name for name in job.keeps if not (folder / name).is_file()]
+    missing = [pattern for pattern in job.keeps if not any(path.is_file() for path in folder.glob(pattern))]
     if not code.strip().lstrip("-").isdigit() or int(code) not in job.ok_codes or missing:
         said = words.strip().splitlines()
         reason = f"exit code {code.strip() or ended.code}: {said[-1] if said else 'no message'}"

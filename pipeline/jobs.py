@@ -22,7 +22,8 @@ _AGREED = ("name", "format", "precision", "sparsity", "bytes", "sha256", "quanti
 class Job:
     """A pure command. key: digest of all it depends on; its arguments {python} and {out} are Python and its folder.
 
-    keeps: files of that folder that are its result; device: what it occupies; ok_codes: exit codes of a finished job.
+    keeps: files of that folder that are its result, with wildcards; device: what it occupies; ok_codes: exit codes of
+    a finished job.
     """
 
     key: str
@@ -52,9 +53,8 @@ def finished(store: Path, key: str) -> bool:
     return (store / key / RECORD).is_file()
 
 
-def run_jobs(jobs: Sequence[Job], folder: Path, executor: Executor, at_once: int) -> dict[str, Any]:
-    """Run the jobs that the store in `folder` lacks, and put all results together."""
-    store = folder / "jobs"
+def run_missing(jobs: Sequence[Job], store: Path, executor: Executor, at_once: int) -> dict[str, str]:
+    """Run the jobs that the store lacks; return why those failed that did, by key."""
     for left in store.glob(f"{PART}*"):  # of a sweep that was killed while it stored a result
         shutil.rmtree(left)
     todo = [job for job in jobs if not finished(store, job.key)]
@@ -68,6 +68,13 @@ def run_jobs(jobs: Sequence[Job], folder: Path, executor: Executor, at_once: int
                 failed[done.key] = f"{done.status}: {done.reason}"
                 say(f"{names[done.key]}: {failed[done.key]}")
             advance(note=names[done.key])
+    return failed
+
+
+def run_jobs(jobs: Sequence[Job], folder: Path, executor: Executor, at_once: int) -> dict[str, Any]:
+    """Run the jobs that the store in `folder` lacks, and put all results together."""
+    store = folder / "jobs"
+    failed = run_missing(jobs, store, executor, at_once)
     results, timings = [], []
     for job in jobs:
         row = {"key": job.key, "job": job.name, "device": job.device}

@@ -24,8 +24,8 @@ Made = Sequence[tuple[File, Path]]  # what was asked for, and where it lies
 
 
 def bench(files: Made, work: Workload, config: BenchConfig, device: str = "local") -> Run:
-    """Measure files against the float file of the same network and format."""
-    floats = {(file.network, file.format): file.name for file, _ in files if file.precision == "float32"}
+    """Measure files against the file of the float network that they come from, in the same format."""
+    floats = {(file.network, file.format): file.name for file, _ in files if file.is_baseline}
     return measure.bench(
         [ModelFile.read(path) for _, path in files],
         baseline={file.name: floats[file.network, file.format] for file, _ in files},

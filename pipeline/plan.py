@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .workload import Workload
 
-ROLES = {
-    "qat": "",
-    "qat-w7a8": "",
-    "qat-pruned": "-pruned",
-    "float": "",
-}  # trained model: what it adds to a name
+FLOAT = "float"  # the role of the networks that everything is made from and judged against
 Planned = tuple[str, str, str]  # role, format, precision
 
 
@@ -34,14 +29,22 @@ class File:
         """The name of the file."""
         return f"{self.label}.{self.format}"
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether other files of the format are judged against it."""
+        return self.role == FLOAT and self.precision == "float32"
 
-def planned(work: Workload, files: Sequence[Planned]) -> list[File]:
-    """Return what is to be made: each of `files` of each network that goes to a device."""
+
+def planned(work: Workload, files: Sequence[Planned], tags: Mapping[str, str]) -> list[File]:
+    """Return what is to be made: each of `files` of each network that goes to a device.
+
+    tags: role -> what it adds to a file's name.
+    """
     made = []
     for role, format, precision in files:
-        whole = f"{work.name}{ROLES[role]}-{precision}"
+        whole = f"{work.name}{tags[role]}-{precision}"
         for each in work.deploy:
-            label = f"{work.name}-{each.network}{ROLES[role]}-{precision}" if work.several else whole
+            label = f"{work.name}-{each.network}{tags[role]}-{precision}" if work.several else whole
             made.append(File(role=role, format=format, precision=precision, network=each.network, label=label,
                              bundle=f"{whole}.{format}"))  # fmt: skip
     return made

@@ -57,8 +57,7 @@ def prune(
     """
     taught = teachers.resolve(teaching, networks, work)
     method = method_for(config)
-    if method.rebuilds:
-        _refuse_steps(work)
+    refuse(config, work)
     if isinstance(config, ChannelConfig):
         smaller, reports, history = channels.in_steps(networks, work, config, training, out, taught)
         return Pruned(networks=work.complete(smaller), reports=reports, history=history)
@@ -80,8 +79,9 @@ def _pruned(networks: dict[str, keras.Model], made: Mapping[str, tuple[Any, Any]
     return Pruned(networks=networks, reports={name: report for name, (_, report) in made.items()}, history=history)
 
 
-def _refuse_steps(work: Workload) -> None:
-    if work.derived:
+def refuse(config: Any, work: Workload) -> None:
+    """Refuse a way of pruning that the model does not allow.  Raises: BadInput."""
+    if method_for(config).rebuilds and work.derived:
         step, network = next(iter(work.derived.items()))
         raise BadInput(
             f"network {network!r} has a step network, {step!r}, that is built as it was, for other weights; "

@@ -1,12 +1,12 @@
-"""The whole way in one call: train, prune, QAT, export, bench, compare, report, in a folder that can be resumed."""
+"""The whole way in one call: the steps of recipes, export, bench, compare, report, in a folder that can be resumed."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,18 @@ from ..devices.verdict import document
 from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput, EdgewrightError
 from ..files import replacing, sha256, write, write_json
-from ..prune import PruneConfig
-from ..quantize import QatConfig
 from ..runners import Arrays
+from ..training import learners
 from ..training.config import TrainConfig
 from ..training.runner import KerasRunner, predict_all
 from ..training.tasks import Evaluation, Networks, Supervised
-from . import exporting, measuring, pruning, quantizing, training
+from . import exporting, measuring, pruning, quantizing, recipe, teachers, training
 from .budget import train_config
+from .chain import Stage, end_of, needed, stages_of
 from .find import digest_of, find
-from .plan import File, Planned, planned
+from .plan import FLOAT, File, planned
+from .recipe import KINDS, Recipe
+from .run_config import FILES, JUDGES, RunConfig, RunPlan, files_for, plan_for
 from .saved import check_savable, load_model, note, save_model
 from .stages import compare
 from .steps import Steps, Work, occupying
@@ -39,83 +41,34 @@ from .workload import Workload
 
 QUICK_TEST_SAMPLES = 2000
 SAME_ON = 32  # samples on which a file that was written must answer as the model did
-# The modules that do the work of a step: a change in one of them, or in what it imports, makes the step's result stale.
+# The modules that do a kind of work: a change in one of them, or in what it imports, makes the step's result stale.
 CODE = {
     "train": ("pipeline.training",),
     "prune": ("pipeline.pruning",),
     "qat": ("pipeline.quantizing",),
-    "qat-pruned": ("pipeline.quantizing",),
-    "qat-w7a8": ("pipeline.quantizing",),
     "export": ("pipeline.exporting",),
     "answers": ("pipeline.measuring",),
     "bench": ("pipeline.measuring",),
 }
-FILES = (  # role, format, precision
-    ("float", "tflite", "float32"),
-    ("float", "tflite", "float16"),
-    ("float", "tflite", "w8"),
-    ("float", "tflite", "w8a8-ptq"),
-    ("qat", "tflite", "w8a8-qat"),
-    ("qat-pruned", "tflite", "w8a8-qat"),
-    ("float", "onnx", "float32"),
-    ("qat", "onnx", "w8a8-qat"),
-)
-# Without VNNI ONNX Runtime runs 8-bit weights exactly at a price, and other engines wrongly: 7-bit ones compete.
-WITHOUT_VNNI = ("qat-w7a8", "onnx", "w7a8-qat")
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """What `edgewright run` is told; see its help."""
-
-    model: str
-    data: str | None = None
-    preset: str = "edge"
-    weights: str | None = None
-    quick: bool = False
-    sparsity: float = 0.5
-    seed: int = 0
-    epochs: int | None = None
-    max_drop: float = 0.01
-    min_speedup: float | None = None
-    device: str = "local"
-    class_weights: str | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.sparsity < 1:
-            raise BadInput(f"--sparsity {self.sparsity}: must lie between 0 and 1 (0.5 zeroes half of the weights)")
-        if self.epochs is not None and self.epochs < 1:
-            raise BadInput(f"--epochs {self.epochs}: must be at least 1")
-        if self.class_weights not in (None, "balanced"):
-            raise BadInput(f"--class-weights {self.class_weights}: must be balanced, or be left out")
-        Thresholds(max_drop=self.max_drop, min_speedup=self.min_speedup)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunPlan:
-    """How far a run goes.
-
-    files: what is exported, as (role of the model, format, precision); a model that no file is made of is not trained.
-    brief: the least training that tells a right implementation from a wrong one, short timings, no page. timed: formats
-    whose files are timed. apart: answers of the files are a step of their own, so that timing can wait for a quiet
-    machine; with `timing` false it is left undone.
-    """
-
-    files: tuple[tuple[str, str, str], ...] = FILES
-    brief: bool = False
-    timed: tuple[str, ...] = ("tflite", "onnx")
-    apart: bool = False
-    timing: bool = True
-
-    @property
-    def roles(self) -> set[str]:
-        """The models that files are made of."""
-        return {role for role, _, _ in self.files}
-
-
-def files_for(lacks: Sequence[str]) -> tuple[Planned, ...]:
-    """Return what a run makes for a device whose processor lacks that, as `devices.asking.described` tells."""
-    return (*FILES, WITHOUT_VNNI) if "VNNI" in lacks else FILES
+def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = None) -> tuple[dict[str, Any], Path]:
+    """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
+    asks, plan = plan is None and config.recipe is None, plan or plan_for(config)
+    work = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
+                quick=config.quick)  # fmt: skip
+    if plan.files and not work.deploy:
+        raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
+    for stage in stages_of(plan.recipes or ()):
+        refuse(stage, work)
+    folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
+    with occupying(folder) as steps:
+        write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
+        plan = replace(plan, files=files_for(_lacking(config.device, steps))) if asks else plan
+        usual = tuple(each for each in recipe.usual(config.sparsity) if end_of(each) in plan.roles) or (Recipe(),)
+        plan = replace(plan, recipes=plan.recipes or usual)
+        write(folder / "recipe.yaml", recipe.text(plan.recipes or ()))
+        return Pipeline(config, work, folder, steps, plan).go(), folder
 
 
 def _lacking(device: str, steps: Steps) -> list[str]:
@@ -127,17 +80,13 @@ def _lacking(device: str, steps: Steps) -> list[str]:
     return steps.do("device", ask, config={"device": device}, inputs={}, code=("devices.asking",))["lacks"]
 
 
-def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = None) -> tuple[dict[str, Any], Path]:
-    """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
-    work = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
-                quick=config.quick)  # fmt: skip
-    if (plan is None or plan.files) and not work.deploy:
-        raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
-    folder = out or Path("runs") / f"{work.name}-{work.dataset.name}"
-    with occupying(folder) as steps:
-        write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
-        plan = plan or RunPlan(files=files_for(_lacking(config.device, steps)))
-        return Pipeline(config, work, folder, steps, plan).go(), folder
+def refuse(stage: Stage, work: Workload) -> None:
+    """Refuse a step that the model does not allow.  Raises: BadInput."""
+    if KINDS[stage.step.kind].stage == "prune":
+        pruning.refuse(stage.step.options, work)
+    if stage.step.teacher is not None:
+        learners.get(work.learner).check_teachable()
+        teachers.check_teacher(stage.step.teacher.teacher, begun=stage.source is not None)
 
 
 _ANSWERS = "-outputs"  # how files with answers end, before the number of the output
@@ -145,74 +94,86 @@ Paths = dict[str, str]  # network -> its .keras file in the folder of the run
 
 
 class Pipeline:
-    """One run: each method is a step, and hands the next one the files that it wrote."""
+    """One run: each method does a kind of step, and hands the next one the files that it wrote."""
 
     def __init__(self, config: RunConfig, work: Workload, folder: Path, steps: Steps, plan: RunPlan):
         self.config, self.work, self.folder, self.steps, self.plan = config, work, folder, steps, plan
         self.data = {part: digest_of(split) for part, split in work.dataset.splits.items()}
-        self.files = {file.name: file for file in planned(work, plan.files)}
+        stages = stages_of(plan.recipes or ())
+        self.stages = needed(stages, plan.roles)
+        self.files = {
+            file.name: file for file in planned(work, plan.files, {stage.role: stage.tag for stage in stages})
+        }
         self.curves: dict[str, Any] = {}
+        self.models: dict[str, Paths] = {}  # role -> its networks
         self.made: dict[str, list[str]] = {}  # role -> the files of its step
 
     def go(self) -> dict[str, Any]:
         """Do what is left and return the document of results.json; empty where timing is left undone."""
-        trained = self.train()
+        for stage in self.stages if self.files else self.stages[:1]:
+            do = {"train": self.train, "prune": self.prune, "qat": self.quantize}[KINDS[stage.step.kind].stage]
+            self.models[stage.role] = do(stage)
         if not self.files:
             return {**self.described(), "seconds": self.steps.seconds()}
-        pruned = self.prune(trained)
-        models = {"float": trained}
-        for role, source in (("qat", trained), ("qat-w7a8", trained), ("qat-pruned", pruned)):
-            if role in self.plan.roles:
-                models[role] = self.quantize(role, source)
-        files = self.export(models)
+        files = self.export()
         if not self.plan.apart:
             return self.report(self.bench(files))
         answered = self.bench(files, "answers", latency=False)
         return self.report(self.time(files, answered)) if self.plan.timing else {}
 
-    def train(self) -> Paths:
-        """Train the networks, or judge those that come trained."""
-        settings = self.settings("train")
+    def train(self, stage: Stage) -> Paths:
+        """Train the networks; those that come trained are judged, or go on where the step says how."""
+        settings = self.settings(stage)
+        asked = stage.step.training or stage.step.teaching
 
         def work(scratch: Path) -> Mapping[str, Any]:
             networks = self.work.make()
             for model in networks.values():
                 check_savable(model, self.config.model)
-            if self.work.trained:
+            if self.work.trained and not asked:
                 value = training.evaluated(networks, self.work).value
-                return self.kept(self.work.complete(networks), "float", value, [])
-            result = training.train(networks, self.work, settings, scratch)
-            return self.kept(self.work.complete(networks), "float", result.metric, result.history)
+                return self.kept(self.work.complete(networks), stage.role, value, [])
+            result = training.train(networks, self.work, settings, scratch, **self.taught(stage))
+            return self.kept(self.work.complete(networks), stage.role, result.metric, result.history)
 
-        return self.do("train", "float", work, asdict(settings), {"model": self.work.identity, **self.data})
+        return self.do(stage, work, settings, {"model": self.work.identity, **self.data})
 
-    def prune(self, source: Paths) -> Paths:
-        """Prune what goes to a device."""
-        settings, config = self.settings("prune"), PruneConfig(sparsity=self.config.sparsity)
+    def prune(self, stage: Stage) -> Paths:
+        """Prune what goes to a device, by the way that the step names."""
+        settings = self.settings(stage)
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            pruned = pruning.prune(self.loaded(source), self.work, config, settings, scratch)
+            pruned = pruning.prune(self.source(stage), self.work, stage.step.options, settings, scratch,
+                                   **self.taught(stage))  # fmt: skip
             value = training.evaluated(pruned.networks, self.work).value
-            return {**self.kept(pruned.networks, "pruned", value, pruned.history), "rows": pruned.rows()}
+            return {**self.kept(pruned.networks, stage.role, value, pruned.history), "rows": pruned.rows()}
 
-        facts = {**asdict(settings), "sparsity": self.config.sparsity}
-        return self.do("prune", "pruned", work, facts, self.inputs(source))
+        return self.do(stage, work, settings, self.inputs(stage))
 
-    def quantize(self, role: str, source: Paths) -> Paths:
+    def quantize(self, stage: Stage) -> Paths:
         """Retrain with quantizers in the loop, from calibrated ranges."""
-        settings, config = self.settings("qat"), QatConfig(default="w7a8" if role == "qat-w7a8" else "w8a8")
+        settings = self.settings(stage)
 
         def work(scratch: Path) -> Mapping[str, Any]:
-            quantized = quantizing.quantize(self.loaded(source), self.work, settings, scratch, config)
-            kept = self.kept(quantized.networks, role, quantized.result.metric, quantized.result.history)
+            networks, how = self.source(stage), KINDS[stage.step.kind].quantizing
+            assert how is not None
+            config = how(networks, self.work, stage.step.options)
+            quantized = quantizing.quantize(networks, self.work, settings, scratch, config, **self.taught(stage))
+            kept = self.kept(quantized.networks, stage.role, quantized.result.metric, quantized.result.history)
             answers = self.answers(quantized.networks, quantized.result.judged)
-            return {**kept, "files": [*kept["files"], *self.written(role, answers)], "rows": quantized.rows()}
+            return {**kept, "files": [*kept["files"], *self.written(stage.role, answers)], "rows": quantized.rows()}
 
-        return self.do(role, role, work, asdict(settings), self.inputs(source))
+        return self.do(stage, work, settings, self.inputs(stage))
 
-    def export(self, models: Mapping[str, Paths]) -> list[str]:
+    def source(self, stage: Stage) -> dict[str, keras.Model]:
+        """Return the networks that a stage goes on from."""
+        assert stage.source is not None
+        return self.loaded(self.models[stage.source])
+
+    def export(self) -> list[str]:
         """Write the files of the plan; return where each lies, in its order."""
         files = list(self.files.values())
+        models = {role: paths for role, paths in self.models.items() if role in self.plan.roles | {FLOAT}}
 
         def work(scratch: Path) -> Mapping[str, Any]:
             networks = {role: self.loaded(paths) for role, paths in models.items()}
@@ -255,7 +216,7 @@ class Pipeline:
         """Return how to measure."""
         if not self.config.quick:
             return BenchConfig()
-        samples = QUICK_TEST_SAMPLES if len(self.work.dataset.test) > QUICK_TEST_SAMPLES else None
+        samples = QUICK_TEST_SAMPLES if len(self.judging.dataset.test) > QUICK_TEST_SAMPLES else None
         if self.plan.brief:
             return BenchConfig(precision=0.03, max_seconds=3, min_rounds=10, attempts=1, samples=samples)
         return BenchConfig(max_seconds=10, min_rounds=20, attempts=2, samples=samples)
@@ -263,7 +224,13 @@ class Pipeline:
     def measure(self, paths: list[str], config: BenchConfig) -> Run:
         """Measure files of the run."""
         files = [(self.files[Path(path).name], self.folder / path) for path in paths]
-        return measuring.bench(files, self.work, config, self.config.device)
+        return measuring.bench(files, self.judging, config, self.config.device)
+
+    @property
+    def judging(self) -> Workload:
+        """The workload with the part of the data that files are judged on in the place of the test data."""
+        dataset = self.work.dataset
+        return replace(self.work, dataset=replace(dataset, test=dataset.splits[self.config.judge]))
 
     def measured(self, run: Run, name: str) -> dict[str, Any]:
         """Keep what was measured."""
@@ -272,8 +239,13 @@ class Pipeline:
         return {"files": [f"{name}/results.json", f"{name}/raw.npz"], "created": created}
 
     def parity(self, run: Run, paths: list[str]) -> dict[str, Any]:
-        """Compare what each quantization-aware network answered with what its file does, where that has a scale."""
+        """Compare what each quantization-aware network answered with what its file does, where that has a scale.
+
+        Nothing is compared on other samples than the test data, to which alone it is known what networks answered.
+        """
         compared = {}
+        if self.sampled and self.config.judge != "test":
+            return compared
         for path in paths:
             file = self.files[Path(path).name]
             if (expected := self.kept_answers(file)) and run.measured[file.name]["status"] == "ok":
@@ -295,7 +267,7 @@ class Pipeline:
 
     def on_device(self, name: str, work: Work, config: BenchConfig, files: list[str]) -> dict[str, Any]:
         """Do a step that measures."""
-        inputs = {**{path: sha256(self.folder / path) for path in files}, "test": self.data["test"]}
+        inputs = {**{path: sha256(self.folder / path) for path in files}, "test": self.data[self.config.judge]}
         facts = {**asdict(config), "device": self.config.device}
         return self.steps.do(name, work, config=facts, inputs=inputs, code=self.code(name))
 
@@ -325,28 +297,45 @@ class Pipeline:
         write(self.folder / "summary.md", report.markdown(results))
         return results
 
-    def do(self, name: str, role: str, work: Work, config: Mapping[str, Any], inputs: Mapping[str, str]) -> Paths:
+    def do(self, stage: Stage, work: Work, settings: TrainConfig, inputs: Mapping[str, str]) -> Paths:
         """Do a step that ends in networks; return where they lie."""
-        result = self.steps.do(name, work, config=config, inputs=inputs, code=self.code(name))
-        self.curves[name], self.made[role] = result["history"], result["files"]
-        return {network: str(self.place(role, network, ".keras")) for network in self.work.networks}
+        config = {**asdict(settings), "step": stage.step.to_dict()}
+        config |= {"teacher": teachers.identity(stage.step.teacher, self.work)} if stage.step.teaching else {}
+        kind = KINDS[stage.step.kind]
+        code = (*self.code(kind.stage), *kind.code)
+        result = self.steps.do(stage.name, work, config=config, inputs=inputs, code=code)
+        self.curves[stage.name], self.made[stage.role] = result["history"], result["files"]
+        return {network: str(self.place(stage.role, network, ".keras")) for network in self.work.networks}
 
-    def code(self, name: str) -> tuple[str, ...]:
-        """Return the modules that do a step's work; a step network is made by one more."""
-        return (*CODE[name], *(("quantize.streaming",) if self.work.derived else ()))
+    def code(self, kind: str) -> tuple[str, ...]:
+        """Return the modules that do a kind of work; a step network is made by one more."""
+        return (*CODE[kind], *(("quantize.streaming",) if self.work.derived else ()))
 
-    def settings(self, stage: str) -> TrainConfig:
-        """Return how a stage trains."""
+    def settings(self, stage: Stage) -> TrainConfig:
+        """Return how a stage trains: by the budget of its kind, and as its step says."""
+        told = {"epochs": self.config.epochs, "class_weights": self.config.class_weights, **stage.step.training}
         return train_config(
-            stage,
+            KINDS[stage.step.kind].stage,
             self.work.dataset,
             quick=self.config.quick,
             brief=self.plan.brief,
-            epochs=self.config.epochs,
             seed=self.config.seed,
             **self.work.pace,
-            class_weights=self.config.class_weights,
+            **told,
         )
+
+    def taught(self, stage: Stage) -> dict[str, Any]:
+        """Return what teaches a stage, for the function that does its work."""
+        teaching = stage.step.teacher
+        if teaching is not None and self.by_first(stage):
+            path = next(iter(self.models[FLOAT].values()))
+            teaching = replace(teaching, teacher=str(self.folder / path))
+        return {} if teaching is None else {"teaching": teaching}
+
+    def by_first(self, stage: Stage) -> bool:
+        """Tell if a stage's teacher, "float", is another than what it goes on from: the run's first networks."""
+        teaching = stage.step.teacher
+        return teaching is not None and teaching.teacher == FLOAT and stage.source not in (FLOAT, None)
 
     def place(self, role: str, network: str, ending: str) -> Path:
         """Return where something of a network lies in the folder: several have a folder for each role."""
@@ -392,10 +381,16 @@ class Pipeline:
         paths = [path for path in self.made.get(file.role, ()) if path.startswith(begins) and path.endswith(".npy")]
         return [np.load(self.folder / path, allow_pickle=False) for path in paths]
 
-    def inputs(self, source: Paths) -> dict[str, str]:
+    def inputs(self, stage: Stage) -> dict[str, str]:
         """Return the digests of what a stage that trains goes on from."""
-        digests = {name: sha256(self.folder / path) for name, path in source.items()}
-        return {**(digests if self.work.several else {"model": next(iter(digests.values()))}), **self.data}
+        assert stage.source is not None
+        digests = {name: sha256(self.folder / path) for name, path in self.models[stage.source].items()}
+        taught = {f"teacher {name}": sha256(self.folder / path) for name, path in self.models[FLOAT].items()}
+        return {
+            **(digests if self.work.several else {"model": next(iter(digests.values()))}),
+            **(taught if self.by_first(stage) else {}),
+            **self.data,
+        }
 
     def kept(self, networks: Networks, role: str, metric: float, history: Any) -> dict[str, Any]:
         """Write networks, each proven to read back as what it was."""
@@ -435,3 +430,7 @@ def refuse_other(model: keras.Model, path: Path, samples: Any) -> None:
 
 def _command() -> str:
     return shlex.join(["edgewright", *sys.argv[1:]])
+
+
+__all__ = ["CODE", "FILES", "JUDGES", "Pipeline", "RunConfig", "RunPlan", "execute", "files_for", "plan_for",
+           "refuse_other"]  # fmt: skip

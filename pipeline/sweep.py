@@ -20,7 +20,7 @@ from ..models import registry
 from .code import digest_of_code
 from .executors import EXECUTORS
 from .jobs import Job, run_jobs
-from .run import RunConfig
+from .run import RunConfig, plan_for
 from .steps import occupying, versions
 
 KEPT = ("results.json", "bench/results.json", "bench/raw.npz", "summary.md", "report.html")
@@ -30,7 +30,7 @@ _NOT_IN_RECIPES = ("model", "device", "quick")
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """What to sweep. recipes: options of `edgewright run`, as "sparsity=0.8,epochs=5"; at_once: jobs in parallel."""
+    """What to sweep. recipes: see `parse_recipe`; at_once: jobs in parallel."""
 
     models: tuple[str, ...]
     recipes: tuple[str, ...] = ("",)
@@ -53,7 +53,12 @@ class SweepConfig:
 
 
 def parse_recipe(text: str) -> dict[str, Any]:
-    """Return the options that a recipe names.  Raises: BadInput for what `edgewright run` does not know."""
+    """Return the options that a recipe names: of `edgewright run`, as "sparsity=0.8,epochs=5", or a YAML file of steps.
+
+    Raises: BadInput for what `edgewright run` does not know.
+    """
+    if text.endswith((".yaml", ".yml")) and "=" not in text:
+        text = f"recipe={text}"
     allowed = [each.name for each in fields(RunConfig) if each.name not in _NOT_IN_RECIPES]
     options = {}
     for part in filter(None, text.split(",")):
@@ -62,7 +67,7 @@ def parse_recipe(text: str) -> dict[str, Any]:
             raise BadInput(f"--recipe {text!r}: {part!r} is no NAME=VALUE of {', '.join(allowed)}")
         options[name.strip()] = yaml.safe_load(value)
     try:
-        RunConfig(model="any", **options)
+        plan_for(RunConfig(model="any", **options))
     except TypeError as error:
         raise BadInput(f"--recipe {text!r}: {error}") from error
     return options
@@ -76,8 +81,10 @@ def plan(config: SweepConfig) -> list[Job]:
         made_from = sha256(Path(model)) if model.endswith(".keras") else model
         for recipe in config.recipes:
             for device in config.devices:
-                command = _command(model, device, config, parse_recipe(recipe))
-                key = sha256(json.dumps([command, made_from, facts], sort_keys=True).encode())[:32]
+                options = parse_recipe(recipe)
+                command = _command(model, device, config, options)
+                steps = sha256(Path(options["recipe"])) if options.get("recipe") else ""
+                key = sha256(json.dumps([command, made_from, steps, facts], sort_keys=True).encode())[:32]
                 name = " ".join(filter(None, (model, recipe, device)))
                 jobs[key] = Job(key=key, name=name, command=command, keeps=KEPT, device=device, ok_codes=(0, 1))
     return list(jobs.values())

@@ -26,7 +26,7 @@ def keys(tree):
 
 
 EVERY = set(CODE)
-QUANTIZING = {"qat", "qat-pruned", "export"}
+QUANTIZING = {"qat", "export"}
 MEASURING = {"answers", "bench"}
 
 
@@ -36,13 +36,13 @@ MEASURING = {"answers", "bench"}
         ("metrics.py", EVERY),
         ("precision.py", QUANTIZING | {"prune"}),  # channels are cut on the graph that is quantized
         ("pipeline/stages.py", set()),  # the library's door: a run goes past it
-        ("pipeline/training.py", {"train", "prune", "qat", "qat-pruned"}),
-        ("pipeline/workload.py", {"train", "prune", "qat", "qat-pruned"}),
-        ("pipeline/quantizing.py", {"qat", "qat-pruned"}),
+        ("pipeline/training.py", {"train", "prune", "qat"}),
+        ("pipeline/workload.py", {"train", "prune", "qat"}),
+        ("pipeline/quantizing.py", {"qat"}),
         ("pipeline/exporting.py", {"export"}),
         ("pipeline/measuring.py", MEASURING),
         ("prune/selection.py", {"prune"}),
-        ("models/blocks.py", {"train", "prune", "qat", "qat-pruned"}),  # found by looking the package up
+        ("models/blocks.py", {"train", "prune", "qat"}),  # found by looking the package up
         (
             "training/learners/fitting.py",
             EVERY - MEASURING - {"export"},

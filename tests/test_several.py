@@ -153,7 +153,7 @@ def test_they_are_judged_alike_over_ssh(run, tmp_path):
 def parts(tmp_path_factory):
     """The files of both networks of a pair that nobody trained, in float and calibrated: file name -> path."""
     work, folder = find.find("gan_mlp", "digits", quick=True), tmp_path_factory.mktemp("parts")
-    files = planned(work, [("float", "tflite", "float32"), ("float", "tflite", "w8a8-ptq")])
+    files = planned(work, [("float", "tflite", "float32"), ("float", "tflite", "w8a8-ptq")], {"float": ""})
     made = exporting.export({"float": work.make()}, work, files)
     return {file.name: str(artifact.save(folder / file.name)) for file, artifact in made}
 

@@ -60,7 +60,7 @@ def curve(history: list[dict[str, float]]) -> str:
             axes.plot(epochs, [row[f"val_{name}"] for row in history], label="validation")
             axes.set(xlabel="epoch", ylabel=name)
             axes.grid(alpha=0.3)
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, loc="upper right")
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()

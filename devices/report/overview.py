@@ -16,7 +16,7 @@ from . import charts
 from .report import how, render
 from .rows import estimate_row, kind, measurement_rows, profile_entry
 
-_UNSTEADY = ("emulated", "simulated", "drift", "throttling", "noise")
+UNSTEADY = ("emulated", "simulated", "drift", "throttling", "noise")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def _entries(session: Session) -> Iterator[dict[str, Any]]:
     results = session.results
     measured = {one["artifact"]: one for one in results["measurements"]}
     verdicts = {one["artifact"]: one for one in results["verdicts"]}
-    unsteady = [flag["kind"] for flag in results.get("flags", []) if flag["kind"] in _UNSTEADY]
+    unsteady = [flag["kind"] for flag in results.get("flags", []) if flag["kind"] in UNSTEADY]
     for artifact, shown in zip(results["artifacts"], measurement_rows(results), strict=True):
         found, verdict = measured[artifact["name"]], verdicts.get(artifact["name"], {})
         latency = found.get("latency_us") or {}

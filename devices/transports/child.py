@@ -22,10 +22,12 @@ def follow(
     limit_s: float,
     hold_stdin: bool = False,
     environment: Mapping[str, str] | None = None,
+    started: Callable[[subprocess.Popen], None] = lambda process: None,
 ) -> Exit:
     """Run `command` for at most `limit_s`, passing each whole line it prints; then kill its process group.
 
-    hold_stdin: give it a standard input that stays open and empty until we end, and closes if we die.
+    hold_stdin: give it a standard input that stays open and empty until we end, and closes if we die. started: is
+    told of the process, so that another thread can end it.
     """
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
@@ -36,6 +38,7 @@ def follow(
             env=environment,
             start_new_session=True,  # its own process group: we can kill it with its children
         )
+        started(process)
         expired = threading.Event()
 
         def expire() -> None:
