@@ -65,7 +65,7 @@ class Factors:
         first.kernel.assign(self.u.reshape(first.kernel.shape))
         second.kernel.assign(self.v.reshape(second.kernel.shape))
         if getattr(self.layer, "bias", None) is not None:
-            second.bias.assign(self.layer.bias)
+            second.bias.assign(np.array(ops.convert_to_numpy(self.layer.bias)))  # JAX would share the array itself
 
 
 @dataclass(frozen=True)
