@@ -68,7 +68,7 @@ def prune(model: str, out: Path, data: str | None, *, sparsity: float, schedule:
     return _written(made, out, work, training.evaluated(made, work), rows=rows, text=text)
 
 
-def _cut(model: str, out: Path, config: PruneConfig | ChannelConfig) -> Answer:
+def _cut(model: str, out: Path, config: PruneConfig | ChannelConfig | BlockConfig) -> Answer:
     networks = find.with_siblings(Path(model))
     pruned = pruning.cut(networks, config, find.deployed(networks))
     known = noted(model)
