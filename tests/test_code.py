@@ -47,9 +47,9 @@ MEASURING = {"answers", "bench"}
             "training/learners/fitting.py",
             EVERY - MEASURING - {"export"},
         ),  # the register of learners imports its package
-        ("export/worker.py", {"export"}),  # run by name, in a process of its own
-        ("devices/agent/latency.py", MEASURING),  # packed for the device
-        ("devices/transports/ssh.py", MEASURING),  # named in a table
+        ("export/worker.py", {"export", "prune"}),  # run by name, in a process of its own; channels are cut by file size
+        ("devices/agent/latency.py", MEASURING | {"prune"}),  # packed for the device, where channels are cut by time
+        ("devices/transports/ssh.py", MEASURING | {"prune"}),  # named in a table
         ("cli/commands.py", set()),
         ("pipeline/sweep.py", set()),
     ],
