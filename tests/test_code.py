@@ -47,7 +47,10 @@ MEASURING = {"answers", "bench"}
             "training/learners/fitting.py",
             EVERY - MEASURING - {"export"},
         ),  # the register of learners imports its package
-        ("export/worker.py", {"export", "prune"}),  # run by name, in a process of its own; channels are cut by file size
+        (
+            "export/worker.py",
+            {"export", "prune"},
+        ),  # run by name, in a process; channels are cut by size
         ("devices/agent/latency.py", MEASURING | {"prune"}),  # packed for the device, where channels are cut by time
         ("devices/transports/ssh.py", MEASURING | {"prune"}),  # named in a table
         ("cli/commands.py", set()),
