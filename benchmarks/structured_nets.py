@@ -58,14 +58,20 @@ def application(name: str) -> keras.Model:
 
 
 def calibrate(model: keras.Model) -> None:
-    """Give batch norms the statistics of noise; with those of a fresh net no signal reaches the end of a deep one."""
+    """Give batch norms the statistics of noisy images; in a fresh net no signal reaches the end of a deep one.
+
+    No variance is left below the median of its layer: the channel of a map of one pixel that hardly varies over a few
+    images would amplify rounding until the net differs from itself.
+    """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0
-    model(np.random.default_rng(1).normal(size=(8, *model.input_shape[1:])).astype("float32"), training=True)
+    model(np.random.default_rng(1).uniform(0, 255, (8, *model.input_shape[1:])).astype("float32"), training=True)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
+        variance = np.asarray(layer.moving_variance)
+        layer.moving_variance.assign(np.maximum(variance, np.median(variance)))
 
 
 def nets() -> dict[str, Callable[[], keras.Model]]:
@@ -95,7 +101,10 @@ def examine(name: str, model: keras.Model) -> dict:
         criterion = drawn.choice(CRITERIA)
         config = ChannelConfig(channels=share, scope=scope, criterion=criterion)
         draws = np.random.default_rng(0)
-        given = [draws.integers(0, 2, (2, *(size or 16 for size in x.shape[1:]))).astype(x.dtype) for x in model.inputs]
+        most = 256 if hasattr(keras.applications, name) else 2
+        given = [
+            draws.integers(0, most, (2, *(size or 16 for size in x.shape[1:]))).astype(x.dtype) for x in model.inputs
+        ]
         try:
             started = time.process_time()
             smaller, report = prune_channels(model, config, samples=given)

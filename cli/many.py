@@ -60,9 +60,10 @@ def tune(
     max_bytes: Annotated[int | None, "largest file; it may then be slower than float", inputs.at_least(1)] = None,
     max_arena: Annotated[
         int | None,
-        "most memory for activations, as TensorFlow Lite Micro plans it; the file may then be slower",
+        "most memory for activations, as the runtime of --target plans it; the file may then be slower",
         inputs.at_least(1),
     ] = None,
+    target: Annotated[str | None, "whose memory --max-arena is (see `edgewright check`)", inputs.target] = None,
     trials: Annotated[int, "recipes to try beside the float network", inputs.at_least(1)] = 12,
     preset: Preset = "edge",
     weights: Weights = None,
@@ -81,9 +82,9 @@ def tune(
     inputs.check_own(model, data, preset)
     search = with_keras("pipeline.tune", import_)
     wanted = search.Wanted(max_drop=max_drop, min_speedup=min_speedup, max_bytes=max_bytes, max_arena=max_arena)
-    config = search.TuneConfig(model=model, data=data, preset=preset, weights=weights, device=device, wanted=wanted,
-                               trials=trials, epochs=epochs, quick=quick, seed=seed, executor=executor, at_once=jobs,
-                               imports=(*(import_ or ()), *inputs.modules_of(model)))  # fmt: skip
+    config = search.TuneConfig(model=model, data=data, preset=preset, weights=weights, device=device, target=target,
+                               wanted=wanted, trials=trials, epochs=epochs, quick=quick, seed=seed,
+                               executor=executor, at_once=jobs, imports=(*(import_ or ()), *inputs.modules_of(model)))  # fmt: skip
     document = search.tune(config, Path(out))
     say(f"picture: {Path(out) / 'front.png'}")
     return Answer(document=document, text=search.text(document), ok=document["chosen"] is not None)

@@ -44,7 +44,6 @@ from .steps import occupying
 from .trials import FREE, TRAINED, Bench, Space, rungs
 from .workload import Workload
 
-ARENA_OF = "cortex-m"  # the target whose interpreter's memory is planned
 FACTOR = 3  # of successive halving: one of so many trials goes on, with so many times the epochs
 RUNGS = {True: 2, False: 3}  # quick or not
 FAILED = -100.0  # what a trial that failed came to: the search is told to look elsewhere
@@ -61,6 +60,7 @@ class TuneConfig:
     preset: str = "edge"
     weights: str | None = None
     device: str = "local"
+    target: str | None = None
     wanted: Wanted = field(default_factory=Wanted)
     trials: int = 12
     epochs: int | None = None
@@ -77,6 +77,12 @@ class TuneConfig:
             raise BadInput(f"--executor {self.executor!r}: allowed: {', '.join(EXECUTORS)}")
         if self.at_once < 1:
             raise BadInput(f"--jobs {self.at_once}: must be at least 1")
+        if (self.target is None) != (self.wanted.max_arena is None):
+            missing, given = ("target", "max-arena") if self.target is None else ("max-arena", "target")
+            raise BadInput(
+                f"--{missing} is missing: --{given} is given, and memory is planned as the runtime of one target does; "
+                "give both, or leave both out"
+            )
 
 
 @dataclass(kw_only=True)
@@ -370,9 +376,9 @@ class Search:
 
     def _arena(self, path: Path) -> int | None:
         """Return the memory for activations that a file needs, where that is asked for."""
-        if self.config.wanted.max_arena is None or not path.is_file():
+        if self.config.target is None or not path.is_file():
             return None
-        return arena_bytes(read_tflite(path), targets.load(ARENA_OF).memory)
+        return arena_bytes(read_tflite(path), targets.load(self.config.target).memory)
 
     def _kept_model(self, first: Trial) -> Path:
         """Put the float network where all trials find it, under the model's own name."""

@@ -19,8 +19,8 @@ from .placement import Plan
 
 MOST_CLUSTERS = 64
 A_VALUE = 4  # weights at least that share one: in a few random numbers each is alone
-
 SAME = 1e-5  # of a weight: rounding of one product
+APART = 8  # times that the largest values of two outputs may differ: one scale takes as many steps from the smaller
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,12 @@ def _clusters(tensor: Tensor, form: KernelForm | None, original: np.ndarray | No
     return _as_clusters(value, np.ones(factor_shape(value.shape, form), np.float32)) if _has_few(value) else None
 
 
-def _as_clusters(values: np.ndarray, factors: np.ndarray) -> Clusters:
+def _as_clusters(values: np.ndarray, factors: np.ndarray) -> Clusters | None:
+    """Return the clusters, None where a scale for all outputs would be too coarse for one of them."""
+    inner = tuple(axis for axis, size in enumerate(factors.shape) if size == 1)
+    largest = np.abs(values).max(inner)
+    if (largest[largest > 0] * APART < largest.max()).any():
+        return None
     centroids, numbers = np.unique(values, return_inverse=True)
     return Clusters(centroids, numbers.reshape(values.shape).astype(np.int32), factors.astype(np.float32))
 

@@ -84,7 +84,10 @@ def test_a_file_with_states_is_inspected_profiled_and_refused_with_states_it_doe
     file = steps["float.tflite"]
     assert inspect(file).ok
     rows = profile(file, sequences())
-    assert rows["inferences"] >= 10 and rows["inference_us"] > 0
+    if rows["rows"] is None:  # of a net so small each operator takes less than the clock of some machines tells
+        assert "microsecond" in rows["reason"]
+    else:
+        assert rows["inferences"] >= 10 and rows["inference_us"] > 0
     wrong = ModelFile(name="w", path=file.path, format="tflite", manifest={"states": {"nowhere": "lstm_state_0"}})
     refused = inspect(wrong)
     assert refused.status == "rejected" and "'nowhere'" in refused.reason
