@@ -84,7 +84,8 @@ def tune(
     wanted = search.Wanted(max_drop=max_drop, min_speedup=min_speedup, max_bytes=max_bytes, max_arena=max_arena)
     config = search.TuneConfig(model=model, data=data, preset=preset, weights=weights, device=device, target=target,
                                wanted=wanted, trials=trials, epochs=epochs, quick=quick, seed=seed,
-                               executor=executor, at_once=jobs, imports=(*(import_ or ()), *inputs.modules_of(model)))  # fmt: skip
+                               executor=executor, at_once=jobs,
+                               imports=(*(import_ or ()), *inputs.modules_of(model)))  # fmt: skip
     document = search.tune(config, Path(out))
     say(f"picture: {Path(out) / 'front.png'}")
     return Answer(document=document, text=search.text(document), ok=document["chosen"] is not None)

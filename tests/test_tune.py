@@ -134,6 +134,8 @@ def test_a_wrong_search_is_refused(wrong, words):
 
 
 def test_bounds_are_refused_by_name():
+    with pytest.raises(BadInput, match="--target is missing: --max-arena"):
+        TuneConfig(model="mlp", wanted=Wanted(max_arena=1000))
     with pytest.raises(BadInput, match="--max-bytes 0"):
         Wanted(max_bytes=0)
     with pytest.raises(BadInput, match="max_drop=2"):
