@@ -32,9 +32,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         peer = pruned_by_torch(arguments.torch, folder)
-        for name, model in networks():
-            if name not in peer:
-                continue
+        for name, build in networks().items():
+            model = build()
             smaller, report = ew.prune_channels(model, ew.ChannelConfig(channels=SHARE, multiple_of=MULTIPLE))
             for end, made in (("dense", model), ("pruned", smaller)):
                 ew.export_onnx(made, layout="nchw").save(folder / f"ours-{name}-{end}.onnx")

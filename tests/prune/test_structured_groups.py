@@ -16,6 +16,13 @@ from random_nets import draw_net
 GRAPHS = int(os.environ.get("EDGEWRIGHT_GRAPHS", "200"))
 CHUNK = 20
 PRODUCTS = {"Matmul", "Einsum", "DotProductAttention"}
+BY_CHANNEL = {"DepthwiseConv", "Multiply", "Maximum", "Minimum"}  # an index of one operand meets the same of the other
+    "DepthwiseConv",
+    "Multiply",
+    "Maximum",
+    "Minimum",
+}  # each index of one operand meets the same of the other
+HIDING = PRODUCTS | BY_CHANNEL | {"Conv", "GroupedConv", "ConvTranspose", "SeparableConv"}
 
 
 def execute(graph, weights, after=lambda tensor, value: value):
@@ -103,18 +110,11 @@ def is_connected(anatomy, unit):
                 run = execute(graph, quiet, lambda tensor, value, out=out: (
                     shaken(value, places[id(out)]) if tensor is out else value))  # fmt: skip
                 join(id(out), run)
-        # What reads an index does not matter where that index is zero.
-        read = [id(leaf) for leaf in node.inputs if id(leaf) in parent]
-        if len(read) > 1:
-            for each in read[1:]:
-                if node.op_type in PRODUCTS | {
-                    "Conv",
-                    "DepthwiseConv",
-                    "GroupedConv",
-                    "ConvTranspose",
-                    "SeparableConv",
-                }:
-                    parent[root(each)] = root(read[0])
+        # What reads an index does not matter where that index is zero, nor what a larger one hides.
+        tied = [*node.inputs, *(node.outputs if node.op_type in BY_CHANNEL else ())] if node.op_type in HIDING else []
+        read = [id(leaf) for leaf in tied if id(leaf) in parent]
+        for each in read[1:]:
+            parent[root(each)] = root(read[0])
     return len({root(key) for key in parent if any(key == id(leaf) for leaf in anatomy.tensors)}) <= 1
 
 
