@@ -16,12 +16,8 @@ from random_nets import draw_net
 GRAPHS = int(os.environ.get("EDGEWRIGHT_GRAPHS", "200"))
 CHUNK = 20
 PRODUCTS = {"Matmul", "Einsum", "DotProductAttention"}
-BY_CHANNEL = {"DepthwiseConv", "Multiply", "Maximum", "Minimum"}  # an index of one operand meets the same of the other
-    "DepthwiseConv",
-    "Multiply",
-    "Maximum",
-    "Minimum",
-}  # each index of one operand meets the same of the other
+# Where an index of one operand meets the same of the other
+BY_CHANNEL = {"DepthwiseConv", "Multiply", "Maximum", "Minimum"}
 HIDING = PRODUCTS | BY_CHANNEL | {"Conv", "GroupedConv", "ConvTranspose", "SeparableConv"}
 
 
