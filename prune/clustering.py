@@ -135,7 +135,7 @@ def strip_cluster(model: keras.Model) -> keras.Model:
 class ClusteringModel(ModelInside):
     """A model under clustering: `inner`, and for each clustered kernel its values and the number of each weight's."""
 
-    remedy = "strip_cluster(model)"
+    amid, remedy = "is being clustered", "strip_cluster(model)"
 
     def __init__(self, inner: keras.Model, config: dict[str, Any], **kwargs: Any):
         super().__init__(inner, **kwargs)

@@ -19,6 +19,7 @@ class ModelInside(keras.Model):
     Gradients go through those values into whatever they were made of, on every backend.
     """
 
+    amid = ""  # what the model inside is in the middle of: "is being pruned"
     remedy = ""  # the call that gives the plain model
 
     def __init__(self, inner: keras.Model, **kwargs: Any):
@@ -41,7 +42,7 @@ class ModelInside(keras.Model):
         """Run the model inside on the values made for it."""
         # Keras itself never calls with symbolic tensors; who traces the model to quantize or export it does.
         if any(isinstance(leaf, KerasTensor) for leaf in tree.flatten(inputs)):
-            raise WrongOrder(f"model {self.name!r} is not finished: call {self.remedy} first")
+            raise WrongOrder(f"model {self.name!r} {self.amid}: call {self.remedy} first")
         values = {id(variable): value_of(variable) for variable in self.inner.variables}
         values |= {id(variable): value for variable, value in self.replaced(training)}
         given = [(variable, values[id(variable)]) for variable in self.inner.variables]

@@ -8,17 +8,18 @@ optimizer runs where the masks have no value. What is kept is decided in masks.p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import keras
-from keras import KerasTensor, ops, tree
 
 from ..copies import copy_model
 from ..errors import BadInput, WrongOrder
 from ..keras_internals import layers_in, value_of
 from .config import PruneConfig, PruneReport
 from .evidence import refuse_changed_gradients
+from .inside import ModelInside
 from .masks import Mask, smallest_cut, zeroed
 from .selection import select
 
@@ -74,15 +75,16 @@ def strip_prune(model: keras.Model) -> keras.Model:
 
 
 @keras.saving.register_keras_serializable("edgewright")
-class PruningModel(keras.Model):
+class PruningModel(ModelInside):
     """A model under pruning: `inner`, a mask for each pruned kernel, and the number of training steps so far.
 
     A step is a forward pass in training mode, so that any learner's steps count.
     """
 
+    amid, remedy = "is being pruned", "strip_prune(model)"
+
     def __init__(self, inner: keras.Model, config: dict[str, Any], **kwargs: Any):
-        super().__init__(**kwargs)
-        self.inner = inner
+        super().__init__(inner, **kwargs)
         self.settings = dict(config)
         plan = PruneConfig.from_dict(config)
         self.report, chosen = select(inner, plan)
@@ -90,19 +92,8 @@ class PruningModel(keras.Model):
         self.masks = [Mask(self, one, plan, number) for number, one in enumerate(chosen)]
         self.built = True
 
-    # The symbolic ends are those of the model inside.
-    input = property(lambda self: self.inner.input)
-    inputs = property(lambda self: self.inner.inputs)
-    output = property(lambda self: self.inner.output)
-    outputs = property(lambda self: self.inner.outputs)
-    input_shape = property(lambda self: self.inner.input_shape)
-    output_shape = property(lambda self: self.inner.output_shape)
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Run the model inside on its masked kernels; in training, let the masks follow the schedule first."""
-        # Keras itself never calls with symbolic tensors; who traces the model to quantize or export it does.
-        if any(isinstance(leaf, KerasTensor) for leaf in tree.flatten(inputs)):
-            raise WrongOrder(f"model {self.name!r} is being pruned: call strip_prune(model) first")
+    def replaced(self, training: bool | None) -> Iterable[tuple[keras.Variable, Any]]:
+        """Return the masked kernels; in training, let the masks follow the schedule first."""
         step = value_of(self.step)
         if training:
             if self.compiled and any(mask.looks for mask in self.masks):
@@ -110,19 +101,7 @@ class PruningModel(keras.Model):
             for mask in self.masks:
                 mask.advance(step)
             self.step.assign(step + 1)
-        values = {id(variable): value_of(variable) for variable in self.inner.variables}
-        for mask in self.masks:
-            values[id(mask.kernel)] = mask.in_training(step) if training else mask.at_inference(step)
-        given = [(variable, values[id(variable)]) for variable in self.inner.variables]
-        with keras.StatelessScope(given, collect_losses=True) as scope:
-            outputs = self.inner(inputs, training=training)
-        if scope.losses:  # as one new tensor: the inner layers know the old ones as theirs, and would count them again
-            self.add_loss(ops.sum(ops.stack(scope.losses)))
-        for variable in self.inner.non_trainable_variables:
-            value = scope.get_current_value(variable)
-            if value is not values[id(variable)]:
-                variable.assign(value)
-        return outputs
+        return [(mask.kernel, mask.in_training(step) if training else mask.at_inference(step)) for mask in self.masks]
 
     def get_config(self) -> dict[str, Any]:
         """Return the model inside and the pruning configuration."""
