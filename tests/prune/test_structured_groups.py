@@ -16,9 +16,9 @@ from random_nets import draw_net
 GRAPHS = int(os.environ.get("EDGEWRIGHT_GRAPHS", "200"))
 CHUNK = 20
 PRODUCTS = {"Matmul", "Einsum", "DotProductAttention"}
-# Where an index of one operand meets the same of the other
-BY_CHANNEL = {"DepthwiseConv", "Multiply", "Maximum", "Minimum"}
-HIDING = PRODUCTS | BY_CHANNEL | {"Conv", "GroupedConv", "ConvTranspose", "SeparableConv"}
+# Where an index of one operand meets the same of the other; of a grouped convolution a group goes whole
+BY_CHANNEL = {"DepthwiseConv", "GroupedConv", "Multiply", "Maximum", "Minimum"}
+HIDING = PRODUCTS | BY_CHANNEL | {"Conv", "ConvTranspose", "SeparableConv"}
 
 
 def execute(graph, weights, after=lambda tensor, value: value):
