@@ -15,14 +15,13 @@ import keras
 import numpy as np
 
 from ..copies import copy_model
-from ..errors import BadInput, WrongOrder, nearest, refuse_unknown
+from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..keras_internals import layers_in, own_trainable, value_of
 from ..untyped import ops
 from .config import matches
-from .inside import ModelInside
+from .inside import ModelInside, refuse_unfinished
 from .kmeans import INITS, kmeans
-from .magnitude import PruningModel
-from .selection import SPARED
+from .selection import SPARED, refuse_idle
 
 MOST = 256  # values: more are not fewer than 8 bits have
 A_VALUE = 4  # weights at least that share one, or nothing is saved
@@ -108,7 +107,7 @@ def prepare_cluster(model: keras.Model, config: ClusterConfig | None = None) -> 
 
     `model` is untouched.  Raises: as `cluster`.
     """
-    _refuse(model)
+    refuse_unfinished(model, "cluster", "prepare_qat(clustered, calibration=samples), which keeps the number of values")
     clustering = ClusteringModel(copy_model(model), asdict(config or ClusterConfig()), name=model.name)
     clustering.find()
     return clustering, clustering.report
@@ -216,7 +215,7 @@ def _select(model: keras.Model, config: ClusterConfig) -> tuple[list[dict[str, A
         rows.append(row)
         if count is not None:
             chosen.append((weight, count))
-    _refuse_idle(config, [row["name"] for row in rows], {type(layer).__name__ for layer, _ in held.values()})
+    refuse_idle(config, [row["name"] for row in rows], {type(layer).__name__ for layer, _ in held.values()})
     return rows, chosen
 
 
@@ -234,31 +233,6 @@ def _decide(layer: keras.Layer, weight: keras.Variable, config: ClusterConfig) -
     if math.prod(weight.shape) < A_VALUE * count:
         return None, f"fewer than {A_VALUE * count} weights: {count} values would save nothing"
     return count, ""
-
-
-def _refuse_idle(config: ClusterConfig, paths: list[str], classes: set[str]) -> None:
-    for pattern in config.by_name:
-        if not any(matches(path, pattern) for path in paths):
-            layers = sorted({path.rpartition("/")[0] for path in paths})
-            raise BadInput(
-                f"ClusterConfig: by_name[{pattern!r}] names no weight of the model; {nearest(pattern, layers)}"
-            )
-    for kind in config.by_type:
-        if kind not in classes:
-            near = nearest(kind, sorted(classes))
-            raise BadInput(f"ClusterConfig: by_type[{kind!r}] is the class of no layer with weights; {near}")
-
-
-def _refuse(model: keras.Model) -> None:
-    if isinstance(model, ClusteringModel):
-        raise WrongOrder(f"model {model.name!r} is being clustered already: train it, then call strip_cluster(model)")
-    if isinstance(model, PruningModel):
-        raise WrongOrder(f"model {model.name!r} is being pruned: train it, then call strip_prune(model), then cluster")
-    if any(getattr(layer, "is_quantization_aware", False) for layer in layers_in(model)):
-        raise WrongOrder(
-            f"model {model.name!r} is quantization-aware: cluster the model it was made from, then call "
-            "prepare_qat(clustered, calibration=samples), which keeps the number of values"
-        )
 
 
 __all__ = ["ClusterConfig", "ClusterReport", "ClusteringModel", "cluster", "prepare_cluster", "strip_cluster"]

@@ -9,7 +9,7 @@ import keras
 from keras import KerasTensor
 
 from ..errors import WrongOrder
-from ..keras_internals import value_of
+from ..keras_internals import layers_in, value_of
 from ..untyped import ops, tree
 
 
@@ -55,3 +55,17 @@ class ModelInside(keras.Model):
             if value is not values[id(variable)]:
                 variable.assign(value)
         return outputs
+
+
+def refuse_unfinished(model: keras.Model, verb: str, then: str) -> None:
+    """Refuse a model that is in the middle of something, or that has quantizers.
+
+    verb: what was called on it; then: what to call after that, where quantizers were put in too early.
+    Raises: WrongOrder with the calls in their order.
+    """
+    if isinstance(model, ModelInside):
+        raise WrongOrder(f"model {model.name!r} {model.amid}: train it, then call {model.remedy} first, then {verb}")
+    if any(getattr(layer, "is_quantization_aware", False) for layer in layers_in(model)):
+        raise WrongOrder(
+            f"model {model.name!r} is quantization-aware: {verb} the model it was made from, then call {then}"
+        )

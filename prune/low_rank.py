@@ -19,14 +19,13 @@ import keras
 import numpy as np
 
 from ..copies import copy_model
-from ..errors import BadInput, WrongOrder, nearest, refuse_unknown
+from ..errors import BadInput, nearest, refuse_unknown
 from ..keras_internals import layers_in, origin_of
 from ..quantize.graph.tracing import trace_calls
 from ..untyped import tree
 from .config import matches
 from .factors import Factors, form_of, rank_for
-from .inside import ModelInside
-from .magnitude import PruningModel
+from .inside import refuse_unfinished
 from .structured.parts import is_composed, operations_in
 from .structured.rebuild import Builder
 
@@ -238,17 +237,7 @@ def _refuse_idle(config: LowRankConfig, layers: list[Any]) -> None:
 
 
 def _refuse(model: keras.Model) -> None:
-    if isinstance(model, PruningModel):
-        raise WrongOrder(
-            f"model {model.name!r} is being pruned: train it, then call strip_prune(model), then factorize"
-        )
-    if isinstance(model, ModelInside):
-        raise WrongOrder(f"model {model.name!r} is not finished: call {model.remedy} first, then factorize")
-    if any(getattr(layer, "is_quantization_aware", False) for layer in layers_in(model)):
-        raise WrongOrder(
-            f"model {model.name!r} is quantization-aware: factorize the model it was made from, then call "
-            "prepare_qat(factorised, calibration=samples)"
-        )
+    refuse_unfinished(model, "factorize", "prepare_qat(factorised, calibration=samples)")
     if not is_composed(model):
         raise BadInput(f"model {model.name!r} is no graph of layers: build it by the functional API or Sequential")
 

@@ -16,12 +16,14 @@ import keras
 
 from ..copies import copy_model
 from ..errors import BadInput, WrongOrder
-from ..keras_internals import layers_in, value_of
+from ..keras_internals import value_of
 from .config import PruneConfig, PruneReport
 from .evidence import refuse_changed_gradients
-from .inside import ModelInside
+from .inside import ModelInside, refuse_unfinished
 from .masks import Mask, smallest_cut, zeroed
 from .selection import select
+
+AFTERWARDS = "prepare_qat(pruned, calibration=samples), which keeps the zeros"
 
 
 def prune(model: keras.Model, config: PruneConfig | None = None) -> tuple[keras.Model, PruneReport]:
@@ -31,7 +33,7 @@ def prune(model: keras.Model, config: PruneConfig | None = None) -> tuple[keras.
     Raises: BadInput if `config` names a layer that is not there or looks at training; WrongOrder if `model` is from
     `prepare_prune` or `prepare_qat`.
     """
-    _refuse_pruning(model)
+    refuse_unfinished(model, "prune", AFTERWARDS)
     config = config or PruneConfig()
     if config.looks_at_training:
         raise BadInput(
@@ -52,7 +54,7 @@ def prepare_prune(model: keras.Model, config: PruneConfig | None = None) -> tupl
     gives. `model` is untouched.
     Raises: BadInput if `config` names a layer that is not there; WrongOrder if `model` is being pruned already.
     """
-    _refuse_pruning(model)
+    refuse_unfinished(model, "prepare_prune", AFTERWARDS)
     pruning = PruningModel(copy_model(model), asdict(config or PruneConfig()), name=model.name)
     return pruning, pruning.report
 
@@ -112,16 +114,6 @@ class PruningModel(ModelInside):
         """Build the model again; its masks come with its weights."""
         inner = keras.saving.deserialize_keras_object(config["inner"], custom_objects=custom_objects)
         return cls(inner, config["config"], name=config["name"])
-
-
-def _refuse_pruning(model: keras.Model) -> None:
-    if isinstance(model, PruningModel):
-        raise WrongOrder(f"model {model.name!r} is being pruned already: train it, then call strip_prune(model)")
-    if any(getattr(layer, "is_quantization_aware", False) for layer in layers_in(model)):
-        raise WrongOrder(
-            f"model {model.name!r} is quantization-aware: prune the model it was made from, then call "
-            "prepare_qat(pruned, calibration=samples), which keeps the zeros"
-        )
 
 
 __all__ = ["PruningModel", "prepare_prune", "prune", "strip_prune"]

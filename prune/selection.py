@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -65,7 +66,9 @@ def select(model: keras.Model, config: PruneConfig) -> tuple[PruneReport, list[C
             else:
                 row |= {"sparsity": None, "reason": f"it is too small for the pattern {pattern.name}"}
         rows.append(row)
-    _refuse_idle(config, [row["name"] for row in rows], {type(layer).__name__ for layer, _ in _weights(model)})
+    paths, classes = [row["name"] for row in rows], {type(layer).__name__ for layer, _ in _weights(model)}
+    refuse_idle(config, paths, classes)
+    _refuse_idle_patterns(config, paths, classes)
     return PruneReport(tuple(rows)), chosen
 
 
@@ -140,17 +143,20 @@ def _kept(layer: keras.Layer, weight: keras.Variable, one: Chosen) -> str:
     return "; ".join(said)
 
 
-def _refuse_idle(config: PruneConfig, paths: list[str], classes: set[str]) -> None:
+def refuse_idle(config: Any, paths: list[str], classes: set[str]) -> None:
+    """Refuse entries of `by_name` and `by_type` that mean no weight of the model.  Raises: BadInput naming one."""
+    kind_of = type(config).__name__
     for pattern in config.by_name:
         if not any(matches(path, pattern) for path in paths):
             layers = sorted({path.rpartition("/")[0] for path in paths})
-            raise BadInput(
-                f"PruneConfig: by_name[{pattern!r}] names no weight of the model; {nearest(pattern, layers)}"
-            )
+            raise BadInput(f"{kind_of}: by_name[{pattern!r}] names no weight of the model; {nearest(pattern, layers)}")
     for kind in config.by_type:
         if kind not in classes:
             near = nearest(kind, sorted(classes))
-            raise BadInput(f"PruneConfig: by_type[{kind!r}] is the class of no layer with weights; {near}")
+            raise BadInput(f"{kind_of}: by_type[{kind!r}] is the class of no layer with weights; {near}")
+
+
+def _refuse_idle_patterns(config: PruneConfig, paths: list[str], classes: set[str]) -> None:
     for name in config.patterns:
         if name not in classes and not any(matches(path, name) for path in paths):
             near = nearest(name, sorted({*classes, *(path.rpartition("/")[0] for path in paths)}))

@@ -10,13 +10,12 @@ import numpy as np
 
 from ...backends import computed
 from ...ends import input_names, symbolic_inputs
-from ...errors import BadInput, EdgewrightError, WrongOrder
-from ...keras_internals import layers_in
+from ...errors import BadInput, EdgewrightError
 from ...quantize.graph.nodes import Graph
 from ...quantize.graph.tracing import trace_calls
 from ...untyped import ops, tree
 from ...vocabulary import vocabularies
-from ..magnitude import PruningModel
+from ..inside import refuse_unfinished
 from .config import ChannelConfig, ChannelReport, CutGroup
 from .cost import Cost, counted_by, peak_bytes
 from .cut import Cut, Mask, run
@@ -247,13 +246,7 @@ def _made_up(leaf: Any, table: int | None, count: int, random: np.random.Generat
 
 
 def refuse(model: keras.Model, verb: str) -> None:
-    if isinstance(model, PruningModel):
-        raise WrongOrder(f"model {model.name!r} is being pruned already: train it, then call strip_prune(model)")
-    if any(getattr(layer, "is_quantization_aware", False) for layer in layers_in(model)):
-        raise WrongOrder(
-            f"model {model.name!r} is quantization-aware: call {verb} on the model it was made from, then "
-            "prepare_qat(smaller, calibration=samples)"
-        )
+    refuse_unfinished(model, verb, "prepare_qat(smaller, calibration=samples)")
     if not getattr(model, "built", True):
         raise BadInput(f"model {model.name!r} has no weights yet: call it once")
 

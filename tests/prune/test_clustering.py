@@ -235,6 +235,8 @@ def test_wrong_order_names_the_right_call():
     clustering, _ = prepare_cluster(clusterable_net())
     with pytest.raises(WrongOrder, match=r"then call strip_cluster\(model\)"):
         cluster(clustering)
+    with pytest.raises(WrongOrder, match=r"is being clustered: .*strip_cluster\(model\) first, then prune"):
+        prune(clustering)
     with pytest.raises(WrongOrder, match=r"call clustering, report = prepare_cluster\(model\)"):
         strip_cluster(clusterable_net())
     with pytest.raises(WrongOrder, match=r"call strip_cluster\(model\) first"):
