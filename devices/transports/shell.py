@@ -26,6 +26,7 @@ from .transport import GRACE_S, SERVE_S, Cores, DeviceLost, Event, Exit
 
 CALL_S = 30.0  # limit of a short command there, connecting included
 WATCH_S = 2.0  # the agent ends itself at the time limit; the watcher there kills it this much later
+NOTICE_S = 2.0  # how much later than a command that failed for it the end of the connection may be heard of
 SLOWEST_LINK = 50_000  # bytes per second; a slower one counts as broken
 # What a login script prints comes before the marker. The machine's own id tells two names of one machine.
 _HOLD = """umask 077
@@ -211,7 +212,7 @@ class ShellSession:
 
     def _call(self, words: Sequence[str], *, size: int = 0, **streams) -> str:
         """Run a short command there, which moves `size` bytes; return what it printed. Raises: DeviceLost."""
-        if self._holder.poll() is not None:  # another connection would not find the folder any more
+        if self._ended():  # another connection would not find the folder any more
             raise DeviceLost(f"{self._way.name}: the connection ended")
         command = self._way.command(shlex.join(words), self._link)
         streams = {
@@ -227,5 +228,13 @@ class ShellSession:
         except subprocess.TimeoutExpired as error:
             raise DeviceLost(f"{self._way.name}: no answer within {limit_s:.0f} s") from error
         if done.returncode != 0:
-            raise DeviceLost(f"{self._way.name}: {self._way.explain(done.stderr.decode(errors='replace'))}")
+            ended = self._ended(NOTICE_S)  # its client may hear of the end after this call, which then found no folder
+            complaint = "the connection ended" if ended else self._way.explain(done.stderr.decode(errors="replace"))
+            raise DeviceLost(f"{self._way.name}: {complaint}")
         return (done.stdout or b"").decode(errors="replace")
+
+    def _ended(self, within_s: float = 0.0) -> bool:
+        """Tell whether the connection that holds the folder ends within a time."""
+        with suppress(subprocess.TimeoutExpired):
+            self._holder.wait(within_s)
+        return self._holder.poll() is not None
