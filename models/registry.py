@@ -67,9 +67,9 @@ class Architecture:
     task, learner: names in the tables of `training`. input_shape: of one sample, or a dict of named inputs; dtype
     likewise. classes: 0 where the task has none. params: trainable parameters of the `paper` preset, all networks'
     together. data: names of data sets, the first available wins and the last is offline. learning_rate: the peak of its
-    training. presets: builder arguments by preset. variants: names of further entries of the same builder. networks:
-    what is built, a lone network by the model's name; deploy: those of them that go to a device. bars: what the model
-    is held to.
+    training; training: other settings of it, as `TrainConfig` names them. presets: builder arguments by preset.
+    variants: names of further entries of the same builder. networks: what is built, a lone network by the model's name;
+    deploy: those of them that go to a device. bars: what the model is held to.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Architecture:
     paper: str
     data: tuple[str, ...]
     learning_rate: float = 2e-3
+    training: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]]
     variants: tuple[str, ...] = ()
     networks: tuple[str, ...]
@@ -139,6 +140,7 @@ def register(
     classes: int = 0,
     learner: str = "fit",
     learning_rate: float = 2e-3,
+    training: Mapping[str, Any] | None = None,
     edge: Mapping[str, Any] | None = None,
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     networks: tuple[str, ...] = (),
@@ -170,6 +172,7 @@ def register(
             paper=paper,
             data=data,
             learning_rate=learning_rate,
+            training=training or {},
             presets={"paper": {}, "edge": edge or {}},
             variants=tuple(variants or ()),
             networks=networks or (name,),

@@ -1,6 +1,7 @@
 """How long each stage trains: optimiser steps, turned into epochs by the size of the data."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,12 +72,13 @@ def budget(
 
 def train_config(
     stage: str, dataset: Dataset, *, quick: bool = False, brief: bool = False, epochs: int | None = None, seed: int = 0,
-    peak: float = 2e-3, learner: str = "fit", **settings: Any,
+    peak: float = 2e-3, learner: str = "fit", own: Mapping[str, Any] | None = None, **settings: Any,
 ) -> TrainConfig:  # fmt: skip
     """Return how `stage` ("train", "prune" or "qat") trains on `dataset`; settings that are not None replace the
     budget's.
 
     peak: the learning rate of the model's training, of which later stages take a share. learner: see `budget`.
+    own: settings that the model is trained with.
     """
     spend = budget(stage, len(dataset.train), quick=quick, brief=brief, epochs=epochs, learning_rate=peak,
                    learner=learner)  # fmt: skip
@@ -86,5 +88,6 @@ def train_config(
         "passes": spend.passes,
         "enough": spend.enough,
     }
+    chosen |= own or {}
     chosen |= {name: value for name, value in settings.items() if value is not None}
     return TrainConfig(epochs=spend.epochs, seed=seed, **chosen)

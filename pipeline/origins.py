@@ -7,7 +7,7 @@ being trained as a perceptron. A model of the caller's own carries nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import wraps
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -27,6 +27,7 @@ class Origin:
     task: str
     learner: str = "fit"
     learning_rate: float = 2e-3
+    training: Mapping[str, Any] = field(default_factory=dict)
     model: str | None = None
     preset: str | None = None
     network: str | None = None
@@ -35,8 +36,8 @@ class Origin:
     def of_zoo(cls, model: str, preset: str, network: str) -> Origin:
         """Return the origin of a network of the zoo."""
         entry = registry.get(model)
-        return cls(task=entry.task, learner=entry.learner, learning_rate=entry.learning_rate, model=model,
-                   preset=preset, network=network)  # fmt: skip
+        return cls(task=entry.task, learner=entry.learner, learning_rate=entry.learning_rate, training=entry.training,
+                   model=model, preset=preset, network=network)  # fmt: skip
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Origin | None:
@@ -51,7 +52,7 @@ class Origin:
 
     def facts(self) -> dict[str, Any]:
         """Return what is known, as a sidecar holds it."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value not in (None, {})}
 
 
 def of(model: keras.Model) -> Origin | None:

@@ -59,7 +59,7 @@ class Workload:
     @property
     def pace(self) -> dict[str, Any]:
         """What `train_config` is told of how the model learns."""
-        return {"peak": self.learning_rate, "learner": self.learner}
+        return {"peak": self.learning_rate, "learner": self.learner, "own": self.origin.training}
 
     @property
     def several(self) -> bool:

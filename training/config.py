@@ -21,9 +21,10 @@ class TrainConfig:
     epochs: None for as many as make 2,000 updates, between 5 and 40. batch_size: None for 32, or 64 from 20,000
     samples. passes: over the samples in one epoch; with few samples judging an epoch costs more than training it, and
     more than one pays. learning_rate: the peak; schedule "cosine" falls from it to zero over all epochs after `warmup`
-    updates of rising to it, "constant" stays. weight_decay: decoupled. label_smoothing: share of a target spread over
-    all classes. augment: change training samples at random, as their data set has it. patience: epochs without a better
-    validation score before stopping, None to go on to the end; the best epoch's weights are kept either way. enough:
+    updates of rising to it, "constant" stays. weight_decay: decoupled. clip_norm: the largest norm that the gradient of
+    all weights together may have, None for any. label_smoothing: share of a target spread over all classes. augment:
+    change training samples at random, as their data set has it. patience: epochs without a better validation score
+    before stopping, None to go on to the end; the best epoch's weights are kept either way. enough:
     the validation accuracy that ends the training. class_weights: how much a sample of each class counts, in training
     and in choosing the epoch: "balanced", n / (K n_k) for n_k of n samples, or class -> weight. deterministic:
     same bits on every run. jit_compile: XLA, None for the backend's own choice. steps_per_execution: updates
@@ -39,6 +40,7 @@ class TrainConfig:
     warmup: int = 50
     optimizer: str = "adam"
     weight_decay: float = 0.0
+    clip_norm: float | None = None
     label_smoothing: float = 0.1
     augment: bool = True
     patience: int | None = None
@@ -60,6 +62,7 @@ class TrainConfig:
         _require(self.warmup >= 0, "warmup", self.warmup, "an integer from 0")
         _require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, ", ".join(OPTIMIZERS))
         _require(0 <= self.weight_decay < 1, "weight_decay", self.weight_decay, "a number in [0, 1)")
+        _require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0, or None")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "a number in [0, 1)")
         _require(self.patience is None or self.patience >= 1, "patience", self.patience, "an integer from 1, or None")
         _require(self.enough is None or 0 < self.enough <= 1, "enough", self.enough, "a number in (0, 1], or None")

@@ -19,6 +19,8 @@ def optimizer(config: TrainConfig, updates: int) -> Any:
             warmup_steps=warmup,
         )
     extra = {"weight_decay": config.weight_decay} if config.weight_decay else {}
+    if config.clip_norm is not None:
+        extra["global_clipnorm"] = config.clip_norm
     if config.optimizer == "sgd":
         extra["momentum"] = 0.9
     if config.optimizer == "adam" and keras.backend.backend() == "tensorflow":
