@@ -1,14 +1,15 @@
 """Turn typed functions into the verbs of a command line.
 
 A verb is a function whose parameters are `Annotated[type, "help", check...]`: positional parameters become positional
-arguments, keyword-only ones options. jsonargparse checks types, reads `--config` files and prints them back; then every
+arguments, keyword-only ones options; one of a TypedDict of such is as many options, handed over as a dict of those that
+were given. jsonargparse checks types, reads `--config` files and prints them back; then every
 `check(argument, value)` may refuse a value.
 """
 
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -69,20 +70,45 @@ def parse(program: str, description: str, verbs: Sequence[Callable[..., Answer]]
     parser.asked = _check_verb(program, argv, list(table))
     found = parser.parse_args(list(argv))
     chosen = table[found["verb"]]
-    arguments = {name: found[found["verb"]][name.rstrip("_")] for name in inspect.signature(chosen).parameters}
-    _check(chosen, arguments)
     options = found[found["verb"]]
+    arguments = {parameter.name: _given(parameter, hint, options) for parameter, hint in _annotated(chosen)}
     return Call(verb=chosen, arguments=arguments, json=options["json"], debug=options["debug"])
 
 
-def _check(verb: Callable[..., Answer], arguments: Mapping[str, Any]) -> None:
-    """Let each argument be checked by what its annotation names for it, before anything is imported for the verb."""
+def _annotated(verb: Callable[..., Answer]) -> Iterator[tuple[inspect.Parameter, Any]]:
+    """Yield the parameters of a verb with their annotations."""
     hints = typing.get_type_hints(verb, include_extras=True)
-    for name, parameter in inspect.signature(verb).parameters.items():
-        value, shown = arguments[name], _shown(parameter)
-        for check in typing.get_args(hints[name])[2:]:
-            for one in value if isinstance(value, list) else [] if value is None else [value]:
-                check(shown, one)
+    for parameter in inspect.signature(verb).parameters.values():
+        yield parameter, hints[parameter.name]
+
+
+def each(verb: Callable[..., Answer]) -> Iterator[tuple[inspect.Parameter, Any]]:
+    """Yield all arguments of a verb with their annotations, those of a group one by one."""
+    for parameter, hint in _annotated(verb):
+        yield from _options_of(hint) if typing.is_typeddict(hint) else [(parameter, hint)]
+
+
+def _options_of(group: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
+    """Yield what a TypedDict of options holds as keyword-only parameters."""
+    for name, hint in typing.get_type_hints(group, include_extras=True).items():
+        default = False if typing.get_args(hint)[0] is bool else None
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default), hint
+
+
+def _given(parameter: inspect.Parameter, hint: Any, options: Mapping[str, Any]) -> Any:
+    """Return the value of an argument, checked before anything is imported for the verb."""
+    if typing.is_typeddict(hint):
+        values = {own.name: _given(own, of, options) for own, of in _options_of(hint)}
+        return {name: value for name, value in values.items() if value not in (None, False)}
+    value = options[parameter.name.rstrip("_")]
+    _check(_shown(parameter), value, typing.get_args(hint)[2:])
+    return value
+
+
+def _check(shown: str, value: Any, checks: Sequence[Callable[[str, Any], None]]) -> None:
+    for check in checks:
+        for one in value if isinstance(value, list) else [] if value is None else [value]:
+            check(shown, one)
 
 
 def _shown(parameter: inspect.Parameter) -> str:
@@ -94,9 +120,8 @@ def _shown(parameter: inspect.Parameter) -> str:
 
 def _parser_of(verb: Callable[..., Answer]) -> Parser:
     parser = Parser(description=inspect.getdoc(verb))
-    hints = typing.get_type_hints(verb, include_extras=True)
-    for parameter in inspect.signature(verb).parameters.values():
-        _add(parser, parameter, hints[parameter.name])
+    for parameter, hint in each(verb):
+        _add(parser, parameter, hint)
     parser.add_argument("--config", action="config", help="read arguments from a YAML file; the command line wins")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document on stdout")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -32,6 +32,7 @@ from .options import (
     Epochs,
     Features,
     FileBytes,
+    Freeze,
     Import,
     KerasFile,
     KerasOut,
@@ -66,6 +67,7 @@ from .options import (
 from .output import failed, place, results_only
 from .pruning import way_of
 from .teaching import refuse_teacher, teaching_of
+from .training import Training, settings_of
 
 DESCRIPTION = """Take a Keras 3 model from training to a verdict on a device: train, prune, retrain with quantization in
 the loop, export to TFLite and ONNX, measure, and say with statistics what was gained and lost."""
@@ -93,6 +95,7 @@ def run(
     out: Annotated[str | None, "folder of the run; default: runs/MODEL-DATA", inputs.out_folder] = None,
     preset: Preset = "edge",
     weights: Weights = None,
+    freeze: Freeze = 0,
     quick: Quick = False,
     recipe: Annotated[
         str | None, "YAML file of the steps to take, in the place of the usual ones", inputs.yaml_file
@@ -101,6 +104,7 @@ def run(
     seed: Seed = 0,
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
+    settings: Training,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
     judge: Annotated[
@@ -115,9 +119,10 @@ def run(
     """
     inputs.check_own(model, data, preset)
     runs, reports = with_keras("pipeline.run", import_), with_keras("devices.report.report")
-    config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, quick=quick, sparsity=sparsity,
-                       seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
-                       min_speedup=min_speedup, device=device, recipe=recipe, judge=judge)  # fmt: skip
+    config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, freeze=freeze, quick=quick,
+                       sparsity=sparsity, seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
+                       min_speedup=min_speedup, device=device, recipe=recipe, judge=judge,
+                       training=settings_of(settings))  # fmt: skip
     results, folder = runs.execute(config, None if out is None else Path(out))
     say(f"report: {folder / 'report.html'}")
     return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
@@ -130,6 +135,7 @@ def train(
     data: Data = None,
     preset: Preset = "edge",
     weights: Weights = None,
+    freeze: Freeze = 0,
     quick: Quick = False,
     seed: Seed = 0,
     epochs: Epochs = None,
@@ -138,6 +144,7 @@ def train(
     ] = None,
     learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage", inputs.above(0)] = None,
     class_weights: ClassWeights = None,
+    settings: Training,
     teacher: TrainedTeacher = None,
     temperature: Temperature = None,
     alpha: Alpha = None,
@@ -149,9 +156,9 @@ def train(
     inputs.check_own(model, data, preset)
     teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
     verbs = with_keras("cli.verbs", import_)
-    return verbs.train(model, Path(out), data, preset, weights=weights, quick=quick, seed=seed, epochs=epochs,
-                       batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
-                       teaching=teaching)  # fmt: skip
+    return verbs.train(model, Path(out), data, preset, weights=weights, freeze=freeze, quick=quick, seed=seed,
+                       epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
+                       teaching=teaching, **settings_of(settings))  # fmt: skip
 
 
 def prune(

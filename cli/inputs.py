@@ -16,6 +16,7 @@ from ..errors import BadInput, nearest
 from ..models import index
 from ..pipeline.model_files import FILES_OF_DEVICES, beside, check_keras_file
 from ..precision import EXPORTS, of_format
+from ..training import config
 from ..training.distillation import ITSELF
 
 PICTURES = (".svg", ".png", ".pdf")
@@ -57,6 +58,26 @@ def share(argument: str, value: float) -> None:
     """Check a share of weights."""
     if not 0 <= value < 1:
         raise BadInput(f"{argument} {value}: must lie between 0 and 1 (0.5 zeroes half of the weights)")
+
+
+def share_of(what: str) -> Callable[[str, float], None]:
+    """Return a check of a share that is not the whole."""
+
+    def check(argument: str, value: float) -> None:
+        if not 0 <= value < 1:
+            raise BadInput(f"{argument} {value}: a {what} lies in [0, 1)")
+
+    return check
+
+
+def augmentation(argument: str, value: str) -> None:
+    """Check the name of a change of training samples."""
+    if value == "none":
+        return
+    try:
+        config.augmentation(value)
+    except BadInput as error:
+        raise BadInput(f"{argument} {value}: {str(error).partition('; ')[2]}") from error
 
 
 def part(argument: str, value: float) -> None:

@@ -19,6 +19,9 @@ Epochs = Annotated[int | None, "upper bound on epochs; default: from the size of
 Weights = Annotated[
     str | None, 'start from a .keras or .weights.h5 file of the same net, or from "imagenet"', inputs.weights
 ]
+Freeze = Annotated[
+    int, "layers with weights, from the input on, that stay as they are; default: all learn", inputs.at_least(0)
+]
 ClassWeights = Annotated[
     Literal["balanced"] | None, "make a rare class count as much as the others in training; default: a sample counts 1"
 ]

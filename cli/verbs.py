@@ -33,16 +33,20 @@ from .benches import bench, compare, inspect, judged, render
 RARE = 0.2  # of an even share of the samples, below which a class is called rare
 
 
-def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, quick: bool, seed: int,
-          epochs: int | None, batch_size: int | None, learning_rate: float | None,
-          class_weights: str | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
-    """Train a model of one network or several from the start, or go on with that of a file."""
-    work = find.find(model, data, preset=preset, weights=weights, seed=seed, quick=quick)
+def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, freeze: int, quick: bool,
+          seed: int, epochs: int | None, batch_size: int | None, learning_rate: float | None,
+          class_weights: str | None = None, teaching: Distillation | None = None,
+          **options: Any) -> Answer:  # fmt: skip
+    """Train a model of one network or several from the start, or go on with that of a file.
+
+    options: further settings of `TrainConfig`.
+    """
+    work = find.find(model, data, preset=preset, weights=weights, freeze=freeze, seed=seed, quick=quick)
     networks = work.make()
     for network in networks.values():
         check_savable(network, model)
     settings = _settings("train", work, quick=quick, seed=seed, epochs=epochs, batch_size=batch_size,
-                         learning_rate=learning_rate, class_weights=class_weights)  # fmt: skip
+                         learning_rate=learning_rate, class_weights=class_weights, **options)  # fmt: skip
     result = training.train(networks, work, settings, _logs(out), teaching=teaching)
     return _written(work.complete(networks), out, work, result.judged)
 

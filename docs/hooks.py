@@ -11,7 +11,7 @@ import typing
 from typing import Any
 
 import edgewright
-from edgewright.cli import commands
+from edgewright.cli import arguments, commands
 
 NAME = re.compile(r"^::: ew\.(\w+)$", re.MULTILINE)
 HEADER = ("argument", "what", "values", "default")
@@ -51,10 +51,9 @@ def _docstring(match: re.Match[str]) -> str:
 def described(verb: Any) -> str:
     """Return the section on one verb: what it does, its arguments, its options."""
     name = verb.__name__.rstrip("_")
-    hints = typing.get_type_hints(verb, include_extras=True)
     places, options = [], []
-    for parameter in inspect.signature(verb).parameters.values():
-        kind, text = typing.get_args(hints[parameter.name])[:2]
+    for parameter, hint in arguments.each(verb):
+        kind, text = typing.get_args(hint)[:2]
         row = (f"`{_shown(parameter)}`", _cell(text), _values(kind), _default(parameter))
         (options if parameter.kind is parameter.KEYWORD_ONLY else places).append(row)
     section = f"## {name}\n\n{inspect.cleandoc(verb.__doc__ or '')}\n"

@@ -126,6 +126,18 @@ def transfer(source: keras.Model, model: keras.Model) -> str | None:
     return fresh
 
 
+def freeze_first(model: keras.Model, count: int) -> None:
+    """Keep the first `count` layers with weights, in the order of computation, from being trained.
+
+    Raises: BadInput where nothing would be left to train.
+    """
+    weighted = list(_weighted(model))
+    if count >= len(weighted):
+        raise BadInput(f"freeze {count}: {model.name} has {len(weighted)} layers with weights, at least one must learn")
+    for layer in weighted[:count]:
+        layer.trainable = False
+
+
 def _weighted(model: keras.Model) -> Iterator[keras.Layer]:
     """Yield the layers with weights in the order of computation: each after what it reads, operands from left to right.
 

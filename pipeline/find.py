@@ -15,7 +15,8 @@ from ..errors import BadInput
 from ..files import sha256
 from ..models import registry
 from ..models.registry import Deployable
-from ..models.weights import load_weights
+from ..models.weights import freeze_first, load_weights, transfer
+from ..progress import say
 from ..quantize.shapes import fix_shapes
 from ..quantize.streaming import derive
 from ..training import data as datasets
@@ -28,22 +29,24 @@ from ..training.train import prepared
 from . import origins
 from .budget import QUICK_TRAINING_SAMPLES
 from .origins import Origin
-from .saved import siblings, with_siblings
+from .saved import load_model, siblings, with_siblings
 from .workload import Workload
 
 
 def find(
-    model: str, data: str | None, *, preset: str = "edge", weights: str | None = None, seed: int = 0,
+    model: str, data: str | None, *, preset: str = "edge", weights: str | None = None, freeze: int = 0, seed: int = 0,
     quick: bool = False,
 ) -> Workload:  # fmt: skip
     """Return the workload that `model` (zoo name, pkg.module:function or .keras file) and `data` name.
 
-    weights: what a model that is not trained yet starts from (see `load_weights`). quick: at most
+    weights: what a model that is not trained yet starts from (see `load_weights`). freeze: how
+    many of its layers with weights, in the order of computation, stay as they are. quick: at most
     `QUICK_TRAINING_SAMPLES` to train on, and where `data` is not given a zoo model's offline data set.
     Raises: BadInput if one is unknown, or the two do not fit.
     """
     named = _find(model, data, preset=preset, seed=seed, quick=quick)
-    return named if weights is None else _starting_from(weights, named)
+    work = named if weights is None else _starting_from(weights, named)
+    return _frozen(freeze, work) if freeze else work
 
 
 def of(
@@ -125,16 +128,39 @@ def of_file(
 def _starting_from(weights: str, work: Workload) -> Workload:
     if work.trained:
         raise BadInput(f"--weights {weights}: {work.name} comes from a .keras file, which has weights")
+    content = sha256(Path(weights)) if Path(weights).is_file() else weights
+    return _changed(work, "weights", weights, content, lambda model: _take(model, weights))
+
+
+def _take(model: keras.Model, weights: str) -> None:
+    """Load weights; of a model whose classes are others all but those of the last layer."""
+    try:
+        load_weights(model, weights)
+    except BadInput as refused:
+        if not weights.endswith(".keras") or not Path(weights).is_file():
+            raise
+        try:
+            fresh = transfer(load_model(Path(weights)), model)
+        except BadInput as unlike:
+            raise BadInput(f"{refused}: {unlike}") from unlike
+        say(f"{model.name}: {fresh} starts from fresh weights, its classes are others")
+
+
+def _frozen(layers: int, work: Workload) -> Workload:
+    return _changed(work, "freeze", layers, f"freeze {layers}", lambda model: freeze_first(model, layers))
+
+
+def _changed(work: Workload, option: str, value: Any, content: str, change: Callable[[keras.Model], Any]) -> Workload:
+    """Return a workload whose one network is changed when it is made.  Raises: BadInput where there are several."""
     if work.several:
-        raise BadInput(f"--weights {weights}: {work.name} has several networks; weights are of one")
+        raise BadInput(f"--{option} {value}: {work.name} has several networks; it is of one")
 
     def make() -> dict[str, keras.Model]:
         networks = work.make()
         for model in networks.values():
-            load_weights(model, weights)
+            change(model)
         return networks
 
-    content = sha256(Path(weights)) if Path(weights).is_file() else weights
     return replace(work, make=make, identity=sha256(f"{work.identity} {content}".encode()))
 
 

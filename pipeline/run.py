@@ -55,8 +55,8 @@ CODE = {
 def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = None) -> tuple[dict[str, Any], Path]:
     """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
     asks, plan = plan is None and config.recipe is None, plan or plan_for(config)
-    work = find(config.model, config.data, preset=config.preset, weights=config.weights, seed=config.seed,
-                quick=config.quick)  # fmt: skip
+    work = find(config.model, config.data, preset=config.preset, weights=config.weights, freeze=config.freeze,
+                seed=config.seed, quick=config.quick)  # fmt: skip
     if plan.files and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
     for stage in stages_of(plan.recipes or ()):
@@ -313,7 +313,12 @@ class Pipeline:
 
     def settings(self, stage: Stage) -> TrainConfig:
         """Return how a stage trains: by the budget of its kind, and as its step says."""
-        told = {"epochs": self.config.epochs, "class_weights": self.config.class_weights, **stage.step.training}
+        told = {
+            "epochs": self.config.epochs,
+            "class_weights": self.config.class_weights,
+            **self.config.training,
+            **stage.step.training,
+        }
         return train_config(
             KINDS[stage.step.kind].stage,
             self.work.dataset,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput
+from ..training.config import TrainConfig
 from . import recipe as recipes
 from .chain import files_of, stages_of
 from .plan import Planned
@@ -33,12 +35,14 @@ class RunConfig:
     """What `edgewright run` is told; see its help.
 
     judge: the part of the data that files are judged on; "validation" where something is chosen by the outcome.
+    training: settings of `TrainConfig` for every stage that trains.
     """
 
     model: str
     data: str | None = None
     preset: str = "edge"
     weights: str | None = None
+    freeze: int = 0
     quick: bool = False
     sparsity: float = SPARSITY
     seed: int = 0
@@ -49,6 +53,7 @@ class RunConfig:
     class_weights: str | None = None
     recipe: str | None = None
     judge: str = "test"
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.recipe is not None and self.sparsity != SPARSITY:
@@ -61,6 +66,7 @@ class RunConfig:
             raise BadInput(f"--epochs {self.epochs}: must be at least 1")
         if self.class_weights not in (None, "balanced"):
             raise BadInput(f"--class-weights {self.class_weights}: must be balanced, or be left out")
+        TrainConfig.read(self.training)
         Thresholds(max_drop=self.max_drop, min_speedup=self.min_speedup)
 
 

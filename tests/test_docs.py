@@ -84,7 +84,7 @@ def test_every_page_is_reached_from_the_readme_and_stands_in_the_navigation():
 
 def parsed(words, monkeypatch):
     """Parse a command line as the program does, without asking whether its files and data are there."""
-    monkeypatch.setattr(arguments, "_check", lambda verb, given: None)
+    monkeypatch.setattr(arguments, "_check", lambda shown, value, checks: None)
     return arguments.parse("edgewright", "", commands.VERBS, words[1:])
 
 
@@ -103,7 +103,7 @@ def test_commands_are_taken_by_the_real_parser(page, monkeypatch):
 def test_options_within_sentences_exist():
     known = {"--help", "--version", "--json", "--config", "--print_config", "--debug"}
     for verb in commands.VERBS:
-        known |= {"--" + name.rstrip("_").replace("_", "-") for name in inspect.signature(verb).parameters}
+        known |= {"--" + name.rstrip("_").replace("_", "-") for name in (own.name for own, _ in arguments.each(verb))}
     names = {verb.__name__.rstrip("_") for verb in commands.VERBS}
     for page in PAGES:
         for code in re.findall(r"`(edgewright [^`\n]+)`", page.read_text()):

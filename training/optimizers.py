@@ -4,27 +4,27 @@ from typing import Any
 
 import keras
 
-from .config import TrainConfig
+from .config import REFERENCE_BATCH, TrainConfig
+from .schedules import Length, rate
 
 
-def optimizer(config: TrainConfig, updates: int) -> Any:
-    """Return a new keras optimizer with its learning-rate schedule over `updates` steps."""
-    rate: Any = config.learning_rate
-    if config.schedule == "cosine":
-        warmup = min(config.warmup, updates // 10)
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=config.learning_rate / 100 if warmup else config.learning_rate,
-            decay_steps=max(1, updates - warmup),
-            warmup_target=config.learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    extra = {"weight_decay": config.weight_decay} if config.weight_decay else {}
-    if config.clip_norm is not None:
-        extra["global_clipnorm"] = config.clip_norm
-    if config.optimizer == "sgd":
-        extra["momentum"] = 0.9
+def optimizer(config: TrainConfig, updates: int, *, epoch: int = 1, batch: int = REFERENCE_BATCH) -> Any:
+    """Return a new keras optimizer with its rates over `updates` steps of `batch` samples, `epoch` steps in each."""
+    return _made(config, rate(config, config.rate_for(batch), Length(updates, epoch)))
+
+
+def _made(config: TrainConfig, rates: Any) -> Any:
+    given = {
+        "learning_rate": rates,
+        "weight_decay": config.weight_decay or None,
+        "global_clipnorm": config.clip_norm,
+        "clipvalue": config.clip_value,
+        "momentum": 0.9 if config.optimizer == "sgd" and config.momentum is None else config.momentum,
+        "nesterov": config.nesterov or None,
+    }
+    arguments = {name: value for name, value in given.items() if value is not None}
     if config.optimizer == "adam" and keras.backend.backend() == "tensorflow":
         from .adam import FusedAdam
 
-        return FusedAdam(learning_rate=rate, **extra)  # pyright: ignore[reportArgumentType]
-    return keras.optimizers.get({"class_name": config.optimizer, "config": {"learning_rate": rate, **extra}})
+        return FusedAdam(**arguments)  # pyright: ignore[reportArgumentType]
+    return keras.optimizers.get({"class_name": config.optimizer, "config": arguments})

@@ -364,7 +364,7 @@ def test_settings_go_through_yaml_and_back():
         ({"batch_size": 0}, "batch_size is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"optimizer": "lion"}, "optimizer is 'lion'; allowed is adam, adamw"),
-        ({"schedule": "step"}, "schedule is 'step'"),
+        ({"schedule": "sine"}, "schedule is 'sine'"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         ({"seed": -1}, "seed is -1"),
         ({"epoch": 3}, "no setting 'epoch'; did you mean epochs"),

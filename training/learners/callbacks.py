@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 from ...errors import EdgewrightError
 from ..config import TrainConfig
+from ..schedules import after_plateaus
 from ..state import Row, RunDir, State, pack, unpack
 from .batches import Batches
 
@@ -34,6 +36,21 @@ class Pace(keras.callbacks.Callback):
         note = " ".join(f"{name} {value:.4f}" for name, value in last.items() if name.startswith("val_"))
         self._advance(batch + 1 - self._done, note)
         self._done = batch + 1
+
+
+class Plateaus(keras.callbacks.Callback):
+    """Lowers the rate where the loss falls no more, as the schedule "plateau" has it; a function of the history."""
+
+    def __init__(self, config: TrainConfig, batch: int, history: list[Row]):
+        super().__init__()
+        self._config, self._peak, self._history = config, config.rate_for(batch), history
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None):
+        """Set the rate of `epoch`."""
+        if self._config.schedule == "plateau":
+            losses = [row["val_loss"] for row in self._history]
+            model: Any = self.model
+            model.optimizer.learning_rate = after_plateaus(self._config, self._peak, losses)
 
 
 class BestCheckpoint(keras.callbacks.Callback):

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from ...progress import say, track
+from .. import augmentations
 from ..config import TrainConfig
 from ..data import Dataset
 from ..distillation import Distillation
@@ -22,7 +23,7 @@ from ..runner import predict_all
 from ..state import Row, RunDir
 from ..tasks import Objective
 from .batches import Batches
-from .callbacks import BestCheckpoint, Pace
+from .callbacks import BestCheckpoint, Pace, Plateaus
 from .fitting import Fitting, Overrides, first_samples, resolved
 from .register import Networks, learner
 from .taught import taught
@@ -62,7 +63,7 @@ def minimise(
     """
     fitting = resolved(overrides, networks, dataset, task, config)
     weights = fitting.weights if fitting.weights is not None else fitting.weigh(dataset.train)
-    changes = dataset.augmentation(config.seed) if dataset.augmentation and config.augment else ()
+    changes = augmentations.layers(dataset, config)
     split, model = dataset.train, Augmented(fitting.network, changes) if changes else fitting.network
     if teaching is not None:
         weights, split = shares(weights, dataset.train, teaching), schooled(dataset, teaching).train
@@ -94,7 +95,11 @@ def minimise(
                 initial_epoch=keeper.next_epoch,
                 epochs=epochs,
                 verbose=0,  # pyright: ignore[reportArgumentType]
-                callbacks=[Pace(batches, advance, keeper.history), keeper],
+                callbacks=[
+                    Pace(batches, advance, keeper.history),
+                    Plateaus(config, batches.size, keeper.history),
+                    keeper,
+                ],
             )
     keeper.finish()
     return keeper.history
@@ -105,7 +110,9 @@ def _compile(
 ) -> None:
     """Compile `model`, and let it make the variables of optimizer, loss and metrics now: they are part of its state."""
     model.compile(
-        optimizer=fitting.optimizer() if fitting.optimizer else optimizer(config, epochs * len(batches)),
+        optimizer=fitting.optimizer()
+        if fitting.optimizer
+        else optimizer(config, epochs * len(batches), epoch=len(batches), batch=batches.size),
         loss=fitting.loss,
         loss_weights=fitting.loss_weights,
         # By classes weighted alike, or the epoch that is chosen would be one that forgets the rare ones.

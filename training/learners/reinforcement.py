@@ -45,7 +45,7 @@ def q_learning(networks: Networks, dataset: Dataset, task: Any, config: TrainCon
         return ops.sum(values * given["taken"], axis=-1, keepdims=True)
 
     loss = keras.losses.MeanSquaredError()
-    move = Move("valuing", networks, [name], value).prepare(loss, optimizer(config, count * moves), config)
+    move = Move("valuing", networks, [name], value).prepare(loss, optimizer(config, count * moves, epoch=moves), config)
 
     def epoch(number: int) -> Row:
         random = np.random.default_rng([config.seed, number])
