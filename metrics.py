@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from .calibration import calibration, top
+
+FROM_CLASSES = 10  # on, five answers say something
 MANY_CLASSES = 100  # beyond it a confusion matrix is no longer read
 MANY_VALUES = 32  # beyond it a regression's target is a picture or a signal, whose values are not judged one by one
 MOST_NATS = 700.0  # of which the exponential is a number still
@@ -330,8 +333,12 @@ def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[st
 
     Of each class from 0 on, or label: precision, recall, f1, specificity, npv (negative predictive value), support;
     macro and micro means of the first three; confusion (rows true) up to 100 classes; roc_auc, of several classes the
-    mean of one against the rest, None where only one occurs. outputs: as the metric takes them.
+    mean of one against the rest, None where only one occurs. Of logits or probabilities of classes besides how far they
+    can be believed (see `calibration`), and from 10 classes on top_5. Of values mae and rmse. outputs: as the metric
+    takes them.
     """
+    if metric.name == "explained_variance":
+        return _errors(outputs, targets)
     truth = truth_of(metric, targets)
     if truth is None or metric.parts is None or metric.parts.unit == "value":
         return {}
@@ -360,7 +367,16 @@ def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[st
     if metric.parts.unit == "class" and len(known["labels"]) <= MANY_CLASSES:
         found["confusion"] = confusion_matrix(truth, said, **known).tolist()
     found["roc_auc"] = _roc_auc(metric, outputs, targets)
+    if metric.name == "accuracy" and outputs.ndim == 2:
+        found |= calibration(outputs, targets)
+        found |= {"top_5": top(outputs, targets, 5)} if outputs.shape[-1] >= FROM_CLASSES else {}
     return found
+
+
+def _errors(outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    """Return mean absolute and root mean squared error over all values, in the unit of the targets."""
+    error = outputs.reshape(len(outputs), -1).astype(np.float64) - targets.reshape(len(targets), -1)
+    return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean()))}
 
 
 def _roc_auc(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> float | None:

@@ -241,9 +241,9 @@ def _written(
     files, dataset = save_networks(networks, out, work.facts), work.dataset
     names = ", ".join(map(str, files.values()))
     line = f"{names}: {judged.metric_name.replace('_', ' ')} {judged.value:.4f} on the test set of {dataset.name}"
-    rare = [_rare(head, figures, dataset) for head, figures in judged.figures.items() if figures]
+    rare = [_rare(head, figures, dataset) for head, figures in judged.figures.items() if "support" in figures]
     document = {"model": str(next(iter(files.values()))), "data": dataset.name, "metric": judged.metric_name}
-    document |= {"value": float(judged.value)} | ({"figures": judged.figures} if rare else {})
+    document |= {"value": float(judged.value)} | ({"figures": judged.figures} if any(judged.figures.values()) else {})
     document |= {"networks": {name: str(file) for name, file in files.items()}} if work.several else {}
     return Answer(document={**document, **more}, text="\n".join(filter(None, [text, line, *rare])))
 

@@ -243,7 +243,7 @@ def _without_quantizers(model: keras.Model, layer: QuantizedGraph, split: Split,
 def _lowest(figures: Any, dataset: Dataset) -> str:
     """Return the lowest recall of a class that occurs, of the first output that has any, with its name."""
     for head, counts in figures.items():
-        if not counts:
+        if "support" not in counts:
             continue
         number = min((k for k, count in enumerate(counts["support"]) if count), key=lambda k: counts["recall"][k])
         names = dataset.named_labels.get(head) or ()

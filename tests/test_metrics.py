@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from edgewright import metrics
+from edgewright.calibration import accuracy_of_kept, top
 from edgewright.devices.verdict import parts
 from edgewright.metrics import METRICS
 
@@ -70,6 +71,38 @@ def test_one_output_is_judged_by_its_side_of_the_threshold():
     assert metrics.figures(metric, given, truth)["roc_auc"] == 0.75
     with pytest.raises(ValueError, match="judges nothing"):
         METRICS["accuracy"].scores(probabilities, truth)
+
+
+def test_confidence_of_eight_tenths_that_is_right_in_eight_of_ten_is_calibrated():
+    chances = np.tile(np.array([[0.8, 0.1, 0.1]], np.float32), (10, 1))
+    truth = np.array([0] * 8 + [1, 2])
+    found = metrics.figures(METRICS["accuracy"], chances, truth)
+    assert found["ece"] == pytest.approx(0, abs=1e-7)
+    assert found["log_loss"] == pytest.approx(-0.8 * np.log(0.8) - 0.2 * np.log(0.1))
+    assert found["brier"] == pytest.approx(0.8 * (0.04 + 0.02) + 0.2 * (0.64 + 0.81 + 0.01))
+    (row,) = found["reliability"]
+    assert row == [pytest.approx(0.8), pytest.approx(0.8), 10]
+    logits = metrics.figures(METRICS["accuracy"], np.log(chances) + 3, truth)
+    assert logits["brier"] == pytest.approx(found["brier"], rel=1e-5)
+    sure = metrics.figures(METRICS["accuracy"], np.eye(3, dtype="f4")[np.zeros(10, int)], truth)
+    assert sure["ece"] == pytest.approx(0.2) and sure["brier"] == pytest.approx(0.4)
+
+
+def test_the_class_among_the_first_five_and_what_is_kept_of_the_unsure():
+    outputs = np.tile(np.arange(10.0)[::-1], (10, 1))  # class 0 first, then 1, 2, ...
+    assert metrics.figures(METRICS["accuracy"], outputs, np.arange(10))["top_5"] == 0.5
+    assert "top_5" not in metrics.figures(METRICS["accuracy"], outputs[:, :9], np.arange(9).repeat(2)[:10])
+    assert top(np.zeros((10, 10)), np.arange(10), 1) == 0.1  # of ties one is right
+    random = np.random.default_rng(0)
+    logits, truth = random.normal(size=(200, 4)) * random.uniform(0, 4, (200, 1)), random.integers(0, 4, 200)
+    assert accuracy_of_kept(logits, truth, 0.0) == (logits.argmax(-1) == truth).mean()
+    sure = np.argsort(-np.exp(logits).max(-1) / np.exp(logits).sum(-1))[:50]
+    assert accuracy_of_kept(logits, truth, 0.75) == (logits[sure].argmax(-1) == truth[sure]).mean()
+
+
+def test_errors_of_values_by_hand():
+    found = metrics.figures(METRICS["explained_variance"], np.array([[1.0], [-2.0], [3.0]]), np.zeros((3, 1)))
+    assert found == {"mae": 2.0, "rmse": pytest.approx(2.1602, abs=1e-4)}
 
 
 def test_several_labels_are_judged_each():

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 WIDTH = 460  # design width in px; the page scales a chart to its column
@@ -145,6 +146,36 @@ def tradeoff(points: Sequence[Point], metric_name: str, *, front: Collection[str
         axes.yaxis.label.set_color(_MUTED)
         _tidy(axes, grid="both")
         _legend(figure, [(point.name, point.mark) for point in shown])
+        return svg()
+
+
+def confusion(names: Sequence[str], ours: np.ndarray, base: np.ndarray) -> str:
+    """Draw which classes the baseline takes for which, and beside it by how many samples a file does otherwise.
+
+    ours, base: counts (K, K), rows true. Left: the darker, the larger the share of a true class.
+    """
+    count, short = len(names), [_short(name, 12) for name in names]
+    upright = sum(map(len, short)) > 30
+    with _figure(height=90 + max(150, 14 * count) + upright * 5 * max(map(len, short))) as (figure, svg):
+        left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
+        shares = base / np.maximum(base.sum(1, keepdims=True), 1)
+        for row, column in np.argwhere(shares > 0):
+            left.add_patch(
+                Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=_SERIES[0], alpha=shares[row, column] ** 0.5)
+            )
+        for row, column in np.argwhere(ours != base):
+            change = int(ours[row, column] - base[row, column])
+            better = (change > 0) == (row == column)
+            right.annotate(f"{change:+d}".replace("-", "\N{MINUS SIGN}"), (column, row), ha="center", va="center",
+                           fontsize=9, color=_SERIES[0] if better else _SERIES[1])  # fmt: skip
+        for axes, title in ((left, "float"), (right, "int8 less float")):
+            axes.set_xlim(-0.5, count - 0.5)
+            axes.set_ylim(count - 0.5, -0.5)
+            axes.set_xticks(range(count), short, rotation=90 * upright)
+            axes.set_xlabel(f"said, {title}")
+            axes.tick_params(axis="both", length=0)
+        left.set_yticks(range(count), short)
+        left.set_ylabel("true")
         return svg()
 
 

@@ -36,6 +36,7 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
         bundles=list(rows.bundle_rows(results)),
         charts=_charts(results, samples),
         classes=list(rows.class_rows(results)),
+        errors=list(rows.error_rows(results)),
         layers=list(rows.layer_rows(results)),
         controls=[
             {
@@ -69,8 +70,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     results, _ = _relabelled(results, {})
     sections = [
         _title(results), _rule(results), _verdict_table(results), _measurement_table(results), _bundle_table(results),
-        _class_table(results), _profile_table(results), _remarks(results), _estimate_table(results), _repeat(results),
-        _advised(results),
+        _class_table(results), _error_table(results), _profile_table(results), _remarks(results),
+        _estimate_table(results), _repeat(results), _advised(results),
     ]  # fmt: skip
     return "\n\n".join(filter(None, sections)) + "\n"
 
@@ -112,6 +113,11 @@ def _class_table(results: Mapping[str, Any]) -> str:
     keys = ("artifact", "f1", "recall", "part", "auc")
     header = ("file, by class", "macro F1", "lowest recall", "of", "ROC AUC")
     return _filled(header, [[row[key] for key in keys] for row in rows.class_rows(results)])
+
+
+def _error_table(results: Mapping[str, Any]) -> str:
+    header = ("file, errors", "mean absolute", "root mean square")
+    return _filled(header, [(row["artifact"], row["mae"], row["rmse"]) for row in rows.error_rows(results)])
 
 
 def _profile_table(results: Mapping[str, Any]) -> str:
@@ -237,12 +243,22 @@ def _charts(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]]) 
         (f"{metric.replace('_', ' ').capitalize()} against latency",
          f"{best} left is better. Bars: 95% intervals. Circle: TFLite, square: ONNX, hollow: pruned.",
          charts.tradeoff(points, metric)),
+        _confusion(rows.confused(results)),
         ("File size", "Hollow: pruned; zeros save space only once the file is compressed, and no time unless kernels "
          "skip them.", charts.sizes(points)),
         ("Latency distributions", "One inference: nine of ten, from the fastest on; the bar is the median.",
          charts.latencies(points, arrays)),
         ("Learning curves", "Solid: validation. Dashed: training.", charts.curves(results.get("curves", {}))),
     ]  # fmt: skip
+
+
+def _confusion(found: rows.Confused | None) -> tuple[str, str, str]:
+    from . import charts
+
+    if found is None:
+        return "", "", ""
+    told = f"{found.artifact} beside {found.baseline}: the darker, the more of a true class; what differs, in samples."
+    return "Which class pays", told, charts.confusion(found.names, found.ours, found.base)
 
 
 def _most(metric: Metric, max_drop: float) -> str:

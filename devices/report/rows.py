@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ... import metrics
 from ..verdict import words
@@ -13,6 +15,7 @@ from ..verdict.results import SIMULATED
 NOTHING = "–"
 KINDS = ("pass", "slower", "fail", "inconclusive")  # of verdicts, as they are counted
 MANY_ZEROS = 0.1  # a share of weights that nothing but pruning makes
+LOOKED_AT = 20  # classes beyond which nobody looks at a picture of them
 _BY_CLASS = ("precision", "recall", "f1", "specificity", "npv")
 
 
@@ -80,7 +83,7 @@ def class_rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     labels = results.get("labels") or {}
     for measured in results["measurements"]:
         for head, found in (measured.get("figures") or {}).items():
-            if not found:
+            if "recall" not in found:
                 continue
             names = labels.get(head) or [str(number) for number in range(len(found["recall"]))]
             occurring = [number for number, count in enumerate(found["support"]) if count]
@@ -100,6 +103,43 @@ def class_rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "names": names,
                 "confused": "confusion" in found,
             }  # fmt: skip
+
+
+def error_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield how far off each file and output is whose answers are values, in the unit of the targets."""
+    for measured in results["measurements"]:
+        for head, found in (measured.get("figures") or {}).items():
+            if "rmse" in found:
+                name = f"{measured['artifact']}, {head}" if head else measured["artifact"]
+                yield {"artifact": name, "mae": number(found["mae"], ".4g"), "rmse": number(found["rmse"], ".4g")}
+
+
+class Confused(NamedTuple):
+    """Which classes a file takes for which, beside its baseline: counts (K, K), rows true."""
+
+    artifact: str
+    baseline: str
+    names: list[str]
+    ours: np.ndarray
+    base: np.ndarray
+
+
+def confused(results: Mapping[str, Any]) -> Confused | None:
+    """Return the confusion of the first file of 8-bit activations, one retrained before one not.
+
+    None where there is none, or its classes are too many to be looked at.
+    """
+    figures = {row["artifact"]: row.get("figures") or {} for row in results["measurements"]}
+    precision = {row["name"]: str(row.get("precision") or "") for row in results["artifacts"]}
+    judged = [row for row in results["verdicts"] if "a8" in precision.get(row["artifact"], "")]
+    for row in sorted(judged, key=lambda row: not precision[row["artifact"]].endswith("qat")):
+        ours, base = figures.get(row["artifact"], {}), figures.get(row["baseline"], {})
+        for head in ours:
+            tables = [np.array(found.get(head, {}).get("confusion") or []) for found in (ours, base)]
+            if tables[0].ndim == 2 and tables[0].shape == tables[1].shape and len(tables[0]) <= LOOKED_AT:
+                names = (results.get("labels") or {}).get(head) or [str(number) for number in range(len(tables[0]))]
+                return Confused(row["artifact"], row["baseline"], [str(name) for name in names], *tables)
+    return None
 
 
 def measurement_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:

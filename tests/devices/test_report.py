@@ -1,9 +1,11 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from edgewright.devices.report import report
 from edgewright.devices.report import rows as rows_of
+from edgewright.metrics import METRICS, figures
 from pages import HOSTILE, Page
 from report_sample import latency_samples, sample
 
@@ -151,3 +153,32 @@ def test_unusual_kernels_and_delegates_are_told():
     document = sample() | {"config": {"kernels": "builtin", "delegate": "/lib/npu.so,core=1"}}
     assert "device: local · builtin kernels · delegate /lib/npu.so,core=1" in Page(report.html(document)).text
     assert report.how(sample()) == []
+
+
+def with_confusion():
+    """Return results in which the retrained int8 file takes one of class 1 for class 0 that float tells apart."""
+    results = sample()
+    for row in results["measurements"]:
+        lost = row["artifact"].endswith("w8a8-qat.tflite") and "pruned" not in row["artifact"]
+        truth = np.array([0] * 5 + [1] * 5)
+        said = np.where(np.arange(10) == 5, 0 if lost else 1, truth)
+        answers = np.eye(2, dtype="f4")[said]
+        row["figures"] = {"": figures(METRICS["accuracy"], answers, truth)}
+    return results
+
+
+def test_the_page_shows_which_class_pays():
+    results = with_confusion()
+    found = rows_of.confused(results)
+    assert (found.artifact, found.baseline) == ("w8a8-qat.tflite", "float32.tflite")
+    assert found.base.tolist() == [[5, 0], [0, 5]] and (found.ours - found.base).tolist() == [[0, 0], [1, -1]]
+    page = report.html(results, {})
+    assert "Which class pays" in page and "−1" in page
+    assert "Which class pays" not in report.html(sample(), {})
+
+
+def test_errors_of_values_stand_in_the_page_and_the_summary():
+    results = sample()
+    for row in results["measurements"]:
+        row["figures"] = {"": {"mae": 2.0, "rmse": 2.1602}}
+    assert "2.16" in report.markdown(results) and "root mean" in report.html(results, {})
