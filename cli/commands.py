@@ -22,6 +22,7 @@ from .options import (
     Alpha,
     Blocks,
     Channels,
+    Check,
     ClassWeights,
     Clusters,
     Criterion,
@@ -105,6 +106,7 @@ def run(
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
     settings: Training,
+    check: Check = False,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
     judge: Annotated[
@@ -122,7 +124,7 @@ def run(
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, freeze=freeze, quick=quick,
                        sparsity=sparsity, seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
                        min_speedup=min_speedup, device=device, recipe=recipe, judge=judge,
-                       training=settings_of(settings))  # fmt: skip
+                       training=settings_of(settings), check=check)  # fmt: skip
     results, folder = runs.execute(config, None if out is None else Path(out))
     say(f"report: {folder / 'report.html'}")
     return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
@@ -145,6 +147,7 @@ def train(
     learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage", inputs.above(0)] = None,
     class_weights: ClassWeights = None,
     settings: Training,
+    check: Check = False,
     teacher: TrainedTeacher = None,
     temperature: Temperature = None,
     alpha: Alpha = None,
@@ -158,7 +161,7 @@ def train(
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, freeze=freeze, quick=quick, seed=seed,
                        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
-                       teaching=teaching, **settings_of(settings))  # fmt: skip
+                       teaching=teaching, check=check, **settings_of(settings))  # fmt: skip
 
 
 def prune(

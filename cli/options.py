@@ -22,6 +22,7 @@ Weights = Annotated[
 Freeze = Annotated[
     int, "layers with weights, from the input on, that stay as they are; default: all learn", inputs.at_least(0)
 ]
+Check = Annotated[bool, "first see what a fresh net loses, and whether it can learn one batch by heart"]
 ClassWeights = Annotated[
     Literal["balanced"] | None, "make a rare class count as much as the others in training; default: a sample counts 1"
 ]

@@ -11,7 +11,7 @@ from keras import tree
 from ..errors import BadInput, EdgewrightError
 from ..export import EXPORTERS
 from ..files import write
-from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, training
+from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, sanity, training
 from ..pipeline import check as preflight
 from ..pipeline import diagnose as noise
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
@@ -36,7 +36,7 @@ RARE = 0.2  # of an even share of the samples, below which a class is called rar
 def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, freeze: int, quick: bool,
           seed: int, epochs: int | None, batch_size: int | None, learning_rate: float | None,
           class_weights: str | None = None, teaching: Distillation | None = None,
-          **options: Any) -> Answer:  # fmt: skip
+          check: bool = False, **options: Any) -> Answer:  # fmt: skip
     """Train a model of one network or several from the start, or go on with that of a file.
 
     options: further settings of `TrainConfig`.
@@ -47,6 +47,8 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
         check_savable(network, model)
     settings = _settings("train", work, quick=quick, seed=seed, epochs=epochs, batch_size=batch_size,
                          learning_rate=learning_rate, class_weights=class_weights, **options)  # fmt: skip
+    if check:
+        say(str(sanity.check(work, settings)))
     result = training.train(networks, work, settings, _logs(out), teaching=teaching)
     return _written(work.complete(networks), out, work, result.judged)
 

@@ -22,12 +22,13 @@ from ..devices.verdict import document
 from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput, EdgewrightError
 from ..files import replacing, sha256, write, write_json
+from ..progress import say
 from ..runners import Arrays
 from ..training import learners
 from ..training.config import TrainConfig
 from ..training.runner import KerasRunner, predict_all
 from ..training.tasks import Evaluation, Networks, Supervised
-from . import exporting, measuring, pruning, quantizing, recipe, teachers, training
+from . import exporting, measuring, pruning, quantizing, recipe, sanity, teachers, training
 from .budget import train_config
 from .chain import Stage, end_of, needed, stages_of
 from .find import digest_of, find
@@ -133,6 +134,8 @@ class Pipeline:
             if self.work.trained and not asked:
                 value = training.evaluated(networks, self.work).value
                 return self.kept(self.work.complete(networks), stage.role, value, [])
+            if self.config.check:
+                say(str(sanity.check(self.work, settings)))
             result = training.train(networks, self.work, settings, scratch, **self.taught(stage))
             return self.kept(self.work.complete(networks), stage.role, result.metric, result.history)
 

@@ -35,7 +35,8 @@ class RunConfig:
     """What `edgewright run` is told; see its help.
 
     judge: the part of the data that files are judged on; "validation" where something is chosen by the outcome.
-    training: settings of `TrainConfig` for every stage that trains.
+    training: settings of `TrainConfig` for every stage that trains. check: see
+    `sanity.check`.
     """
 
     model: str
@@ -54,6 +55,7 @@ class RunConfig:
     recipe: str | None = None
     judge: str = "test"
     training: Mapping[str, Any] = field(default_factory=dict)
+    check: bool = False
 
     def __post_init__(self) -> None:
         if self.recipe is not None and self.sparsity != SPARSITY:
