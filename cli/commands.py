@@ -33,6 +33,8 @@ from .options import (
     Epochs,
     Features,
     FileBytes,
+    Folds,
+    FoldsBy,
     Freeze,
     Import,
     KerasFile,
@@ -148,6 +150,8 @@ def train(
     class_weights: ClassWeights = None,
     settings: Training,
     check: Check = False,
+    folds: Folds = None,
+    folds_by: FoldsBy = "chance",
     teacher: TrainedTeacher = None,
     temperature: Temperature = None,
     alpha: Alpha = None,
@@ -161,7 +165,8 @@ def train(
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, freeze=freeze, quick=quick, seed=seed,
                        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
-                       teaching=teaching, check=check, **settings_of(settings))  # fmt: skip
+                       teaching=teaching, check=check, folds=folds, folds_by=folds_by,
+                       **settings_of(settings))  # fmt: skip
 
 
 def prune(

@@ -23,6 +23,14 @@ Freeze = Annotated[
     int, "layers with weights, from the input on, that stay as they are; default: all learn", inputs.at_least(0)
 ]
 Check = Annotated[bool, "first see what a fresh net loses, and whether it can learn one batch by heart"]
+Folds = Annotated[
+    int | None, "judge the training on so many folds of the training samples first, each tested once",
+    inputs.at_least(2),
+]  # fmt: skip
+FoldsBy = Annotated[
+    Literal["chance", "time"],
+    "draw folds, classes with their shares; or test on what is later than all that is learned",
+]
 ClassWeights = Annotated[
     Literal["balanced"] | None, "make a rare class count as much as the others in training; default: a sample counts 1"
 ]

@@ -11,7 +11,7 @@ from keras import tree
 from ..errors import BadInput, EdgewrightError
 from ..export import EXPORTERS
 from ..files import write
-from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, sanity, training
+from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, sanity, training, validating
 from ..pipeline import check as preflight
 from ..pipeline import diagnose as noise
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
@@ -36,10 +36,11 @@ RARE = 0.2  # of an even share of the samples, below which a class is called rar
 def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, freeze: int, quick: bool,
           seed: int, epochs: int | None, batch_size: int | None, learning_rate: float | None,
           class_weights: str | None = None, teaching: Distillation | None = None,
-          check: bool = False, **options: Any) -> Answer:  # fmt: skip
+          check: bool = False, folds: int | None = None, folds_by: str = "chance", **options: Any
+          ) -> Answer:  # fmt: skip
     """Train a model of one network or several from the start, or go on with that of a file.
 
-    options: further settings of `TrainConfig`.
+    folds: judge the training on so many folds first. options: further settings of `TrainConfig`.
     """
     work = find.find(model, data, preset=preset, weights=weights, freeze=freeze, seed=seed, quick=quick)
     networks = work.make()
@@ -49,8 +50,10 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
                          learning_rate=learning_rate, class_weights=class_weights, **options)  # fmt: skip
     if check:
         say(str(sanity.check(work, settings)))
+    found = validating.across(work, settings, folds, folds_by, teaching) if folds is not None else None
     result = training.train(networks, work, settings, _logs(out), teaching=teaching)
-    return _written(work.complete(networks), out, work, result.judged)
+    more = {} if found is None else {"text": str(found), "folds": found.to_dict()}
+    return _written(work.complete(networks), out, work, result.judged, **more)
 
 
 def prune(model: str, out: Path, data: str | None, *, way: tuple[str, Mapping[str, Any]], quick: bool, seed: int,

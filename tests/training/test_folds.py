@@ -1,0 +1,66 @@
+"""Folds: each sample tested once, classes with their shares, nothing later in training than in the test."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from edgewright.errors import BadInput
+from edgewright.pipeline import find, validating
+from edgewright.training.config import TrainConfig
+from edgewright.training.data import Dataset, Split
+from edgewright.training.data.folds import folds
+
+
+def numbered(count, task="regression", **more):
+    """Return a data set whose samples are their own numbers; the last ten are for validation."""
+    x = np.arange(count, dtype=np.float32)[:, None]
+    part = {"train": slice(0, count - 10), "validation": slice(count - 10, count), "test": slice(0, 1)}
+    y = more.pop("y", x)
+    return Dataset(name="numbers", task=task, **{name: Split(x=x[own], y=y[own]) for name, own in part.items()}, **more)
+
+
+@pytest.mark.parametrize("count", [2, 5, 40])
+def test_each_sample_is_tested_once_and_never_learned_meanwhile(count):
+    tested = []
+    for dataset in folds(numbered(40), count, seed=3):
+        parts = [set(split.x[:, 0]) for split in dataset.splits.values()]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == 40
+        tested += sorted(parts[2])
+    assert sorted(tested) == list(range(40))
+
+
+def test_classes_keep_their_shares():
+    labels = np.repeat([0, 1], [30, 10]).astype(np.int32)[np.random.default_rng(0).permutation(40)]
+    dataset = numbered(40, "classification", y=labels, classes=2)
+    assert [np.bincount(part.test.y).tolist() for part in folds(dataset, 5)] == [[6, 2]] * 5
+    with pytest.raises(BadInput, match="rarest class has 10"):
+        list(folds(dataset, 11))
+
+
+def test_nothing_later_is_learned():
+    for dataset in folds(numbered(40), 4, order="time"):
+        ends = [(split.x.min(), split.x.max()) for split in dataset.splits.values()]
+        assert ends[0][1] < ends[1][0] and ends[1][1] < ends[2][0]
+
+
+def test_samples_of_several_arrays_and_targets_that_are_the_samples():
+    several = numbered(40)
+    named = [replace(split, x={"a": split.x, "b": -split.x}) for split in several.splits.values()]
+    (first, *_) = folds(replace(several, train=named[0], validation=named[1], test=named[2]), 4)
+    np.testing.assert_array_equal(first.test.x["a"], -first.test.x["b"])
+    same = [replace(split, y=split.x) for split in several.splits.values()]
+    (first, *_) = folds(replace(several, train=same[0], validation=same[1], test=same[2]), 4)
+    assert first.train.y is first.train.x
+
+
+@pytest.mark.parametrize(("count", "order"), [(1, "chance"), (41, "chance"), (40, "time")])
+def test_too_few_or_too_many_are_refused(count, order):
+    with pytest.raises(BadInput, match=f"folds {count}: allowed is 2 to"):
+        list(folds(numbered(40), count, order=order))
+
+
+def test_a_training_judged_across_folds():
+    work = find.find("softmax_regression", "digits")
+    found = validating.across(work, TrainConfig(epochs=2, learning_rate=0.02), 3)
+    assert len(found.values) == 3 and 0.8 < found.mean < 1 and "3 folds: accuracy" in str(found)
+    assert found.deviation == pytest.approx(np.std(found.values) * np.sqrt(3 / 2))

@@ -1,0 +1,76 @@
+"""Cross-validation: the samples at hand as folds, each of which is tested once. The official test split stays apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from ...errors import BadInput
+from .dataset import CLASSES, Array, Dataset, Split, divide
+
+VALIDATION = 0.1  # of what a fold leaves, to choose the epoch by
+Order = Literal["chance", "time"]
+
+
+def folds(dataset: Dataset, count: int, *, order: Order = "chance", seed: int = 0) -> Iterator[Dataset]:
+    """Yield `count` data sets of the training and validation samples, each tested on another fold of them.
+
+    order: "chance" draws folds, of classes with their shares; "time" takes samples in their order, tests on what
+    follows, and never trains on a sample that is later than one it tests. As many folds as samples leave one out.
+    Raises: BadInput for fewer than 2 folds, more than samples, or than the rarest class has.
+    """
+    pool = _together(dataset.train, dataset.validation)
+    labels = pool.y if dataset.task in CLASSES and isinstance(pool.y, np.ndarray) and pool.y.ndim == 1 else None
+    _check(count, len(pool), order)
+    for rest, tested in _parts(len(pool), count, order, seed, labels):
+        learned, judged = _validation(rest, order, seed, labels)
+        yield replace(dataset, train=pool.take(learned), validation=pool.take(judged), test=pool.take(tested))
+
+
+def _check(count: int, samples: int, order: str) -> None:
+    most = samples - 1 if order == "time" else samples
+    if not 2 <= count <= most:
+        raise BadInput(f"folds {count}: allowed is 2 to {most}, of {samples} samples")
+
+
+def _parts(
+    samples: int, count: int, order: Order, seed: int, labels: Array | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    from sklearn.model_selection import KFold, LeaveOneOut, StratifiedKFold, TimeSeriesSplit
+
+    places = np.arange(samples)
+    if order == "time":
+        return TimeSeriesSplit(count).split(places)
+    if count == samples:
+        return LeaveOneOut().split(places)
+    if labels is not None:
+        if count > (rarest := np.bincount(labels)[np.unique(labels)].min()):
+            raise BadInput(f"folds {count}: the rarest class has {rarest} samples, a fold needs one of each")
+        return StratifiedKFold(count, shuffle=True, random_state=seed).split(places, labels)
+    return KFold(count, shuffle=True, random_state=seed).split(places)
+
+
+def _validation(rest: Array, order: Order, seed: int, labels: Array | None) -> tuple[np.ndarray, np.ndarray]:
+    """Divide what a fold leaves into samples to learn and samples to choose the epoch by, these the last in time."""
+    if order == "time":
+        last = max(1, round(VALIDATION * len(rest)))
+        return rest[:-last], rest[-last:]
+    kinds = labels[rest] if labels is not None else np.zeros(len(rest), int)
+    learned, judged = divide(kinds, VALIDATION, seed)
+    return rest[learned], rest[judged]
+
+
+def _together(first: Split, second: Split) -> Split:
+    if first.y is first.x:
+        x = _joined(first.x, second.x)
+        return Split(x=x, y=x)
+    return Split(x=_joined(first.x, second.x), y=_joined(first.y, second.y))
+
+
+def _joined(first: Any, second: Any) -> Any:
+    if isinstance(first, Mapping):
+        return {name: np.concatenate([values, second[name]]) for name, values in first.items()}
+    return np.concatenate([first, second])
