@@ -25,8 +25,8 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "training.adam": ("FusedAdam",),
     "training.schedules": ("Warmed",),
     "training.losses": (
-        "Divergence", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities", "PerceptronCriterion",
-        "SigmoidSquaredError", "SmoothedCrossentropy",
+        "Divergence", "FocalCrossentropy", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities",
+        "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy",
     ),
 }  # fmt: skip
 

@@ -99,7 +99,7 @@ def _given(parameter: inspect.Parameter, hint: Any, options: Mapping[str, Any]) 
     """Return the value of an argument, checked before anything is imported for the verb."""
     if typing.is_typeddict(hint):
         values = {own.name: _given(own, of, options) for own, of in _options_of(hint)}
-        return {name: value for name, value in values.items() if value not in (None, False)}
+        return {name: value for name, value in values.items() if value is not None and value is not False}
     value = options[parameter.name.rstrip("_")]
     _check(_shown(parameter), value, typing.get_args(hint)[2:])
     return value

@@ -19,7 +19,6 @@ from .arguments import Answer, parse
 from .loading import with_keras
 from .many import matrix, sweep, tune
 from .options import (
-    Alpha,
     Blocks,
     Channels,
     Check,
@@ -31,7 +30,6 @@ from .options import (
     Device,
     Engine,
     Epochs,
-    Features,
     FileBytes,
     Folds,
     FoldsBy,
@@ -61,15 +59,13 @@ from .options import (
     Sparsity,
     SparsityOrPattern,
     Teacher,
-    Temperature,
     TimedOn,
     TrainedTeacher,
-    Unlabelled,
     Weights,
 )
 from .output import failed, place, results_only
 from .pruning import way_of
-from .teaching import refuse_teacher, teaching_of
+from .teaching import Teaching, refuse_teacher, teaching_of
 from .training import Training, settings_of
 
 DESCRIPTION = """Take a Keras 3 model from training to a verdict on a device: train, prune, retrain with quantization in
@@ -153,15 +149,12 @@ def train(
     folds: Folds = None,
     folds_by: FoldsBy = "chance",
     teacher: TrainedTeacher = None,
-    temperature: Temperature = None,
-    alpha: Alpha = None,
-    features: Features = None,
-    unlabelled: Unlabelled = None,
+    taught: Teaching,
     import_: Import = None,
 ) -> Answer:
     """Train a model."""
     inputs.check_own(model, data, preset)
-    teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
+    teaching = teaching_of(teacher, taught)
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, freeze=freeze, quick=quick, seed=seed,
                        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
@@ -203,10 +196,7 @@ def prune(
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
     teacher: Teacher = None,
-    temperature: Temperature = None,
-    alpha: Alpha = None,
-    features: Features = None,
-    unlabelled: Unlabelled = None,
+    taught: Teaching,
     import_: Import = None,
 ) -> Answer:
     """Set the smallest weights to zero; or take channels or blocks out, share values, make kernels thin.
@@ -214,7 +204,7 @@ def prune(
     How many channels go is said by one of --channels, --macs, --parameters, --memory, --bytes, --latency, --max-drop.
     """
     _check_other(model, out)
-    teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
+    teaching = teaching_of(teacher, taught)
     training = {"epochs": epochs, "class_weights": class_weights, "teacher": teacher}
     way = way_of(engine, data, training, sparsity=sparsity, pattern=pattern, regrow=regrow, schedule=schedule,
                  criterion=criterion, channels=channels, macs=macs, parameters=parameters, memory=memory, bytes=bytes,
@@ -262,10 +252,7 @@ def qat(
     epochs: Epochs = None,
     class_weights: ClassWeights = None,
     teacher: Teacher = None,
-    temperature: Temperature = None,
-    alpha: Alpha = None,
-    features: Features = None,
-    unlabelled: Unlabelled = None,
+    taught: Teaching,
     import_: Import = None,
 ) -> Answer:
     """Retrain a trained model with quantization in the loop."""
@@ -277,7 +264,7 @@ def qat(
         raise BadInput(f"{given}: engine tfmot quantizes every layer alike; leave one of the two out")
     _refuse_weights(engine, class_weights)
     refuse_teacher(engine, teacher)
-    teaching = teaching_of(teacher, temperature, alpha, features, unlabelled)
+    teaching = teaching_of(teacher, taught)
     verbs = with_keras("cli.verbs", import_)
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
                      freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop,

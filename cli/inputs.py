@@ -70,14 +70,18 @@ def share_of(what: str) -> Callable[[str, float], None]:
     return check
 
 
-def augmentation(argument: str, value: str) -> None:
-    """Check the name of a change of training samples."""
-    if value == "none":
-        return
-    try:
-        config.augmentation(value)
-    except BadInput as error:
-        raise BadInput(f"{argument} {value}: {str(error).partition('; ')[2]}") from error
+def one_of(*names: str, without: str = "") -> Callable[[str, str], None]:
+    """Return a check of a name, alone or with how far; `without` is the word for none."""
+
+    def check(argument: str, value: str) -> None:
+        if value == without:
+            return
+        try:
+            config.measured("", value, names)
+        except BadInput as error:
+            raise BadInput(f"{argument} {value}: {str(error).partition('; ')[2]}") from error
+
+    return check
 
 
 def part(argument: str, value: float) -> None:

@@ -99,18 +99,6 @@ Teacher = Annotated[
 TrainedTeacher = Annotated[
     str | None, ".keras file of a trained model whose answers are learned beside the targets", inputs.teacher
 ]
-Temperature = Annotated[
-    float | None, "softens the answers of teacher and student, which are divided by it first; default: 4",
-    inputs.above(0),
-]  # fmt: skip
-Alpha = Annotated[float | None, "share of the teacher's answers in the loss, in [0, 1]; default: 0.5", inputs.part]
-Features = Annotated[
-    list[str] | None,
-    "layer whose features are learned too: a name, STUDENT=TEACHER for two names, or `same` for all of one name",
-]
-Unlabelled = Annotated[
-    str | None, "data set or pkg.module:function of more samples, which only the teacher judges", inputs.data
-]
 Clusters = Annotated[
     int | None, "values that the weights of each kernel share, 2 to 256; zeros stay zero", inputs.at_least(2)
 ]

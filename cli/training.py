@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypedDict
 
-from ..training.config import OPTIMIZERS, SCHEDULES, TrainConfig
+from ..training.config import AUGMENTATIONS, LOSSES, OPTIMIZERS, SCHEDULES, TrainConfig
 from . import inputs
 
 NO_CHANGE = "none"  # of --augment
@@ -41,11 +41,15 @@ class Training(TypedDict, total=False):
         float | None, "share of a target spread over all classes, in [0, 1); default: 0.1",
         inputs.share_of("label smoothing"),
     ]  # fmt: skip
+    loss: Annotated[
+        str | None, "in place of the task's: mse, mae, huber of values, focal of classes, as huber:0.5, focal:1",
+        inputs.one_of(*LOSSES),
+    ]  # fmt: skip
     augment: Annotated[
         list[str] | None,
         "change training samples at random: flip, shift, rotate, zoom, shear, crop, brightness, contrast, colour, "
         "cutout, noise, each alone or with how far, as shift:0.1; none for no change; default: as the data set has it",
-        inputs.augmentation,
+        inputs.one_of(*AUGMENTATIONS, without=NO_CHANGE),
     ]
     patience: Annotated[
         int | None, "epochs without a better validation score before stopping; default: go on", inputs.at_least(1)

@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from edgewright.cli import arguments, commands
 from edgewright.cli.commands import main
+from edgewright.errors import BadInput
 
 
 def edgewright(*arguments, cwd=None):
@@ -134,3 +136,23 @@ def test_a_picture_is_what_its_suffix_says(beside, capfd):
         line = ("diagnose", "q.keras", "--data", "digits", "--samples", "4", "--out", name, "--import", "own_layers")
         main([*line])
         assert (beside / name).read_bytes().startswith(begins), capfd.readouterr().err
+
+
+def test_options_of_a_group_are_handed_over_where_they_are_given(tmp_path):
+    line = [
+        "train",
+        "lenet5",
+        "--out",
+        str(tmp_path / "x.keras"),
+        "--optimizer",
+        "sgd",
+        "--momentum",
+        "0",
+        "--alpha",
+        "0",
+    ]
+    call = arguments.parse("edgewright", "", commands.VERBS, [*line, "--augment", "flip", "--augment", "shift:0.2"])
+    assert call.arguments["settings"] == {"optimizer": "sgd", "momentum": 0.0, "augment": ["flip", "shift:0.2"]}
+    assert call.arguments["taught"] == {"alpha": 0.0}
+    with pytest.raises(BadInput, match=r"--momentum 1\.0: a momentum lies in"):
+        arguments.parse("edgewright", "", commands.VERBS, [*line[:-4], "--momentum", "1"])

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers as kinds
 
 from ..errors import BadInput
-from .config import TrainConfig, augmentation
+from .config import AUGMENTATIONS, TrainConfig, measured
 from .data import Dataset
 
 OF_IMAGES = 3  # the rank of a sample that is an image
@@ -74,7 +74,7 @@ def layers(dataset: Dataset, config: TrainConfig) -> Sequence[Any]:
         return dataset.augmentation(config.seed) if dataset.augmentation and config.augment else ()
     made = []
     for place, text in enumerate(config.augment):
-        name, amount = augmentation(text)
+        name, amount = measured("augment", text, AUGMENTATIONS)
         change = CHANGES[name]
         _check(dataset, text, change)
         made.append(change.make(change.amount if amount is None else amount, config.seed + place))
@@ -85,17 +85,17 @@ def _check(dataset: Dataset, text: str, change: Change) -> None:
     x: Any = dataset.train.x
     shape = getattr(x, "shape", None)
     if shape is None or "float" not in str(x.dtype):
-        raise BadInput(f"training setting augment names {text!r}: samples of {dataset.name!r} are not one float array; "
+        raise BadInput(f"training setting augment is {text!r}: samples of {dataset.name!r} are not one float array; "
                        "leave it out")  # fmt: skip
     if not change.any and len(shape) != 1 + OF_IMAGES:
-        raise BadInput(f"training setting augment names {text!r}: samples of {dataset.name!r} have shape {shape[1:]}, "
+        raise BadInput(f"training setting augment is {text!r}: samples of {dataset.name!r} have shape {shape[1:]}, "
                        "an image is (height, width, channels); leave it out")  # fmt: skip
     if change.coloured and shape[-1] != 3:
-        raise BadInput(f"training setting augment names {text!r}: images of {dataset.name!r} have {shape[-1]} "
+        raise BadInput(f"training setting augment is {text!r}: images of {dataset.name!r} have {shape[-1]} "
                        "channels, a colour has 3; leave it out")  # fmt: skip
     if not change.any and (not dataset.classes or np.ndim(dataset.train.y) != 1):
-        raise BadInput(f"training setting augment names {text!r}: data {dataset.name!r} tells more of a sample than "
+        raise BadInput(f"training setting augment is {text!r}: data {dataset.name!r} tells more of a sample than "
                        "its class, which would have to change along; leave it out")  # fmt: skip
     if change.lit and (x.min() < 0 or x.max() > 1):
-        raise BadInput(f"training setting augment names {text!r}: samples of {dataset.name!r} lie in [{x.min():g}, "
+        raise BadInput(f"training setting augment is {text!r}: samples of {dataset.name!r} lie in [{x.min():g}, "
                        f"{x.max():g}], it keeps values in [0, 1]; scale them, or leave it out")  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -29,6 +29,7 @@ AUGMENTATIONS = (
     "cutout",
     "noise",
 )
+LOSSES = ("mse", "mae", "huber", "focal")  # by name, and behind it how far, as huber:0.5 and focal:1
 SCHEDULES = ("cosine", "constant", "step", "exponential", "restarts", "linear", "plateau")
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "adagrad")
 WITH_MOMENTUM = ("sgd", "rmsprop")
@@ -51,6 +52,8 @@ class TrainConfig:
     optimizer, momentum, nesterov: momentum is 0.9 of "sgd" and 0 of "rmsprop" where None. weight_decay: decoupled.
     clip_norm: the largest norm that the gradient of all weights together may have; clip_value: the largest size of each
     of its values; None for any. label_smoothing: share of a target spread over all classes.
+    loss: in place of the task's: of values "mse", "mae", "huber" (quadratic up to 1, or "huber:0.5"), of classes
+    "focal" (-(1 - p)^2 log p, or "focal:1").
     augment: change training samples at random, as their data set has it, or by names of `AUGMENTATIONS`, as ("flip",
     "shift:0.1"). patience: epochs without a better validation score before stopping, None to go on to the end; the best
     epoch's weights are kept either way. enough: the validation accuracy that ends the training. class_weights: how much
@@ -76,6 +79,7 @@ class TrainConfig:
     clip_norm: float | None = None
     clip_value: float | None = None
     label_smoothing: float = 0.1
+    loss: str | None = None
     augment: bool | tuple[str, ...] = True
     patience: int | None = None
     enough: float | None = None
@@ -115,10 +119,12 @@ class TrainConfig:
         ):
             if not holds:
                 raise BadInput(f"training setting {name} is {getattr(self, name)!r}; allowed is {allowed}")
-        self._check_together()
         if not isinstance(self.augment, bool):
-            for name in self.augment:
-                augmentation(name)
+            for text in self.augment:
+                measured("augment", text, AUGMENTATIONS)
+        if self.loss is not None:
+            measured("loss", self.loss, LOSSES)
+        self._check_together()
 
     def _check_together(self) -> None:
         """Refuse what says nothing beside the rest."""
@@ -160,12 +166,12 @@ class TrainConfig:
         return self.learning_rate * (batch / REFERENCE_BATCH if self.scale_rate else 1)
 
 
-def augmentation(text: str) -> tuple[str, float | None]:
-    """Return what "shift" or "shift:0.1" asks for: a name, and how far or None.  Raises: BadInput."""
+def measured(setting: str, text: str, names: Sequence[str]) -> tuple[str, float | None]:
+    """Return what "shift" or "shift:0.1" asks for: one of `names`, and how far or None.  Raises: BadInput."""
     found = re.fullmatch(r"(\w+)(?::(\d*\.?\d+))?", text)
-    if not found or found[1] not in AUGMENTATIONS:
-        raise BadInput(f"training setting augment names {text!r}; allowed are {', '.join(AUGMENTATIONS)}, each alone "
-                       "or with how far, as shift:0.1")  # fmt: skip
+    if not found or found[1] not in names:
+        raise BadInput(f"training setting {setting} is {text!r}; allowed are {', '.join(names)}, each alone or with "
+                       f"how far, as {names[-1]}:0.1")  # fmt: skip
     return found[1], float(found[2]) if found[2] else None
 
 

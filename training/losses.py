@@ -5,6 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from ..errors import BadInput
+from .config import LOSSES, measured
+
 
 @keras.saving.register_keras_serializable("edgewright")
 class SmoothedCrossentropy(keras.losses.Loss):
@@ -26,6 +29,51 @@ class SmoothedCrossentropy(keras.losses.Loss):
     def get_config(self):
         """Return the smoothing beside the name; the reduction is that of every loss here."""
         return {"smoothing": self.smoothing, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class FocalCrossentropy(keras.losses.Loss):
+    """Cross-entropy in which a sample counts (1 - p)^gamma, p being the chance that its class is given.
+
+    Shapes: logits (N, ..., K), class numbers (N, ...).  Source: Lin 2017, arXiv:1708.02002, section 3.2.
+    """
+
+    def __init__(self, gamma: float = 2.0, name: str = "focal_crossentropy"):
+        super().__init__(name=name)
+        self.gamma = gamma
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each sample (N, ...)."""
+        nats: Any = keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+        chance: Any = ops.exp(-nats)
+        return (1 - chance) ** self.gamma * nats
+
+    def get_config(self):
+        """Return gamma beside the name."""
+        return {"gamma": self.gamma, "name": self.name}
+
+
+# name -> ending of the answers that it is for -> loss, given how far
+NAMED: dict[str, dict[str | None, Any]] = {
+    "mse": {None: lambda amount: keras.losses.MeanSquaredError()},
+    "mae": {None: lambda amount: keras.losses.MeanAbsoluteError()},
+    "huber": {None: lambda amount: keras.losses.Huber(1.0 if amount is None else amount)},
+    "focal": {
+        "softmax": lambda amount: FocalCrossentropy(2.0 if amount is None else amount),
+        "sigmoid": lambda amount: keras.losses.BinaryFocalCrossentropy(
+            from_logits=True, gamma=2.0 if amount is None else amount
+        ),
+    },
+}
+
+
+def named_loss(text: str, ending: str | None, task: str) -> keras.losses.Loss:
+    """Return the loss `text`, as "huber:0.5", of answers with an ending.  Raises: BadInput for one of other answers."""
+    name, amount = measured("loss", text, LOSSES)
+    if ending not in NAMED[name]:
+        fit = ", ".join(other for other, kinds in NAMED.items() if ending in kinds)
+        raise BadInput(f"training setting loss is {text!r}: it is none of task {task!r}; allowed are {fit}")
+    return NAMED[name][ending](amount)
 
 
 LEAST_PROBABILITY = 1 / 512  # half a step of an int8 softmax, which rounds what is smaller to zero

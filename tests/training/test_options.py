@@ -12,6 +12,7 @@ from edgewright.pipeline.saved import save_networks
 from edgewright.training import augmentations, data, schedules
 from edgewright.training.config import AUGMENTATIONS, SCHEDULES, TrainConfig
 from edgewright.training.learners import callbacks
+from edgewright.training.losses import named_loss
 from edgewright.training.optimizers import optimizer
 from edgewright.training.schedules import Length, after_plateaus
 from edgewright.training.train import train
@@ -76,6 +77,31 @@ def test_glorot_draws_within_a_limit_of_both_sizes():
     values = np.asarray(keras.initializers.GlorotUniform(seed=0)((300, 100)))
     assert 0.99 * 0.12247 < np.abs(values).max() <= 0.12248
     assert values.var() == pytest.approx(0.005, rel=0.02)
+
+
+# ---------------------------------------------------------------- losses
+
+
+@pytest.mark.parametrize(("gamma", "lost"), [("0", 0.10536), ("1", 0.010536), ("2", 0.0010536)])
+def test_what_is_nearly_sure_counts_little_in_a_focal_loss(gamma, lost):
+    two, one = (named_loss(f"focal:{gamma}", ending, "") for ending in ("softmax", "sigmoid"))
+    logits = np.log(np.array([[0.9, 0.1]], np.float32))
+    assert float(two(np.array([0]), logits)) == pytest.approx(lost, rel=1e-4)
+    assert float(one(np.array([[1.0]]), logits[:, :1] - logits[:, 1:])) == pytest.approx(lost, rel=1e-4)
+
+
+def test_losses_of_values_by_hand():
+    values = np.array([[1.0], [-2.0], [3.0]], np.float32)
+    found = {text: float(named_loss(text, None, "")(np.zeros((3, 1)), values)) for text in ("mae", "mse", "huber")}
+    assert found == pytest.approx({"mae": 2.0, "mse": 14 / 3, "huber": (0.5 + 1.5 + 2.5) / 3})
+    assert float(named_loss("huber:2", None, "")(np.zeros((3, 1)), values)) == pytest.approx((0.5 + 2 + 4) / 3)
+
+
+def test_a_loss_of_other_answers_is_refused():
+    with pytest.raises(BadInput, match="'classification'; allowed are focal"):
+        train(small(), "digits", TrainConfig(loss="mae", epochs=1), limit=64)
+    with pytest.raises(BadInput, match="allowed are mse, mae, huber, focal"):
+        TrainConfig(loss="hinge")
 
 
 # ---------------------------------------------------------------- rates
@@ -198,7 +224,7 @@ def test_changes_of_images_are_refused_where_there_are_none():
     ({"rate_every": 3}, "step, exponential"),
     ({"schedule": "steps"}, "cosine, constant"),
     ({"augment": ("turn",)}, "rotate"),
-    ({"augment": ("shift:far",)}, "shift:0.1"),
+    ({"augment": ("shift:far",)}, "noise:0.1"),
     ({"clip_norm": 0.0}, "above 0"),
 ])  # fmt: skip
 def test_what_does_not_go_together_is_refused(settings, words):

@@ -15,7 +15,7 @@ from ...metrics import are_probabilities
 from ..config import TrainConfig
 from ..data import Dataset, Split
 from ..data.targets import Head
-from ..losses import OfProbabilities
+from ..losses import OfProbabilities, named_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +137,11 @@ def _named(weights: Mapping[Any, float], own: Head) -> np.ndarray:
 
 
 def loss_of(task: Objective, ending: str | None, answers: Any, config: TrainConfig) -> tuple[keras.losses.Loss, float]:
-    """Return the task's loss for a model's answers, logits or probabilities, and the threshold that says yes."""
-    loss = task.loss(config.label_smoothing)
+    """Return the loss for a model's answers, logits or probabilities, and the threshold that says yes.
+
+    Raises: BadInput for a loss that is none of this task.
+    """
+    loss = task.loss(config.label_smoothing) if config.loss is None else named_loss(config.loss, task.ending, task.name)
     if task.ending and end_in_probabilities(task, ending, answers):
         return OfProbabilities(loss, independent=task.ending == "sigmoid"), 0.5
     return loss, 0.0
