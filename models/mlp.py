@@ -8,6 +8,7 @@ import numpy as np
 from keras import KerasTensor, layers
 
 from .blocks import maxout
+from .noise import AnnealedDropout, DropConnect, VariationalDropout
 from .registry import register
 
 
@@ -123,6 +124,68 @@ def monte_carlo(
     """
     outputs = np.stack([activation(np.asarray(model(x, training=True))) for _ in range(passes)])
     return outputs.mean(0), outputs.var(0)
+
+
+SCHEMES = ("dropout", "dropconnect", "annealed", "gaussian", "variational")
+
+
+@register(
+    task="classification",
+    input_shape=(784,),
+    classes=10,
+    params=1_276_810,
+    paper="Srivastava 2014, Dropout: a simple way to prevent neural networks from overfitting, 784-800-800-10",
+    data=("mnist", "digits"),
+    edge={"input_shape": (64,), "hidden": (128, 128), "samples": 1_259},
+    variants={
+        "dropconnect": {
+            "params": 1_276_810,
+            "scheme": "dropconnect",
+            "paper": "Wan 2013, Regularization of neural networks using DropConnect",
+        },
+        "annealed_dropout": {
+            "params": 1_276_810,
+            "scheme": "annealed",
+            "paper": "Rennie 2014, Annealed dropout training of deep networks",
+        },
+        "gaussian_dropout": {"params": 1_276_810, "scheme": "gaussian"},
+        "variational_dropout": {
+            "params": 1_279_194,
+            "scheme": "variational",
+            "paper": "Kingma 2015, Variational dropout and the local reparameterization trick, arXiv:1506.02557",
+        },
+    },
+)
+def dropout_mlp(
+    inputs: KerasTensor, classes: int, hidden: Sequence[int] = (800, 800), scheme: str = "dropout",
+    rates: tuple[float, float] = (0.2, 0.5), samples: int = 55_000
+):  # fmt: skip
+    """Build a ReLU net with noise before every layer in training; at inference it is the plain net.
+
+    scheme: one of `SCHEMES`; Gaussian noise is N(1, p/(1-p)), and of that variance variational noise begins. rates: the
+    share p that is dropped of the inputs, and of hidden units. samples: of the training set, for the variational
+    scheme, which has a variance an input of each layer to learn.
+    Shapes: (N, features) -> logits (N, classes).
+    """
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme={scheme!r}; allowed: {', '.join(SCHEMES)}")
+    x, rate = inputs, rates[0]
+    for index, width in enumerate(hidden, 1):
+        x = _noisy_dense(x, width, "relu", rate, scheme, samples, name=f"hidden_{index}")
+        rate = rates[1]
+    return _noisy_dense(x, classes, None, rate, scheme, samples, name="logits")
+
+
+def _noisy_dense(
+    x: KerasTensor, units: int, activation: str | None, rate: float, scheme: str, samples: int, *, name: str
+):
+    if scheme == "dropconnect":
+        return DropConnect(units, activation, rate, name=name)(x)
+    if scheme == "variational":
+        return VariationalDropout(units, activation, rate / (1 - rate), samples=samples, name=name)(x)
+    kinds = {"dropout": layers.Dropout, "annealed": AnnealedDropout, "gaussian": layers.GaussianDropout}
+    x = kinds[scheme](rate, name=f"{name}_noise")(x)
+    return layers.Dense(units, activation, name=name)(x)
 
 
 @register(
