@@ -16,11 +16,12 @@ from typing import Any
 
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
+    "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "models.noise": ("AnnealedDropout", "Cutout", "DropConnect", "MaxPoolingDropout2D", "VariationalDropout"),
     "models.prototypes": ("LogDensities", "Nearness"),
-    "models.transformer": ("SelfAttention", "SinusoidalPositions"),
+    "models.vit": ("ClassToken",),
     "prune.clustering": ("ClusteringModel",),
     "prune.magnitude": ("PruningModel",),
     "quantize.layer": ("QuantizedGraph",),
