@@ -19,6 +19,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
+    "models.mlp": ("Vote",),
     "models.noise": ("AnnealedDropout", "Cutout", "DropConnect", "MaxPoolingDropout2D", "VariationalDropout"),
     "models.prototypes": ("LogDensities", "Nearness"),
     "models.vit": ("ClassToken",),

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor, layers
+from keras import KerasTensor, layers, ops
 
 from .blocks import maxout
 from .noise import AnnealedDropout, DropConnect, VariationalDropout
@@ -223,14 +223,87 @@ def multitask_mlp(
     data=("digits",),
     edge={"members": 5, "hidden": (32,)},
 )
-def bagging_ensemble(inputs: KerasTensor, classes: int, members: int = 10, hidden: Sequence[int] = (100,)):
-    """Build `members` nets side by side whose logits are averaged; the learner gives each a bootstrap of its own.
+def bagging_ensemble(
+    inputs: KerasTensor, classes: int, members: int = 10, hidden: Sequence[int] = (100,), average: str = "logits",
+    votes: Sequence[float] | None = None
+):  # fmt: skip
+    """Build `members` nets side by side that are averaged; the learner gives each a bootstrap of its own.
 
-    Shapes: (N, features) -> logits (N, classes).
+    average: "logits" or "probabilities". votes: a weight a member, whose class gets it whole, in place of the mean.
+    Shapes: (N, features) -> logits (N, classes); probabilities, or sums of votes.
     """
-    return layers.Average(name="logits")(
-        [_member(inputs, classes, hidden, f"member_{k}") for k in range(1, members + 1)]
-    )
+    if average not in ("logits", "probabilities"):
+        raise ValueError(f"average={average!r}; allowed: logits, probabilities")
+    outputs = [_member(inputs, classes, hidden, f"member_{k}") for k in range(1, members + 1)]
+    if votes is not None:
+        return Vote(votes, hard=True, name="logits")(outputs)
+    if average == "probabilities":
+        outputs = [layers.Softmax(name=f"member_{k}_chances")(one) for k, one in enumerate(outputs, 1)]
+    return layers.Average(name="logits")(outputs)
+
+
+@register(
+    task="classification",
+    learner="boosting",
+    input_shape=(64,),
+    classes=10,
+    params=6_100,
+    paper="Freund 1997, A decision-theoretic generalization of on-line learning; SAMME: Zhu 2009, Multi-class AdaBoost",
+    data=("digits",),
+    training={"epochs": 12},
+    learning_rate=0.01,
+    edge={"members": 5},
+)
+def boosting(
+    inputs: KerasTensor, classes: int, members: int = 10, hidden: Sequence[int] = (8,), hard: bool = False
+):  # fmt: skip
+    """Build `members` small nets whose votes are summed by weight; the learner fits one after the other.
+
+    hard: a member's vote is its class, rather than its softmax.
+    Shapes: (N, features) -> sums of votes (N, classes), the weights being shares of one.
+    """
+    outputs = [_member(inputs, classes, hidden, f"member_{k}") for k in range(1, members + 1)]
+    return Vote((1 / members,) * members, hard=hard, name="logits")(outputs)
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class Vote(layers.Layer):
+    """The weighted sum of the classes that several members choose, or of their softmax: one product with the weights.
+
+    weights: a constant a member, which a learner may set.  Shapes: a list of logits (N, classes) -> (N, classes).
+    """
+
+    def __init__(self, weights: Sequence[float], hard: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.given, self.hard = [float(weight) for weight in weights], hard
+
+    def build(self, input_shape: Sequence[Sequence[int]]):
+        """Make the weights.  Raises: ValueError unless there is one a member."""
+        if len(self.given) != len(input_shape):
+            raise ValueError(f"votes: {len(self.given)} weights for {len(input_shape)} members; give one each")
+        self.votes = self.add_weight(
+            shape=(len(self.given),), trainable=False, name="votes",
+            initializer=lambda shape, dtype=None: ops.cast(self.given, dtype)
+        )  # fmt: skip
+
+    def call(self, inputs: Sequence[KerasTensor]):
+        """Compute the layer."""
+        members, classes = len(inputs), inputs[0].shape[-1]
+        logits: Any = ops.reshape(ops.concatenate(inputs, axis=-1), (-1, members, classes))
+        chosen: Any = ops.one_hot(ops.argmax(logits, axis=-1), classes) if self.hard else ops.softmax(logits)
+        votes: Any = ops.reshape(self.votes, (members, 1, 1))
+        weights: Any = votes * np.eye(classes, dtype=np.float32)  # (members, classes, classes)
+        return ops.matmul(
+            ops.reshape(chosen, (-1, members * classes)), ops.reshape(weights, (members * classes, classes))
+        )
+
+    def compute_output_shape(self, input_shape: Sequence[Sequence[int]]):
+        """Return the shape of the outputs, batch included."""
+        return tuple(input_shape[0])
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "weights": self.given, "hard": self.hard}
 
 
 def _member(x: KerasTensor, classes: int, hidden: Sequence[int], name: str):

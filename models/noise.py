@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import KerasTensor, layers, ops
+from keras import layers, ops
 
 
 @keras.saving.register_keras_serializable("edgewright")
@@ -34,7 +34,7 @@ class AnnealedDropout(layers.Layer):
         """Set the rate of `epoch`, from 0, of `epochs`: the training calls it."""
         self.present.assign(self.rate * (1 - epoch / epochs))
 
-    def call(self, inputs: KerasTensor, training: bool | None = None):
+    def call(self, inputs: Any, training: bool | None = None):
         """Drop units in training."""
         if not training:
             return inputs
@@ -57,7 +57,7 @@ class DropConnect(layers.Dense):
         self.rate = rate
         self.seed_generator = keras.random.SeedGenerator()
 
-    def call(self, inputs: KerasTensor, training: bool | None = None):
+    def call(self, inputs: Any, training: bool | None = None):
         """Compute the layer."""
         kernel: Any = self.kernel
         if training and self.rate:
@@ -104,13 +104,14 @@ class VariationalDropout(layers.Dense):
             shape=(math.prod(self._shape),), initializer=start, trainable=self.alpha > 0, name="log_alpha"
         )
 
-    def call(self, inputs: KerasTensor, training: bool | None = None):
+    def call(self, inputs: Any, training: bool | None = None):
         """Compute the layer."""
         mean: Any = ops.add(ops.matmul(inputs, self.kernel), self.bias)
         if not training or not self.alpha:
             return self.activation(mean)
         logarithm: Any = ops.reshape(ops.minimum(self.log_alpha, 0.0), self._shape)
-        variance: Any = ops.matmul(ops.square(inputs), ops.exp(logarithm) * ops.square(self.kernel))
+        spread: Any = ops.exp(logarithm)
+        variance: Any = ops.matmul(ops.square(inputs), spread * ops.square(self.kernel))
         self.add_loss(ops.sum(divergence(logarithm)) / self.samples)
         noise: Any = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
         return self.activation(mean + ops.sqrt(variance + 1e-8) * noise)
@@ -148,7 +149,7 @@ class MaxPoolingDropout2D(layers.Layer):
         self.pool_size, self.rate = pool_size, rate
         self.seed_generator = keras.random.SeedGenerator()
 
-    def call(self, inputs: KerasTensor, training: bool | None = None):
+    def call(self, inputs: Any, training: bool | None = None):
         """Compute the layer."""
         if training and self.rate:
             kept: Any = _kept(ops.shape(inputs), self.rate, self.seed_generator)
@@ -173,20 +174,22 @@ class Cutout(layers.Layer):
         self.share = share
         self.seed_generator = keras.random.SeedGenerator()
 
-    def call(self, inputs: KerasTensor, training: bool | None = None):
+    def call(self, inputs: Any, training: bool | None = None):
         """Cut in training."""
         if not training:
             return inputs
         _, height, width, _ = inputs.shape
         side = round(self.share * min(height, width))
-        rows, columns = (self._inside(ops.shape(inputs)[0], size, side) for size in (height, width))
+        shape: Any = ops.shape(inputs)
+        rows, columns = (self._inside(shape[0], size, side) for size in (height, width))
         cut: Any = ops.logical_and(rows[:, :, None, None], columns[:, None, :, None])  # (N, H, W, 1)
         return ops.where(cut, ops.zeros_like(inputs), inputs)
 
     def _inside(self, count: Any, size: int, side: int) -> Any:
         """Return which of `size` places lie in a stretch of `side` around one of them, (count, size) bool."""
         centre: Any = keras.random.randint((count, 1), 0, size, seed=self.seed_generator)
-        place: Any = ops.arange(size)[None] - (centre - side // 2)
+        places: Any = ops.arange(size)
+        place: Any = places[None] - (centre - side // 2)
         return ops.logical_and(place >= 0, place < side)
 
     def get_config(self):

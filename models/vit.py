@@ -10,7 +10,7 @@ from .attention import Block, feed_forward
 from .registry import register
 
 FAMILY = "transformer"
-HEADS = ("linear", "tanh", None)
+HEADS = ("linear", "tanh", "none")
 
 
 @register(
@@ -29,16 +29,16 @@ HEADS = ("linear", "tanh", None)
 )  # fmt: skip
 def vit(
     inputs: KerasTensor, classes: int, *, patch: int = 16, depth: int = 12, width: int = 768, heads: int = 12,
-    hidden: int = 3072, dropout: float = 0.1, head: str | None = "linear", attention_of: Sequence[int] = ()
+    hidden: int = 3072, dropout: float = 0.1, head: str = "linear", attention_of: Sequence[int] = ()
 ):  # fmt: skip
     """Build a pre-norm encoder over patches and a class token, from which the logits are read.
 
-    head: "linear"; "tanh", one hidden layer of `width` units before it; None for the class token itself. attention_of:
-    numbers of blocks, from 1, whose attention (N, heads, T, T) is returned as a further output, "attention_1".
+    head: "linear"; "tanh", one hidden layer of `width` units before it; "none" for the class token itself.
+    attention_of: numbers of blocks, from 1, whose attention (N, heads, T, T) is a further output, "attention_1".
     Shapes: images (N, H, W, C) -> logits (N, classes), or a dict of "logits" and the attentions.
     """
     if head not in HEADS:
-        raise ValueError(f"head={head!r}; allowed: linear, tanh, None")
+        raise ValueError(f"head={head!r}; allowed: linear, tanh, none")
     block = Block(
         heads=heads, feed_forward=hidden, dropout=dropout, norm_first=True, activation="gelu", use_bias=True
     )  # fmt: skip
@@ -58,7 +58,7 @@ def vit(
     x = layers.LayerNormalization(epsilon=block.epsilon, name="norm")(x[:, 0])  # (N, width)
     if head == "tanh":
         x = layers.Dense(width, "tanh", name="pre_logits")(x)
-    logits = layers.Dense(classes, name="logits")(x) if head else x
+    logits = layers.Dense(classes, name="logits")(x) if head != "none" else x
     return {"logits": logits, **seen} if seen else logits
 
 

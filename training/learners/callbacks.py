@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,9 +27,11 @@ class Pace(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None):
         """Shuffle for `epoch`."""
         self._batches.begin(epoch)
-        for layer in layers_in(self.model):
+        fitted: Any = self.params
+        layers: Any = layers_in(self.model)
+        for layer in layers:
             if hasattr(layer, "begin_epoch"):
-                layer.begin_epoch(epoch, self.params["epochs"])
+                layer.begin_epoch(epoch, fitted["epochs"])
         self._done = 0
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None):
