@@ -250,7 +250,6 @@ def bagging_ensemble(
     params=6_100,
     paper="Freund 1997, A decision-theoretic generalization of on-line learning; SAMME: Zhu 2009, Multi-class AdaBoost",
     data=("digits",),
-    training={"epochs": 12},
     learning_rate=0.01,
     edge={"members": 5},
 )

@@ -131,7 +131,7 @@ def test_whole_maps_are_dropped_or_scaled():
 
 
 def test_chances_of_each_value_of_a_window():
-    """The i-th smallest of n comes out with (1 - q) q^(n - i), 0 with q^n: of 1, 2, 3, 4 at q = .5 3.0625 on average."""
+    """The i-th smallest of n comes out with (1 - q) q^(n - i), 0 with q^n: of 1 to 4 at q = .5 3.0625 on average."""
     window = np.float32([[1, 2], [3, 4]])
     pooled = np.asarray(MaxPoolingDropout2D(2, 0.5)(np.tile(window[None, ..., None], (20_000, 1, 1, 1)), training=True))
     shares = [(pooled == value).mean() for value in range(5)]

@@ -20,7 +20,7 @@ def test_a_round_of_adaboost_by_hand():
     assert member_weight(0.3, 2) == pytest.approx(0.42365, abs=5e-6)
     weights = reweighted(np.full(10, 0.1), wrong, 2)
     np.testing.assert_allclose(weights, np.where(wrong, 0.16667, 0.07143), atol=5e-6)
-    assert 2 * (0.3 * 0.7) ** 0.5 == pytest.approx(0.91652, abs=5e-6)
+    assert pytest.approx(0.91652, abs=5e-6) == 2 * (0.3 * 0.7) ** 0.5
 
 
 def test_ten_classes_raise_the_vote():
