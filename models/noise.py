@@ -154,7 +154,7 @@ class MaxPoolingDropout2D(layers.Layer):
         if training and self.rate:
             kept: Any = _kept(ops.shape(inputs), self.rate, self.seed_generator)
             inputs = inputs * ops.cast(kept > 0, inputs.dtype)
-        return ops.max_pool(inputs, self.pool_size)
+        return ops.max_pool(inputs, self.pool_size, self.pool_size)
 
     def get_config(self):
         """Return the constructor's arguments."""
