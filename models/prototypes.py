@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import KerasTensor, layers, ops
 
 from .registry import Bars, register
@@ -103,8 +104,8 @@ class Nearness(layers.Layer):
         """Compute the layer.  Shapes: see the class."""
         table: Any = self.table
         norms: Any = ops.sum(ops.square(table), axis=0)
-        ones: Any = ops.ones_like(table)
-        return _quadratic(inputs, -self.scale * ones, 2 * self.scale * table, -self.scale * norms)
+        squares = np.full(table.shape, -self.scale, np.float32)
+        return _quadratic(inputs, squares, 2 * self.scale * table, -self.scale * norms)
 
     def compute_output_shape(self, input_shape: Sequence[int]):
         """Return the shape of the outputs, batch included."""
