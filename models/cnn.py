@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from keras import KerasTensor, layers, ops
 
 from .blocks import LocallyConnected2D
+from .noise import Cutout, MaxPoolingDropout2D
 from .registry import register
 
 # Table I of LeCun 1998: which of the six maps of S2 each of the sixteen maps of C3 reads.
@@ -88,6 +89,54 @@ def simple_cnn(
     x = layers.Dropout(dropout[0], name="dropout_1")(x)
     x = layers.Dense(hidden, activation="relu", name="hidden")(x)
     x = layers.Dropout(dropout[1], name="dropout_2")(x)
+    return layers.Dense(classes, name="logits")(x)
+
+
+@register(
+    task="classification",
+    input_shape=(32, 32, 3),
+    classes=10,
+    params=545_098,
+    paper="Tompson 2015, Efficient object localization using convolutional networks, arXiv:1411.4280, section 3.1",
+    data=("cifar10", "fashion_mnist", "digits"),
+    edge={"convolutions": (16, 32), "hidden": 64, "rate": 0.1},
+    variants={
+        "cutout_cnn": {
+            "params": 545_098,
+            "scheme": "cutout",
+            "paper": "DeVries 2017, Improved regularization of convolutional neural networks with cutout, "
+            "arXiv:1708.04552",
+        },
+        "max_pooling_dropout_cnn": {
+            "params": 545_098,
+            "scheme": "max_pooling",
+            "paper": "Wu 2015, Max-pooling dropout for regularization of convolutional neural networks, "
+            "arXiv:1512.01400",
+        },
+    },
+)
+def spatial_dropout_cnn(
+    inputs: KerasTensor, classes: int, convolutions: Sequence[int] = (32, 64), hidden: int = 128,
+    scheme: str = "spatial", rate: float = 0.25
+):  # fmt: skip
+    """Build 3x3 convolutions with a max pool each and a hidden layer, with something dropped in training.
+
+    scheme: "spatial", whole maps before each pool; "max_pooling", units inside each window of a pool; "cutout", a
+    square of half a side of the image. rate: the share that the first two drop.
+    Shapes: images (N, H, W, C) -> logits (N, classes).
+    """
+    if scheme not in ("spatial", "max_pooling", "cutout"):
+        raise ValueError(f"scheme={scheme!r}; allowed: spatial, max_pooling, cutout")
+    x = Cutout(0.5, name="cutout")(inputs) if scheme == "cutout" else inputs
+    for index, maps in enumerate(convolutions, 1):
+        x = layers.Conv2D(maps, 3, padding="same", kernel_initializer="he_normal", name=f"conv_{index}")(x)
+        x = layers.ReLU(name=f"relu_{index}")(x)
+        if scheme == "spatial":
+            x = layers.SpatialDropout2D(rate, name=f"dropout_{index}")(x)
+        pool = MaxPoolingDropout2D(2, rate, name=f"pool_{index}") if scheme == "max_pooling" else None
+        x = (pool or layers.MaxPooling2D(2, name=f"pool_{index}"))(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(hidden, activation="relu", name="hidden")(x)
     return layers.Dense(classes, name="logits")(x)
 
 

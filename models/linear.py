@@ -43,15 +43,19 @@ def perceptron(inputs: KerasTensor, classes: int = 2):
         "polynomial_regression": {"params": 66, "degree": 2, "decay": 0.25},
     },
 )
-def linear_regression(inputs: KerasTensor, targets: int = 1, degree: int = 1, decay: float = 0.0):
+def linear_regression(
+    inputs: KerasTensor, targets: int = 1, degree: int = 1, decay: float = 0.0, lasso: float = 0.0,
+    intercept: bool = True
+):  # fmt: skip
     """Build w.x + b over all monomials of the features up to `degree`.
 
     decay: of ridge regression; |Xw - y|^2 + a |w|^2 over n samples is mean squared error + decay |w|^2 with
-    decay = a / n.  Shapes: (N, features) -> (N, targets).
+    decay = a / n. lasso: of the penalty lasso |w|_1; with both it is the elastic net. intercept: whether there is a b.
+    Shapes: (N, features) -> (N, targets).
     """
     x = inputs if degree == 1 else Monomials(degree, name="monomials")(inputs)
-    shrink: Any = keras.regularizers.L2(decay) if decay else None
-    return layers.Dense(targets, kernel_regularizer=shrink, name="prediction")(x)
+    shrink: Any = keras.regularizers.L1L2(lasso, decay) if decay or lasso else None
+    return layers.Dense(targets, use_bias=intercept, kernel_regularizer=shrink, name="prediction")(x)
 
 
 @register(

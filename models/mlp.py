@@ -5,9 +5,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor, layers
+from keras import KerasTensor, layers, ops
 
 from .blocks import maxout
+from .noise import AnnealedDropout, DropConnect, VariationalDropout
 from .registry import register
 
 
@@ -125,6 +126,68 @@ def monte_carlo(
     return outputs.mean(0), outputs.var(0)
 
 
+SCHEMES = ("dropout", "dropconnect", "annealed", "gaussian", "variational")
+
+
+@register(
+    task="classification",
+    input_shape=(784,),
+    classes=10,
+    params=1_276_810,
+    paper="Srivastava 2014, Dropout: a simple way to prevent neural networks from overfitting, 784-800-800-10",
+    data=("mnist", "digits"),
+    edge={"input_shape": (64,), "hidden": (128, 128), "samples": 1_259},
+    variants={
+        "dropconnect": {
+            "params": 1_276_810,
+            "scheme": "dropconnect",
+            "paper": "Wan 2013, Regularization of neural networks using DropConnect",
+        },
+        "annealed_dropout": {
+            "params": 1_276_810,
+            "scheme": "annealed",
+            "paper": "Rennie 2014, Annealed dropout training of deep networks",
+        },
+        "gaussian_dropout": {"params": 1_276_810, "scheme": "gaussian"},
+        "variational_dropout": {
+            "params": 1_279_194,
+            "scheme": "variational",
+            "paper": "Kingma 2015, Variational dropout and the local reparameterization trick, arXiv:1506.02557",
+        },
+    },
+)
+def dropout_mlp(
+    inputs: KerasTensor, classes: int, hidden: Sequence[int] = (800, 800), scheme: str = "dropout",
+    rates: tuple[float, float] = (0.2, 0.5), samples: int = 55_000
+):  # fmt: skip
+    """Build a ReLU net with noise before every layer in training; at inference it is the plain net.
+
+    scheme: one of `SCHEMES`; Gaussian noise is N(1, p/(1-p)), and of that variance variational noise begins. rates: the
+    share p that is dropped of the inputs, and of hidden units. samples: of the training set, for the variational
+    scheme, which has a variance an input of each layer to learn.
+    Shapes: (N, features) -> logits (N, classes).
+    """
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme={scheme!r}; allowed: {', '.join(SCHEMES)}")
+    x, rate = inputs, rates[0]
+    for index, width in enumerate(hidden, 1):
+        x = _noisy_dense(x, width, "relu", rate, scheme, samples, name=f"hidden_{index}")
+        rate = rates[1]
+    return _noisy_dense(x, classes, None, rate, scheme, samples, name="logits")
+
+
+def _noisy_dense(
+    x: KerasTensor, units: int, activation: str | None, rate: float, scheme: str, samples: int, *, name: str
+):
+    if scheme == "dropconnect":
+        return DropConnect(units, activation, rate, name=name)(x)
+    if scheme == "variational":
+        return VariationalDropout(units, activation, rate / (1 - rate), samples=samples, name=name)(x)
+    kinds = {"dropout": layers.Dropout, "annealed": AnnealedDropout, "gaussian": layers.GaussianDropout}
+    x = kinds[scheme](rate, name=f"{name}_noise")(x)
+    return layers.Dense(units, activation, name=name)(x)
+
+
 @register(
     task="classification",
     learner="multitask",
@@ -160,14 +223,86 @@ def multitask_mlp(
     data=("digits",),
     edge={"members": 5, "hidden": (32,)},
 )
-def bagging_ensemble(inputs: KerasTensor, classes: int, members: int = 10, hidden: Sequence[int] = (100,)):
-    """Build `members` nets side by side whose logits are averaged; the learner gives each a bootstrap of its own.
+def bagging_ensemble(
+    inputs: KerasTensor, classes: int, members: int = 10, hidden: Sequence[int] = (100,), average: str = "logits",
+    votes: Sequence[float] | None = None
+):  # fmt: skip
+    """Build `members` nets side by side that are averaged; the learner gives each a bootstrap of its own.
 
-    Shapes: (N, features) -> logits (N, classes).
+    average: "logits" or "probabilities". votes: a weight a member, whose class gets it whole, in place of the mean.
+    Shapes: (N, features) -> logits (N, classes); probabilities, or sums of votes.
     """
-    return layers.Average(name="logits")(
-        [_member(inputs, classes, hidden, f"member_{k}") for k in range(1, members + 1)]
-    )
+    if average not in ("logits", "probabilities"):
+        raise ValueError(f"average={average!r}; allowed: logits, probabilities")
+    outputs = [_member(inputs, classes, hidden, f"member_{k}") for k in range(1, members + 1)]
+    if votes is not None:
+        return Vote(votes, hard=True, name="logits")(outputs)
+    if average == "probabilities":
+        outputs = [layers.Softmax(name=f"member_{k}_chances")(one) for k, one in enumerate(outputs, 1)]
+    return layers.Average(name="logits")(outputs)
+
+
+@register(
+    task="classification",
+    learner="boosting",
+    input_shape=(64,),
+    classes=10,
+    params=6_100,
+    paper="Freund 1997, A decision-theoretic generalization of on-line learning; SAMME: Zhu 2009, Multi-class AdaBoost",
+    data=("digits",),
+    learning_rate=0.01,
+    edge={"members": 5},
+)
+def boosting(
+    inputs: KerasTensor, classes: int, members: int = 10, hidden: Sequence[int] = (8,), hard: bool = False
+):  # fmt: skip
+    """Build `members` small nets whose votes are summed by weight; the learner fits one after the other.
+
+    hard: a member's vote is its class, rather than its softmax.
+    Shapes: (N, features) -> sums of votes (N, classes), the weights being shares of one.
+    """
+    outputs = [_member(inputs, classes, hidden, f"member_{k}") for k in range(1, members + 1)]
+    return Vote((1 / members,) * members, hard=hard, name="logits")(outputs)
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class Vote(layers.Layer):
+    """The weighted sum of the classes that several members choose, or of their softmax: one product with the weights.
+
+    weights: a constant a member, which a learner may set.  Shapes: a list of logits (N, classes) -> (N, classes).
+    """
+
+    def __init__(self, weights: Sequence[float], hard: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.given, self.hard = [float(weight) for weight in weights], hard
+
+    def build(self, input_shape: Sequence[Sequence[int]]):
+        """Make the weights.  Raises: ValueError unless there is one a member."""
+        if len(self.given) != len(input_shape):
+            raise ValueError(f"votes: {len(self.given)} weights for {len(input_shape)} members; give one each")
+        self.votes = self.add_weight(
+            shape=(len(self.given),), trainable=False, name="votes",
+            initializer=lambda shape, dtype=None: ops.cast(self.given, dtype)
+        )  # fmt: skip
+
+    def call(self, inputs: Sequence[KerasTensor]):
+        """Compute the layer."""
+        members, classes = len(inputs), inputs[0].shape[-1]
+        logits: Any = ops.reshape(ops.concatenate(inputs, axis=-1), (-1, members, classes))
+        chosen: Any = ops.one_hot(ops.argmax(logits, axis=-1), classes) if self.hard else ops.softmax(logits)
+        votes: Any = ops.reshape(self.votes, (members, 1, 1))
+        weights: Any = votes * np.eye(classes, dtype=np.float32)  # (members, classes, classes)
+        return ops.matmul(
+            ops.reshape(chosen, (-1, members * classes)), ops.reshape(weights, (members * classes, classes))
+        )
+
+    def compute_output_shape(self, input_shape: Sequence[Sequence[int]]):
+        """Return the shape of the outputs, batch included."""
+        return tuple(input_shape[0])
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "weights": self.given, "hard": self.hard}
 
 
 def _member(x: KerasTensor, classes: int, hidden: Sequence[int], name: str):

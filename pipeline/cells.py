@@ -106,7 +106,7 @@ def of_pruning(result: Mapping[str, Any], base: float, held: Held) -> Cell:
     """Judge what pruning left of the metric, and how many of the weights that it chose from are zero."""
     sizes = [(math.prod(row["shape"]), row["sparsity"]) for row in result["rows"] if row["sparsity"] is not None]
     if not sizes:
-        reasons = sorted({row["reason"] for row in result["rows"]})
+        reasons = sorted({row["reason"] for row in result["rows"]}) or ["no weight of it is trained"]
         return skipped(f"nothing to prune: {'; '.join(reasons)}")
     sparsity = sum(size * share for size, share in sizes) / sum(size for size, _ in sizes)
     bar = held.bars.pruned

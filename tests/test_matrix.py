@@ -24,6 +24,7 @@ BIAS = {"name": "hidden/bias", "shape": [4], "sparsity": None, "reason": "biases
         ([KERNEL, BIAS], 0.86, "fail", "more than 3 points below float"),
         ([KERNEL | {"sparsity": 0.4}], 0.9, "fail", "40% of the weights pruned, bar 50%"),
         ([BIAS], 0.9, "skip", "nothing to prune: biases are few"),
+        ([], 0.9, "skip", "nothing to prune: no weight of it is trained"),
     ],
 )
 def test_pruning_cell(rows, metric, status, reason):

@@ -37,14 +37,20 @@ def test_alexnet_layer_by_layer():
     assert [count([model.get_layer(name)]) + count([model.get_layer(name)], "bias") for name in names] == [
         34_944, 614_656, 885_120, 1_327_488, 884_992, 37_752_832, 16_781_312, 4_097_000
     ]  # fmt: skip
+    kernels = [name for name in names if name.startswith("conv")]
+    convolved = sum(count([model.get_layer(name)]) + count([model.get_layer(name)], "bias") for name in kernels)
+    assert convolved == 3_747_200 and trainable(model) - convolved == 58_631_144
+    flops = [2 * count([layer]) * math.prod(layer.output.shape[1:3]) for layer in map(model.get_layer, kernels)]
+    assert flops == [210_830_400, 895_795_200, 299_040_768, 448_561_152, 299_040_768]
     assert maps_of(model, "conv1", "pool1", "pool2", "pool5") == [
         (55, 55, 96), (27, 27, 96), (13, 13, 256), (6, 6, 256)
     ]  # fmt: skip
 
 
 def test_grouping_halves_the_kernels_of_alexnet():
-    """On two GPUs the second, fourth and fifth layer read half of the maps: 60,965,224 weights."""
-    assert trainable(weightless("alexnet", groups=2)) == 62_378_344 - (614_400 + 1_327_104 + 884_736) // 2
+    """On two GPUs the second, fourth and fifth layer read half of the maps: the 60 million of the paper."""
+    assert 62_378_344 - (614_400 + 1_327_104 + 884_736) // 2 == 60_965_224
+    assert trainable(weightless("alexnet", groups=2)) == 60_965_224
 
 
 def test_zfnet_layer_by_layer():
@@ -97,6 +103,19 @@ def test_reducing_maps_first_halves_the_products_of_a_large_convolution():
     assert count([reduce, reduced]) / count([direct]) == pytest.approx(1 / 2 + 1 / 50)
 
 
+@pytest.mark.parametrize(("maps", "share"), [(64, 0.58), (128, 0.54)])
+def test_multiply_adds_of_a_5x5_path_behind_a_1x1(maps, share):
+    """From 256 maps to 128 to F, against the 5x5 alone: 1/2 + 128 / (25 F)."""
+    x = keras.Input((7, 7, 256))
+    reduce, reduced, direct = (
+        keras.layers.Conv2D(filters, size, padding="same", use_bias=False)
+        for filters, size in ((128, 1), (maps, 5), (maps, 5))
+    )
+    assert direct(x).shape == reduced(reduce(x)).shape
+    ratio = count([reduce, reduced]) / count([direct])
+    assert ratio == pytest.approx(1 / 2 + 128 / (25 * maps)) == pytest.approx(share, abs=0.005)
+
+
 def test_googlenet_layer_by_layer():
     model = weightless("googlenet")
     names = ("stem_1", "stem_3", "inception_3a", "inception_3b", "inception_4a", "inception_4e", "inception_5b")
@@ -141,6 +160,25 @@ def test_blocks_of_residual_nets_by_hand():
     assert maps_of(bottleneck, *(f"stage_{i}_block_1_out" for i in (1, 2, 3, 4))) == [
         (56, 56, 256), (28, 28, 512), (14, 14, 1024), (7, 7, 2048)
     ]  # fmt: skip
+
+
+def test_a_batch_norm_folds_into_the_convolution_before_it():
+    """x g / sqrt(var + eps) + b - mean g / sqrt(var + eps), by hand, gives the net's own outputs."""
+    model = registry.build("resnet8")
+    random = np.random.default_rng(0)
+    norm, convolution = model.get_layer("stem_norm"), model.get_layer("stem")
+    gamma, beta, mean = (random.normal(size=16).astype(np.float32) for _ in range(3))
+    variance = random.uniform(0.5, 2, 16).astype(np.float32)
+    norm.set_weights([gamma, beta, mean, variance])
+    x = random.normal(size=(2, 32, 32, 3)).astype(np.float32)
+    expected = np.asarray(model(x))
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    kernel, *bias = convolution.get_weights()
+    before = bias[0] if bias else 0
+    assert bias, "the net of MLPerf Tiny has biases before its norms"
+    convolution.set_weights([kernel * scale, (before - mean) * scale + beta])
+    norm.set_weights([np.ones(16), np.zeros(16), np.zeros(16), np.full(16, 1 - norm.epsilon)])
+    np.testing.assert_allclose(model(x), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_conv4_of_resnet152_has_36_blocks():

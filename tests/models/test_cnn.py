@@ -9,7 +9,7 @@ import tensorflow as tf
 from edgewright.models import registry
 from edgewright.models.blocks import LocallyConnected2D
 from edgewright.models.cnn import factorized
-from keras import layers
+from keras import layers, ops
 
 RANDOM = np.random.default_rng(0)
 
@@ -32,6 +32,34 @@ def test_keras_cnn_by_its_number_of_maps(maps, count):
     assert model.count_params() == count
     assert model.input_shape == (None, 32, 32, 3)
     assert [layer.rate for layer in model.layers if isinstance(layer, layers.Dropout)] == [0.25, 0.5]
+
+
+X = [[0.5, -0.1, 0.2, 0.3, 0.5], [0.8, 0.1, -0.5, 0.5, 0.1], [-1, 0.2, 0, 0.3, -0.2], [0.7, 0.1, 0.2, -0.6, 0.3],
+     [-0.4, 0, 0.2, 0.3, -0.3]]  # fmt: skip
+VALID = [[-0.35, 1.35, 0.75], [-0.55, 0.85, 0.05], [0.75, 0.05, 1.15]]
+SAME = [[0.75, 1.65, -0.15, 0.75, 0.95], [-0.45, -0.35, 1.35, 0.75, 1.15], [1.85, -0.55, 0.85, 0.05, 0.15],
+        [-1.05, 0.75, 0.05, 1.15, -0.75], [0.85, 0.15, -0.05, -0.35, 0.65]]  # fmt: skip
+POOLED = [[0.8389, 0.7941, 0.7595], [0.8641, 0.7595, 0.5374], [0.7006, 0.4875, 0.6570]]
+
+
+@pytest.mark.parametrize(("padding", "maps", "pooled"), [("valid", VALID, [[0.794]]), ("same", SAME, POOLED)])
+def test_a_convolution_a_sigmoid_and_a_pool_by_hand(padding, maps, pooled):
+    model = registry.build("simple_cnn", input_shape=(5, 5, 1), convolutions=((1, 3, padding),), hidden=1)
+    convolution = model.get_layer("conv_1")
+    kernel = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]], np.float32)[..., None, None]
+    convolution.set_weights([kernel, np.float32([0.05])])
+    convolution.activation = keras.activations.linear
+    found = np.asarray(convolution(np.array(X, np.float32)[None, ..., None]))
+    np.testing.assert_allclose(found[0, ..., 0], maps, atol=1e-6)
+    squashed = ops.sigmoid(found)
+    if padding == "valid":
+        np.testing.assert_allclose(
+            squashed[0, ..., 0], [[0.413, 0.794, 0.679], [0.366, 0.701, 0.512], [0.679, 0.512, 0.760]], atol=6e-4
+        )
+    largest = ops.max_pool(squashed, 2, 2, padding)[0, ..., 0]
+    np.testing.assert_allclose(largest, pooled, atol=6e-4 if padding == "valid" else 6e-5)
+    if padding == "same":
+        np.testing.assert_allclose(model.get_layer("pool_1")(squashed)[0, ..., 0], np.array(pooled)[:2, :2], atol=6e-5)
 
 
 @pytest.mark.parametrize(("depth", "field"), [(1, 3), (2, 7), (3, 15)])
@@ -72,6 +100,14 @@ def test_weights_of_dense_local_and_shared_connections():
     assert weights_on_a_large_image(layers.Dense(10_000)) == 10**10
     assert weights_on_a_large_image(LocallyConnected2D(10, 10, strides=10)) == 10**7
     assert weights_on_a_large_image(layers.Conv2D(100, 10)) == 10**4
+
+
+def test_dense_weights_between_two_large_images_counted_without_allocating():
+    """224x224x3 = 150,528 values, onto as many units."""
+    with keras.StatelessScope(initialize_variables=False):
+        layer = layers.Dense(224 * 224 * 3)
+        layer(layers.Flatten()(keras.Input((224, 224, 3))))
+        assert layer.kernel.shape[0] == 150_528 and math.prod(layer.kernel.shape) == 22_658_678_784
 
 
 def test_net_3_layer_by_layer():

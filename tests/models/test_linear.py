@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
@@ -59,6 +60,62 @@ def test_cost_of_a_line_through_the_origin(weight, cost):
     x = np.array([[1.0], [2.0], [3.0]], np.float32)
     model.compile(loss="mse", jit_compile=False)
     assert model.test_on_batch(x, x) / 2 == pytest.approx(cost, abs=1e-4)
+
+
+def cost(model, x, y, kernel):
+    """Return mean squared error and penalty of a line without intercept."""
+    model.set_weights([np.reshape(kernel, (-1, 1)).astype(np.float32)])
+    error = np.square(np.asarray(model(np.float32([x]))) - y).mean()
+    return float(error), float(np.sum([np.asarray(loss) for loss in model.losses]))
+
+
+def test_least_squares_on_xor_is_a_half_everywhere():
+    x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.array([[0], [1], [1], [0]], np.float32)
+    solution, *_ = np.linalg.lstsq(np.hstack([x, np.ones((4, 1))]), y, rcond=None)
+    np.testing.assert_allclose(solution, [[0], [0], [0.5]], atol=1e-12)
+    model = registry.build("linear_regression", input_shape=(2,))
+    model.set_weights([solution[:2], solution[2]])
+    assert np.square(np.asarray(model(x)) - y).mean() == 0.25
+
+
+@pytest.mark.parametrize(("options", "least"), [({"lasso": 1.0}, (0.5, 0.0)), ({"decay": 1.0}, (0.49505, 0.04950))])
+def test_the_least_weights_that_solve_one_equation(options, least):
+    """10 w1 + w2 = 5: the L1 penalty leaves one weight, L2 spreads by size."""
+    model = registry.build("linear_regression", input_shape=(2,), intercept=False, **options)
+    first = least[0] + np.array([0, -0.1, -0.01, -0.001, 0.001, 0.01, 0.1])
+    found = [cost(model, (10, 1), 5, (w, 5 - 10 * w)) for w in first]
+    assert max(error for error, _ in found) < 1e-9
+    assert np.argmin([penalty for _, penalty in found]) == 0
+    assert 5 - 10 * first[0] == pytest.approx(least[1], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("lasso", "decay", "shrunk"),
+    [
+        (1.2, 0.0, 0.9 - 0.6),  # sign(v) max(|v| - a/l, 0) at v = .9, l = 2
+        (2.0, 0.0, 0.0),
+        (0.0, 0.6, 0.9 * 2 / (2 + 1.2)),  # v l / (l + a): a w^2 / 2 is decay w^2 for a = 2 decay
+        (1.2, 0.6, (0.9 - 0.6) * 2 / (2 + 1.2)),  # the elastic net does both
+    ],
+)
+def test_penalties_shrink_a_weight_as_by_hand(lasso, decay, shrunk):
+    """J = l (w - v)^2 / 2 is the squared error of one sample at l = 2."""
+    model = registry.build("linear_regression", input_shape=(1,), intercept=False, lasso=lasso, decay=decay)
+    least, *others = (sum(cost(model, (1,), 0.9, shrunk + step)) for step in (0, -0.01, 0.01, -0.2, 0.2))
+    assert all(least < other - 5e-5 for other in others)
+
+
+@pytest.mark.parametrize(("curvature", "stopped", "decayed"), [(0.001, 0.0020, 0.0020), (0.01, 0.0198, 0.0196)])
+def test_stopping_early_shrinks_nearly_as_weight_decay(curvature, stopped, decayed, penalty=0.5, rate=0.01):
+    """1 / (rate penalty) steps from zero: v (1 - (1 - rate l)^steps), the penalty a w^2 / 2 gives v l / (l + a)."""
+    model = registry.build("linear_regression", input_shape=(1,), intercept=False)
+    model.set_weights([np.zeros((1, 1))])
+    x = np.float32([[(curvature / 2) ** 0.5]])  # (w x - x)^2 = l (w - 1)^2 / 2
+    model.compile(keras.optimizers.SGD(rate), "mse", jit_compile=False, steps_per_execution=50)
+    steps = round(1 / (rate * penalty))
+    model.fit(np.repeat(x, steps, 0), np.repeat(x, steps, 0), batch_size=1, verbose=0)
+    assert model.get_weights()[0].item() == pytest.approx(stopped, abs=6e-5)
+    assert curvature / (curvature + penalty) == pytest.approx(decayed, abs=6e-5)
 
 
 def test_monomials_are_those_of_scikit_learn():

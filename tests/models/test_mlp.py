@@ -1,11 +1,14 @@
 """Multilayer perceptrons by hand."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
 from edgewright.models import registry
 from edgewright.models.blocks import maxout
 from edgewright.models.mlp import monte_carlo
+from keras import ops
 
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 
@@ -15,6 +18,29 @@ def test_xor_by_hand():
     assert model.count_params() == 9
     model.set_weights([np.ones((2, 2)), np.array([0.0, -1.0]), np.array([[1.0], [-2.0]]), np.zeros(1)])
     np.testing.assert_array_equal(model(CORNERS), [[0], [1], [1], [0]])
+    kernel, bias, *_ = model.get_weights()
+    np.testing.assert_array_equal(CORNERS @ kernel + bias, [[0, -1], [1, 0], [1, 0], [2, 1]])
+
+
+@pytest.mark.parametrize(("shape", "count"), [((640, 480, 3), 921_601_000), ((1024, 1024, 1), 1_048_577_000)])
+def test_one_dense_layer_on_an_image_counted_without_allocating(shape, count):
+    with keras.StatelessScope(initialize_variables=False):
+        model = registry.build("mlp", input_shape=(math.prod(shape),), classes=1000, hidden=())
+        assert sum(math.prod(weight.shape) for weight in model.weights) == count
+
+
+def test_units_that_start_alike_stay_alike():
+    model = registry.build("mlp", input_shape=(3,), classes=2, hidden=(4,), seed=5)
+    kernel, bias, out, last = model.get_weights()
+    model.set_weights([np.repeat(kernel[:, :1], 4, 1), bias, np.repeat(out[:1], 4, 0), last])
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype(np.float32)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.5), loss, jit_compile=False)
+    model.fit(x, (x[:, 0] > 0).astype(int), epochs=3, batch_size=8, verbose=0)
+    trained, _, read, _ = model.get_weights()
+    assert np.abs(trained[:, :1] - kernel[:, :1]).max() > 1e-2
+    np.testing.assert_allclose(trained, np.repeat(trained[:, :1], 4, 1), atol=1e-6)
+    np.testing.assert_allclose(read, np.repeat(read[:1], 4, 0), atol=1e-6)
 
 
 def maxout_of(kernel, bias):
@@ -100,3 +126,39 @@ def test_an_ensemble_is_the_mean_of_its_members():
     members = keras.Model(model.input, [model.get_layer(f"member_{k}_logits").output for k in (1, 2, 3)])
     x = np.random.default_rng(0).normal(size=(4, 64)).astype(np.float32)
     np.testing.assert_allclose(model(x), np.mean([np.asarray(one) for one in members(x)], axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("average", ["logits", "probabilities"])
+def test_the_log_loss_of_an_ensemble_is_at_most_that_of_its_members(average):
+    """Jensen: the loss is convex in logits and in probabilities. The Brier score is convex in probabilities."""
+    model = registry.build("bagging_ensemble", "edge", members=4, average=average)
+    random = np.random.default_rng(0)
+    model.set_weights([0.3 * random.normal(size=weight.shape) for weight in model.get_weights()])
+    members = keras.Model(model.input, [model.get_layer(f"member_{k}_logits").output for k in range(1, 5)])
+    x, truth = random.normal(size=(50, 64)).astype(np.float32), np.eye(10)[random.integers(0, 10, 50)]
+    alone = [np.asarray(ops.softmax(one)) for one in members(x)]
+    whole = np.asarray(model(x) if average == "probabilities" else ops.softmax(model(x)))
+
+    def log_loss(chances):
+        return -np.log(np.maximum((chances * truth).sum(1), 1e-30))
+
+    assert (log_loss(whole) <= np.mean([log_loss(one) for one in alone], axis=0) + 1e-5).all()
+    if average == "probabilities":
+        np.testing.assert_allclose(whole, np.mean(alone, axis=0), atol=1e-6)
+        brier = np.mean([np.square(one - truth).sum(1) for one in alone], axis=0)
+        assert (np.square(whole - truth).sum(1) <= brier + 1e-6).all()
+
+
+def test_the_heaviest_member_is_outvoted():
+    """Members of weight .4, .3 and .3 say +, - and -: the vote is - with .6."""
+    model = registry.build("bagging_ensemble", input_shape=(1,), classes=2, members=3, hidden=(), votes=(0.4, 0.3, 0.3))
+    said = [np.float32([[1, -1]]), np.float32([[-1, 1]]), np.float32([[-1, 1]])]
+    for k, kernel in enumerate(said, 1):
+        model.get_layer(f"member_{k}_logits").set_weights([kernel, np.zeros(2)])
+    np.testing.assert_allclose(model(np.ones((1, 1))), [[0.4, 0.6]], atol=1e-6)
+
+
+def test_three_members_that_are_right_twice_can_be_wrong_together():
+    """The right class at .51, .51 and 0: mean accuracy 2/3, the mean of the probabilities names the other one."""
+    chances = np.array([[0.51, 0.49], [0.51, 0.49], [0.0, 1.0]])
+    assert (chances.argmax(1) == 0).mean() == pytest.approx(2 / 3) and chances.mean(0).argmax() == 1

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 from edgewright.models import registry
+from edgewright.models.attention import attention, positional_encoding
 from edgewright.models.cnn import CONNECTIONS
-from edgewright.models.transformer import attention, positional_encoding
 from keras import ops
 
 
@@ -28,6 +28,22 @@ def test_softmax_regression_loses_two_nats_on_the_wrong_class():
     model.set_weights([np.eye(3), np.zeros(3)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     assert float(loss(np.array([0]), model(np.array([[3.2, 5.1, -1.7]])))) == pytest.approx(2.0404, abs=1e-4)
+
+
+def test_sigmoids_of_the_same_scores_do_not_exclude_one_another():
+    model = registry.build("softmax_regression", input_shape=(3,), classes=3)
+    model.set_weights([np.eye(3), np.zeros(3)])
+    chances = ops.sigmoid(model(np.array([[3.0, 1.0, -3.0]])))
+    np.testing.assert_allclose(chances, [[0.9526, 0.7311, 0.0474]], atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("chances", "nats", "bits"), [((0.66, 0.24, 0.10), 0.4155, 0.5995), ((0.10, 0.66, 0.24), 2.3026, 3.3219)]
+)
+def test_cross_entropy_in_nats_and_bits(chances, nats, bits):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    found = float(loss(np.array([0]), np.log([chances])))
+    assert found == pytest.approx(nats, abs=6e-5) and found / np.log(2) == pytest.approx(bits, abs=6e-5)
 
 
 def test_averaging_over_all_input_dropout_masks_halves_the_weights():

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from ...errors import EdgewrightError
+from ...keras_internals import layers_in
 from ..config import TrainConfig
 from ..schedules import after_plateaus
 from ..state import Row, RunDir, State, pack, unpack
@@ -17,7 +18,7 @@ from .batches import Batches
 
 
 class Pace(keras.callbacks.Callback):
-    """Sets each epoch's order of samples and moves the progress bar."""
+    """Sets each epoch's order of samples, tells layers of it that have a `begin_epoch`, and moves the progress bar."""
 
     def __init__(self, batches: Batches, advance: Callable[..., None], history: list[Row]):
         super().__init__()
@@ -27,6 +28,11 @@ class Pace(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None):
         """Shuffle for `epoch`."""
         self._batches.begin(epoch)
+        fitted: Any = self.params
+        layers: Any = layers_in(self.model)
+        for layer in layers:
+            if hasattr(layer, "begin_epoch"):
+                layer.begin_epoch(epoch, fitted["epochs"])
         self._done = 0
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None):
