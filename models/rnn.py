@@ -20,7 +20,7 @@ from .streams import FRAME, FRAMES, sequence_and_step, step_with
     data=("lag_task",),
     learning_rate=0.01,
     training={"clip_norm": 1.0},
-    edge={"input_shape": (20, 2), "units": 24},
+    edge={"input_shape": (20, 2), "units": 40},
     networks=("sequence", "step"),
     deploy=(step_with(hidden=1),),
 )
@@ -72,7 +72,7 @@ def rnn_classifier(input_shape: Sequence[int], classes: int, units: int = 128):
     data=("lag_task",),
     learning_rate=5e-3,
     training={"clip_norm": 1.0},
-    edge={"input_shape": (20, 2), "units": 24},
+    edge={"input_shape": (20, 2), "units": 40},
     networks=("sequence", "step"),
     deploy=(step_with(hidden_1=1, hidden_2=1),),
 )
@@ -89,7 +89,7 @@ def deep_rnn(
 
     def body(x: KerasTensor, recur):
         for index in range(1, depth + 1):
-            cell = DeepTransitionCell(units, input_layers, transition_layers, shortcut, lags)
+            cell = DeepTransitionCell(units, input_layers, transition_layers, shortcut, lags, name=f"cell_{index}")
             x = recur(x, layers.RNN, cell, name=f"hidden_{index}")
         for index in range(1, output_layers + 1):
             x = layers.Dense(units, activation="tanh", name=f"output_{index}")(x)
@@ -191,7 +191,8 @@ def lstm(inputs: KerasTensor, classes: int, units: int = 128, depth: int = 1, bi
     data=("lag_task",),
     learning_rate=0.01,
     training={"clip_norm": 1.0},
-    edge={"input_shape": (20, 2), "units": 24},
+    wide=("lstm/cell",),  # what is added to the memory in each step is often less than one of 256 steps of its range
+    edge={"input_shape": (20, 2), "units": 40},
     networks=("sequence", "step"),
     deploy=(step_with(lstm=2),),
     variants={
@@ -239,7 +240,7 @@ def lstm_peephole(
     """
 
     def body(x: KerasTensor, recur):
-        cell = LSTMVariantCell(units, peepholes, without, input_activation, output_activation)
+        cell = LSTMVariantCell(units, peepholes, without, input_activation, output_activation, name="cell")
         return layers.Dense(outputs, name="output")(recur(x, layers.RNN, cell, name="lstm"))
 
     return sequence_and_step(input_shape, body)
