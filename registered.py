@@ -18,6 +18,7 @@ PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
+    "models.text": ("LastOf", "MeanOf"),
     "models.transformer": ("SelfAttention", "SinusoidalPositions"),
     "prune.clustering": ("ClusteringModel",),
     "prune.magnitude": ("PruningModel",),

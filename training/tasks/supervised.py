@@ -24,6 +24,8 @@ from ..presented import by_name, prepared
 from .objective import Objective
 from .register import Bound, Networks, enter
 
+STEP, TOKEN = "step", "token"  # the network that a device calls once a token, and what it reads
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -65,8 +67,9 @@ class Supervised(Objective):
         return prepared(network, data, network=name, task=self.name, **asked)[1]
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
-        """Return the inputs of n training samples."""
-        return by_name(shown(dataset), calibration(dataset, n, seed))
+        """Return the inputs of n training samples; of a step network the first of them, a token a time step."""
+        given = by_name(shown(dataset), calibration(dataset, n, seed))
+        return {TOKEN: next(iter(given.values()))[..., None]} if network == STEP else given
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score the answers to the test split."""
