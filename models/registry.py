@@ -140,6 +140,7 @@ def register(
     data: tuple[str, ...],
     dtype: str | Mapping[str, str] = "float32",
     classes: int = 0,
+    family: str | None = None,
     learner: str = "fit",
     learning_rate: float = 2e-3,
     training: Mapping[str, Any] | None = None,
@@ -156,7 +157,7 @@ def register(
     builder, each with its `params`, the fields that differ (task, learner, data, dtype, paper, ...), the arguments that
     it fixes in both presets, and its own `edge` if it has one. networks: what a builder of several returns. deploy: a
     name stands for Deployable(network=name); left out, all networks go.
-    The family is the module's `FAMILY`, or else the module's name.
+    The family is what is given, or the module's `FAMILY`, or else the module's name.
     Raises: ValueError for a name that is taken or arguments the builder does not have.
     """
 
@@ -164,7 +165,7 @@ def register(
         name, module = builder.__name__, sys.modules[builder.__module__]
         entry = Architecture(
             name=name,
-            family=getattr(module, "FAMILY", builder.__module__.rpartition(".")[2]),
+            family=family or getattr(module, "FAMILY", builder.__module__.rpartition(".")[2]),
             builder=builder,
             task=task,
             learner=learner,
