@@ -19,6 +19,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.cells": ("DeepTransitionCell", "LSTMVariantCell"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
+    "models.lstm_dropout": ("LSTMDropoutCell", "RecurrentDropout"),
     "models.text": ("LastOf", "MeanOf"),
     "models.transformer": ("SelfAttention", "SinusoidalPositions"),
     "prune.clustering": ("ClusteringModel",),

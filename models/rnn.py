@@ -82,7 +82,8 @@ def deep_rnn(
 ):  # fmt: skip
     """Build `depth` recurrences on top of each other, each perhaps deep within a time step (see DeepTransitionCell).
 
-    output_layers: layers of tanh between the last state and the output. Shapes: sequence: frames (N, T, F) ->
+    output_layers: layers of tanh between the last state and the output. With `lags` of more than 1 a variant says in
+    `deploy` how many states there are. Shapes: sequence: frames (N, T, F) ->
     (N, T, outputs); step: frame (N, 1, F), the states of each recurrence (N, units), as many as the longest of `lags`
     -> output (N, 1, outputs) and the new states.
     """
@@ -129,7 +130,7 @@ def birnn(inputs: KerasTensor, classes: int, units: int = 128):
     networks=("sequence", "step"),
     deploy=(Deployable(network="step", derived_from="sequence", states={"last_out": "last"}),),
 )
-def jordan_rnn(input_shape: Sequence[int], units: int = 64, outputs: int = 1, activation: str = "tanh"):
+def jordan_rnn(input_shape: Sequence[int], units: int = 64, outputs: int = 1, output_activation: str | None = None):
     """Build a layer that sees the net's own last output, h = tanh(U x + W y(t-1) + b), y = V h + c.
 
     The sequence net is told the true last outputs (teacher forcing), so that its time steps are independent of each
@@ -141,8 +142,8 @@ def jordan_rnn(input_shape: Sequence[int], units: int = 64, outputs: int = 1, ac
     def body(x: KerasTensor, last: KerasTensor):
         seen = layers.Dense(units, name="input")(x)
         fed_back = layers.Dense(units, use_bias=False, name="feedback")(last)
-        hidden = layers.Activation(activation, name="hidden")(layers.Add(name="sum")([seen, fed_back]))
-        return layers.Dense(outputs, name="output")(hidden)
+        hidden = layers.Activation("tanh", name="hidden")(layers.Add(name="sum")([seen, fed_back]))
+        return layers.Dense(outputs, activation=output_activation, name="output")(hidden)
 
     steps, width = input_shape
     built = {}

@@ -15,28 +15,32 @@ from keras import KerasTensor
 from .registry import Deployable
 
 FRAMES, FRAME = "frames", "frame"  # what the sequence net reads, and its step
+TOKENS, TOKEN = "tokens", "token"  # or of integers
 Recur = Callable[..., Any]
 
 
 def sequence_and_step(
-    input_shape: Sequence[int], body: Callable[[KerasTensor, Recur], KerasTensor]
+    input_shape: Sequence[int], body: Callable[[KerasTensor, Recur], KerasTensor], of_tokens: bool = False
 ) -> dict[str, keras.Model]:
     """Build a sequence net and its step.  Shapes: frames (N, T, F) -> output; frame (N, 1, F), states -> output, states.
+
+    of_tokens: tokens (N, T) and a token (N, 1), int32, are read in place of frames.
 
     body(x, recur) returns the output, made by the layer that names it. In it
     `recur(x, layer, *arguments, name=..., return_sequences=..., ...)` adds a recurrence of that class of Keras layers.
     """
-    frames = keras.Input(tuple(input_shape), name=FRAMES)
+    read, dtype = ((TOKENS, TOKEN), "int32") if of_tokens else ((FRAMES, FRAME), "float32")
+    whole = keras.Input(tuple(input_shape), dtype=dtype, name=read[0])
+    frame = keras.Input((1, *input_shape[1:]), dtype=dtype, name=read[1])
 
     def over_time(x: KerasTensor, layer: Any, *arguments: Any, **options: Any) -> KerasTensor:
         return layer(*arguments, **{"return_sequences": True, **options})(x)
 
-    return {"sequence": keras.Model(frames, body(frames, over_time), name="sequence"), "step": _step(input_shape, body)}
+    return {"sequence": keras.Model(whole, body(whole, over_time), name="sequence"), "step": _step(frame, body)}
 
 
-def _step(input_shape: Sequence[int], body: Callable[[KerasTensor, Recur], KerasTensor]) -> keras.Model:
-    frame = keras.Input((1, *input_shape[1:]), name=FRAME)
-    inputs, outputs = {FRAME: frame}, {}
+def _step(frame: KerasTensor, body: Callable[[KerasTensor, Recur], KerasTensor]) -> keras.Model:
+    inputs, outputs = {frame.name: frame}, {}
 
     def one_step(x: KerasTensor, layer: Any, *arguments: Any, **options: Any) -> KerasTensor:
         recurrence = layer(*arguments, **{"return_sequences": True, **options}, return_state=True)
