@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
+
+from ..untyped import ops
 
 GATES = ("input", "forget", "output")
 

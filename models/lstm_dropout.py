@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import KerasTensor, layers, ops
+from keras import layers
 
+from ..untyped import ops
 from .registry import Bars, register
-from .streams import sequence_and_step, step_with
+from .streams import Recur, sequence_and_step, step_with
 
 FAMILY = "rnn"
 LAYERS = ("lstm_1", "lstm_2")
@@ -165,10 +166,10 @@ def rnn_dropout(
     lstm_1_state_1 (memory) and those of lstm_2, (N, units) -> logits (N, 1, classes) and the new states.
     """
 
-    def dropped(x: KerasTensor, name: str):
+    def dropped(x: Any, name: str):
         return layers.Dropout(rate, name=f"{name}_dropout")(x) if scheme == "between" else x
 
-    def body(tokens: KerasTensor, recur):
+    def body(tokens: Any, recur: Recur):
         x = dropped(layers.Embedding(classes, units, name="embedding")(tokens), "embedding")  # (N, T, units)
         for name in LAYERS:
             if scheme == "between":

@@ -67,8 +67,8 @@ class Architecture:
     task, learner: names in the tables of `training`. input_shape: of one sample, or a dict of named inputs; dtype
     likewise. classes: 0 where the task has none. params: trainable parameters of the `paper` preset, all networks'
     together. data: names of data sets, the first available wins and the last is offline. learning_rate: the peak of its
-    training; training: other settings of it, as `TrainConfig` names them. wide: layers or operations whose activations 8
-    bits hurt, named as in `QatConfig.by_name`: they get 16. presets: builder arguments by preset.
+    training; training: other settings of it, as `TrainConfig` names them. wide: layers or operations whose activations
+    8 bits hurt, named as in `QatConfig.by_name`: they get 16. presets: builder arguments by preset.
     variants: names of further entries of the same builder. networks: what is built, a lone network by the model's name;
     deploy: those of them that go to a device. bars: what the model is held to.
     """

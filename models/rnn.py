@@ -1,13 +1,14 @@
 """Recurrent networks."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import KerasTensor, layers
 
 from .cells import DeepTransitionCell, LSTMVariantCell
 from .registry import Deployable, register
-from .streams import FRAME, FRAMES, sequence_and_step, step_with
+from .streams import FRAME, FRAMES, Recur, sequence_and_step, step_with
 
 # ---------------------------------------------------------------- simple recurrences
 
@@ -31,7 +32,7 @@ def elman_rnn(input_shape: Sequence[int], units: int = 64, outputs: int = 1):
     output (N, 1, outputs) and the new state.
     """
 
-    def body(x: KerasTensor, recur):
+    def body(x: Any, recur: Recur):
         x = recur(x, layers.SimpleRNN, units, name="hidden")  # (N, T, units)
         return layers.Dense(outputs, name="output")(x)
 
@@ -57,7 +58,7 @@ def rnn_classifier(input_shape: Sequence[int], classes: int, units: int = 128):
     logits (N, classes) and the new state.
     """
 
-    def body(x: KerasTensor, recur):
+    def body(x: Any, recur: Recur):
         x = recur(x, layers.SimpleRNN, units, return_sequences=False, name="hidden")  # (N, units)
         return layers.Dense(classes, name="logits")(x)
 
@@ -77,7 +78,7 @@ def rnn_classifier(input_shape: Sequence[int], classes: int, units: int = 128):
     deploy=(step_with(hidden_1=1, hidden_2=1),),
 )
 def deep_rnn(
-    input_shape: Sequence[int], units: int = 64, depth: int = 2, outputs: int = 1, input_layers: int = 0,
+    input_shape: Sequence[int], units: int = 64, depth: int = 2, outputs: int = 1, *, input_layers: int = 0,
     transition_layers: int = 1, output_layers: int = 0, shortcut: bool = False, lags: Sequence[int] = (1,)
 ):  # fmt: skip
     """Build `depth` recurrences on top of each other, each perhaps deep within a time step (see DeepTransitionCell).
@@ -88,7 +89,7 @@ def deep_rnn(
     -> output (N, 1, outputs) and the new states.
     """
 
-    def body(x: KerasTensor, recur):
+    def body(x: Any, recur: Recur):
         for index in range(1, depth + 1):
             cell = DeepTransitionCell(units, input_layers, transition_layers, shortcut, lags, name=f"cell_{index}")
             x = recur(x, layers.RNN, cell, name=f"hidden_{index}")
@@ -139,7 +140,7 @@ def jordan_rnn(input_shape: Sequence[int], units: int = 64, outputs: int = 1, ou
     and last_out, the output, which is `last` in the next call.
     """
 
-    def body(x: KerasTensor, last: KerasTensor):
+    def body(x: Any, last: Any):
         seen = layers.Dense(units, name="input")(x)
         fed_back = layers.Dense(units, use_bias=False, name="feedback")(last)
         hidden = layers.Activation("tanh", name="hidden")(layers.Add(name="sum")([seen, fed_back]))
@@ -148,9 +149,14 @@ def jordan_rnn(input_shape: Sequence[int], units: int = 64, outputs: int = 1, ou
     steps, width = input_shape
     built = {}
     for name, frames, length in (("sequence", FRAMES, steps), ("step", FRAME, 1)):
-        inputs = {frames: keras.Input((length, width), name=frames), "last": keras.Input((length, outputs), name="last")}
+        inputs = {
+            frames: keras.Input((length, width), name=frames),
+            "last": keras.Input((length, outputs), name="last"),
+        }
         output = body(*inputs.values())
-        built[name] = keras.Model(inputs, {"output": output} | ({"last_out": output} if name == "step" else {}), name=name)
+        built[name] = keras.Model(
+            inputs, {"output": output} | ({"last_out": output} if name == "step" else {}), name=name
+        )
     return built
 
 
@@ -175,7 +181,7 @@ def jordan_rnn(input_shape: Sequence[int], units: int = 64, outputs: int = 1, ou
     },
 )
 def lstm(inputs: KerasTensor, classes: int, units: int = 128, depth: int = 1, bidirectional: bool = False):
-    """Build a many-to-one classifier on the last state, of `depth` layers.  Shapes: (N, T, F) -> logits (N, classes)."""
+    """Build a classifier on the last state of `depth` layers.  Shapes: (N, T, F) -> logits (N, classes)."""
     x = inputs
     for index in range(1, depth + 1):
         name = f"lstm_{index}" if depth > 1 else "lstm"
@@ -230,8 +236,8 @@ def lstm(inputs: KerasTensor, classes: int, units: int = 128, depth: int = 1, bi
     },
 )
 def lstm_peephole(
-    input_shape: Sequence[int], units: int = 64, outputs: int = 1, peepholes: bool = True, without: Sequence[str] = (),
-    input_activation: str | None = "tanh", output_activation: str | None = "tanh"
+    input_shape: Sequence[int], units: int = 64, outputs: int = 1, *, peepholes: bool = True,
+    without: Sequence[str] = (), input_activation: str | None = "tanh", output_activation: str | None = "tanh"
 ):  # fmt: skip
     """Build an LSTM whose gates see the memory, or one without a gate or an activation (see LSTMVariantCell).
 
@@ -240,7 +246,7 @@ def lstm_peephole(
     lstm_state_1 (memory) (N, units) -> output (N, 1, outputs) and the new states.
     """
 
-    def body(x: KerasTensor, recur):
+    def body(x: Any, recur: Recur):
         cell = LSTMVariantCell(units, peepholes, without, input_activation, output_activation, name="cell")
         return layers.Dense(outputs, name="output")(recur(x, layers.RNN, cell, name="lstm"))
 
@@ -266,7 +272,7 @@ def gru(input_shape: Sequence[int], classes: int, units: int = 128, reset_after:
     (N, 1, F), gru_state_0 (N, units) -> logits (N, classes) and the new state.
     """
 
-    def body(x: KerasTensor, recur):
+    def body(x: Any, recur: Recur):
         x = recur(x, layers.GRU, units, reset_after=reset_after, return_sequences=False, name="gru")  # (N, units)
         return layers.Dense(classes, name="logits")(x)
 

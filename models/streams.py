@@ -10,22 +10,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-from keras import KerasTensor
 
 from .registry import Deployable
 
 FRAMES, FRAME = "frames", "frame"  # what the sequence net reads, and its step
 TOKENS, TOKEN = "tokens", "token"  # or of integers
 Recur = Callable[..., Any]
+Body = Callable[[Any, Recur], Any]
 
 
-def sequence_and_step(
-    input_shape: Sequence[int], body: Callable[[KerasTensor, Recur], KerasTensor], of_tokens: bool = False
-) -> dict[str, keras.Model]:
-    """Build a sequence net and its step.  Shapes: frames (N, T, F) -> output; frame (N, 1, F), states -> output, states.
+def sequence_and_step(input_shape: Sequence[int], body: Body, of_tokens: bool = False) -> dict[str, keras.Model]:
+    """Build a sequence net and its step.
 
-    of_tokens: tokens (N, T) and a token (N, 1), int32, are read in place of frames.
-
+    Shapes: frames (N, T, F) -> output; frame (N, 1, F) and states -> output and states. of_tokens: tokens (N, T) and a
+    token (N, 1), int32, are read in place of frames.
     body(x, recur) returns the output, made by the layer that names it. In it
     `recur(x, layer, *arguments, name=..., return_sequences=..., ...)` adds a recurrence of that class of Keras layers.
     """
@@ -33,16 +31,18 @@ def sequence_and_step(
     whole = keras.Input(tuple(input_shape), dtype=dtype, name=read[0])
     frame = keras.Input((1, *input_shape[1:]), dtype=dtype, name=read[1])
 
-    def over_time(x: KerasTensor, layer: Any, *arguments: Any, **options: Any) -> KerasTensor:
+    def over_time(x: Any, layer: Any, *arguments: Any, **options: Any) -> Any:
         return layer(*arguments, **{"return_sequences": True, **options})(x)
 
-    return {"sequence": keras.Model(whole, body(whole, over_time), name="sequence"), "step": _step(frame, body)}
+    sequence = keras.Model(whole, body(whole, over_time), name="sequence")
+    return {"sequence": sequence, "step": _step({read[1]: frame}, body, sequence.output_names[0])}
 
 
-def _step(frame: KerasTensor, body: Callable[[KerasTensor, Recur], KerasTensor]) -> keras.Model:
-    inputs, outputs = {frame.name: frame}, {}
+def _step(inputs: dict[str, Any], body: Body, output: str) -> keras.Model:
+    """Return the step; `inputs` are given the states."""
+    (frame,), outputs = inputs.values(), {}
 
-    def one_step(x: KerasTensor, layer: Any, *arguments: Any, **options: Any) -> KerasTensor:
+    def one_step(x: Any, layer: Any, *arguments: Any, **options: Any) -> Any:
         recurrence = layer(*arguments, **{"return_sequences": True, **options}, return_state=True)
         sizes = keras.tree.flatten(recurrence.cell.state_size)
         names = [state_name(recurrence.name, index) for index in range(len(sizes))]
@@ -52,8 +52,8 @@ def _step(frame: KerasTensor, body: Callable[[KerasTensor, Recur], KerasTensor])
         outputs.update({f"{name}_out": state for name, state in zip(names, new, strict=True)})
         return y
 
-    output = body(frame, one_step)
-    return keras.Model(inputs, {output._keras_history.operation.name: output, **outputs}, name="step")
+    answer = body(frame, one_step)
+    return keras.Model(inputs, {output: answer, **outputs}, name="step")
 
 
 def state_name(layer: str, index: int) -> str:

@@ -287,7 +287,8 @@ SMALL = {"input_shape": (5, 3), "units": 6}
 STREAMS = {
     "elman_rnn": SMALL,
     "rnn_classifier": SMALL,
-    "deep_rnn": {**SMALL, "input_layers": 1, "transition_layers": 2, "output_layers": 1, "shortcut": True, "lags": (1, 2)},
+    "deep_rnn": {**SMALL, "input_layers": 1, "transition_layers": 2, "output_layers": 1, "shortcut": True,
+                 "lags": (1, 2)},
     "lstm_peephole": SMALL,
     "lstm_nig": SMALL,
     "gru": SMALL,
