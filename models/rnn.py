@@ -260,6 +260,7 @@ def lstm_peephole(
     params=66_570,
     paper="Cho 2014, arXiv:1406.1078; reset after the product: cuDNN, Keras' default",
     data=("fsdd", "digits"),
+    learning_rate=5e-3,
     training={"clip_norm": 1.0},
     edge={"input_shape": (24, 16), "units": 32},
     networks=("sequence", "step"),
