@@ -103,13 +103,13 @@ class LSTMDropoutCell(layers.LSTMCell):
 class RecurrentDropout(layers.RNN):
     """A recurrence of an LSTMDropoutCell: draws its masks in training, and runs it."""
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        """Run over time.  Shapes: (N, T, F) -> as `keras.layers.RNN`."""
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        """Run over time; `call` stays that of RNN, which is known to be a recurrence wherever graphs are traced."""
         cell: Any = self.cell
         if training:
             sequences = ops.concatenate([sequences, cell.masks(sequences)], axis=-1)
         try:
-            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+            return super().inner_loop(sequences, initial_state, mask, training=training)
         finally:
             cell.dropped_kernel = None
 
