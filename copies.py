@@ -15,7 +15,7 @@ from keras import KerasTensor, ops, tree
 
 from .backends import computed
 from .errors import BadInput
-from .keras_internals import layers_in, made_again, sharing
+from .keras_internals import layers_in, made_again, own_trainable, sharing
 
 PROBE = 64  # a size for what a model leaves open
 SAME = 1e-5  # of the largest output: a copy computes the same, but perhaps in another order
@@ -62,6 +62,13 @@ def copy_model(model: keras.Model, inputs: Sequence[KerasTensor] | None = None) 
 def _call_once(copy: keras.Model, model: keras.Model) -> None:
     """Let a subclassed model make its weights, on symbolic inputs like those of `model`."""
     copy(tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), model.input))
+
+
+def twins(model: keras.Model, copy: keras.Model) -> dict[int, keras.Variable]:
+    """Return the trainable weights of a copy by the ids of those of `model`; paths may be alike, in cells for one."""
+    pairs = zip(layers_in(model), layers_in(copy), strict=True)
+    both = (pair for layers in pairs for pair in zip(*map(own_trainable, layers), strict=True))
+    return {id(weight): other for weight, other in both}
 
 
 def copy_state(layer: keras.Layer, made: keras.Layer) -> None:

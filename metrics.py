@@ -21,6 +21,7 @@ from .calibration import calibration, top
 FROM_CLASSES = 10  # on, five answers say something
 MANY_CLASSES = 100  # beyond it a confusion matrix is no longer read
 MANY_VALUES = 32  # beyond it a regression's target is a picture or a signal, whose values are not judged one by one
+ROWS_AT_ONCE = 4096  # of logits in double precision
 MOST_NATS = 700.0  # of which the exponential is a number still
 FAITHFUL = 0.9  # an output without targets that agrees less with the baseline's is not passed,
 RUINED = 0.5  # and below this it fails
@@ -189,10 +190,15 @@ def _auc(scores: np.ndarray) -> float:
 
 def _surprise(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Score logits by the negative log-likelihood of what came, in nats. Shapes: (..., K), (...) -> (M, 1)."""
-    logits = outputs.reshape(-1, outputs.shape[-1]).astype(np.float64)
-    logits -= logits.max(-1, keepdims=True)
-    said = np.take_along_axis(logits, targets.reshape(-1, 1).astype(np.int64), -1)
-    return np.log(np.exp(logits).sum(-1, keepdims=True)) - said
+    rows, came = outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1, 1).astype(np.int64)
+    scores = np.empty(came.shape)
+    for start in range(0, len(rows), ROWS_AT_ONCE):  # of a large vocabulary all of them fill the memory
+        part = slice(start, start + ROWS_AT_ONCE)
+        logits = rows[part].astype(np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        said = np.take_along_axis(logits, came[part], -1)
+        scores[part] = np.log(np.exp(logits).sum(-1, keepdims=True)) - said
+    return scores
 
 
 def _perplexity(scores: np.ndarray) -> float:

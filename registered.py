@@ -18,20 +18,23 @@ PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
     "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
+    "models.cells": ("DeepTransitionCell", "LSTMVariantCell"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
+    "models.lstm_dropout": ("LSTMDropoutCell", "RecurrentDropout"),
     "models.mlp": ("Vote",),
     "models.noise": ("AnnealedDropout", "Cutout", "DropConnect", "MaxPoolingDropout2D", "VariationalDropout"),
     "models.prototypes": ("LogDensities", "Nearness"),
+    "models.text": ("LastOf", "MeanOf"),
     "models.vit": ("ClassToken",),
     "prune.clustering": ("ClusteringModel",),
     "prune.magnitude": ("PruningModel",),
     "quantize.layer": ("QuantizedGraph",),
     "training.adam": ("FusedAdam",),
-    "training.schedules": ("Warmed",),
     "training.losses": (
         "Divergence", "FocalCrossentropy", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities",
         "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy",
     ),
+    "training.schedules": ("Warmed",),
 }  # fmt: skip
 
 

@@ -99,10 +99,16 @@ class _Lowering:
         return outside
 
     def output(self, array: Array, index: int) -> Array:
-        """Name an output; an input, a constant and what is returned twice is copied by a reshape to its own shape."""
+        """Name an output; an input, a constant and what is returned twice is copied by a reshape to its own shape.
+
+        What comes of integers is brought to float32 once more instead.
+        """
         if id(array) in self.returned or array.data is not None:
             copy = replace(array, data=None)
-            self.operators.append(Reshape([array], [copy], shape=array.shape))
+            crossings = [each for each in self.operators if isinstance(each, Dequantize) and each.outputs[0] is array]
+            self.operators += [Dequantize(each.inputs, [copy]) for each in crossings] or [
+                Reshape([array], [copy], shape=array.shape)
+            ]
             array = copy
         self.returned.add(id(array))
         array.name = self.names[index] if self.names else f"output_{index}"

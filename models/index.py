@@ -37,11 +37,12 @@ def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
             continue
         given = {keyword.arg: keyword.value for keyword in call.keywords}
         entry = {key: ast.literal_eval(given[key]) for key in ("task", "params", "paper", "data")}
+        own_family = ast.literal_eval(given["family"]) if "family" in given else family
         variants = dict(_items(given.get("variants")))
-        yield _row(function.name, family, list(variants), entry)  # pyright: ignore[reportAttributeAccessIssue]
+        yield _row(function.name, own_family, list(variants), entry)  # pyright: ignore[reportAttributeAccessIssue]
         for name, arguments in variants.items():
             own = {key: ast.literal_eval(value) for key, value in _items(arguments) if key in (*entry, "family")}
-            yield _row(name, own.pop("family", family), [], {**entry, **own})
+            yield _row(name, own.pop("family", own_family), [], {**entry, **own})
 
 
 def _row(name: str, family: str, variants: list[str], entry: dict[str, Any]) -> dict[str, Any]:

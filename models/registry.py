@@ -67,7 +67,8 @@ class Architecture:
     task, learner: names in the tables of `training`. input_shape: of one sample, or a dict of named inputs; dtype
     likewise. classes: 0 where the task has none. params: trainable parameters of the `paper` preset, all networks'
     together. data: names of data sets, the first available wins and the last is offline. learning_rate: the peak of its
-    training; training: other settings of it, as `TrainConfig` names them. presets: builder arguments by preset.
+    training; training: other settings of it, as `TrainConfig` names them. wide: layers or operations whose activations
+    8 bits hurt, named as in `QatConfig.by_name`: they get 16. presets: builder arguments by preset.
     variants: names of further entries of the same builder. networks: what is built, a lone network by the model's name;
     deploy: those of them that go to a device. bars: what the model is held to.
     """
@@ -85,6 +86,7 @@ class Architecture:
     data: tuple[str, ...]
     learning_rate: float = 2e-3
     training: Mapping[str, Any] = field(default_factory=dict)
+    wide: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Any]]
     variants: tuple[str, ...] = ()
     networks: tuple[str, ...]
@@ -138,9 +140,11 @@ def register(
     data: tuple[str, ...],
     dtype: str | Mapping[str, str] = "float32",
     classes: int = 0,
+    family: str | None = None,
     learner: str = "fit",
     learning_rate: float = 2e-3,
     training: Mapping[str, Any] | None = None,
+    wide: tuple[str, ...] = (),
     edge: Mapping[str, Any] | None = None,
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     networks: tuple[str, ...] = (),
@@ -153,7 +157,7 @@ def register(
     builder, each with its `params`, the fields that differ (task, learner, data, dtype, paper, ...), the arguments that
     it fixes in both presets, and its own `edge` if it has one. networks: what a builder of several returns. deploy: a
     name stands for Deployable(network=name); left out, all networks go.
-    The family is the module's `FAMILY`, or else the module's name.
+    The family is what is given, or the module's `FAMILY`, or else the module's name.
     Raises: ValueError for a name that is taken or arguments the builder does not have.
     """
 
@@ -161,7 +165,7 @@ def register(
         name, module = builder.__name__, sys.modules[builder.__module__]
         entry = Architecture(
             name=name,
-            family=getattr(module, "FAMILY", builder.__module__.rpartition(".")[2]),
+            family=family or getattr(module, "FAMILY", builder.__module__.rpartition(".")[2]),
             builder=builder,
             task=task,
             learner=learner,
@@ -173,6 +177,7 @@ def register(
             data=data,
             learning_rate=learning_rate,
             training=training or {},
+            wide=wide,
             presets={"paper": {}, "edge": edge or {}},
             variants=tuple(variants or ()),
             networks=networks or (name,),

@@ -46,5 +46,5 @@ def to_export(networks: Networks, work: Workload, network: str, precision: str) 
     if source is None:
         return model, work.samples(network)
     bits = precision.partition("-")[0]
-    aware, _ = prepare_qat(networks[source], QatConfig(default=bits), calibration=work.samples(source))
+    aware, _ = prepare_qat(networks[source], work.suited(QatConfig(default=bits)), calibration=work.samples(source))
     return work.step(network, {**networks, source: aware}), None

@@ -6,7 +6,7 @@ being trained as a perceptron. A model of the caller's own carries nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import wraps
 from typing import Any
@@ -28,6 +28,7 @@ class Origin:
     learner: str = "fit"
     learning_rate: float = 2e-3
     training: Mapping[str, Any] = field(default_factory=dict)
+    wide: Sequence[str] = ()
     model: str | None = None
     preset: str | None = None
     network: str | None = None
@@ -37,7 +38,7 @@ class Origin:
         """Return the origin of a network of the zoo."""
         entry = registry.get(model)
         return cls(task=entry.task, learner=entry.learner, learning_rate=entry.learning_rate, training=entry.training,
-                   model=model, preset=preset, network=network)  # fmt: skip
+                   wide=entry.wide, model=model, preset=preset, network=network)  # fmt: skip
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Origin | None:
@@ -52,7 +53,7 @@ class Origin:
 
     def facts(self) -> dict[str, Any]:
         """Return what is known, as a sidecar holds it."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, {})}
+        return {name: value for name, value in asdict(self).items() if value not in (None, {}, ())}
 
 
 def of(model: keras.Model) -> Origin | None:

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..copies import copy_model
+from ..copies import copy_model, twins
 from ..errors import BadInput, WrongOrder, refuse_unknown
 from ..keras_internals import layers_in, own_trainable, value_of
 from ..untyped import ops
@@ -124,9 +124,9 @@ def strip_cluster(model: keras.Model) -> keras.Model:
             "train it, then strip_cluster(clustering)"
         )
     plain = copy_model(model.inner)
-    kernels = {kernel.path: kernel for kernel in plain.trainable_variables}
+    kernels = twins(model.inner, plain)
     for shared in model.shared:
-        kernels[shared.kernel.path].assign(shared.value())
+        kernels[id(shared.kernel)].assign(shared.value())
     return plain
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from ..copies import copy_model
+from ..copies import copy_model, twins
 from ..errors import BadInput, WrongOrder
 from ..keras_internals import value_of
 from .config import PruneConfig, PruneReport
@@ -70,9 +70,9 @@ def strip_prune(model: keras.Model) -> keras.Model:
             f"train it, then strip_prune(pruning)"
         )
     plain = copy_model(model.inner)
-    kernels = {kernel.path: kernel for kernel in plain.trainable_variables}
+    kernels = twins(model.inner, plain)
     for mask in model.masks:
-        kernels[mask.kernel.path].assign(mask.at_inference(value_of(model.step)))
+        kernels[id(mask.kernel)].assign(mask.at_inference(value_of(model.step)))
     return plain
 
 

@@ -36,7 +36,8 @@ def test_each_output_has_the_scale_of_its_integers_or_none(format):
     manifest = EXPORTS[format](qat).manifest
     first, again, where = manifest["outputs"]
     assert first["dtype"] == "float32" and first["scale"] > 0 and isinstance(first["zero_point"], int)
-    assert again["scale"] is None and (where["dtype"], where["scale"], where["zero_point"]) == ("int32", None, None)
+    assert (again["scale"], again["zero_point"]) == (first["scale"], first["zero_point"])
+    assert manifest["float_ops"] == 0 and (where["dtype"], where["scale"], where["zero_point"]) == ("int32", None, None)
     assert manifest["network"] == "several" and manifest["states"] == {}
 
 

@@ -203,6 +203,17 @@ def test_recurrent_nested_and_several_inputs():
     assert all(zero_count(kernel) == kernel.size // 2 for kernel in kernels_of(strip_prune(pruning)).values())
 
 
+def test_weights_of_like_paths_are_told_apart():
+    """Cells made again from their configurations are built before their recurrences, whose names paths then lack."""
+    inputs = keras.Input((5, 4))
+    x = layers.RNN(layers.SimpleRNNCell(6, name="cell"), return_sequences=True, name="first")(inputs)
+    x = layers.RNN(layers.SimpleRNNCell(8, name="cell"), name="second")(x)
+    pruning, _ = prepare_prune(keras.Model(inputs, layers.Dense(2, name="logits")(x)), PruneConfig(by_name={"*": 0.5}))
+    kernels = [weight for weight in strip_prune(pruning).trainable_weights if len(weight.shape) == 2]
+    assert [kernel.shape for kernel in kernels] == [(4, 6), (6, 6), (6, 8), (8, 8), (8, 2)]
+    assert all(zero_count(np.asarray(kernel)) == np.size(kernel) // 2 for kernel in kernels)
+
+
 # ---------------------------------------------------------------- the order of calls
 
 

@@ -1,61 +1,58 @@
-"""Text sets as token ids: movie-review sentences of Pang and Lee (2005)."""
+"""Text sets with classes: movie-review sentences of Pang and Lee (2005), captions in two languages (Elliott 2016)."""
 
-from collections import Counter
-from collections.abc import Iterable
+import gzip
 
 import numpy as np
 
 from . import sources
-from .dataset import Dataset, Split, divide
-from .sets import Asked, dataset, present
+from .dataset import Dataset
+from .sets import Asked, dataset
+from .tokens import PAD, UNKNOWN, Texts, as_bigrams, as_letters, as_words, divided, encode, vocabulary
 
 FILES = ["rt_polarity/rt-polarity.neg", "rt_polarity/rt-polarity.pos"]
-PAD, UNKNOWN = 0, 1
-VOCABULARY = 8000  # ids, where the model sets none: about the words that training sentences hold twice or more
-FORMS = {("int32", 1): "tokens"}
+PARTS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
+LANGUAGES = ("English", "German")
+CAPTIONS = {part: [f"multi30k/{file}.{language}.gz" for language in ("en", "de")] for part, file in PARTS.items()}
+
+
+def _have_captions() -> bool:
+    return all(sources.find(path) for paths in CAPTIONS.values() for path in paths)
 
 
 @dataset(input_shape=(64,), dtype="int32", tasks=("classification",), here=lambda: all(map(sources.find, FILES)))
 def rt_polarity(asked: Asked) -> Dataset:
     """Return 10,662 sentences, negative (0) or positive (1); a tenth each, by class, for validation and testing."""
-    present(FORMS, "rt_polarity", asked)
-    sentences, labels = [], []
-    for label, path in enumerate(FILES):
-        lines = sources.read(path).decode("latin-1").rstrip("\n").split("\n")  # not splitlines: \x85 is a word here
-        sentences += [line.split() for line in lines]
-        labels += [label] * len(lines)
-    y = np.array(labels, np.int32)
-    rest, test = divide(y, 0.1)
-    train, validation = (rest[part] for part in divide(y[rest], 1 / 9))
-    ids = vocabulary((sentences[k] for k in train), asked.vocabulary or VOCABULARY)
-    (length,) = asked.input_shape
-    x = encode(sentences, ids, length)
-    return Dataset(
-        name="rt_polarity",
-        task=asked.task,
-        classes=2,
-        vocabulary=len(ids) + 2,
-        preprocessing=(
-            f"words between blanks; the {len(ids)} most frequent of the training sentences are ids from 2, "
-            f"{UNKNOWN} is any other, {PAD} fills up; first {length} words"
-        ),
-        source=sources.describe(FILES),
-        train=Split(x=x[train], y=y[train]),
-        validation=Split(x=x[validation], y=y[validation]),
-        test=Split(x=x[test], y=y[test]),
-    )
+    return as_words(_polarity("rt_polarity"), asked)
 
 
-def vocabulary(sentences: Iterable[list[str]], size: int) -> dict[str, int]:
-    """Return word -> id from 2 on, the most frequent words first (ties by spelling), for `size` ids in all."""
-    counts = Counter(word for sentence in sentences for word in sentence)
-    frequent = sorted(counts, key=lambda word: (-counts[word], word))[: max(0, size - 2)]
-    return {word: k for k, word in enumerate(frequent, 2)}
+@dataset(input_shape=(128,), dtype="int32", tasks=("classification",), here=lambda: all(map(sources.find, FILES)))
+def rt_polarity_bigrams(asked: Asked) -> Dataset:
+    """Return the same sentences as words and, behind them, hashed pairs of neighbours."""
+    return as_bigrams(_polarity("rt_polarity_bigrams"), asked)
 
 
-def encode(sentences: list[list[str]], ids: dict[str, int], length: int) -> np.ndarray:
-    """Return token ids (N, length) int32: cut or filled up with PAD at the end."""
-    x = np.full((len(sentences), length), PAD, np.int32)
-    for row, sentence in zip(x, sentences, strict=True):
-        row[: len(sentence)] = [ids.get(word, UNKNOWN) for word in sentence[:length]]
-    return x
+@dataset(input_shape=(256,), dtype="int32", tasks=("classification",), here=_have_captions)
+def multi30k_languages(asked: Asked) -> Dataset:
+    """Return captions of pictures in English (0) and German (1) as hashed runs of letters; the official splits."""
+    lines = {part: [gzip.decompress(sources.read(path)).decode("utf-8").rstrip("\n").split("\n") for path in paths]
+             for part, paths in CAPTIONS.items()}  # fmt: skip
+    texts = Texts(
+        name="multi30k_languages",
+        sentences={part: [line for each in by_language for line in each] for part, by_language in lines.items()},
+        classes={part: np.repeat(np.arange(2, dtype=np.int32), [len(each) for each in by_language])
+                 for part, by_language in lines.items()},
+        labels=LANGUAGES,
+        source=sources.describe([path for paths in CAPTIONS.values() for path in paths]),
+    )  # fmt: skip
+    return as_letters(texts, asked)
+
+
+def _polarity(name: str) -> Texts:
+    # Not splitlines: \x85 is a word here.
+    lines = [sources.read(path).decode("latin-1").rstrip("\n").split("\n") for path in FILES]
+    y = np.repeat(np.arange(2, dtype=np.int32), [len(each) for each in lines])
+    sentences = [line for each in lines for line in each]
+    return divided(name, sentences, y, sources.describe(FILES), labels=("negative", "positive"))
+
+
+__all__ = ["PAD", "UNKNOWN", "encode", "vocabulary"]

@@ -24,6 +24,8 @@ from ..presented import by_name, prepared
 from .objective import Objective
 from .register import Bound, Networks, enter
 
+STEP, TOKEN = "step", "token"  # the network that a device calls once a token, and what it reads
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -65,8 +67,9 @@ class Supervised(Objective):
         return prepared(network, data, network=name, task=self.name, **asked)[1]
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
-        """Return the inputs of n training samples."""
-        return by_name(shown(dataset), calibration(dataset, n, seed))
+        """Return the inputs of n training samples; of a step network the first of them, a token a time step."""
+        given = by_name(shown(dataset), calibration(dataset, n, seed))
+        return {TOKEN: next(iter(given.values()))[..., None]} if network == STEP else given
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score the answers to the test split."""
@@ -129,6 +132,11 @@ def _error(smoothing: float) -> keras.losses.Loss:
     return keras.losses.MeanSquaredError()
 
 
+def _surprise(smoothing: float) -> keras.losses.Loss:
+    """Return the cross-entropy of the next token; smoothed targets would be paid for in perplexity."""
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
 def _yes_or_no(smoothing: float) -> keras.losses.Loss:
     return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
 
@@ -147,6 +155,7 @@ for row in (
     Supervised(name="binary_classification", loss=_yes_or_no, logs=_sides, metric_name="binary_accuracy",
                ending="sigmoid", width=1),
     Supervised(name="multilabel", loss=_yes_or_no, logs=_sides, metric_name="label_accuracy", ending="sigmoid"),
+    Supervised(name="next_token", loss=_surprise, metric_name="perplexity", labelled=True),
     Supervised(name="regression", loss=_error, metric_name="explained_variance"),
     Supervised(name="reconstruction", loss=_error, metric_name="explained_variance"),
     Supervised(name="anomaly_detection", loss=_error, metric_name="auc", flagged=True),
