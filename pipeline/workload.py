@@ -13,6 +13,7 @@ from ..models import registry
 from ..models.registry import Deployable
 from ..training import tasks
 from ..training.data import Dataset
+from ..training.runner import KerasRunner
 from ..training.tasks import Networks, Task
 from .facts import facts as facts_of_data
 from .origins import Origin
@@ -80,9 +81,17 @@ class Workload:
         """Return the networks that the learner trains."""
         return registry.trained(networks, self.deploy)
 
-    def samples(self, network: str, count: int = CALIBRATION) -> Any:
-        """Return samples that a network is calibrated on: an array, or of several inputs a dict by name."""
-        arrays = self.task.samples(self.dataset, network, count)
+    def samples(self, network: str, count: int = CALIBRATION, networks: Networks | None = None) -> Any:
+        """Return samples that a network is calibrated on: an array, or of several inputs a dict by name.
+
+        networks: the whole model; where what one reads is made by others, its task observes it in their work.
+        """
+        observed = getattr(self.task, "observed", None)
+        if observed is not None and networks is not None:
+            run = KerasRunner(networks, self.deploy)
+            arrays = observed(run, self.dataset, network, count)
+        else:
+            arrays = self.task.samples(self.dataset, network, count)
         return dict(arrays) if len(arrays) > 1 else next(iter(arrays.values()))
 
     def to_train(self, networks: Networks, made: Networks) -> dict[str, keras.Model]:
