@@ -17,6 +17,7 @@ from typing import Any
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
+    "models.cells": ("DeepTransitionCell", "LSTMVariantCell"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "models.transformer": ("SelfAttention", "SinusoidalPositions"),
     "prune.clustering": ("ClusteringModel",),
