@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from .registry import Bars, register
+from .registry import register
 from .streams import sequence_and_step, step_with
 
 FAMILY = "rnn"
@@ -126,11 +126,12 @@ class EchoStateCell(_Fixed):
 
 @keras.saving.register_keras_serializable("edgewright")
 class SpikingCell(_Fixed):
-    """Integrate-and-fire units with exponential synapses and a refractory time; the output is the synapses.
+    """Integrate-and-fire units with exponential synapses and a refractory time; weights are fixed.
 
-    A time step is of `ticks` steps of the units. In each: v = leak v + U x + W s + b where the unit is not refractory,
-    else 0; it fires where v > 1, which sets v to 0 and the unit to rest for `rest` ticks; s = fade s + fired.
-    Shapes: x (N, F), membranes v, synapses s and refractory counters (N, units) -> s, [v, s, counters].
+    v = leak v + U x + W s + b where the unit is not refractory, else 0; it fires where v > 1, which sets v to 0 and has
+    the unit rest for `rest` steps; s = fade s + fired.
+    Shapes: x (N, F), membranes v, synapses s and refractory counters (N, units) -> s and v (N, 2 units), [v, s,
+    counters].
     Source: Maass 2002, Real-time computing without stable states.
     """
 
@@ -140,36 +141,33 @@ class SpikingCell(_Fixed):
         links: float = 0.1,
         radius: float | None = 0.9,
         input_scale: float = 0.5,
-        leak: float = 0.8,
+        leak: float = 0.6,
         fade: float = 0.7,
-        rest: int = 2,
-        ticks: int = 1,
+        rest: int = 1,
         **kwargs: Any,
     ):
         super().__init__(units, links, radius, input_scale, **kwargs)
-        self.leak, self.fade, self.rest, self.ticks = leak, fade, rest, ticks
-        self.state_size, self.output_size = [units] * 3, units
+        self.leak, self.fade, self.rest = leak, fade, rest
+        self.state_size, self.output_size = [units] * 3, 2 * units
 
     def _bias(self) -> Any:
-        return keras.initializers.RandomUniform(0.0, 2 * (1 - self.leak))  # some fire by themselves
+        return keras.initializers.RandomUniform(0.0, 1 - self.leak)  # by itself none reaches the threshold
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         """Compute one time step."""
         membrane, synapse, counter = states
-        given = ops.add(ops.matmul(inputs, self.kernel), self.bias)
-        for _ in range(self.ticks):
-            awake = ops.cast(ops.less(counter, 0.5), self.compute_dtype)
-            current = ops.add(given, ops.matmul(synapse, self.recurrent_kernel))
-            membrane = ops.multiply(ops.add(ops.multiply(membrane, self.leak), current), awake)
-            fired = ops.cast(ops.greater(membrane, 1.0), self.compute_dtype)
-            membrane = ops.multiply(membrane, ops.subtract(1.0, fired))
-            synapse = ops.add(ops.multiply(synapse, self.fade), fired)
-            counter = ops.add(ops.relu(ops.subtract(counter, 1.0)), ops.multiply(fired, float(self.rest)))
-        return synapse, [membrane, synapse, counter]
+        awake = ops.cast(ops.less(counter, 0.5), self.compute_dtype)
+        given = ops.add(ops.add(ops.matmul(inputs, self.kernel), ops.matmul(synapse, self.recurrent_kernel)), self.bias)
+        membrane = ops.multiply(ops.add(ops.multiply(membrane, self.leak), given), awake)
+        fired = ops.cast(ops.greater(membrane, 1.0), self.compute_dtype)
+        membrane = ops.multiply(membrane, ops.subtract(1.0, fired))
+        synapse = ops.add(ops.multiply(synapse, self.fade), fired)
+        counter = ops.add(ops.relu(ops.subtract(counter, 1.0)), ops.multiply(fired, float(self.rest)))
+        return ops.concatenate([synapse, membrane], axis=-1), [membrane, synapse, counter]
 
     def get_config(self) -> dict[str, Any]:
         """Return what the cell is made of."""
-        own = {name: getattr(self, name) for name in ("leak", "fade", "rest", "ticks")}
+        own = {name: getattr(self, name) for name in ("leak", "fade", "rest")}
         return {**super().get_config(), **own}
 
 
@@ -227,7 +225,7 @@ def echo_state_network(
     task="streaming_regression",
     learner="readout",
     input_shape=(32, 1),
-    params=136,
+    params=271,
     paper="Maass 2002, Real-time computing without stable states: a new framework for neural computation based on "
     "perturbations; 135 units as there",
     data=("ett", "mackey_glass"),
@@ -236,9 +234,9 @@ def echo_state_network(
     deploy=(step_with(liquid=3),),
 )
 def liquid_state_machine(
-    input_shape: Sequence[int], units: int = 135, links: float = 0.1, radius: float = 0.3, input_scale: float = 0.5
+    input_shape: Sequence[int], units: int = 135, links: float = 0.1, radius: float = 0.3, input_scale: float = 1.0
 ):
-    """Build a reservoir of spiking units and the readout of its synapses.
+    """Build a reservoir of spiking units and the readout of its synapses and membranes.
 
     Shapes: sequence: frames (N, T, F) -> readout (N, F), the frame behind the last; step: frame (N, 1, F), membranes,
     synapses and refractory counters (N, units) -> readout (N, F) and the three.

@@ -54,6 +54,61 @@ def binary_boolean_trees(asked: Asked) -> Dataset:
     return _trees("binary_boolean_trees", asked, operands=2, form=binary)
 
 
+@dataset(input_shape=(24, 9), tasks=("classification",), floor=0.8)
+def nested_operators(asked: Asked) -> Dataset:
+    """Return expressions as they are read, "(and 1 (not 0))", and at each step what is open.
+
+    A frame is one-hot: false, true, "(not", "(and", "(or", "(xor", ")", and behind them push, at an opened operator,
+    and pop, at ")". The class is 0 with nothing open, else that of the innermost open operator in (1, 3, 5, 7), and one
+    more if an odd number of negations is open.
+    """
+    length, width = asked.input_shape if len(asked.input_shape) == 2 else (0, 0)
+    if width != len(SIGNS) + 2 or length < 24 or asked.dtype != "float32":
+        raise BadInput(f"data set 'nested_operators' cannot be shown as {asked.input_shape}: it has float32 frames of "
+                       f"{len(SIGNS) + 2} values, and expressions of 24 steps")  # fmt: skip
+    splits: dict[str, Any] = {}
+    for part, trees in expressions(2).items():
+        pairs = [_read(tree) for tree in trees]
+        fitting = [pair for pair in pairs if len(pair[0]) <= length]
+        x, y = np.zeros((len(fitting), length, width), np.float32), np.zeros((len(fitting), length), np.int32)
+        for row, (signs, opened) in enumerate(fitting):
+            x[row, np.arange(len(signs)), signs] = 1
+            x[row, : len(signs), -2] = [NOT <= sign + 1 <= XOR for sign in signs]
+            x[row, : len(signs), -1] = [sign == CLOSE for sign in signs]
+            y[row, : len(signs)] = opened
+        splits[part] = Split(x=x, y=y)
+    return Dataset(
+        name="nested_operators",
+        task=asked.task,
+        classes=9,
+        preprocessing=f"one-hot signs {' '.join(SIGNS)}, push, pop; heights {HEIGHTS['train']} to train, "
+        f"{HEIGHTS['test']} to test",
+        source=("generated",),
+        **splits,
+    )
+
+
+SIGNS = ("false", "true", "(not", "(and", "(or", "(xor", ")")
+CLOSE = len(SIGNS) - 1
+
+
+def _read(tree: Expression, within: tuple[int, ...] = ()) -> tuple[list[int], list[int]]:
+    """Return the signs of an expression, and what is open behind each; within: the operators around it."""
+    token, *operands = tree
+    if not operands:
+        return [token - 1], [_opened(within)]
+    inside = (*within, token)
+    signs, opened = [token - 1], [_opened(inside)]
+    for operand in operands:
+        more = _read(operand, inside)
+        signs, opened = signs + more[0], opened + more[1]
+    return [*signs, CLOSE], [*opened, _opened(within)]
+
+
+def _opened(within: tuple[int, ...]) -> int:
+    return 1 + 2 * (within[-1] - NOT) + within.count(NOT) % 2 if within else 0
+
+
 def _trees(name: str, asked: Asked, operands: int, form: Any) -> Dataset:
     arity = asked.input_shape[-1] - 1
     if len(asked.input_shape) != 2 or arity < (3 if form is by_operators else 2):
