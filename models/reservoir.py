@@ -17,6 +17,7 @@ from .registry import register
 from .streams import sequence_and_step, step_with
 
 FAMILY = "rnn"
+DRAWS = 20  # of a matrix, until one has a spectral radius
 
 
 @keras.saving.register_keras_serializable("edgewright")
@@ -35,14 +36,20 @@ class ReservoirWeights(keras.initializers.Initializer):
     def __call__(self, shape: Any, dtype: Any = None, **ignored: Any) -> Any:
         """Return the matrix."""
         drawn = np.random.default_rng(self.seed)
+        for _ in range(DRAWS):
+            weights = self._drawn(drawn, shape)
+            largest = 1.0 if self.radius is None else spectral_radius(weights)
+            if largest > 1e-3:  # few links may lead in no circle: nothing scales such a matrix
+                weights *= (self.radius or 1.0) / largest
+                return ops.convert_to_tensor(weights.astype("float32"), dtype=dtype)
+        raise ValueError(f"links={self.links}: too few for a reservoir of shape {shape}, no unit echoes; ask for more")
+
+    def _drawn(self, drawn: np.random.Generator, shape: Any) -> np.ndarray:
         size = int(np.prod(shape))
         weights = np.zeros(size)
         chosen = drawn.permutation(size)[: max(1, int(self.links * size))]
         weights[chosen] = drawn.normal(size=len(chosen))
-        weights = weights.reshape(shape)
-        if self.radius is not None:
-            weights *= self.radius / spectral_radius(weights)
-        return ops.convert_to_tensor(weights.astype("float32"), dtype=dtype)
+        return weights.reshape(shape)
 
     def get_config(self) -> dict[str, Any]:
         """Return what the matrix is drawn by."""
@@ -57,7 +64,7 @@ def spectral_radius(weights: Any) -> float:
 class _Fixed(layers.Layer):
     """A cell whose weights nothing trains: input kernel (F, units), recurrent kernel (units, units), bias (units)."""
 
-    def __init__(self, units: int, links: float, radius: float | None, input_scale: float, **kwargs: Any):
+    def __init__(self, units: int, *, links: float, radius: float | None, input_scale: float, **kwargs: Any):
         super().__init__(**kwargs)
         self.units, self.links, self.radius, self.input_scale = units, links, radius, input_scale
 
@@ -97,6 +104,7 @@ class EchoStateCell(_Fixed):
     def __init__(
         self,
         units: int,
+        *,
         links: float = 0.1,
         radius: float | None = 0.9,
         input_scale: float = 0.5,
@@ -104,7 +112,7 @@ class EchoStateCell(_Fixed):
         intrinsic: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(units, links, radius, input_scale, **kwargs)
+        super().__init__(units, links=links, radius=radius, input_scale=input_scale, **kwargs)
         if not 0 < leak <= 1:
             raise ValueError(f"leak={leak}: the share of the new in the state lies in (0, 1]")
         self.leak, self.intrinsic = leak, intrinsic
@@ -138,6 +146,7 @@ class SpikingCell(_Fixed):
     def __init__(
         self,
         units: int,
+        *,
         links: float = 0.1,
         radius: float | None = 0.9,
         input_scale: float = 0.5,
@@ -146,7 +155,7 @@ class SpikingCell(_Fixed):
         rest: int = 1,
         **kwargs: Any,
     ):
-        super().__init__(units, links, radius, input_scale, **kwargs)
+        super().__init__(units, links=links, radius=radius, input_scale=input_scale, **kwargs)
         self.leak, self.fade, self.rest = leak, fade, rest
         self.state_size, self.output_size = [units] * 3, 2 * units
 
@@ -176,10 +185,10 @@ class SpikingCell(_Fixed):
     learner="readout",
     input_shape=(32, 1),
     params=1_001,
-    paper='Jaeger 2001, The "echo state" approach to analysing and training recurrent neural networks; 1000 units as in '
-    "Jaeger and Haas 2004, Harnessing nonlinearity",
+    paper='Jaeger 2001, The "echo state" approach to analysing and training recurrent neural networks; 1000 units as '
+    "in Jaeger and Haas 2004, Harnessing nonlinearity",
     data=("ett", "mackey_glass"),
-    edge={"units": 64},
+    edge={"units": 96},
     networks=("sequence", "step"),
     deploy=(step_with(reservoir=1),),
     variants={
@@ -191,7 +200,6 @@ class SpikingCell(_Fixed):
         "esn_intrinsic_plasticity": {
             "params": 1_001,
             "intrinsic": True,
-            "input_scale": 1.0,
             "radius": 0.95,
             "paper": "Triesch 2005, A gradient rule for the plasticity of a neuron's intrinsic excitability; in "
             "reservoirs, Steil 2007",
@@ -201,9 +209,10 @@ class SpikingCell(_Fixed):
 def echo_state_network(
     input_shape: Sequence[int],
     units: int = 1000,
+    *,
     links: float = 0.1,
     radius: float = 0.8,
-    input_scale: float = 0.5,
+    input_scale: float = 1.0,
     leak: float = 1.0,
     intrinsic: bool = False,
 ):
@@ -214,7 +223,9 @@ def echo_state_network(
     """
 
     def body(x: Any, recur: Any) -> Any:
-        cell = EchoStateCell(units, links, radius, input_scale, leak, intrinsic, name="cell")
+        cell = EchoStateCell(
+            units, links=links, radius=radius, input_scale=input_scale, leak=leak, intrinsic=intrinsic, name="cell"
+        )
         x = recur(x, layers.RNN, cell, return_sequences=False, name="reservoir")
         return layers.Dense(input_shape[-1], name="readout")(x)
 
@@ -243,7 +254,7 @@ def liquid_state_machine(
     """
 
     def body(x: Any, recur: Any) -> Any:
-        cell = SpikingCell(units, links, radius, input_scale, name="cell")
+        cell = SpikingCell(units, links=links, radius=radius, input_scale=input_scale, name="cell")
         x = recur(x, layers.RNN, cell, return_sequences=False, name="liquid")
         return layers.Dense(input_shape[-1], name="readout")(x)
 

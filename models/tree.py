@@ -86,13 +86,15 @@ def child_sum(x: Any, hidden: Any, cells: Any, units: int) -> tuple[KerasTensor,
     together = layers.Dense(3 * units, name="gates_of_input")(x) + layers.Dense(
         3 * units, use_bias=False, name="gates_of_children"
     )(ops.sum(hidden, axis=1, keepdims=True))  # (N, 1, 3 units)
-    write, candidate, read = ops.split(ops.squeeze(together, axis=1), 3, axis=-1)
+    gates: Any = ops.split(ops.squeeze(together, axis=1), 3, axis=-1)
+    write, candidate, read = gates
     keep = layers.Dense(units, bias_initializer="ones", name="forget_of_input")(x) + layers.Dense(
         units, use_bias=False, name="forget_of_child"
     )(hidden)  # (N, children, units)
-    kept = ops.sum(ops.sigmoid(keep) * cells, axis=1)
-    c = kept + ops.sigmoid(write) * ops.tanh(candidate)
-    return ops.sigmoid(read) * ops.tanh(c), c
+    kept = ops.sum(ops.multiply(ops.sigmoid(keep), cells), axis=1)
+    c: Any = ops.add(kept, ops.multiply(ops.sigmoid(write), ops.tanh(candidate)))
+    h: Any = ops.multiply(ops.sigmoid(read), ops.tanh(c))
+    return h, c
 
 
 def _children(state: str, arity: int, units: int) -> Any:
@@ -157,10 +159,9 @@ class StackLSTMCell(layers.Layer):
 
     def _lstm(self, x: Any, hidden: Any, memory: Any) -> tuple[Any, Any]:
         sums = ops.add(ops.add(ops.matmul(x, self.kernel), ops.matmul(hidden, self.recurrent_kernel)), self.bias)
-        write, keep, candidate, read = ops.split(sums, 4, axis=-1)
-        memory = ops.add(
-            ops.multiply(ops.sigmoid(keep), memory), ops.multiply(ops.sigmoid(write), ops.tanh(candidate))
-        )
+        gates: Any = ops.split(sums, 4, axis=-1)
+        write, keep, candidate, read = gates
+        memory = ops.add(ops.multiply(ops.sigmoid(keep), memory), ops.multiply(ops.sigmoid(write), ops.tanh(candidate)))
         return ops.multiply(ops.sigmoid(read), ops.tanh(memory)), memory
 
     def _top(self, stack: Any, pointer: Any) -> Any:

@@ -46,5 +46,6 @@ def to_export(networks: Networks, work: Workload, network: str, precision: str) 
     if source is None:
         return model, work.samples(network, networks=networks)
     bits = precision.partition("-")[0]
-    aware, _ = prepare_qat(networks[source], QatConfig(default=bits), calibration=work.samples(source, networks=networks))
+    samples = work.samples(source, networks=networks)
+    aware, _ = prepare_qat(networks[source], QatConfig(default=bits), calibration=samples)
     return work.step(network, {**networks, source: aware}), None

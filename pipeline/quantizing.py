@@ -49,7 +49,8 @@ def quantize(
     teaching: a teacher of what is quantized, such as `networks` themselves.
     """
     taught = teachers.resolve(teaching, networks, work)
-    made = {name: prepare_qat(networks[name], config, calibration=work.samples(name, networks=networks)) for name in work.compressed}
+    samples = {name: work.samples(name, networks=networks) for name in work.compressed}
+    made = {name: prepare_qat(networks[name], config, calibration=given) for name, given in samples.items()}
     aware = work.to_train(networks, {name: model for name, (model, _) in made.items()})
     result = retrain(aware, work, training, out, teaching=taught)
     return Quantized(

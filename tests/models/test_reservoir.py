@@ -22,7 +22,9 @@ def test_the_spectral_radius_is_as_asked(units, radius):
     assert (weights != 0).mean() == pytest.approx(0.1, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["echo_state_network", "esn_leaky", "esn_intrinsic_plasticity", "liquid_state_machine"])
+@pytest.mark.parametrize(
+    "name", ["echo_state_network", "esn_leaky", "esn_intrinsic_plasticity", "liquid_state_machine"]
+)
 def test_reservoirs_are_sparse_echo_and_are_not_trained(name):
     sequence = registry.networks(name, "edge")["sequence"]
     weights = np.asarray(sequence.layers[1].cell.recurrent_kernel)
@@ -36,6 +38,13 @@ def test_a_seed_draws_the_same_reservoir_again():
     )
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
+
+
+def test_too_few_links_for_any_echo_are_refused():
+    with pytest.raises(ValueError, match="no unit echoes"):
+        ReservoirWeights(1e-6, 0.9, seed=0)((200, 200))
+    with pytest.raises(ValueError, match=r"links=0"):
+        ReservoirWeights(0)
 
 
 def test_a_leak_of_one_is_the_plain_network_and_less_is_the_formula():

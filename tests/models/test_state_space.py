@@ -1,5 +1,7 @@
 """The Kalman filter: known gains, and the Gaussian posterior by brute force."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from edgewright.models.state_space import KalmanCell
@@ -72,5 +74,5 @@ def test_em_never_raises_the_loss_and_finds_the_noise_of_a_random_walk():
     windows = np.cumsum(RANDOM.normal(size=(60, 80, 1)), 1) + RANDOM.normal(size=(60, 80, 1))
     model, rows = fitted(windows, 1, rounds=150)
     losses = [row["loss"] for row in rows]
-    assert all(after <= before + 1e-6 for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after <= before + 1e-6 for before, after in pairwise(losses))
     assert steady_gain(model).item() * model.observation.item() == pytest.approx(0.618, abs=0.05)

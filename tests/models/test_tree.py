@@ -47,7 +47,9 @@ def test_a_child_that_is_not_there_changes_nothing(recursive):
 def test_a_child_sum_tree_with_one_child_a_node_is_an_lstm_along_the_chain(node):
     tokens = RANDOM.integers(0, 7, (5, 6)).astype("i4")
     into, forget = node.get_layer("gates_of_input").get_weights(), node.get_layer("forget_of_input").get_weights()
-    (of_children,), (of_child,) = (node.get_layer(name).get_weights() for name in ("gates_of_children", "forget_of_child"))
+    (of_children,), (of_child,) = (
+        node.get_layer(name).get_weights() for name in ("gates_of_children", "forget_of_child")
+    )
 
     def gates(three, one):  # i, c, o and f as Keras has them: i, f, c, o
         write, candidate, read = np.split(three, 3, -1)
@@ -114,7 +116,7 @@ def test_the_step_goes_as_the_sequence():
     networks = registry.networks("stack_lstm", units=4, depth=3, input_shape=(4, 5), classes=2)
     networks["step"].set_weights(networks["sequence"].get_weights())
     x = frames(["push", "push", "pop", "keep"])
-    states = {name: np.zeros((2, size), "f4") for name, size in zip(["stack_state_0", "stack_state_1"], [12, 12], strict=True)}
+    states = {f"stack_state_{place}": np.zeros((2, 12), "f4") for place in range(2)}
     states["stack_state_2"] = np.zeros((2, 3), "f4")
     for step in range(4):
         made = networks["step"]({"frame": x[:, step : step + 1], **states})

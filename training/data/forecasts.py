@@ -77,8 +77,8 @@ def windows(
     words = present(FORMS, name, asked)
     length, width = asked.input_shape
     if width != series.shape[1] or length >= min(counts.values()):
-        raise BadInput(f"data set {name!r} cannot be shown as {asked.input_shape}: it has {series.shape[1]} columns, and "
-                       f"{min(counts.values())} steps in the shortest part")  # fmt: skip
+        raise BadInput(f"data set {name!r} cannot be shown as {asked.input_shape}: it has {series.shape[1]} columns, "
+                       f"and {min(counts.values())} steps in the shortest part")  # fmt: skip
     known = series[: counts["train"]]
     scaled = ((series - known.mean(0)) / known.std(0)).astype(np.float32)
     splits: dict[str, Any] = {}
@@ -90,8 +90,8 @@ def windows(
     return Dataset(
         name=name,
         task=asked.task,
-        preprocessing=f"{about}; each column by mean and deviation of the training part; {words.format(length)}, one in "
-        f"{every}, and the step behind each",
+        preprocessing=f"{about}; each column by mean and deviation of the training part; {words.format(length)}, one "
+        f"in {every}, and the step behind each",
         source=source,
         **splits,
     )

@@ -231,4 +231,5 @@ def levels(x: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (trees, nodes) of each height from 1 up: what can be computed at once, the lower ones being known."""
     height = heights(x)
     for level in range(1, int(height.max()) + 1):
-        yield np.nonzero(height == level)
+        trees, nodes = np.nonzero(height == level)
+        yield trees, nodes

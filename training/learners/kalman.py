@@ -41,7 +41,7 @@ def kalman(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig)
 
     Raises: BadInput for another network.
     """
-    cells = [getattr(layer, "cell", None) for network in networks.values() for layer in network.layers]
+    cells: list[Any] = [getattr(layer, "cell", None) for network in networks.values() for layer in network.layers]
     cells = [cell for cell in cells if hasattr(cell, "observation")]
     if len(cells) != 1:
         raise BadInput(f"learner 'kalman' fits one network with one KalmanCell, got {', '.join(networks)}")

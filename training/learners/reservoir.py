@@ -15,7 +15,9 @@ from ..runner import predict
 from .register import Networks
 from .solved import solver
 
-NOISE = 1 / 128  # deviation of the noise that states are read with: a step of eight bits for states in [-1, 1]
+# Deviation of the noise that the readout shall bear: some steps of eight bits for states in [-1, 1], as rounding adds
+# up in the recurrence. To solve once more on the rounded states themselves gains nothing over it.
+NOISE = 0.02
 BATCH = 256
 MEAN, RATE, PASSES = 0.2, 1e-3, 3  # of intrinsic plasticity: mean activity, rate, passes over the windows
 TOGETHER = 16  # windows whose updates are averaged
@@ -27,7 +29,7 @@ def readout(
 ) -> None:
     """Fit the last layer, a Dense, to the targets by ridge regression on what it reads.
 
-    The penalty is what noise of one step of eight bits on the states comes to, so that rounded states are read as well.
+    The penalty is what noise on the states comes to (Bishop 1995), so that rounded states are read as well.
     A cell with `intrinsic` plasticity is adapted first, once: what is pruned has it already.
     Raises: BadInput for several networks, or one that does not end in a Dense.
     """
@@ -37,15 +39,17 @@ def readout(
     last = model.layers[-1]
     if not isinstance(last, keras.layers.Dense):
         raise BadInput(f"{name!r} ends in {last.name!r}, a {type(last).__name__}; learner 'readout' fits a Dense")
+    kernel: Any = last.kernel
+    bias: Any = last.bias
     for layer in model.layers if not support else ():
         if getattr(getattr(layer, "cell", None), "intrinsic", False):
             adapt(layer.cell, np.asarray(dataset.train.x)[:: max(1, len(dataset.train) // BATCH)], config.seed)
     states = predict(keras.Model(model.inputs, last.input), dataset.train.x, BATCH)
-    targets = np.asarray(dataset.train.y).reshape(-1, last.kernel.shape[-1])
-    there = support.get(last.kernel.path, np.ones(last.kernel.shape, bool))
-    kernel, bias = ridge(states.reshape(-1, states.shape[-1]), targets, NOISE**2 * len(targets), there)
-    last.kernel.assign(kernel)
-    last.bias.assign(bias)
+    targets = np.asarray(dataset.train.y).reshape(-1, kernel.shape[-1])
+    there = support.get(kernel.path, np.ones(kernel.shape, bool))
+    w, b = ridge(states.reshape(-1, states.shape[-1]), targets, NOISE**2 * len(targets), there)
+    kernel.assign(w)
+    bias.assign(b)
 
 
 def ridge(

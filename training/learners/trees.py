@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from ...ends import output_names, symbolic_inputs
+from ...untyped import ops
 from ..config import TrainConfig
 from ..data import Dataset
 from ..data.trees import UNKNOWN, heights
@@ -49,7 +49,7 @@ def tree_walk(networks: Networks, dataset: Dataset, task: Any, config: TrainConf
         move.reset_metrics()
         error = 0.0
         for index in range(len(batches)):
-            x, y = batches[index]
+            x, y = (np.asarray(part) for part in batches[index])
             error = move.make({"trees": x}, y)
         return {"loss": error}
 

@@ -50,9 +50,9 @@ class TreeClassification:
         inputs = takes(node)["inputs"]
         arity = next(each.shape[0] for each in inputs if each.name == MASK)
         dataset = data if isinstance(data, Dataset) else _trees(data, self.name, arity)
-        if dataset.train.x.shape[-1] != 1 + arity:
-            raise BadInput(f"{NODE!r} takes {arity} children, data {dataset.name!r} has "
-                           f"{dataset.train.x.shape[-1] - 1}")  # fmt: skip
+        told = np.asarray(dataset.train.x).shape[-1] - 1
+        if told != arity:
+            raise BadInput(f"{NODE!r} takes {arity} children, data {dataset.name!r} has {told}")
         outputs = tuple(replace(each, shape=(None,)) for each in outputs_of(node)) if rebuilt else outputs_of(node)
         width = next(each.shape[-1] for each in outputs if each.name == LOGITS)
         if width is not None and width < dataset.classes:
@@ -74,8 +74,8 @@ class TreeClassification:
         rows = x[trees[chosen], nodes[chosen]]  # (n, 1 + children)
         if network == LEAF:
             return {TOKEN: rows[:, :1]}
-        made = {each.name: random.uniform(-1, 1, (len(rows), *each.shape)).astype(np.float32)
-                for each in dataset.shown.inputs if each.name.endswith(OF_CHILDREN)}  # fmt: skip
+        made = {name: random.uniform(-1, 1, zeros.shape).astype(np.float32)
+                for name, zeros in _nothing(dataset, len(rows)).items()}  # fmt: skip
         given = {TOKEN: rows[:, :1], MASK: (rows[:, 1:] > 0).astype(np.float32), **made}
         return {each.name: given[each.name] for each in dataset.shown.inputs}
 
@@ -113,15 +113,10 @@ def walked(run: Runner, dataset: Dataset, x: np.ndarray) -> dict[str, np.ndarray
     def compute(trees: np.ndarray, nodes: np.ndarray) -> None:
         rows = x[trees, nodes]
         given = {TOKEN: rows[:, :1], MASK: (rows[:, 1:] > 0).astype(np.float32)}
-        for each in dataset.shown.inputs if dataset.shown else ():
-            if each.name.endswith(OF_CHILDREN):
-                states = found.get(each.name.removesuffix(OF_CHILDREN))
-                there = given[MASK][..., None]
-                given[each.name] = (
-                    np.zeros((len(rows), *each.shape), np.float32)
-                    if states is None
-                    else states[trees[:, None], np.maximum(rows[:, 1:] - 1, 0)] * there
-                )
+        for name, zeros in _nothing(dataset, len(rows)).items():
+            states = found.get(name.removesuffix(OF_CHILDREN))
+            below = zeros if states is None else states[trees[:, None], np.maximum(rows[:, 1:] - 1, 0)]
+            given[name] = below * given[MASK][..., None]
         put(trees, nodes, run(NODE, {name: given[name] for name in names}))
 
     trees, nodes = np.nonzero((x[..., 0] > 0) & (x[..., 1:] == 0).all(-1))
@@ -132,6 +127,13 @@ def walked(run: Runner, dataset: Dataset, x: np.ndarray) -> dict[str, np.ndarray
     for trees, nodes in levels(x):
         compute(trees, nodes)
     return found
+
+
+def _nothing(dataset: Dataset, count: int) -> dict[str, np.ndarray]:
+    """Return the states of `count` nodes' children, all of them zero."""
+    assert dataset.shown
+    shapes = {each.name: [size or 1 for size in each.shape] for each in dataset.shown.inputs}
+    return {name: np.zeros((count, *shape), np.float32) for name, shape in shapes.items() if name.endswith(OF_CHILDREN)}
 
 
 def _trees(name: str, task: str, arity: int) -> Dataset:
