@@ -44,7 +44,7 @@ def readout(
     for layer in model.layers if not support else ():
         if getattr(getattr(layer, "cell", None), "intrinsic", False):
             adapt(layer.cell, np.asarray(dataset.train.x)[:: max(1, len(dataset.train) // BATCH)], config.seed)
-    states = predict(keras.Model(model.inputs, last.input), dataset.train.x, BATCH)
+    states = predict(keras.Model(model.input, last.input), dataset.train.x, BATCH)
     targets = np.asarray(dataset.train.y).reshape(-1, kernel.shape[-1])
     there = support.get(kernel.path, np.ones(kernel.shape, bool))
     w, b = ridge(states.reshape(-1, states.shape[-1]), targets, NOISE**2 * len(targets), there)
