@@ -1,8 +1,12 @@
 """Series whose next value is told, and the readouts and filters that are solved on them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
+from edgewright.export import export_tflite
 from edgewright.models import registry
 from edgewright.prune import prepare_prune, strip_prune
 from edgewright.quantize import prepare_qat
@@ -85,12 +89,11 @@ def test_the_readout_is_solved_again_in_what_is_pruned():
     networks, task, dataset = presented("echo_state_network", units=24)
     sequence = networks["sequence"]
     learned("echo_state_network", {"sequence": sequence}, task, dataset)
-    reservoir = np.array(sequence.get_weights()[1])
-    solved = np.array(sequence.get_layer("readout").kernel)
+    reservoir, solved = sequence.get_weights()[1], sequence.get_layer("readout").get_weights()[0]
     pruning, _ = prepare_prune(sequence)
     history = learned("echo_state_network", {"sequence": pruning}, task, dataset)
     plain = strip_prune(pruning)
-    kernel = np.array(plain.get_layer("readout").kernel)
+    kernel = plain.get_layer("readout").get_weights()[0]
     assert (kernel == 0).sum() == 12 and (kernel[kernel != 0] != solved[kernel != 0]).all()
     np.testing.assert_array_equal(plain.get_weights()[1], reservoir)
     cut = sequence.get_layer("readout").kernel
@@ -118,6 +121,29 @@ def test_steps_of_the_quantized_sequence_tell_what_it_does(name):
             np.testing.assert_allclose(answers[kind], np.asarray(sequence(dataset.test.x)), atol=1e-4)
     error = ((answers["int8"] - answers["float"]) ** 2).mean() / dataset.test.y.var()
     assert error < (0.1 if name == "liquid_state_machine" else 0.02)
+
+
+CONSTANTS = """
+import sys, numpy as np
+from ai_edge_litert.interpreter import Interpreter
+file = Interpreter(model_path=sys.argv[1])
+kept = [each["index"] for each in file.get_tensor_details() if list(each["shape"]) == [20, 20]]
+print(max((file.get_tensor(index) == 0).mean() for index in kept))
+"""
+
+
+@pytest.mark.slow
+def test_the_zeros_of_a_reservoir_are_zeros_in_its_file(tmp_path):
+    networks, task, dataset = presented("echo_state_network", units=20, links=0.2, input_shape=(6, 1))
+    learned("echo_state_network", {"sequence": networks["sequence"]}, task, dataset)
+    samples = task.samples(dataset, "sequence", 64)["frames"]
+    aware, _ = prepare_qat(networks["sequence"], calibration=samples)
+    states = registry.get("echo_state_network").deploy[0].states
+    file = tmp_path / "step.tflite"
+    file.write_bytes(export_tflite(derive(networks["step"], aware, states), states=states).data)
+    said = subprocess.run([sys.executable, "-c", CONSTANTS, file], capture_output=True, text=True, check=True)
+    zeros = float((np.asarray(networks["sequence"].get_weights()[1]) == 0).mean())
+    assert zeros == 0.8 and float(said.stdout) >= zeros  # of the smallest weights some more round to zero
 
 
 def test_only_networks_that_end_in_a_readout_are_solved():

@@ -205,6 +205,7 @@ def test_a_run_that_stopped_goes_on_to_the_same_bits(low, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_pruned_and_quantized_nodes_go_on_learning_through_the_tree(low):
     networks, task, dataset = low
     for kind in ("pruning", "qat"):
