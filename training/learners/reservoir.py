@@ -15,7 +15,7 @@ from ..runner import predict
 from .register import Networks
 from .solved import solver
 
-# Deviation of the noise that the readout shall bear: some steps of eight bits for states in [-1, 1], as rounding adds
+# Deviation of the noise that the readout shall bear, for states in [-1, 1]: some steps of eight bits, as rounding adds
 # up in the recurrence. To solve once more on the rounded states themselves gains nothing over it.
 NOISE = 0.02
 BATCH = 256
@@ -47,7 +47,8 @@ def readout(
     states = predict(keras.Model(model.input, last.input), dataset.train.x, BATCH)
     targets = np.asarray(dataset.train.y).reshape(-1, kernel.shape[-1])
     there = support.get(kernel.path, np.ones(kernel.shape, bool))
-    w, b = ridge(states.reshape(-1, states.shape[-1]), targets, NOISE**2 * len(targets), there)
+    noise = NOISE * float(np.ptp(states)) / 2
+    w, b = ridge(states.reshape(-1, states.shape[-1]), targets, noise**2 * len(targets), there)
     kernel.assign(w)
     bias.assign(b)
 
