@@ -7,7 +7,7 @@ samples with all of them, and a verdict compares like with like.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -40,6 +40,30 @@ class Runner(Protocol):
         steps: T where nothing is given. Shapes: output -> (N, T, ...) float32, states left out.
         """
         ...
+
+
+class Recording:
+    """A runner that keeps what one network reads while another runner is asked."""
+
+    def __init__(self, run: Runner, network: str):
+        self._run, self._network = run, network
+        self._seen: list[Arrays] = []
+
+    def __call__(self, network: str, inputs: Arrays) -> Arrays:
+        """Run a batch, and keep it if it is the network's."""
+        if network == self._network:
+            self._seen.append({name: np.asarray(values) for name, values in inputs.items()})
+        return self._run(network, inputs)
+
+    def unroll(self, network: str, given: Arrays, **how: Any) -> Arrays:
+        """Run a step network; what it reads at each step is not kept."""
+        return self._run.unroll(network, given, **how)
+
+    def chosen(self, n: int, seed: int) -> Arrays:
+        """Return n of the samples that were read, in an order that is a function of `seed`."""
+        whole = {name: np.concatenate([batch[name] for batch in self._seen]) for name in self._seen[0]}
+        order = np.random.default_rng(seed).permutation(len(next(iter(whole.values()))))[:n]
+        return {name: values[order] for name, values in whole.items()}
 
 
 class Judge(Protocol):

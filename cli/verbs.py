@@ -225,7 +225,7 @@ def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | No
     ((name, network),) = _alone(networks, "edgewright diagnose").items()
     original = network if find_quantized(network) is None else None
     if original is not None:
-        network, _ = prepare_qat(network, calibration=work.samples(name))
+        network, _ = prepare_qat(network, calibration=work.samples(name, networks=networks))
     chosen = tree.map_structure(lambda array: array[:samples], work.dataset.test.x)
     diagnosis = noise.diagnose(network, chosen, device=device)
     points, notes = noise.points_of(network, work.dataset, original=original, device=device)

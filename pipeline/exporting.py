@@ -44,7 +44,8 @@ def to_export(networks: Networks, work: Workload, network: str, precision: str) 
     if not precision.endswith("-ptq") or find_quantized(model) is not None:
         return model, None
     if source is None:
-        return model, work.samples(network)
+        return model, work.samples(network, networks=networks)
     bits = precision.partition("-")[0]
-    aware, _ = prepare_qat(networks[source], work.suited(QatConfig(default=bits)), calibration=work.samples(source))
+    suited, samples = work.suited(QatConfig(default=bits)), work.samples(source, networks=networks)
+    aware, _ = prepare_qat(networks[source], suited, calibration=samples)
     return work.step(network, {**networks, source: aware}), None

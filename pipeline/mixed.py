@@ -70,7 +70,7 @@ def mixed_for(networks: Networks, work: Workload, max_drop: float, config: QatCo
         work.dataset,
         max_drop,
         config,
-        samples=work.samples(name),
+        samples=work.samples(name, networks=networks),
         judge=lambda model: evaluated({**networks, name: model}, unseen).value,
     )
 

@@ -50,7 +50,8 @@ def quantize(
     """
     taught = teachers.resolve(teaching, networks, work)
     suited = work.suited(config)
-    made = {name: prepare_qat(networks[name], suited, calibration=work.samples(name)) for name in work.compressed}
+    samples = {name: work.samples(name, networks=networks) for name in work.compressed}
+    made = {name: prepare_qat(networks[name], suited, calibration=given) for name, given in samples.items()}
     aware = work.to_train(networks, {name: model for name, (model, _) in made.items()})
     result = retrain(aware, work, training, out, teaching=taught)
     return Quantized(

@@ -14,6 +14,7 @@ from ..models.registry import Deployable
 from ..quantize import QatConfig
 from ..training import tasks
 from ..training.data import Dataset
+from ..training.runner import KerasRunner
 from ..training.tasks import Networks, Task
 from .facts import facts as facts_of_data
 from .origins import Origin
@@ -92,9 +93,17 @@ class Workload:
         own = {name: "w8a16" for name in self.origin.wide if name not in config.by_name}
         return replace(config, by_name={**config.by_name, **own}) if own else config
 
-    def samples(self, network: str, count: int = CALIBRATION) -> Any:
-        """Return samples that a network is calibrated on: an array, or of several inputs a dict by name."""
-        arrays = self.task.samples(self.dataset, network, count)
+    def samples(self, network: str, count: int = CALIBRATION, networks: Networks | None = None) -> Any:
+        """Return samples that a network is calibrated on: an array, or of several inputs a dict by name.
+
+        networks: the whole model; where what one reads is made by others, its task observes it in their work.
+        """
+        observed = getattr(self.task, "observed", None)
+        if observed is not None and networks is not None:
+            run = KerasRunner(networks, self.deploy)
+            arrays = observed(run, self.dataset, network, count)
+        else:
+            arrays = self.task.samples(self.dataset, network, count)
         return dict(arrays) if len(arrays) > 1 else next(iter(arrays.values()))
 
     def to_train(self, networks: Networks, made: Networks) -> dict[str, keras.Model]:

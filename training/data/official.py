@@ -16,6 +16,8 @@ _POLARITY = "https://raw.githubusercontent.com/yoonkim/CNN_sentence/4abc8df1de69
 _CHARACTERS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/"
 _PLANETOID = "https://raw.githubusercontent.com/kimiyoung/planetoid/master/data/"
 
+_ETT = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/"
+
 _SHA256 = """
 440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609  mnist/train-images-idx3-ubyte.gz
 3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c  mnist/train-labels-idx1-ubyte.gz
@@ -59,6 +61,7 @@ b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a  cora/ind.cora.
 2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71  cora/ind.cora.ally
 58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d  cora/ind.cora.graph
 297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875  cora/ind.cora.test.index
+f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066  ett/ETTh1.csv
 """  # noqa: E501
 
 _MD5 = """
@@ -83,4 +86,5 @@ URLS = {
     **{path: _NAB + path.removeprefix("nab/") for path in DIGESTS if path.startswith("nab/")},
     **{path: _CHARACTERS + path for path in DIGESTS if path.startswith("tinyshakespeare/")},
     **{path: _PLANETOID + path.removeprefix("cora/") for path in DIGESTS if path.startswith("cora/")},
+    "ett/ETTh1.csv": _ETT + "ETTh1.csv",
 }
