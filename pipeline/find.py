@@ -177,7 +177,8 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
 
     identity = sha256(f"{name} {preset} {overrides} {sha256(Path(inspect.getfile(entry.builder)))}".encode())
     return Workload(name=name, dataset=dataset, origin=Origin.of_zoo(name, preset, name), networks=entry.networks,
-                    deploy=registry.with_states(entry.deploy, probe), make=make, derive=derive, identity=identity)  # fmt: skip
+                    deploy=registry.with_states(entry.deploy, probe), make=make, derive=derive,
+                    identity=identity)  # fmt: skip
 
 
 def _from_function(spec: str, data: str | None, *, seed: int, limit: int | None) -> Workload:

@@ -71,7 +71,7 @@ class LanguageModel(Objective):
         return Texts(**facts, reads=reads, prompt=prompt)
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
-        """Return n training texts: of the sequence net and the prefill by their input, of the step by time (n, T, 1)."""
+        """Return n training texts: of sequence net and prefill by their input, of the step by time, (n, T, 1)."""
         tokens = subset(dataset.train, n, seed, stratify=False).x
         assert isinstance(tokens, np.ndarray)
         if network == STEP:
