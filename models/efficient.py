@@ -68,16 +68,16 @@ def local_attention(
     tokens = keras.Input((length,), dtype="int32", name="tokens")
     x = SinusoidalPositions(name="positions")(layers.Embedding(classes, width, name="embedding")(tokens))
     for name in names:
-        x = _block(x, _attention(kind, width, heads, window, f"{name}_attention")(x), block, name)
+        x = _block(x, _attention(kind, length, width, heads, window, f"{name}_attention")(x), block, name)
     sequence = keras.Model(tokens, layers.Dense(classes, name="logits")(x), name="sequence")
     token, position = (keras.Input((1,), dtype="int32", name=name) for name in ("token", "position"))
     x = layers.Embedding(classes, width, name="embedding")(token)
     x = SinusoidalPositions(length, name="positions")(x, position)
     inputs, outputs = {"token": token, "position": position}, {}
     for name in names:
-        attend = _attention(kind, width, heads, window, f"{name}_attention")
+        attend = _attention(kind, length, width, heads, window, f"{name}_attention")
         sizes = states_of(kind, length=length, width=width, heads=heads, window=window)
-        states = [keras.Input(size, name=f"{name}_{state}") for state, size in sizes.items()]
+        states: list[Any] = [keras.Input(size, name=f"{name}_{state}") for state, size in sizes.items()]
         inputs |= {state.name: state for state in states}
         if kind == "linear":
             attended, *new = attend(x, initial_state=states)
@@ -97,13 +97,13 @@ def states_of(kind: str, *, length: int, width: int, heads: int, window: int) ->
         "segment": {"keys": row, "values": row, "memory_keys": row, "memory_values": row},
         "sparse": {"keys": row, "values": row, "kept_keys": (length // window, width),
                    "kept_values": (length // window, width)},
-        "linear": {"sums": (heads * size * size,), "norms": (width,), "number": (1,)},
+        "linear": {"sums": (width * size,), "norms": (width,)},
     }[kind]  # fmt: skip
 
 
-def _attention(kind: str, width: int, heads: int, window: int, name: str) -> Any:
+def _attention(kind: str, length: int, width: int, heads: int, window: int, name: str) -> Any:
     if kind == "linear":
-        cell = LinearAttentionCell(width, heads, name="cell")
+        cell = LinearAttentionCell(width, heads, length, name="cell")
         return layers.RNN(cell, return_sequences=True, return_state=True, name=name)
     kinds = {"local": LocalAttention, "sparse": SparseAttention, "segment": SegmentAttention}
     if kind not in kinds:
@@ -128,7 +128,7 @@ class _Windowed(SelfAttention):
         super().__init__(heads, **kwargs)
         self.window = window
 
-    def call(
+    def call(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, x: KerasTensor, *, states: Sequence[KerasTensor] | None = None, position: KerasTensor | None = None,
         length: int | None = None
     ):  # fmt: skip
@@ -165,7 +165,8 @@ class _Windowed(SelfAttention):
     def _before_and_in(self, x: Any, blocks: int) -> Any:
         """Return the rows of the window before each block, zeros before the first, and its own behind them."""
         rows = (-1, blocks, self.window, self.inner)
-        earlier = ops.pad(x, ((0, 0), (self.window, 0), (0, 0)))[:, : x.shape[1]]
+        padded: Any = ops.pad(x, ((0, 0), (self.window, 0), (0, 0)))
+        earlier = padded[:, : x.shape[1]]
         both = ops.concatenate([ops.reshape(earlier, rows), ops.reshape(x, rows)], axis=2)
         return ops.reshape(both, (-1, 2 * blocks * self.window, self.inner))
 
@@ -179,7 +180,8 @@ class _Windowed(SelfAttention):
 
     def _here(self, position: Any, length: int) -> tuple[Any, Any]:
         """Return where in its window the position is, and which places are not behind it; see `step_at`."""
-        return step_at(ops.take(np.arange(length, dtype="int32") % self.window, position), self.window)
+        places: Any = ops.take(np.arange(length, dtype="int32") % self.window, position)
+        return step_at(places, self.window)
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -218,7 +220,8 @@ class SegmentAttention(_Windowed):
 
     def _with_memory(self, x: Any, blocks: int) -> Any:
         rows = (-1, blocks, self.window, self.inner)
-        earlier = ops.pad(ops.stop_gradient(x), ((0, 0), (self.window, 0), (0, 0)))[:, : x.shape[1]]
+        padded: Any = ops.pad(ops.stop_gradient(x), ((0, 0), (self.window, 0), (0, 0)))
+        earlier = padded[:, : x.shape[1]]
         both = ops.concatenate([ops.reshape(earlier, rows), ops.reshape(x, rows)], axis=2)
         return ops.reshape(both, (-1, 2 * blocks * self.window, self.inner))
 
@@ -270,17 +273,17 @@ class LinearAttentionCell(layers.Layer):
     """Attention by a product of features, as a recurrence: for `keras.layers.RNN`.
 
     phi(x) = elu(x) + 1; y = phi(q) S / (phi(q) z) with S and z the sums of phi(k) v' and of phi(k) over all tokens so
-    far. States are those sums over their number, which leaves y as it is and their size within bounds, and the number.
-    width: of x and y.  Shapes: x (N, width), S (N, heads d d), z (N, width), number (N, 1) -> y (N, width), states.
+    far. States are those sums over `length`, which leaves y as it is and keeps them within bounds.
+    width: of x and y.  Shapes: x (N, width), S (N, heads d d), z (N, width) -> y (N, width), states.
     Source: arXiv:2006.16236, eq. 16 to 20.
     """
 
-    def __init__(self, width: int, heads: int, **kwargs: Any):
+    def __init__(self, width: int, heads: int, length: int, **kwargs: Any):
         super().__init__(**kwargs)
         if width % heads:
             raise ValueError(f"heads={heads} must divide width={width}")
-        self.width, self.heads, self.size = width, heads, width // heads
-        self.state_size, self.output_size = [width * self.size, width, 1], width
+        self.width, self.heads, self.length, self.size = width, heads, length, width // heads
+        self.state_size, self.output_size = [width * self.size, width], width
 
     def build(self, input_shape: Sequence[int]):
         """Make the projections."""
@@ -291,21 +294,23 @@ class LinearAttentionCell(layers.Layer):
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         """Compute one time step."""
-        sums, norms, number = states
-        query = ops.elu(self.query_projection(inputs)) + 1.0
-        key = ops.elu(self.key_projection(inputs)) + 1.0
+        sums, norms = states
+        query, key = (self._features(part(inputs)) for part in (self.query_projection, self.key_projection))
         value = self.value_projection(inputs)
-        number = number + 1.0
-        share = 1.0 / number  # (N, 1)
+        key = key / self.length
         column = ops.reshape(key, (-1, self.heads, self.size, 1))
         pair: Any = ops.matmul(column, ops.reshape(value, (-1, self.heads, 1, self.size)))  # (N, heads, d, d)
-        sums = sums + share * (ops.reshape(pair, (-1, self.width * self.size)) - sums)
-        norms = norms + share * (key - norms)
+        sums = sums + ops.reshape(pair, (-1, self.width * self.size))
+        norms = norms + key
         row = ops.reshape(query, (-1, self.heads, 1, self.size))
-        top = ops.matmul(row, ops.reshape(sums, (-1, self.heads, self.size, self.size)))  # (N, heads, 1, d)
+        top: Any = ops.matmul(row, ops.reshape(sums, (-1, self.heads, self.size, self.size)))  # (N, heads, 1, d)
         bottom = ops.matmul(row, ops.reshape(norms, (-1, self.heads, self.size, 1)))  # (N, heads, 1, 1)
         mixed = ops.reshape(top / bottom, (-1, self.width))
-        return self.output_projection(mixed), [sums, norms, number]
+        return self.output_projection(mixed), [sums, norms]
+
+    def _features(self, x: Any) -> Any:
+        grown: Any = ops.elu(x)
+        return grown + 1.0
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
         """Return states of zero."""
@@ -313,4 +318,4 @@ class LinearAttentionCell(layers.Layer):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "width": self.width, "heads": self.heads}
+        return {**super().get_config(), "width": self.width, "heads": self.heads, "length": self.length}
