@@ -19,6 +19,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.cells": ("DeepTransitionCell", "LSTMVariantCell"),
+    "models.efficient": ("LinearAttentionCell", "LocalAttention", "SegmentAttention", "SparseAttention"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "models.lstm_dropout": ("LSTMDropoutCell", "RecurrentDropout"),
     "models.mlp": ("Vote",),

@@ -179,14 +179,16 @@ class SelfAttention(layers.Layer):
         cache: tuple[KerasTensor, KerasTensor] | None = None,
         here: KerasTensor | None = None,
         project_only: bool = False,
+        return_keys: bool = False,
         return_weights: bool = False,
     ):
         """Attend from each position of x to all of x, of the memory (N, S, width), or of what follows.
 
         keep, bias: as of `attention`, to broadcast with (N, heads, T, S). keys: keys and values that `project_only`
         gave for a memory. cache, here: those of earlier steps, (N, S, inner) each, and where the row of x, (N, 1,
-        width), is written (`step_at`); keys and values are then returned behind the output. project_only: return the
-        keys and values of x alone, (N, T, inner) each. return_weights: return (N, heads, T, S) behind all else.
+        width), is written (`step_at`). project_only: return the keys and values of x alone, (N, T, inner) each.
+        return_keys: return keys and values, with what was written, behind the output. return_weights: return (N, heads,
+        T, S) behind all else.
         """
         if project_only:
             return self.key_projection(x), self.value_projection(x)
@@ -199,7 +201,7 @@ class SelfAttention(layers.Layer):
         dropped = weights if self.drop is None else self.drop(weights)
         mixed: Any = ops.transpose(ops.matmul(dropped, self._split(value)), (0, 2, 1, 3))  # (N, T, heads, d)
         mixed = self.output_projection(ops.reshape(mixed, (-1, mixed.shape[1], self.inner)))
-        returned = (mixed, *((key, value) if cache is not None else ()), *((weights,) if return_weights else ()))
+        returned = (mixed, *((key, value) if return_keys else ()), *((weights,) if return_weights else ()))
         return returned if len(returned) > 1 else mixed
 
     def _split(self, x: KerasTensor) -> Any:
@@ -266,6 +268,16 @@ def encoder_block(x: KerasTensor, block: Block, name: str, *, keep: Any = None, 
     return feed_forward(block.add(x, attended, part), block, name)
 
 
+def prefill_block(x: KerasTensor, block: Block, name: str, *, bias: Any = None) -> Any:
+    """Add the block of a decoder without memory, and return what its steps go on from, too.
+
+    Shapes: (N, T, width) -> the same, keys and values (N, T, inner) each.
+    """
+    part, keep = f"{name}_attention", causal(x.shape[1])
+    attended, key, value = block.attend(part)(block.first(x, part), keep=keep, bias=bias, return_keys=True)
+    return feed_forward(block.add(x, attended, part), block, name), key, value
+
+
 def decoder_block(
     x: KerasTensor, block: Block, name: str, *, memory: Any = None, keys: Any = None, keep: Any = None,
     memory_keep: Any = None, bias: Any = None, memory_bias: Any = None
@@ -301,7 +313,9 @@ def cached_block(
     Shapes: (N, 1, width), cache (N, S, inner) twice -> (N, 1, width), the new cache.
     """
     part = f"{name}_attention"
-    attended, key, value = block.attend(part)(block.first(x, part), keep=keep, bias=bias, cache=cache, here=here)
+    attended, key, value = block.attend(part)(
+        block.first(x, part), keep=keep, bias=bias, cache=cache, here=here, return_keys=True
+    )
     x = block.add(x, attended, part)
     if memory:
         given = {word.removeprefix("memory_"): value for word, value in memory.items()}

@@ -161,7 +161,7 @@ STATES = {"simple": ("hidden",), "lstm": ("hidden", "cell")}
 def _step(classes: int, vocabulary: int, width: int, units: int, cell: str):
     token = keras.Input((1,), dtype="int32", name=TOKEN)
     x = layers.Embedding(vocabulary, width, name="embedding")(token)  # (N, 1, width)
-    states = [keras.Input((units,), name=f"recurrence_{state}") for state in STATES[cell]]
+    states: list[Any] = [keras.Input((units,), name=f"recurrence_{state}") for state in STATES[cell]]
     x, *new = RECURRENCES[cell](units, return_state=True, name="recurrence")(
         x, initial_state=states if len(states) > 1 else states[0]
     )
@@ -182,7 +182,7 @@ class MeanOf(layers.Layer):
         """Return the mean."""
         x, count = inputs
         places = np.arange(x.shape[1], dtype="int32")[None]
-        there = ops.cast(ops.less(places, count), x.dtype)  # (N, L)
+        there: Any = ops.cast(ops.less(places, count), x.dtype)  # (N, L)
         weights = there / ops.sum(there, 1, keepdims=True)
         return ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), x), 1)
 

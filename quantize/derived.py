@@ -204,8 +204,7 @@ def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, 
     config = _config_for(trained, source, step)
     plan = make_plan(step, config, carried)
     ours, theirs = _Places(step, plan.graph, carried), _Places(source, trained.plan.graph)
-    known = theirs.constants()
-    names = {name: known.get(use) for use, name in ours.constants().items()}  # of constants, ours to theirs
+    names = _named_alike(ours, theirs)
     layer = QuantizedGraph(
         source=source_of(step),
         config=asdict(config),
@@ -215,11 +214,32 @@ def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, 
         plan=plan,
         name=f"{step.name}_int8",
     )
+    numbers = {leaf.name for leaf in plan.graph.constants if not leaf.trainable}
+    numbers -= {weight.path.replace("/", ".") for weight in step.weights}
     for kind in ("weight_of", "mask_of", "cluster_of", "factor_of"):
         for own, variable in getattr(layer, kind).items():
-            _assign(variable, getattr(trained, kind), names[own], own)
+            if names[own] is not None or own not in numbers:  # positions to compare with are the step's own
+                _assign(variable, getattr(trained, kind), names[own], own)
     _take_ranges(layer, ours, trained, theirs)
     return layer
+
+
+def _named_alike(ours: _Places, theirs: _Places) -> dict[str, str | None]:
+    """Return the names of the constants of a step, and what each is called in the sequence; None where it is in none.
+
+    A constant is known by where it is read, or else a weight by its path: a table of positions is added as a whole by a
+    sequence, and looked up by a step.
+    """
+    known, shapes = theirs.constants(), {leaf.name: leaf.shape for leaf in theirs.graph.constants}
+    own = {leaf.name: leaf for leaf in ours.graph.constants}
+    names: dict[str, str | None] = {}
+    for use, name in ours.constants().items():
+        by_path = name if own[name].trainable and shapes.get(name) == own[name].shape else None
+        by_use = known.get(use)
+        if by_use is not None and not own[name].trainable and shapes[by_use] != own[name].shape:
+            by_use = None
+        names[name] = names.get(name) or by_use or by_path
+    return names
 
 
 def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model) -> QatConfig:

@@ -112,7 +112,7 @@ def reviews(seed: int = 0) -> tuple[list[str], list[int]]:
     random = np.random.default_rng(seed)
 
     def one(words: Sequence[str]) -> str:
-        return words[random.integers(len(words))]
+        return words[int(random.integers(len(words)))]
 
     def clause(positive: bool) -> str:
         negated = random.random() < 0.25

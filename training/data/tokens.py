@@ -34,7 +34,7 @@ class Texts:
 
 
 def divided(
-    name: str, sentences: Sequence[str], y: np.ndarray, source: tuple[str, ...], labels: tuple[str, ...] = ()
+    name: str, sentences: list[str], y: np.ndarray, source: tuple[str, ...], labels: tuple[str, ...] = ()
 ) -> Texts:
     """Return sentences with a tenth of each class for validation, and one for testing."""
     rest, test = divide(y, 0.1)
