@@ -41,6 +41,10 @@ class Runner(Protocol):
         """
         ...
 
+    def table(self, network: str) -> np.ndarray:
+        """Return the one weight of a network that stays with the host, see `Deployable.tables`."""
+        ...
+
 
 class Judge(Protocol):
     """A task bound to its data: what is left to know is who computes the networks."""
