@@ -23,6 +23,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "prune.magnitude": ("PruningModel",),
     "quantize.layer": ("QuantizedGraph",),
     "training.adam": ("FusedAdam",),
+    "training.chains": ("PathLoss",),
     "training.losses": (
         "Divergence", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities", "PerceptronCriterion",
         "SigmoidSquaredError", "SmoothedCrossentropy",

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
-HIDDEN = -1  # the tag of padding, which stands at the end of a sequence
+from .data.tagging import HIDDEN
+
 ENDS = 2  # rows of a table behind those of the tags: of the first tag, of the last
 
 

@@ -1,0 +1,169 @@
+"""Tagging: a tag for each word of a sentence, judged by the chunks that the tags make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from ... import metrics
+from ...errors import BadInput
+from ...metrics import Metric, Scores
+from ...runners import Arrays, Judge, Runner
+from ..chains import viterbi
+from ..chunks import counted
+from ..data import Dataset, check, sets
+from ..data.dataset import limited, subset
+from ..data.tagging import HIDDEN
+from ..presented import takes
+from .objective import Objective
+from .register import Bound, Networks, enter
+
+EMISSIONS, STEP, TRANSITIONS, WINDOW = "emissions", "step", "transitions", "window"  # the networks
+TOKEN, TAGS, SCORE = "token", "tags", "score"  # ends of networks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagged(Dataset):
+    """Sentences, and the input that they are shown at. chained: a table tells how tags follow each other."""
+
+    given: str
+    chained: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagging(Objective):
+    """Tags of words, judged by the F1 of chunks, the unit being a sentence.
+
+    Networks: "emissions", words (N, T) or their features (N, T, F) -> scores (N, T, K), of which the largest decides;
+    with "transitions", a table (K + 2, K) of the host's, the best path does (see `chains`).
+    streamed: a network "step", "token" (N, 1) and states -> scores (N, 1, K) and states, is judged as well: a sentence
+    counts twice, as a whole and word by word.
+    """
+
+    streamed: bool = False
+
+    @property
+    def metric(self) -> Metric:
+        """F1 of chunks."""
+        return metrics.get("chunk_f1")
+
+    def present(
+        self, data: Any, networks: Networks, *, rebuilt: bool = False, limit: int | None = None,
+        test_limit: int | None = None, seed: int = 0,
+    ) -> Dataset:  # fmt: skip
+        """Return sentences, of a name or a Dataset, as the network takes them.
+
+        Raises: BadInput if there is no such network, for other data, or a net that tells fewer tags apart.
+        """
+        network = self._network(networks)
+        if isinstance(data, Dataset):
+            dataset = data
+        else:
+            entry = sets.source(data)
+            known = takes(network)
+            shape = self._shape(known["input_shape"], entry.native.input_shape)
+            dataset = entry.load(sets.asked(entry, input_shape=shape, dtype="int32", task=self.name,
+                                            vocabulary=known["vocabulary"]))  # fmt: skip
+        for part, split in dataset.splits.items():
+            shown = replace(split, y=np.maximum(split.y, 0))
+            check(shown, f"{dataset.name} {part}", classes=dataset.classes, vocabulary=dataset.vocabulary)
+        width = network.outputs[-1].shape[-1]
+        if not rebuilt and width < dataset.classes:
+            raise BadInput(f"{network.name!r} knows {width} tags, data {dataset.name!r} has {dataset.classes}; build "
+                           f"it with classes={dataset.classes}")  # fmt: skip
+        facts = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
+        tagged = Tagged(**facts, given=network.inputs[0].name, chained=TRANSITIONS in networks)
+        return limited(tagged, limit, test_limit, seed)
+
+    def _network(self, networks: Networks) -> keras.Model:
+        """Return the network that sentences are shown to."""
+        if EMISSIONS not in networks:
+            raise BadInput(f"task {self.name!r} is for a network {EMISSIONS!r}, got {', '.join(networks)}")
+        return networks[EMISSIONS]
+
+    def _shape(self, own: tuple[int, ...], native: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a sentence. own: what the network takes. native: of the data."""
+        return own
+
+    def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
+        """Return n training sentences: of the step a word a time step, (n, T, 1)."""
+        assert isinstance(dataset, Tagged)
+        words = np.asarray(subset(dataset.train, n, seed, stratify=False).x)
+        return {TOKEN: words[..., None]} if network == STEP else {dataset.given: words}
+
+    def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
+        """Score each test sentence by its chunks: right, said, true, (N, 3)."""
+        assert isinstance(dataset, Tagged)
+        words, truth = np.asarray(dataset.test.x), dataset.test.y
+        (whole,) = run(EMISSIONS, {dataset.given: words}).values()
+        rows = [self._counted(np.asarray(whole), run, dataset)]
+        if self.streamed:
+            (stepped,) = run.unroll(STEP, {TOKEN: words[..., None]}).values()
+            rows.append(self._counted(np.asarray(stepped).reshape(*words.shape, -1), run, dataset))
+        return Scores(np.concatenate(rows), np.tile(np.arange(len(truth)), len(rows)))
+
+    def _counted(self, emissions: np.ndarray, run: Runner, dataset: Tagged) -> np.ndarray:
+        truth = dataset.test.y
+        lengths = (truth != HIDDEN).sum(1)
+        table = run.table(TRANSITIONS) if dataset.chained else None
+        return counted(viterbi(emissions, lengths, table), truth, dataset.labels)
+
+    def judge(self, dataset: Dataset) -> Judge:
+        """Bind the task to its data."""
+        return Bound(self, dataset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowTagging(Tagging):
+    """Tags of words, each told by the window around it.
+
+    Network "window": words (N, w) -> "tags" (N, K) of the middle one, and "score" (N, 1), how likely the words are.
+    """
+
+    def _network(self, networks: Networks) -> keras.Model:
+        if WINDOW not in networks:
+            raise BadInput(f"task {self.name!r} is for a network {WINDOW!r}, got {', '.join(networks)}")
+        return networks[WINDOW]
+
+    def _shape(self, own: tuple[int, ...], native: tuple[int, ...]) -> tuple[int, ...]:
+        return native
+
+    def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
+        """Return n windows of training sentences."""
+        assert isinstance(dataset, Tagged)
+        few = subset(dataset.train, n, seed, stratify=False)
+        places = np.argwhere(few.y != HIDDEN)
+        chosen = places[np.random.default_rng(seed).choice(len(places), n, replace=len(places) < n)]
+        return {dataset.given: windows(np.asarray(few.x), chosen, self.width)}
+
+    def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
+        """Score each test sentence by its chunks, told a window at a time."""
+        assert isinstance(dataset, Tagged)
+        words, truth = np.asarray(dataset.test.x), dataset.test.y
+        places = np.argwhere(truth != HIDDEN)
+        answers = run(WINDOW, {dataset.given: windows(words, places, self.width)})[TAGS]
+        emissions = np.zeros((*truth.shape, np.asarray(answers).shape[-1]), np.float32)
+        emissions[tuple(places.T)] = answers
+        return Scores.by_row(self._counted(emissions, run, dataset))
+
+    width: int = 5
+
+
+def windows(words: np.ndarray, places: np.ndarray, width: int) -> np.ndarray:
+    """Return the words around places, padding beyond the ends.  Shapes: (N, T), (M, 2) -> (M, width) int32."""
+    half = width // 2
+    padded = np.pad(words, [(0, 0), (half, half)])
+    return padded[places[:, :1], places[:, 1:] + np.arange(width)].astype(np.int32)
+
+
+def _of_tags(smoothing: float) -> keras.losses.Loss:
+    """Return the cross-entropy of the tags of words, padding left out."""
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=HIDDEN)
+
+
+enter(Tagging(name="tagging", loss=_of_tags, labelled=True))
+enter(Tagging(name="streamed_tagging", loss=_of_tags, labelled=True, streamed=True))
+enter(WindowTagging(name="window_tagging", loss=_of_tags, labelled=True))
