@@ -24,6 +24,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "quantize.layer": ("QuantizedGraph",),
     "training.adam": ("FusedAdam",),
     "training.chains": ("PathLoss",),
+    "training.learners.ranking": ("WindowRanking",),
     "training.losses": (
         "Divergence", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities", "PerceptronCriterion",
         "SigmoidSquaredError", "SmoothedCrossentropy",

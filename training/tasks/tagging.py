@@ -14,7 +14,7 @@ from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..chains import viterbi
 from ..chunks import counted
-from ..data import Dataset, check, sets
+from ..data import Dataset, Input, check, sets
 from ..data.dataset import limited, subset
 from ..data.tagging import HIDDEN
 from ..presented import takes
@@ -29,7 +29,7 @@ TOKEN, TAGS, SCORE = "token", "tags", "score"  # ends of networks
 class Tagged(Dataset):
     """Sentences, and the input that they are shown at. chained: a table tells how tags follow each other."""
 
-    given: str
+    given: Input
     chained: bool = False
 
 
@@ -59,11 +59,11 @@ class Tagging(Objective):
         Raises: BadInput if there is no such network, for other data, or a net that tells fewer tags apart.
         """
         network = self._network(networks)
+        known = takes(network)
         if isinstance(data, Dataset):
             dataset = data
         else:
             entry = sets.source(data)
-            known = takes(network)
             shape = self._shape(known["input_shape"], entry.native.input_shape)
             dataset = entry.load(sets.asked(entry, input_shape=shape, dtype="int32", task=self.name,
                                             vocabulary=known["vocabulary"]))  # fmt: skip
@@ -75,7 +75,7 @@ class Tagging(Objective):
             raise BadInput(f"{network.name!r} knows {width} tags, data {dataset.name!r} has {dataset.classes}; build "
                            f"it with classes={dataset.classes}")  # fmt: skip
         facts = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
-        tagged = Tagged(**facts, given=network.inputs[0].name, chained=TRANSITIONS in networks)
+        tagged = Tagged(**facts, given=known["inputs"][0], chained=TRANSITIONS in networks)
         return limited(tagged, limit, test_limit, seed)
 
     def _network(self, networks: Networks) -> keras.Model:
@@ -92,13 +92,13 @@ class Tagging(Objective):
         """Return n training sentences: of the step a word a time step, (n, T, 1)."""
         assert isinstance(dataset, Tagged)
         words = np.asarray(subset(dataset.train, n, seed, stratify=False).x)
-        return {TOKEN: words[..., None]} if network == STEP else {dataset.given: words}
+        return {TOKEN: words[..., None]} if network == STEP else {dataset.given.name: words}
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each test sentence by its chunks: right, said, true, (N, 3)."""
         assert isinstance(dataset, Tagged)
         words, truth = np.asarray(dataset.test.x), dataset.test.y
-        (whole,) = run(EMISSIONS, {dataset.given: words}).values()
+        (whole,) = run(EMISSIONS, {dataset.given.name: words}).values()
         rows = [self._counted(np.asarray(whole), run, dataset)]
         if self.streamed:
             (stepped,) = run.unroll(STEP, {TOKEN: words[..., None]}).values()
@@ -137,19 +137,21 @@ class WindowTagging(Tagging):
         few = subset(dataset.train, n, seed, stratify=False)
         places = np.argwhere(few.y != HIDDEN)
         chosen = places[np.random.default_rng(seed).choice(len(places), n, replace=len(places) < n)]
-        return {dataset.given: windows(np.asarray(few.x), chosen, self.width)}
+        return {dataset.given.name: windows(np.asarray(few.x), chosen, _width(dataset))}
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each test sentence by its chunks, told a window at a time."""
         assert isinstance(dataset, Tagged)
         words, truth = np.asarray(dataset.test.x), dataset.test.y
         places = np.argwhere(truth != HIDDEN)
-        answers = run(WINDOW, {dataset.given: windows(words, places, self.width)})[TAGS]
+        answers = run(WINDOW, {dataset.given.name: windows(words, places, _width(dataset))})[TAGS]
         emissions = np.zeros((*truth.shape, np.asarray(answers).shape[-1]), np.float32)
         emissions[tuple(places.T)] = answers
         return Scores.by_row(self._counted(emissions, run, dataset))
 
-    width: int = 5
+
+def _width(dataset: Tagged) -> int:
+    return dataset.given.shape[0] or 1
 
 
 def windows(words: np.ndarray, places: np.ndarray, width: int) -> np.ndarray:
