@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.training import data
-from edgewright.training.data import audio, images, official, series, sources, text
+from edgewright.training.data import audio, images, official, series, sources, text, words
 
 
 @pytest.fixture
@@ -290,6 +290,41 @@ def test_sentences_keep_their_lines_whatever_bytes_are_in_them(put):
     assert all(set(split.y) == {0, 1} for split in polarity.splits.values())
     with pytest.raises(BadInput, match="cannot be shown as float32"):
         data.load("rt_polarity", input_shape=(8,), dtype="float32")
+
+
+TREEBANK = {
+    "train": " the cat <unk> \n the dog saw the cat \n",
+    "valid": " a cat purrs \n",
+    "test": " the N \n the end \n",
+}
+
+
+@pytest.fixture
+def tiny_treebank(put):
+    for part, sentences in TREEBANK.items():
+        put(f"ptb/ptb.{part}.txt", sentences.encode())
+
+
+def test_words_are_windows_with_the_word_behind_each(tiny_treebank):
+    ptb = data.load("ptb", input_shape=(3,))
+    assert ptb.labels == ("<pad>", "<unk>", "the", "<eos>", "cat", "dog", "saw")
+    assert ptb.train.x.tolist() == [[2, 4, 1], [3, 2, 5], [6, 2, 4]]
+    assert ptb.train.y.tolist() == [[4, 1, 3], [2, 5, 6], [2, 4, 3]]
+    assert (ptb.validation.x.tolist(), ptb.validation.y.tolist()) == ([[1, 4, 1]], [[4, 1, 3]])
+
+
+def test_the_word_behind_each_window_of_words(tiny_treebank):
+    ptb = data.load("ptb", input_shape=(2,), task="next_token", vocabulary=4)
+    assert ptb.labels == ("<pad>", "<unk>", "the", "<eos>")  # cut to what the model knows
+    assert ptb.test.x.tolist() == [[2, 1], [1, 3], [3, 2], [2, 1]]  # the N <eos> the end <eos>
+    assert ptb.test.y.tolist() == [3, 2, 1, 3]
+    with pytest.raises(BadInput, match="validation has no 5 words; ask for shorter windows"):
+        data.load("ptb", input_shape=(4,), task="next_token")
+
+
+def test_plain_text_takes_the_form_of_the_treebank():
+    text = "**Data Set**\n\n\n569 instances, it's 30.5 each. Next\n"
+    assert " ".join(words.plain_words(text)) == "data set <eos> N instances it's N each <eos> next"
 
 
 @pytest.fixture

@@ -79,11 +79,26 @@ def test_nab_trains_on_normal_windows_and_tests_on_both():
     assert not train & test
 
 
+def test_the_treebank_has_its_published_counts():
+    if not data.available("ptb"):
+        pytest.skip("ptb is not in $EDGEWRIGHT_DATA")
+    sizes = {"train": 929_589, "validation": 73_760, "test": 82_430}  # tokens, the ends of sentences among them
+    whole = data.load("ptb", task="next_token", input_shape=(2,))
+    assert {part: len(split) + 2 for part, split in whole.splits.items()} == sizes
+    assert len(whole.labels) == 10_001 and whole.labels[:4] == ("<pad>", "<unk>", "the", "<eos>")
+    sentences = {part: (split.y == 3).sum() for part, split in whole.splits.items()}
+    assert sentences == {"train": 42_068, "validation": 3_370, "test": 3_761}
+    small = data.load("ptb", classes=1_000)
+    assert small.classes == 1_000 and small.train.x.max() == 999 and small.train.x.min() == 1
+    assert small.labels == whole.labels[:1_000]
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "mnist/t10k-labels-idx1-ubyte.gz",
         "rt_polarity/rt-polarity.pos",
+        "ptb/ptb.valid.txt",
         "nab/data/realKnownCause/nyc_taxi.csv",
         "fsdd/free-spoken-digit-dataset.tar.xz",
     ],

@@ -23,6 +23,7 @@ def load(
     task: str | None = None,
     dtype: str | None = None,
     vocabulary: int | None = None,
+    classes: int | None = None,
     limit: int | None = None,
     test_limit: int | None = None,
     seed: int = 0,
@@ -36,7 +37,7 @@ def load(
     data: a name, the user's `pkg.module:function`, a Dataset, or what such a function may return: arrays, lists, dicts,
     frames, PyDatasets or tf.data.Datasets, in splits or as one (x, y), of which a fifth is held out to test.
     input_shape, dtype, task: of the model; what is left out is the set's own. vocabulary: token ids the model knows; a
-    text set keeps its most frequent words.
+    text set keeps its most frequent words. classes: tokens that a language model tells apart; likewise of words.
     limit: at most so many training samples (and a quarter of it for validation), class shares kept, a pure function of
     seed; test_limit: the same for test samples, whole by default. inputs, outputs: of the model, in its order: what
     lists and columns feed, and how targets are read. whole: one (x, y) is all test data, for those who only judge.
@@ -47,7 +48,8 @@ def load(
     if isinstance(data, str) and ":" not in data:
         entry = sets.source(data)
         served = "classification" if task == "binary_classification" else task  # of two classes; see `adapted`
-        asked = sets.asked(entry, input_shape=input_shape, dtype=dtype, task=served, vocabulary=vocabulary)
+        asked = sets.asked(entry, input_shape=input_shape, dtype=dtype, task=served, vocabulary=vocabulary,
+                           classes=classes)  # fmt: skip
         dataset = entry.load(asked)
     else:
         dataset = _of_user(data, wanted, name)

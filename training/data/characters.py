@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from ...errors import BadInput
 from . import sources
-from .dataset import Dataset, Split
+from .dataset import Dataset
 from .sets import Asked, dataset, present
+from .windows import splits
 
 SHAKESPEARE = "tinyshakespeare/input.txt"
 ENDS = {"train": (0.0, 0.9), "validation": (0.9, 0.95), "test": (0.95, 1.0)}  # of a text, by position
@@ -31,10 +30,11 @@ def scikit_learn_texts(asked: Asked) -> Dataset:
     """Return what scikit-learn says of its data sets, 43,000 characters of English; of each text 90/5/5%."""
     import sklearn
 
-    return windows("scikit_learn_texts", _descriptions(), asked, (f"scikit-learn {sklearn.__version__}",))
+    return windows("scikit_learn_texts", descriptions(), asked, (f"scikit-learn {sklearn.__version__}",))
 
 
-def _descriptions() -> list[str]:
+def descriptions() -> list[str]:
+    """Return the descriptions of the data sets in scikit-learn, of ASCII characters alone."""
     from importlib.resources import files
 
     pages = sorted(files("sklearn.datasets.descr").iterdir(), key=lambda page: page.name)
@@ -51,14 +51,8 @@ def windows(name: str, texts: Sequence[str], asked: Asked, source: tuple[str, ..
     words = present(FORMS, name, asked)
     (length,) = asked.input_shape
     alphabet = np.unique([ord(character) for text in texts for character in set(text)])
-    parts = {part: [_cut(text, alphabet, ends, length) for text in texts] for part, ends in ENDS.items()}
-    pairs = {part: np.concatenate(cut) for part, cut in parts.items()}  # (N, T + 1)
-    if short := [part for part, rows in pairs.items() if not len(rows)]:
-        raise BadInput(f"data set {name!r}: {short[0]} has no {length + 1} characters; ask for shorter windows")
-    splits: dict[str, Any] = {
-        part: Split(x=np.ascontiguousarray(rows[:, :-1]), y=np.ascontiguousarray(rows[:, 1:]))
-        for part, rows in pairs.items()
-    }
+    parts = {part: [_ids(text, alphabet, ends) for text in texts] for part, ends in ENDS.items()}
+    cut = splits(name, parts, length, "characters")
     return Dataset(
         name=name,
         task=asked.task,
@@ -67,14 +61,14 @@ def windows(name: str, texts: Sequence[str], asked: Asked, source: tuple[str, ..
         labels=tuple(map(chr, alphabet)),
         preprocessing=f"{len(alphabet)} characters as ids by code point; {words.format(length)}; 90/5/5% by position",
         source=source,
-        **splits,
+        train=cut["train"],
+        validation=cut["validation"],
+        test=cut["test"],
     )
 
 
-def _cut(text: str, alphabet: np.ndarray, ends: tuple[float, float], length: int) -> np.ndarray:
-    """Return the windows of a part of `text` with the character behind each.  Shape (N, length + 1) int32."""
+def _ids(text: str, alphabet: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """Return the ids of a part of `text`.  Shape (n,)."""
     start, stop = (round(end * len(text)) for end in ends)
     codes = np.frombuffer(text[start:stop].encode("utf-32-le"), np.uint32)
-    ids = np.searchsorted(alphabet, codes).astype(np.int32)
-    count = max(0, len(ids) - 1) // length
-    return ids[np.arange(count)[:, None] * length + np.arange(length + 1)]
+    return np.searchsorted(alphabet, codes)

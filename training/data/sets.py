@@ -20,12 +20,16 @@ from .dataset import Dataset, Split
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a model wants: shape and dtype of one sample, its task, and how many token ids it knows (0: any)."""
+    """What a model wants: shape and dtype of one sample, its task, and how many token ids it knows (0: any).
+
+    classes: how many the model tells apart (0: any), which the words of a language model are cut to.
+    """
 
     input_shape: tuple[int, ...]
     dtype: str
     task: str
     vocabulary: int = 0
+    classes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +85,13 @@ def source(name: str) -> Source:
 
 
 def asked(
-    entry: Source, *, input_shape: tuple[int, ...] | None, dtype: str | None, task: str | None, vocabulary: int | None
+    entry: Source,
+    *,
+    input_shape: tuple[int, ...] | None,
+    dtype: str | None,
+    task: str | None,
+    vocabulary: int | None,
+    classes: int | None = None,
 ) -> Asked:
     """Fill what the caller left open from the set's native presentation; refuse a task that the set cannot serve."""
     if task is not None and task not in entry.tasks:
@@ -91,6 +101,7 @@ def asked(
         "dtype": dtype and str(np.dtype(dtype)),
         "task": task,
         "vocabulary": vocabulary,
+        "classes": classes,
     }
     return replace(entry.native, **{name: value for name, value in given.items() if value})
 

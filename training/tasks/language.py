@@ -38,14 +38,14 @@ class LanguageModel(Objective):
     def present(self, data: Any, networks: Networks, *, rebuilt: bool = False, **asked: Any) -> Dataset:
         """Return texts as the sequence net takes them, and what follows each of their tokens.
 
-        Raises: BadInput if there is no such net, or it tells fewer tokens apart than the texts have.
+        Of words as many kinds as it tells apart.
+        Raises: BadInput if there is no such net, or it tells fewer characters apart than the texts have.
         """
         if SEQUENCE not in networks:
             raise BadInput(f"task {self.name!r} is for a network {SEQUENCE!r}, got {', '.join(networks)}")
         network = networks[SEQUENCE]
-        known = takes(network)
-        dataset = load(data, input_shape=known["input_shape"], dtype="int32", task=self.name, **asked)
-        width = network.outputs[0].shape[-1]
+        known, width = takes(network), network.outputs[0].shape[-1]
+        dataset = load(data, input_shape=known["input_shape"], dtype="int32", task=self.name, classes=width, **asked)
         if not rebuilt and width < dataset.classes:
             raise BadInput(f"{SEQUENCE!r} knows {width} tokens, data {dataset.name!r} has {dataset.classes}; build it "
                            f"with classes={dataset.classes}")  # fmt: skip

@@ -129,6 +129,11 @@ def _error(smoothing: float) -> keras.losses.Loss:
     return keras.losses.MeanSquaredError()
 
 
+def _surprise(smoothing: float) -> keras.losses.Loss:
+    """Return the cross-entropy of the next token; smoothed targets would be paid for in perplexity."""
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
 def _yes_or_no(smoothing: float) -> keras.losses.Loss:
     return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
 
@@ -147,6 +152,7 @@ for row in (
     Supervised(name="binary_classification", loss=_yes_or_no, logs=_sides, metric_name="binary_accuracy",
                ending="sigmoid", width=1),
     Supervised(name="multilabel", loss=_yes_or_no, logs=_sides, metric_name="label_accuracy", ending="sigmoid"),
+    Supervised(name="next_token", loss=_surprise, metric_name="perplexity", labelled=True),
     Supervised(name="regression", loss=_error, metric_name="explained_variance"),
     Supervised(name="reconstruction", loss=_error, metric_name="explained_variance"),
     Supervised(name="anomaly_detection", loss=_error, metric_name="auc", flagged=True),
