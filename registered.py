@@ -17,6 +17,8 @@ from typing import Any
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
+    "models.elmo": ("LayerMix",),
+    "models.markov": ("FilterCell", "LogSum"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "models.transformer": ("SelfAttention", "SinusoidalPositions"),
     "prune.clustering": ("ClusteringModel",),

@@ -50,6 +50,7 @@ CHAINED: dict[str, Any] = {
 def lstm_tagger(
     input_shape: tuple[int, ...],
     classes: int,
+    *,
     vocabulary: int = 10_000,
     width: int = 50,
     units: int = 300,

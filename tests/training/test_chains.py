@@ -40,9 +40,7 @@ def paths(length):
 
 def test_the_partition_is_the_sum_over_all_paths(chain):
     emissions, table, tags = chain
-    every = [
-        np.log(sum(np.exp(score(emissions[n], table, path)) for path in paths(LENGTHS[n]))) for n in range(COUNT)
-    ]
+    every = [np.log(sum(np.exp(score(emissions[n], table, path)) for path in paths(LENGTHS[n]))) for n in range(COUNT)]
     np.testing.assert_allclose(log_partition(emissions, tags != HIDDEN, table), every, rtol=1e-5)
 
 

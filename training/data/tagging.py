@@ -19,7 +19,7 @@ from .sets import Asked, dataset, present
 
 HIDDEN = -1  # the tag of padding
 FILES = ["conll2000/train.txt", "conll2000/test.txt"]
-TASKS = ("tagging", "streamed_tagging", "window_tagging")
+TASKS = ("tagging", "streamed_tagging", "window_tagging", "filtered_tagging")
 VOCABULARY = 10_000  # ids, where the model sets none
 HELD_OUT = 10  # of so many training sentences one validates
 ENDINGS = ("ing", "ed", "ly", "er", "al", "ive", "ous", "ble", "ic", "ion", "ment", "ty", "s", "")
@@ -113,7 +113,7 @@ def _as_words(sentences: Iterable[Sentence], size: int, shown: tuple[int, ...]) 
 
     return encode, (
         f"words in small letters with 0 for digits; the {len(ids)} most frequent of those that training sentences hold "
-        f"twice are ids from {UNKNOWN + SHAPES} by frequency, ties by spelling; others from {UNKNOWN} by ending and case"
+        f"twice are ids from {UNKNOWN + SHAPES} by frequency, ties by spelling; others from {UNKNOWN} by ending, case"
     )
 
 
@@ -133,7 +133,7 @@ def features(words: Sequence[str], place: int) -> list[str]:
         where = place + offset
         return words[where] if 0 <= where < len(words) else EDGE[where > 0]
 
-    word, low = words[place], plain(words[place])
+    low = plain(words[place])
     near = {offset: plain(at(offset)) for offset in (-2, -1, 1, 2)}
     found = [f"w{offset}={other}" for offset, other in near.items()]
     found += [f"w0={low}", f"w-1,0={near[-1]}|{low}", f"w0,1={low}|{near[1]}"]
@@ -163,7 +163,10 @@ def _as_features(sentences: Iterable[Sentence], size: int, shown: tuple[int, ...
                 row[place] = [1 + zlib.crc32(one.encode()) % (size - 1) for one in features(words, place)]
         return x
 
-    return encode, f"{FEATURES} features a word (itself, neighbours, pairs, affixes, case), CRC-32 modulo {size - 1} + 1"
+    return (
+        encode,
+        f"{FEATURES} features a word (itself, neighbours, pairs, affixes, case), CRC-32 modulo {size - 1} + 1",
+    )
 
 
 FORMS = {("int32", 1): _as_words, ("int32", 2): _as_features}

@@ -1,4 +1,4 @@
-"""Conditional random fields: emissions and the table of their chain are learned together, by the likelihood of paths."""
+"""Conditional random fields: emissions and the table of their chain, learned together by the likelihood of paths."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -14,14 +14,16 @@ from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..chains import viterbi
 from ..chunks import counted
-from ..data import Dataset, Input, check, sets
+from ..data import Dataset, Input, Split, check, sets
 from ..data.dataset import limited, subset
 from ..data.tagging import HIDDEN
+from ..markov import Markov
 from ..presented import takes
 from .objective import Objective
 from .register import Bound, Networks, enter
 
 EMISSIONS, STEP, TRANSITIONS, WINDOW = "emissions", "step", "transitions", "window"  # the networks
+FILTER, WORDS, EMISSION, JOINT = "filter", "words", "emission", "joint"  # of a hidden Markov model
 TOKEN, TAGS, SCORE = "token", "tags", "score"  # ends of networks
 
 
@@ -44,6 +46,7 @@ class Tagging(Objective):
     """
 
     streamed: bool = False
+    _tags_at: ClassVar[int] = -1  # which output of the network tells tags
 
     @property
     def metric(self) -> Metric:
@@ -59,23 +62,22 @@ class Tagging(Objective):
         Raises: BadInput if there is no such network, for other data, or a net that tells fewer tags apart.
         """
         network = self._network(networks)
-        known = takes(network)
+        given = takes(network)["inputs"][0]
         if isinstance(data, Dataset):
             dataset = data
         else:
             entry = sets.source(data)
-            shape = self._shape(known["input_shape"], entry.native.input_shape)
-            dataset = entry.load(sets.asked(entry, input_shape=shape, dtype="int32", task=self.name,
-                                            vocabulary=known["vocabulary"]))  # fmt: skip
+            shape, size = self._asked(networks, entry.native.input_shape)
+            dataset = entry.load(sets.asked(entry, input_shape=shape, dtype="int32", task=self.name, vocabulary=size))
         for part, split in dataset.splits.items():
             shown = replace(split, y=np.maximum(split.y, 0))
             check(shown, f"{dataset.name} {part}", classes=dataset.classes, vocabulary=dataset.vocabulary)
-        width = network.outputs[-1].shape[-1]
+        width = network.outputs[self._tags_at].shape[-1]
         if not rebuilt and width < dataset.classes:
             raise BadInput(f"{network.name!r} knows {width} tags, data {dataset.name!r} has {dataset.classes}; build "
                            f"it with classes={dataset.classes}")  # fmt: skip
         facts = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
-        tagged = Tagged(**facts, given=known["inputs"][0], chained=TRANSITIONS in networks)
+        tagged = Tagged(**facts, given=given, chained=TRANSITIONS in networks)
         return limited(tagged, limit, test_limit, seed)
 
     def _network(self, networks: Networks) -> keras.Model:
@@ -84,9 +86,10 @@ class Tagging(Objective):
             raise BadInput(f"task {self.name!r} is for a network {EMISSIONS!r}, got {', '.join(networks)}")
         return networks[EMISSIONS]
 
-    def _shape(self, own: tuple[int, ...], native: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of a sentence. own: what the network takes. native: of the data."""
-        return own
+    def _asked(self, networks: Networks, native: tuple[int, ...]) -> tuple[Any, int | None]:
+        """Return the shape of a sentence, and how many ids are known. native: the data's own shape."""
+        known = takes(self._network(networks))
+        return known["input_shape"], known["vocabulary"]
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return n training sentences: of the step a word a time step, (n, T, 1)."""
@@ -107,9 +110,8 @@ class Tagging(Objective):
 
     def _counted(self, emissions: np.ndarray, run: Runner, dataset: Tagged) -> np.ndarray:
         truth = dataset.test.y
-        lengths = (truth != HIDDEN).sum(1)
         table = run.table(TRANSITIONS) if dataset.chained else None
-        return counted(viterbi(emissions, lengths, table), truth, dataset.labels)
+        return counted(viterbi(emissions, lengths_of(dataset.test), table), truth, dataset.labels)
 
     def judge(self, dataset: Dataset) -> Judge:
         """Bind the task to its data."""
@@ -128,8 +130,8 @@ class WindowTagging(Tagging):
             raise BadInput(f"task {self.name!r} is for a network {WINDOW!r}, got {', '.join(networks)}")
         return networks[WINDOW]
 
-    def _shape(self, own: tuple[int, ...], native: tuple[int, ...]) -> tuple[int, ...]:
-        return native
+    def _asked(self, networks: Networks, native: tuple[int, ...]) -> tuple[Any, int | None]:
+        return native, takes(self._network(networks))["vocabulary"]
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return n windows of training sentences."""
@@ -154,6 +156,49 @@ def _width(dataset: Tagged) -> int:
     return dataset.given.shape[0] or 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class FilteredTagging(Tagging):
+    """Tags as the states of a hidden Markov model, each told by the words so far.
+
+    Networks: "filter", emission (N, T, K) -> joint, log_scale, which is solved; "step", the same a word at a time, its
+    belief being a state; "words", the host's table of what is to be seen of each word, (vocabulary, K).
+    """
+
+    _tags_at: ClassVar[int] = 0
+
+    def _network(self, networks: Networks) -> keras.Model:
+        if missing := [name for name in (FILTER, WORDS) if name not in networks]:
+            raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
+        return networks[FILTER]
+
+    def _asked(self, networks: Networks, native: tuple[int, ...]) -> tuple[Any, int | None]:
+        (length, _) = networks[FILTER].inputs[0].shape[1:]
+        return (length,), networks[WORDS].weights[0].shape[0]
+
+    def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
+        """Return what is to be seen of n training sentences, by what their words were counted with: (n, T, K)."""
+        words = np.asarray(subset(dataset.train, n, seed, stratify=False).x)
+        return {EMISSION: counted_model(dataset).rows()[words]}
+
+    def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
+        """Score each test sentence by its chunks, each word tagged before the next is seen."""
+        assert isinstance(dataset, Tagged)
+        rows = run.table(WORDS)[np.asarray(dataset.test.x)]
+        joint = np.asarray(run.unroll(STEP, {EMISSION: rows})[JOINT]).reshape(rows.shape)
+        return Scores.by_row(counted(viterbi(joint, lengths_of(dataset.test)), dataset.test.y, dataset.labels))
+
+
+def counted_model(dataset: Dataset) -> Markov:
+    """Return the hidden Markov model of the training sentences, whose states are the tags that are told."""
+    words = np.asarray(dataset.train.x)
+    return Markov.counted(words, dataset.train.y, dataset.classes, dataset.vocabulary)
+
+
+def lengths_of(split: Split) -> np.ndarray:
+    """Return the number of words of each sentence, (N,)."""
+    return (split.y != HIDDEN).sum(1)
+
+
 def windows(words: np.ndarray, places: np.ndarray, width: int) -> np.ndarray:
     """Return the words around places, padding beyond the ends.  Shapes: (N, T), (M, 2) -> (M, width) int32."""
     half = width // 2
@@ -169,3 +214,4 @@ def _of_tags(smoothing: float) -> keras.losses.Loss:
 enter(Tagging(name="tagging", loss=_of_tags, labelled=True))
 enter(Tagging(name="streamed_tagging", loss=_of_tags, labelled=True, streamed=True))
 enter(WindowTagging(name="window_tagging", loss=_of_tags, labelled=True))
+enter(FilteredTagging(name="filtered_tagging", loss=_of_tags, labelled=True))
