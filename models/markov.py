@@ -58,7 +58,7 @@ def hidden_markov_model(input_shape: tuple[int, ...], classes: int, vocabulary: 
 class FilterCell(layers.Layer):
     """A step of the forward algorithm in logarithms: predict the state, weigh it by the emissions, divide by the sum.
 
-    The table of moves is held less the start, which is the bias: so a belief of zeros predicts the start.
+    A belief of zeros, with which states begin, predicts the start.
     Shapes: emission (N, K), belief (N, K) -> joint (N, K), new belief (N, K).  Source: Rabiner 1989, equation 20.
     """
 
@@ -66,16 +66,19 @@ class FilterCell(layers.Layer):
         super().__init__(**kwargs)
         self.states = self.state_size = self.output_size = states
 
-    def build(self, inputs_shape: Sequence[Any], states_shape: Any = None):
+    def build(self, inputs_shape: Sequence[Any], states_shape: Any = None):  # pyright: ignore
         """Make the weights: all states alike."""
         even: Any = keras.initializers.Constant(1 / self.states)
-        self.moves = self.add_weight(shape=(self.states, self.states), initializer="zeros", name="moves")
+        self.moves = self.add_weight(shape=(self.states, self.states), initializer=even, name="moves")
         self.start = self.add_weight(shape=(self.states,), initializer=even, name="start")
         self.built = True
 
     def call(self, inputs: Any, states: Sequence[Any]):
         """Compute the layer.  Shapes: see the class."""
-        predicted: Any = ops.relu(ops.matmul(states[0], self.moves) + self.start)  # pruned ones fall below zero
+        belief = states[0]
+        total: Any = ops.sum(belief, axis=-1, keepdims=True)
+        nothing: Any = ops.relu(1 - 2 * total)  # 1 before the first step, 0 behind it, however sums were rounded
+        predicted: Any = ops.matmul(belief, self.moves) + nothing * self.start
         joint: Any = ops.log(predicted + LEAST) + inputs  # pyright: ignore[reportOptionalOperand]
         return joint, [ops.softmax(joint)]
 

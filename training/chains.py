@@ -57,8 +57,9 @@ def log_partition(emissions: Any, mask: Any, table: Any) -> Any:
         sums = ops.where(inside[:, None], through + emission, sums)
         return sums, sums  # on TensorFlow what is stacked must be shaped as what is carried
 
-    by_step = ops.swapaxes(emissions, 0, 1)[1:], ops.swapaxes(mask, 0, 1)[1:]
-    sums, _ = ops.scan(step, first + emissions[:, 0], by_step)
+    by_step: Any = [ops.swapaxes(each, 0, 1) for each in (emissions, mask)]
+    carried: Any = ops.scan(step, first + emissions[:, 0], tuple(each[1:] for each in by_step))
+    sums, _ = carried
     return ops.logsumexp(sums + last, axis=-1)
 
 
@@ -102,7 +103,8 @@ class PathLoss(keras.losses.Loss):
 
 def packed(emissions: Any, table: Any) -> Any:
     """Return emissions with the table behind them: (N, T, K), (K + 2, K) -> (N, T + K + 2, K)."""
-    each = ops.broadcast_to(table[None], (ops.shape(emissions)[0], *table.shape))
+    size: Any = ops.shape(emissions)
+    each = ops.broadcast_to(table[None], (size[0], *table.shape))
     return ops.concatenate([emissions, each], axis=1)
 
 

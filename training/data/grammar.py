@@ -23,14 +23,14 @@ CLOSED = {"article": ("the", "a", "this"), "pronoun": ("he", "it", "they"), "hel
           "preposition": ("in", "on", "with", "to"), "particle": ("up", "out"), "that": ("that", "if"),
           "and": ("and", "or"), "stop": (".", "!")}  # fmt: skip
 
+Words = list[tuple[str, str]]  # with their tags
+
 
 @dataset(input_shape=(LONGEST,), dtype="int32", tasks=TASKS)
 def chunk_grammar(asked: Asked) -> Dataset:
     """Return 2,000, 250 and 500 sentences of the grammar; all seeds are fixed."""
-    parts: dict[str, list[Sentence]] = {
-        part: Grammar(seed).sentences(count) for seed, (part, count) in enumerate(COUNTS.items())
-    }
-    return presented("chunk_grammar", dict(parts), asked, source=("generated",))
+    parts = {part: Grammar(seed).sentences(count) for seed, (part, count) in enumerate(COUNTS.items())}
+    return presented("chunk_grammar", parts, asked, source=("generated",))
 
 
 class Grammar:
@@ -49,7 +49,7 @@ class Grammar:
                 found.append(sentence)
         return found
 
-    def sentence(self) -> Sentence:
+    def sentence(self) -> Words:
         """Return one sentence, its first word with a capital."""
         made = self.clause()
         if self.chance(0.3):
@@ -59,7 +59,7 @@ class Grammar:
         (first, tag), *rest = made
         return [(first.capitalize(), tag), *rest]
 
-    def clause(self) -> Sentence:
+    def clause(self) -> Words:
         """Return subject, verb, and what follows: objects, prepositions, adverbs."""
         made = [*(self.chunk("ADVP", "adverb") if self.chance(0.15) else []), *self.noun_phrase(), *self.verb_phrase()]
         if self.chance(0.15):
@@ -70,7 +70,7 @@ class Grammar:
             made += [*self.chunk("PP", "preposition"), *self.noun_phrase()]
         return made + (self.chunk("ADVP", "adverb") if self.chance(0.2) else [])
 
-    def noun_phrase(self) -> list[tuple[str, str]]:
+    def noun_phrase(self) -> Words:
         """Return a pronoun, a name, or nouns behind articles and adjectives."""
         drawn = self.random.random()
         if drawn < 0.2:
@@ -80,16 +80,16 @@ class Grammar:
         article = ["article"] if self.chance(0.7) else []
         return self.chunk("NP", *article, *["adjective"] * self.few(), *["noun"] * (1 + self.chance(0.25)))
 
-    def verb_phrase(self) -> list[tuple[str, str]]:
+    def verb_phrase(self) -> Words:
         """Return a verb behind helpers and adverbs."""
         helper = ["helper"] if self.chance(0.4) else []
         return self.chunk("VP", *helper, *(["adverb"] if helper and self.chance(0.2) else []), "verb")
 
-    def chunk(self, kind: str, *sorts: str) -> list[tuple[str, str]]:
+    def chunk(self, kind: str, *sorts: str) -> Words:
         """Return a word of each sort, as one chunk."""
         return [(self.word(sort), f"{'I' if place else 'B'}-{kind}") for place, sort in enumerate(sorts)]
 
-    def outside(self, sort: str) -> list[tuple[str, str]]:
+    def outside(self, sort: str) -> Words:
         """Return a word that is in no chunk."""
         return [(self.word(sort), "O")]
 

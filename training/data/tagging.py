@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def read_conll(content: bytes) -> list[Sentence]:
     return [sentence for sentence in sentences if sentence]
 
 
-def presented(name: str, parts: dict[str, Sequence[Sentence]], asked: Asked, **facts: Any) -> Dataset:
+def presented(name: str, parts: Mapping[str, Sequence[Sentence]], asked: Asked, **facts: Any) -> Dataset:
     """Return sentences as a data set of word ids (T,) or feature ids (T, F), whichever is asked for."""
     show = present(FORMS, name, asked)
     length, size = asked.input_shape[0], asked.vocabulary or VOCABULARY

@@ -72,7 +72,7 @@ def f1_of_paths(model: Markov, dataset: Dataset) -> float:
 def assign(networks: Networks, model: Markov) -> None:
     """Give networks the tables of a model."""
     moves, start = networks[FILTER].weights
-    moves.assign((model.moves - model.start).astype(np.float32))
+    moves.assign(model.moves.astype(np.float32))
     start.assign(model.start.astype(np.float32))
     networks[WORDS].weights[0].assign(model.rows())
     networks[TRANSITIONS].weights[0].assign(model.table())

@@ -38,8 +38,8 @@ class Ranked(keras.Model):
         """Return what the loss takes.  Shapes: words (N, T) -> score, score of the other, tags: (N, T, 2 + K)."""
         length, size = inputs.shape[1], self.window.inputs[0].shape[1]
         half = size // 2
-        padded = ops.pad(inputs, [(0, 0), (half, half)])
-        true = ops.stack([padded[:, k : k + length] for k in range(size)], axis=-1)  # (N, T, w)
+        padded: Any = ops.pad(inputs, [(0, 0), (half, half)])
+        true: Any = ops.stack([padded[:, k : k + length] for k in range(size)], axis=-1)  # (N, T, w)
         step = self.vocabulary // 2
         if training:
             step = keras.random.randint(ops.shape(inputs), 1, self.vocabulary, seed=self.steps)
@@ -64,12 +64,13 @@ class WindowRanking(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sentence, a mean over its words (N,)."""
         tags = ops.cast(y_true, "int32")
-        told = ops.cast(tags != HIDDEN, y_pred.dtype)
+        told: Any = ops.cast(tags != HIDDEN, y_pred.dtype)
         ranking: Any = ops.relu(1 - y_pred[..., 0] + y_pred[..., 1])
         surprise: Any = keras.losses.sparse_categorical_crossentropy(
             ops.maximum(tags, 0), y_pred[..., 2:], from_logits=True
         )
-        return ops.sum((ranking + surprise) * told, axis=-1) / ops.sum(told, axis=-1)
+        words: Any = ops.sum(told, axis=-1)
+        return ops.sum((ranking + surprise) * told, axis=-1) / words
 
     def get_config(self):
         """Return the name."""

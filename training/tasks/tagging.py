@@ -53,10 +53,7 @@ class Tagging(Objective):
         """F1 of chunks."""
         return metrics.get("chunk_f1")
 
-    def present(
-        self, data: Any, networks: Networks, *, rebuilt: bool = False, limit: int | None = None,
-        test_limit: int | None = None, seed: int = 0,
-    ) -> Dataset:  # fmt: skip
+    def present(self, data: Any, networks: Networks, *, rebuilt: bool = False, **asked: Any) -> Dataset:
         """Return sentences, of a name or a Dataset, as the network takes them.
 
         Raises: BadInput if there is no such network, for other data, or a net that tells fewer tags apart.
@@ -78,7 +75,7 @@ class Tagging(Objective):
                            f"it with classes={dataset.classes}")  # fmt: skip
         facts = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
         tagged = Tagged(**facts, given=given, chained=TRANSITIONS in networks)
-        return limited(tagged, limit, test_limit, seed)
+        return limited(tagged, asked.get("limit"), asked.get("test_limit"), asked.get("seed", 0))
 
     def _network(self, networks: Networks) -> keras.Model:
         """Return the network that sentences are shown to."""
