@@ -2,9 +2,12 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 from edgewright.models import registry
+from edgewright.models.elmo import LayerMix
+from edgewright.quantize import prepare_qat
 from edgewright.quantize.streaming import derive
 from edgewright.training.chains import HIDDEN, viterbi
 from edgewright.training.learners.hidden_markov import assign
@@ -147,3 +150,17 @@ def test_layers_are_mixed_by_a_softmax_and_scaled():
     np.testing.assert_allclose(mix(layers), np.full((1, 3, 4), 7 / 3), rtol=1e-6)
     mix.set_weights([np.log([1.0, 1.0, 2.0]), np.array(3.0)])
     np.testing.assert_allclose(mix(layers), np.full((1, 3, 4), 3 * (1 + 2 + 8) / 4), rtol=1e-6)
+
+
+def test_learned_numbers_are_weights_of_a_quantized_net_too(tmp_path):
+    ends = [keras.Input((4, 3), name=name) for name in "ab"]
+    net = keras.Model(ends, LayerMix(name="mixed")(ends))
+    net.get_layer("mixed").set_weights([np.log([1.0, 3.0]), np.array(2.0)])
+    samples = dict(zip("ab", np.random.default_rng(0).normal(size=(2, 8, 4, 3)).astype("f4"), strict=True))
+    qat, _ = prepare_qat(net, calibration=samples)
+    assert len(qat.trainable_weights) == 2  # the share of each, times the scale
+    qat.save(tmp_path / "q.keras")
+    read = keras.saving.load_model(tmp_path / "q.keras", compile=False)
+    x = list(samples.values())
+    np.testing.assert_array_equal(read(x), qat(x))
+    np.testing.assert_allclose(qat(x), 0.5 * x[0] + 1.5 * x[1], atol=0.05)
