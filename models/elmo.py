@@ -26,7 +26,7 @@ FAMILY = "transformer"
     edge={"input_shape": (16,), "units": 32},
     networks=("vectors", "softmax"),
     deploy=(Deployable(network="vectors", tables=("softmax",)),),
-    bars=Bars(floor=260.0),
+    bars=Bars(floor=400.0),  # perplexity: of words by their frequency alone 639 on ptb, 41 on scikit_learn_words
 )
 def elmo(input_shape: tuple[int, ...], classes: int, units: int = 512, depth: int = 2):
     """Build both language models on the same embedding, and the softmax that both predict words by.
