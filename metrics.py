@@ -210,6 +210,17 @@ def _totals(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return outputs.reshape(len(outputs), -1).sum(-1, keepdims=True).astype(np.float64)
 
 
+def _counts(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Score what is counted already, as the chunks of a sentence: right, said, true.  Shapes: (N, 3) -> the same."""
+    return np.asarray(outputs, np.float64)
+
+
+def _f1(scores: np.ndarray) -> float:
+    """Return the harmonic mean of precision and recall over all that was counted, 0 where nothing was."""
+    right, said, true = scores.sum(0)
+    return float(2 * right / (said + true)) if said + true else 0.0
+
+
 def _features(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.concatenate([each.reshape(len(each), -1) for each in (outputs, targets)], 1).astype(np.float64)
 
@@ -256,6 +267,8 @@ METRICS = {
         # Rows are the nats of a token; a unit is a text.
         Metric(name="perplexity", scores=_surprise, reduce=_perplexity, agreement=_same_class, unit="",
                higher_is_better=False, relative=True),
+        # Rows are the chunks of a sentence, which the task counts: right, said, true. Tjong Kim Sang and Buchholz 2000.
+        Metric(name="chunk_f1", scores=_counts, reduce=_f1, agreement=_same_class, width=3),
         # Rows are returns; a unit is an episode.
         Metric(name="mean_return", scores=_totals, reduce=_mean, agreement=_explained_by, relative=True, unit=""),
         # 0.01 nats are 1% of a likelihood, as 1% of a perplexity is. Not a share of the value: the log of a density

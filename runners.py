@@ -41,6 +41,10 @@ class Runner(Protocol):
         """
         ...
 
+    def table(self, network: str) -> np.ndarray:
+        """Return the one weight of a network that stays with the host, see `Deployable.tables`."""
+        ...
+
 
 class Recording:
     """A runner that keeps what one network reads while another runner is asked."""

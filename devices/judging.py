@@ -13,7 +13,8 @@ from ..errors import BadInput
 from ..metrics import Metric, Scores
 from ..progress import say
 from ..runners import Judge
-from .runner import DeviceRunner
+from .model_file import ModelFile
+from .runner import DeviceRunner, tables_of
 from .transports.transport import DeviceLost, JobFailed
 from .verdict.results import Bundle, Run
 from .workbench import CONVERSIONS, Workbench
@@ -37,7 +38,8 @@ def judge_bundles(bench: Workbench, judge: Judge) -> None:
             continue
         say(f"judging {name} on {bench.transport.name}")
         try:
-            with DeviceRunner(bench.session, bench.orders, _networks(bench, bundle)) as runner:
+            networks, tables = _networks(bench, bundle), tables_of(_files(bench, bundle))
+            with DeviceRunner(bench.session, bench.orders, networks, tables) as runner:
                 _enter_scores(bench.run, name, judge.evaluate(runner), judge.metric)
         except JobFailed as failure:
             bundle.status, bundle.reason = failure.outcome.status, failure.outcome.reason
@@ -50,6 +52,10 @@ def judge_bundles(bench: Workbench, judge: Judge) -> None:
 
 def _networks(bench: Workbench, bundle: Bundle) -> dict[str, dict[str, Any]]:
     return {network: bench.models[file] for network, file in bundle.files.items()}
+
+
+def _files(bench: Workbench, bundle: Bundle) -> list[ModelFile]:
+    return [file for file in bench.files if file.name in bundle.files.values()]
 
 
 def _enter_scores(run: Run, name: str, scores: Scores, metric: Metric) -> None:

@@ -7,7 +7,7 @@ with open_runner({"step": ModelFile.read("step.tflite")}, "ssh://pi@board") as r
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,18 +36,24 @@ def open_runner(
     with transport.session() as session:
         orders = Orders(transport, session, config)
         models = {network: orders.model(file, index) for index, (network, file) in enumerate(files.items())}
-        with DeviceRunner(session, orders, models) as runner:
+        with DeviceRunner(session, orders, models, tables_of(files.values())) as runner:
             yield runner
 
 
 class DeviceRunner:
-    """A `runners.Runner` on a device. models: network -> how a job refers to its file.
+    """A `runners.Runner` on a device. models: network -> how a job refers to its file. tables: as manifests have them.
 
     Whatever ends the agent ends the runner: it raises DeviceLost or JobFailed, and never answers in part.
     """
 
-    def __init__(self, session: Session, orders: Orders, models: Mapping[str, Mapping[str, Any]]):
-        self._session, self._orders, self._models = session, orders, models
+    def __init__(
+        self,
+        session: Session,
+        orders: Orders,
+        models: Mapping[str, Mapping[str, Any]],
+        tables: Mapping[str, np.ndarray] | None = None,
+    ):
+        self._session, self._orders, self._models, self._tables = session, orders, models, tables or {}
 
     def __enter__(self) -> DeviceRunner:
         specs = [{**spec, "network": network} for network, spec in self._models.items()]
@@ -90,6 +96,12 @@ class DeviceRunner:
             answers.append(self._ask("unroll", network, of["given"], **more))
         return _joined(answers)
 
+    def table(self, network: str) -> np.ndarray:
+        """Return a table that came with a file.  Raises: BadInput where none of that name did."""
+        if network not in self._tables:
+            raise BadInput(f"no table {network!r} in the manifest of a file that runs here; export the model again")
+        return self._tables[network]
+
     def _ask(self, call: str, network: str, inputs: Arrays, **more: Any) -> dict[str, np.ndarray]:
         packed = {name: _packed(array) for name, array in inputs.items()}
         answer = self._agent.ask(call=call, network=self._known(network), inputs=packed, **more)
@@ -102,6 +114,15 @@ class DeviceRunner:
         if len(self._models) == 1:
             return next(iter(self._models))
         raise BadInput(f"network={network!r} is not among those that run here: {', '.join(self._models)}")
+
+
+def tables_of(files: Iterable[ModelFile]) -> dict[str, np.ndarray]:
+    """Return the tables that the manifests of files have, float32 by name."""
+    return {
+        name: np.asarray(values, np.float32)
+        for file in files
+        for name, values in (file.manifest.get("tables") or {}).items()
+    }
 
 
 def _parts(arrays: Mapping[Any, np.ndarray]) -> Iterator[dict[Any, np.ndarray]]:

@@ -37,11 +37,13 @@ class Deployable:
     derived_from: the network that was trained, of which a step network takes weights and ranges, by layer path.
     states: output -> the input that it becomes in the next call. A "*" stands for what both have in common, where how
     many there are depends on the preset: {"*_out": "*"}.
+    tables: networks of one weight each, which stay with the host in float: the manifest of the file has their weights.
     """
 
     network: str
     derived_from: str | None = None
     states: Mapping[str, str] = field(default_factory=dict)
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +230,7 @@ def _enter(entry: Architecture) -> None:
     for arguments in entry.presets.values():
         if unknown := set(arguments) - allowed:
             raise ValueError(f"model {entry.name!r}: builder has no argument {', '.join(sorted(unknown))}")
-    named = {name for each in entry.deploy for name in (each.network, each.derived_from) if name}
+    named = {name for each in entry.deploy for name in (each.network, each.derived_from, *each.tables) if name}
     if unknown := named - set(entry.networks):
         raise ValueError(f"model {entry.name!r}: deploy names {', '.join(sorted(unknown))}, not among networks")
     _ENTRIES[entry.name] = entry

@@ -12,7 +12,7 @@ from ..export import EXPORTERS
 from ..export.artifact import Artifact
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training.tasks import Networks
-from .facts import facts
+from .facts import facts, tables
 from .plan import File
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]
     for file in files:
         network, calibration = to_export(models[file.role], work, file.network, file.precision)
         artifact = EXPORTERS[file.format](network, precision=file.precision, calibration=calibration, name=file.label)
-        told = {**manifest_facts(work, file.network), **({"bundle": file.bundle} if work.several else {})}
+        told = {
+            **manifest_facts(work, file.network),
+            **tables(work.deploy, models[file.role], file.network),
+            **({"bundle": file.bundle} if work.several else {}),
+        }
         yield file, replace(artifact, manifest={**artifact.manifest, **told})
 
 

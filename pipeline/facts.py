@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from ..models.registry import Deployable
 from ..training.data import Dataset
+from ..training.runner import table_of
+from ..training.tasks import Networks
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:
@@ -17,3 +21,12 @@ def facts(dataset: Dataset) -> dict[str, Any]:
             name: {"task": head.task, "labels": list(head.labels)} for name, head in dataset.heads.items()
         }
     return found
+
+
+def tables(deploy: Iterable[Deployable], networks: Networks, network: str) -> dict[str, Any]:
+    """Return what a manifest says of the networks that stay with the host of a network, as {"tables": name -> values}.
+
+    The values are nested lists, float32.
+    """
+    names = [name for each in deploy if each.network == network for name in each.tables]
+    return {"tables": {name: table_of(networks[name]).tolist() for name in names}} if names else {}

@@ -13,6 +13,7 @@ from ..errors import BadInput, one_line
 from ..files import replacing, sha256, write_json
 from ..models import registry
 from . import origins
+from .facts import tables
 from .model_files import check_keras_file
 from .origins import Origin
 
@@ -89,9 +90,12 @@ def noted(path: str | Path) -> dict[str, Any]:
 
 def manifest_facts(path: str | Path) -> dict[str, Any]:
     """Return what an exported file's manifest says of its network, as far as it is noted."""
-    return {
-        name: value for name, value in noted(path).items() if name in (*OF_DATA, "model", "preset", "network", "states")
-    }
+    known = noted(path)
+    told = {name: value for name, value in known.items() if name in (*OF_DATA, "model", "preset", "network", "states")}
+    origin, network = Origin.read(known), known.get("network")
+    if origin is None or not any(each.tables for each in origin.deploy if each.network == network):
+        return told
+    return {**told, **tables(origin.deploy, with_siblings(Path(path)), str(network))}
 
 
 def load_model(path: str | Path) -> keras.Model:

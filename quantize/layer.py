@@ -106,7 +106,7 @@ class QuantizedGraph(keras.Layer):
         for tensor in plan.graph.constants:
             if tensor.name in self.clustered:
                 self._new_clusters(tensor)
-            elif tensor.shape:
+            elif tensor.shape or tensor.trainable:  # a number that was learned is a weight, one that was written is not
                 self.weight_of[tensor.name] = self._new(tensor.name, tensor.value, tensor.trainable, tensor.regularizer)
             if tensor.name in self.masked:
                 self.mask_of[tensor.name] = self._new(

@@ -83,15 +83,29 @@ class KerasRunner:
             now = {name: _fed(ends.inputs[name], outputs[output], name in greedy) for output, name in fed.items()}
         return {name: np.stack(values, axis=1) for name, values in said.items()}
 
-    def _of(self, network: str) -> _Ends:
+    def table(self, network: str) -> np.ndarray:
+        """Return the one weight of a network, see `Runner.table`."""
+        return table_of(self._known(network))
+
+    def _known(self, network: str) -> keras.Model:
         if network not in self.networks:
             raise BadInput(f"no network {network!r}; there are {', '.join(self.networks)}")
+        return self.networks[network]
+
+    def _of(self, network: str) -> _Ends:
+        model = self._known(network)
         if network not in self._ends:
-            model = self.networks[network]
             structure = symbolic_inputs(model)
             inputs = dict(zip(input_names(model), tree.flatten(structure), strict=True))
             self._ends[network] = _Ends(structure, inputs, output_names(model, len(tree.flatten(model.outputs))))
         return self._ends[network]
+
+
+def table_of(network: keras.Model) -> np.ndarray:
+    """Return the one weight of a network, float32.  Raises: BadInput if it has another number of them."""
+    if len(network.weights) != 1:
+        raise BadInput(f"network {network.name!r} has {len(network.weights)} weights; a table is a network of one")
+    return np.asarray(keras.ops.convert_to_numpy(network.weights[0]), np.float32)
 
 
 def predict(model: keras.Model, x: Any, batch_size: int = 256) -> np.ndarray:
