@@ -29,7 +29,6 @@ LUONG = {
 }
 
 
-
 def deployed(*states: str):
     """Return the encoder and a step with these states, both with the weights of the sequence."""
     step = Deployable(network="step", derived_from="sequence", states={f"{state}_out": state for state in states})

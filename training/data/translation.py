@@ -54,7 +54,9 @@ def number_words(asked: Asked) -> Dataset:
 def shakespeare_answers(asked: Asked) -> Dataset:
     """Return speeches of Shakespeare's plays and what is answered, a line each; 90/5/5% by position."""
     speeches = [speech.split("\n") for speech in sources.read(SHAKESPEARE).decode("ascii").strip().split("\n\n")]
-    lines = [(speech[-1], speech[min(1, len(speech) - 1)]) for speech in speeches]  # the last, the first behind the name
+    lines = [
+        (speech[-1], speech[min(1, len(speech) - 1)]) for speech in speeches
+    ]  # the last, the first behind the name
     answers = [(before[0], after[1]) for before, after in zip(lines, lines[1:], strict=False)]
     ends = [round(share * len(answers)) for share in (0.9, 0.95)]
     parts = {"train": answers[: ends[0]], "validation": answers[ends[0] : ends[1]], "test": answers[ends[1] :]}
