@@ -89,7 +89,7 @@ def stacked(depth: int) -> list[str]:
     },
 )  # fmt: skip
 def encoder_decoder(
-    input_shape: Shapes, classes: int, source_vocabulary: int | None = 160_000, embedding: int = 1000,
+    input_shape: Shapes, classes: int, *, source_vocabulary: int | None = 160_000, embedding: int = 1000,
     units: int = 1000, depth: int = 4, score: str | None = None, feeding: bool = False
 ):  # fmt: skip
     """Build LSTM layers that read a sentence backwards, and as many that go on from their states and say another.
