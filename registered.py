@@ -16,6 +16,7 @@ from typing import Any
 
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
+    "models.attending": ("Alignment", "AttentiveRecurrence"),
     "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
@@ -24,8 +25,8 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "quantize.layer": ("QuantizedGraph",),
     "training.adam": ("FusedAdam",),
     "training.losses": (
-        "Divergence", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities", "PerceptronCriterion",
-        "SigmoidSquaredError", "SmoothedCrossentropy",
+        "Divergence", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities", "PaddedCrossentropy",
+        "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy", "TokenAccuracy",
     ),
 }  # fmt: skip
 
