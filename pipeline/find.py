@@ -94,7 +94,7 @@ def _as_built(deploy: Sequence[Deployable], networks: Networks) -> tuple[Deploya
     return tuple(
         replace(each, states={output: given for output, given in each.states.items()
                               if not lacks(networks[each.network], output, given)})
-        for each in deploy
+        for each in registry.with_states(deploy, networks)
     )  # fmt: skip
 
 

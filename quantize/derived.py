@@ -7,6 +7,7 @@ place: the step may call the cell, by the name of the layer that runs it over se
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -274,11 +275,27 @@ def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, 
     # An input of the step that the sequence makes itself, as a decoder's memory, is called as the layer that makes it.
     made = {origin: trained.plan.scale_of(tensor) for origin, tensor in theirs.made().items()}
     names |= {origin: scale.name for origin, scale in made.items() if scale is not None}
+    alone = _of_one_call(names)
     for scale in layer.plan.distinct_scales:
-        name = next((names[origin] for origin in ours.origins(scale) if origin in names), None)
+        origins = ours.origins(scale)
+        name = next((names[origin] for origin in origins if origin in names), None)
+        name = name or next((alone[origin] for origin in map(_any_call, origins) if origin in alone), None)
         for kind in ("range_of", "width_of"):
             if scale.name in getattr(layer, kind):
                 _assign(getattr(layer, kind)[scale.name], getattr(trained, kind), name, scale.name)
+
+
+def _any_call(origin: tuple[str, int | str]) -> tuple[str, int | str]:
+    """Return the place of an operation without the number of the call of its layer."""
+    return re.sub(r"#\d+", "", origin[0]), origin[1]
+
+
+def _of_one_call(names: Mapping[tuple[str, int | str], str]) -> dict[tuple[str, int | str], str]:
+    """Return the scales of what one call of a layer computes and no other: a step calls a layer less often."""
+    calls: dict[tuple[str, int | str], set[str]] = {}
+    for origin, name in names.items():
+        calls.setdefault(_any_call(origin), set()).add(name)
+    return {origin: next(iter(called)) for origin, called in calls.items() if len(called) == 1}
 
 
 def _assign(variable: Any, theirs: Mapping[str, Any], name: str | None, own: str) -> None:
