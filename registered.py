@@ -17,9 +17,11 @@ from typing import Any
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
     "models.attending": ("Alignment", "AttentiveRecurrence"),
+    "models.attention": (
+        "CacheRow", "LayerDrop", "LearnedPositions", "RelativeBias", "SelfAttention", "SinusoidalPositions",
+    ),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
-    "models.transformer": ("SelfAttention", "SinusoidalPositions"),
     "prune.clustering": ("ClusteringModel",),
     "prune.magnitude": ("PruningModel",),
     "quantize.layer": ("QuantizedGraph",),
