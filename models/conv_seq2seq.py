@@ -80,5 +80,6 @@ def conv_seq2seq(
 
 def _gated(x: KerasTensor) -> Any:
     """Return the first half of the features, as far as the second lets it through (gated linear units)."""
-    values, gates = ops.split(x, 2, axis=-1)
+    halves: Any = ops.split(x, 2, axis=-1)
+    values, gates = halves
     return values * ops.sigmoid(gates)

@@ -180,7 +180,7 @@ def networks_of(
     return {"sequence": sequence, "encoder": reader, "step": step}
 
 
-def _zeros(source: KerasTensor, shape: tuple[int, ...]) -> Any:
+def _zeros(source: Any, shape: tuple[int, ...]) -> Any:
     """Return states of zero, one for each sentence."""
     first: Any = ops.reshape(ops.cast(source[:, :1], "float32"), (-1, *[1] * len(shape)))
     return ops.zeros_like(ops.tile(first, (1, *shape)))

@@ -51,7 +51,9 @@ class TokenAccuracy(keras.metrics.Mean):
     def __init__(self, name: str = "accuracy", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None):
+    def update_state(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ):
         """Count the tokens of a batch."""
         right: Any = ops.equal(ops.cast(y_true, "int32"), ops.cast(ops.argmax(y_pred, -1), "int32"))
         there: Any = ops.cast(ops.not_equal(y_true, 0), "float32")

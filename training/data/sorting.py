@@ -1,5 +1,7 @@
 """Numbers to be put in order by pointing at them."""
 
+from typing import Any
+
 import numpy as np
 
 from ...errors import BadInput
@@ -16,7 +18,9 @@ def sorting(asked: Asked) -> Dataset:
     if size != 1:
         raise BadInput(f"data set 'sorting' has items of one number, asked is {size}; build the model for (n, 1)")
     random = np.random.default_rng(0)
-    splits = {part: pointed(random.random((number, count, 1), np.float32)) for part, number in SIZES.items()}
+    splits: dict[str, Any] = {
+        part: pointed(random.random((number, count, 1), np.float32)) for part, number in SIZES.items()
+    }
     return Dataset(name="sorting", task=asked.task, preprocessing="numbers in [0, 1), the least first",
                    source=("generated",), **splits)  # fmt: skip
 
