@@ -24,7 +24,9 @@ class Alignment(layers.Layer):
         self.additive = additive
         self.softmax = layers.Softmax(name="softmax")
 
-    def build(self, query_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any):
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, query_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any
+    ):
         """Make the projections of additive scores."""
         self.places, width = keys_shape[1:]
         if self.additive:
@@ -68,7 +70,9 @@ class _Cell(layers.Layer):
         """Return the context of one query, (N, U) -> (N, M)."""
         return ops.squeeze(self.alignment(ops.expand_dims(query, 1), *seen), 1)
 
-    def build(self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any):
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any
+    ):
         """Build the attention for queries of this layer's states."""
         self.alignment.build((None, 1, self.units), memory_shape, keys_shape, there_shape)
 
@@ -79,7 +83,9 @@ class InputFeedingCell(_Cell):
     States: that output, then hidden and cell of each layer.  Source: arXiv:1508.04025, section 3.3.
     """
 
-    def build(self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any):
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any
+    ):
         """Make the layers."""
         self.cells = [layers.LSTMCell(self.units, name=f"lstm_{k}") for k in range(1, self.depth + 1)]
         for k, cell in enumerate(self.cells):
@@ -105,7 +111,9 @@ class SearchCell(_Cell):
     States: that of the GRU.  Source: arXiv:1409.0473, appendix A.2.2.
     """
 
-    def build(self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any):
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any
+    ):
         """Make the recurrence."""
         self.cell = layers.GRUCell(self.units, name="gru")
         self.cell.build((None, x_shape[-1] + memory_shape[-1]))
@@ -136,14 +144,17 @@ class AttentiveRecurrence(layers.Layer):
         self.kind, self.units, self.depth, self.additive = kind, units, depth, additive
         self.cell = CELLS[kind](units, depth, additive, name="cell")
 
-    def build(self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any):
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any
+    ):
         """Make the cell."""
         self.cell.build((x_shape[0], x_shape[-1]), states_shape, memory_shape, keys_shape, there_shape)
 
     def call(self, x: KerasTensor, states: States, memory: KerasTensor, keys: KerasTensor, there: KerasTensor):
         """Return outputs and the states behind the last step."""
         outputs, states = [], list(states)
-        for frame in ops.unstack(x, x.shape[1], axis=1):
+        frames: Any = ops.unstack(x, x.shape[1], axis=1)
+        for frame in frames:
             output, states = self.cell(frame, states, memory, keys, there)
             outputs.append(output)
         return (ops.stack(outputs, axis=1), *states)

@@ -218,7 +218,7 @@ def bahdanau_attention(input_shape: Shapes, classes: int, embedding: int = 620, 
 
     def encoder(source: KerasTensor) -> dict[str, Any]:
         read = layers.Embedding(classes, embedding, name="source_embedding")(source)
-        gru = layers.GRU(units, return_sequences=True, return_state=True)
+        gru = layers.GRU(units, return_sequences=True, return_state=True, name="gru")
         memory, _, backward = layers.Bidirectional(gru, name="memory")(read)
         return {
             "memory": memory,
@@ -261,7 +261,7 @@ def gnmt(input_shape: Shapes, classes: int, *, embedding: int = 1024, units: int
 
     def encoder(source: KerasTensor) -> dict[str, Any]:
         x = layers.Embedding(classes, embedding, name="source_embedding")(source)
-        x = layers.Bidirectional(layers.LSTM(units, return_sequences=True), name="encoder_1")(x)
+        x = layers.Bidirectional(layers.LSTM(units, return_sequences=True, name="lstm"), name="encoder_1")(x)
         for k in range(2, depth + 1):
             above = layers.LSTM(units, return_sequences=True, name=f"encoder_{k}")(x)
             last = "memory" if k == depth else f"encoder_{k}_add"
