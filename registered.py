@@ -16,7 +16,10 @@ from typing import Any
 
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
-    "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
+    "models.attending": ("Alignment", "AttentiveRecurrence"),
+    "models.attention": (
+        "CacheRow", "LayerDrop", "LearnedPositions", "RelativeBias", "SelfAttention", "SinusoidalPositions",
+    ),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.cells": ("DeepTransitionCell", "LSTMVariantCell"),
     "models.efficient": ("LinearAttentionCell", "LocalAttention", "SegmentAttention", "SparseAttention"),
@@ -40,7 +43,8 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "training.learners.ranking": ("WindowRanking",),
     "training.losses": (
         "Divergence", "FocalCrossentropy", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities",
-        "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy",
+        "PaddedCrossentropy", "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy",
+        "TokenAccuracy",
     ),
     "training.schedules": ("Warmed",),
 }  # fmt: skip

@@ -125,6 +125,81 @@ class LearnedPositions(layers.Layer):
         return {**super().get_config(), "length": self.length}
 
 
+@keras.saving.register_keras_serializable("edgewright")
+class RelativeBias(layers.Layer):
+    """A bias of attention by the distance of key and query, learned by bucket and head (Raffel 2020, section 2.1).
+
+    length: of the sequences. buckets: half of them for distances one by one, the others for ever larger ones up to
+    `distant`. both: whether keys may lie behind the query; these have buckets of their own then.
+    Shapes: x (N, T, width), which tells nothing but the backend -> (heads, length, length); with the position (N, 1) of
+    a step -> (N, heads, 1, length).
+    """
+
+    def __init__(self, heads: int, length: int, buckets: int, both: bool, distant: int = 128, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.heads, self.length, self.buckets, self.both, self.distant = heads, length, buckets, both, distant
+
+    def build(self, input_shape: Sequence[int]):
+        """Make the table."""
+        start: Any = keras.initializers.RandomNormal(stddev=0.1)
+        self.table = self.add_weight(shape=(self.buckets, self.heads), initializer=start, name="table")
+
+    def call(self, x: KerasTensor, position: KerasTensor | None = None):
+        """Return the bias of all positions, or of one."""
+        places = np.arange(self.length)
+        numbers = bucket_of(places[None] - places[:, None], self.buckets, self.both, self.distant)
+        bias = ops.transpose(ops.take(self.table, numbers, axis=0), (2, 0, 1))  # (heads, T, S)
+        if position is None:
+            return bias
+        return ops.transpose(ops.take(bias, position, axis=1), (1, 0, 2, 3))  # (heads, N, 1, S) to (N, heads, 1, S)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        own = {name: getattr(self, name) for name in ("heads", "length", "buckets", "both", "distant")}
+        return {**super().get_config(), **own}
+
+
+def bucket_of(distances: np.ndarray, buckets: int, both: bool, distant: int = 128) -> np.ndarray:
+    """Return the bucket of each distance, key minus query: one each for near ones, then as wide as logarithms are.
+
+    Source: Raffel 2020, arXiv:1910.10683, and the implementation published with it.
+    """
+    first = 0
+    if both:
+        buckets //= 2
+        first, distances = buckets * (distances > 0), np.abs(distances)
+    else:
+        distances = np.maximum(-distances, 0)
+    exact = buckets // 2
+    share = np.log(np.maximum(distances, 1) / exact) / np.log(distant / exact)
+    far = np.minimum(exact + (share * (buckets - exact)).astype(int), buckets - 1)
+    return first + np.where(distances < exact, distances, far)
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class LayerDrop(layers.Layer):
+    """Skips a block at random in training: [what enters it, what it makes] -> one of the two, for a whole batch.
+
+    rate: how often it is skipped.  Source: Fan 2020, arXiv:1909.11556, section 3.
+    """
+
+    def __init__(self, rate: float, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, inputs: Sequence[KerasTensor], training: bool = False):
+        """Return what the block makes, but in training sometimes what entered it."""
+        before, made = inputs
+        if not training:
+            return made
+        return ops.where(keras.random.uniform((), seed=self.seed_generator) < self.rate, before, made)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate}
+
+
 # ---------------------------------------------------------------- the layer
 
 

@@ -7,6 +7,7 @@ place: the step may call the cell, by the name of the layer that runs it over se
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -19,7 +20,7 @@ from ..errors import BadInput, nearest
 from ..keras_internals import layers_in
 from ..untyped import tree
 from .config import QatConfig
-from .graph.nodes import Graph, Node
+from .graph.nodes import Graph, Node, Tensor
 from .graph.tracing import symbolic_inputs
 from .layer import QuantizedGraph, Unsaved
 from .placement import Scale
@@ -42,7 +43,8 @@ def derive(step: keras.Model, trained: keras.Model, states: Mapping[str, str] | 
 
     If `trained` is quantization-aware so is the copy: with its configuration, masks, clusters and ranges. states: the
     outputs of the step by name, and the inputs that they become in the next call; by default the inputs that `trained`
-    has not, which come last, as its last outputs do.
+    has not, which come last, as its last outputs do. Any other input is one of `trained` of the same name, or what its
+    layer of that name makes.
     Raises: BadInput naming the layer, and both shapes, where the two do not match.
     """
     layer = find_quantized(trained)
@@ -195,8 +197,12 @@ class _Places:
             if leaf.producer is not None:
                 places.append((self.of(leaf.producer), leaf.producer.outputs.index(leaf)))
             elif id(leaf) in inputs:
-                places += [("input", leaf.name), ("input", inputs[id(leaf)])]
+                places += [("input", leaf.name), ("made", leaf.name), ("input", inputs[id(leaf)])]
         return places
+
+    def made(self) -> dict[tuple[str, int | str], Tensor]:
+        """Return what each layer of the model makes: the last of its tensors."""
+        return {("made", self.of(node).partition("/")[0]): node.output for node in self.graph.nodes}
 
 
 def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, carried: States) -> QuantizedGraph:
@@ -266,11 +272,30 @@ def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model)
 
 def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, theirs: _Places) -> None:
     names = {origin: scale.name for scale in trained.plan.distinct_scales for origin in theirs.origins(scale)}
+    # An input of the step that the sequence makes itself, as a decoder's memory, is called as the layer that makes it.
+    made = {origin: trained.plan.scale_of(tensor) for origin, tensor in theirs.made().items()}
+    names |= {origin: scale.name for origin, scale in made.items() if scale is not None}
+    alone = _of_one_call(names)
     for scale in layer.plan.distinct_scales:
-        name = next((names[origin] for origin in ours.origins(scale) if origin in names), None)
+        origins = ours.origins(scale)
+        name = next((names[origin] for origin in origins if origin in names), None)
+        name = name or next((alone[origin] for origin in map(_any_call, origins) if origin in alone), None)
         for kind in ("range_of", "width_of"):
             if scale.name in getattr(layer, kind):
                 _assign(getattr(layer, kind)[scale.name], getattr(trained, kind), name, scale.name)
+
+
+def _any_call(origin: tuple[str, int | str]) -> tuple[str, int | str]:
+    """Return the place of an operation without the number of the call of its layer."""
+    return re.sub(r"#\d+", "", origin[0]), origin[1]
+
+
+def _of_one_call(names: Mapping[tuple[str, int | str], str]) -> dict[tuple[str, int | str], str]:
+    """Return the scales of what one call of a layer computes and no other: a step calls a layer less often."""
+    calls: dict[tuple[str, int | str], set[str]] = {}
+    for origin, name in names.items():
+        calls.setdefault(_any_call(origin), set()).add(name)
+    return {origin: next(iter(called)) for origin, called in calls.items() if len(called) == 1}
 
 
 def _assign(variable: Any, theirs: Mapping[str, Any], name: str | None, own: str) -> None:

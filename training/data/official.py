@@ -14,6 +14,7 @@ _FSDD = (
 _NAB = "https://raw.githubusercontent.com/numenta/NAB/ea702d75cc2258d9d7dd35ca8e5e2539d71f3140/"
 _POLARITY = "https://raw.githubusercontent.com/yoonkim/CNN_sentence/4abc8df1de694999ff54826854d3ebc53e3e9c20/"
 _CHARACTERS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/"
+_MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/a3d2e0d26b/data/task1/raw/"
 _PLANETOID = "https://raw.githubusercontent.com/kimiyoung/planetoid/master/data/"
 
 _ETT = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/"
@@ -64,6 +65,12 @@ b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a  cora/ind.cora.
 f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066  ett/ETTh1.csv
 73b7b1e565fa75a1e22fe52ecdf41b6624d6f59dacb591d44252bf4d692b1628  conll2000/test.txt
 82033cd7a72b209923a98007793e8f9de3abc1c8b79d646c50648eb949b87cea  conll2000/train.txt
+9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8  multi30k/test_2016_flickr.de.gz
+611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9  multi30k/test_2016_flickr.en.gz
+726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6  multi30k/train.de.gz
+d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f  multi30k/train.en.gz
+f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a  multi30k/val.de.gz
+14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28  multi30k/val.en.gz
 """  # noqa: E501
 
 _MD5 = """
@@ -87,6 +94,7 @@ URLS = {
     **{path: _POLARITY + path.removeprefix("rt_polarity/") for path in DIGESTS if path.startswith("rt_polarity/")},
     **{path: _NAB + path.removeprefix("nab/") for path in DIGESTS if path.startswith("nab/")},
     **{path: _CHARACTERS + path for path in DIGESTS if path.startswith("tinyshakespeare/")},
+    **{path: _MULTI30K + path.removeprefix("multi30k/") for path in DIGESTS if path.startswith("multi30k/")},
     **{path: _PLANETOID + path.removeprefix("cora/") for path in DIGESTS if path.startswith("cora/")},
     "ett/ETTh1.csv": _ETT + "ETTh1.csv",
 }
