@@ -31,10 +31,10 @@ def scikit_learn_texts(asked: Asked) -> Dataset:
     """Return what scikit-learn says of its data sets, 43,000 characters of English; of each text 90/5/5%."""
     import sklearn
 
-    return windows("scikit_learn_texts", _descriptions(), asked, (f"scikit-learn {sklearn.__version__}",))
+    return windows("scikit_learn_texts", descriptions(), asked, (f"scikit-learn {sklearn.__version__}",))
 
 
-def _descriptions() -> list[str]:
+def descriptions() -> list[str]:
     from importlib.resources import files
 
     pages = sorted(files("sklearn.datasets.descr").iterdir(), key=lambda page: page.name)

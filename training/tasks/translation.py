@@ -92,7 +92,7 @@ class Translation(Objective):
             if each.name == TOKEN:
                 given[TOKEN] = pairs[TARGET][..., None]
             elif each.name == POSITION:
-                given[POSITION] = _positions(count, length)
+                given[POSITION] = positions(count, length)
             else:
                 shape = tuple(size or 1 for size in each.shape)
                 made = pairs[SOURCE] if each.name == SOURCE else random.standard_normal((count, *shape), np.float32)
@@ -132,7 +132,8 @@ class Translation(Objective):
         return Bound(self, dataset)
 
 
-def _positions(count: int, length: int) -> np.ndarray:
+def positions(count: int, length: int) -> np.ndarray:
+    """Return what a step is told at each step, (count, length, 1)."""
     return np.tile(np.arange(length, dtype=np.int32)[None, :, None], (count, 1, 1))
 
 
