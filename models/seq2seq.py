@@ -5,7 +5,7 @@ token: it has the decoder's states as inputs and outputs, and what the encoder m
 lies behind a sentence. Encoders that read forwards alone read the sentence reversed, so that padding comes first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -19,14 +19,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 LENGTHS = {"source": (50,), "target": (50,)}
 SHORT = {"source": (16,), "target": (16,)}
 NETWORKS = ("sequence", "encoder", "step")
+DEPLOYED = (
+    Deployable(network="encoder", derived_from="sequence"),
+    Deployable(network="step", derived_from="sequence", states={"*_out": "*"}),
+)
 EDGE = {"input_shape": SHORT, "classes": 2000, "source_vocabulary": None, "embedding": 48, "units": 64, "depth": 1}
 LUONG = {"classes": 50_000, "source_vocabulary": 50_000, "edge": {"source_vocabulary": None, "classes": 2000}}
-
-
-def deployed(*states: str):
-    """Return the encoder and a step with these states, both with the weights of the sequence."""
-    step = Deployable(network="step", derived_from="sequence", states={f"{state}_out": state for state in states})
-    return (Deployable(network="encoder", derived_from="sequence"), step)
 
 
 def stacked(depth: int) -> list[str]:
@@ -46,7 +44,7 @@ def stacked(depth: int) -> list[str]:
     training={"clip_norm": 1.0},
     edge=EDGE,
     networks=NETWORKS,
-    deploy=deployed(*stacked(4)),
+    deploy=DEPLOYED,
     variants={
         "luong_dot": {
             **LUONG,
@@ -70,7 +68,6 @@ def stacked(depth: int) -> list[str]:
             **LUONG,
             "score": "general",
             "feeding": True,
-            "deploy": deployed("said", *stacked(4)),
             "params": 221_082_000,
             "paper": "Luong 2015, Effective approaches to attention-based neural machine translation, arXiv:1508.04025",
         },
@@ -82,7 +79,6 @@ def stacked(depth: int) -> list[str]:
             "classes": 20_000,
             "source_vocabulary": None,
             "data": ("shakespeare_answers", "number_words"),
-            "deploy": deployed(*stacked(1)),
             "edge": {"embedding": 48, "units": 64, "classes": 2000},
             "paper": "Vinyals and Le 2015, A neural conversational model, arXiv:1506.05869, the net of the help desk",
         },
@@ -132,7 +128,7 @@ def encoder_decoder(
         return layers.Dense(classes, name="logits")(x), new
 
     names = (["said"] if feeding else []) + stacked(depth)
-    return networks_of(input_shape, encoder, decoder, dict.fromkeys(names, units), attends=bool(score))
+    return networks_of(input_shape, encoder, decoder, dict.fromkeys(names, (units,)), attends=bool(score))
 
 
 def _memory(memory: KerasTensor, units: int, score: str | None) -> dict[str, Any]:
@@ -148,21 +144,23 @@ def _seen(made: Mapping[str, Any]) -> tuple[Any, Any]:
     return made["memory"], made.get("keys", made["memory"])
 
 
-Parts = Any  # (symbolic tensors) -> symbolic tensors
+Parts = Callable[..., Any]  # (symbolic tensors) -> symbolic tensors
 
 
 def networks_of(
-    input_shape: Shapes, encoder: Parts, decoder: Parts, states: Mapping[str, int], attends: bool
-) -> dict[str, keras.Model]:
+    input_shape: Shapes, encoder: Parts, decoder: Parts, states: Mapping[str, tuple[int, ...]], *,
+    attends: bool, counts: bool = False,
+) -> dict[str, keras.Model]:  # fmt: skip
     """Return the three networks of an encoder and a decoder.
 
     encoder: (source) -> what it makes, by name: states, and what stays at each step. decoder: (tokens, source, made,
-    states) -> (logits, new states). states: their names and sizes, those that the encoder does not make begin at zero.
-    attends: whether the step reads the source, to know what of it is padding.
+    states) -> (logits, new states). states: their names and shapes, those that the encoder does not make begin at zero.
+    attends: whether the step reads the source, to know what of it is padding. counts: whether it reads the position of
+    its token; the decoder is then given it too.
     """
     source, target = (keras.Input(tuple(input_shape[name]), dtype="int32", name=name) for name in ("source", "target"))
     made = encoder(source)
-    begun = {name: made[name] if name in made else _zeros(source, size) for name, size in states.items()}
+    begun = {name: made[name] if name in made else _zeros(source, shape) for name, shape in states.items()}
     logits, _ = decoder(target, source, made, begun)
     sequence = keras.Model({"source": source, "target": target}, logits, name="sequence")
 
@@ -172,18 +170,20 @@ def networks_of(
 
     token = keras.Input((1,), dtype="int32", name="token")
     kept = {name: keras.Input(tuple(made[name].shape[1:]), name=name) for name in made if name not in states}
-    given = {name: keras.Input((size,), name=name) for name, size in states.items()}
+    given = {name: keras.Input(shape, name=name) for name, shape in states.items()}
+    at = {"position": keras.Input((1,), dtype="int32", name="position")} if counts else {}
     if attends:
         kept["source"] = keras.Input(tuple(input_shape["source"]), dtype="int32", name="source")
-    logits, new = decoder(token, kept.get("source"), kept, given)
+    logits, new = decoder(token, kept.get("source"), kept, given, **at)
     outputs = {f"{name}_out": value for name, value in new.items()}
-    step = keras.Model({"token": token, **kept, **given}, {"logits": logits, **outputs}, name="step")
+    step = keras.Model({"token": token, **at, **kept, **given}, {"logits": logits, **outputs}, name="step")
     return {"sequence": sequence, "encoder": reader, "step": step}
 
 
-def _zeros(source: KerasTensor, size: int) -> Any:
-    """Return states of zero, one row a sentence."""
-    return ops.zeros_like(ops.tile(ops.cast(source[:, :1], "float32"), (1, size)))
+def _zeros(source: KerasTensor, shape: tuple[int, ...]) -> Any:
+    """Return states of zero, one for each sentence."""
+    first: Any = ops.reshape(ops.cast(source[:, :1], "float32"), (-1, *[1] * len(shape)))
+    return ops.zeros_like(ops.tile(first, (1, *shape)))
 
 
 @register(
@@ -198,7 +198,7 @@ def _zeros(source: KerasTensor, size: int) -> Any:
     training={"clip_norm": 1.0},
     edge={"input_shape": SHORT, "classes": 2000, "embedding": 48, "units": 64, "maxout": 32},
     networks=NETWORKS,
-    deploy=deployed("decoder_state"),
+    deploy=DEPLOYED,
     variants={
         "subword_seq2seq": {
             "classes": 90_000,
@@ -234,4 +234,55 @@ def bahdanau_attention(input_shape: Shapes, classes: int, embedding: int = 620, 
         x = ops.max(layers.Reshape((-1, maxout, 2), name="pairs")(x), axis=-1)  # (N, T, maxout)
         return layers.Dense(classes, use_bias=False, name="logits")(x), {"decoder_state": new}
 
-    return networks_of(input_shape, encoder, decoder, {"decoder_state": units}, attends=True)
+    return networks_of(input_shape, encoder, decoder, {"decoder_state": (units,)}, attends=True)
+
+
+@register(
+    task="translation",
+    input_shape=LENGTHS,
+    dtype="int32",
+    classes=32_000,
+    params=276_664_576,
+    paper="Wu 2016, Google's neural machine translation system, arXiv:1609.08144",
+    data=("multi30k", "number_words"),
+    learning_rate=4e-3,
+    training={"clip_norm": 1.0},
+    edge={"input_shape": SHORT, "classes": 2000, "embedding": 48, "units": 48, "depth": 3},
+    networks=NETWORKS,
+    deploy=DEPLOYED,
+)
+def gnmt(input_shape: Shapes, classes: int, *, embedding: int = 1024, units: int = 1024, depth: int = 8):
+    """Build 8 + 8 LSTM layers with residual sums from the third on; the first of the encoder reads in both directions.
+
+    The lowest layer of the decoder asks by its state of the step before, and all layers above it read the answer.
+    Shapes: sequence: source (N, S), target (N, T) -> logits (N, T, classes); encoder: source -> memory, keys (N, S,
+    units); step: token (N, 1), source, memory, keys, states (N, units) -> logits (N, 1, classes), new states.
+    """
+
+    def encoder(source: KerasTensor) -> dict[str, Any]:
+        x = layers.Embedding(classes, embedding, name="source_embedding")(source)
+        x = layers.Bidirectional(layers.LSTM(units, return_sequences=True), name="encoder_1")(x)
+        for k in range(2, depth + 1):
+            above = layers.LSTM(units, return_sequences=True, name=f"encoder_{k}")(x)
+            last = "memory" if k == depth else f"encoder_{k}_add"
+            x = layers.Add(name=last)([above, x]) if k > 2 else above
+        return {"memory": x, "keys": layers.Dense(units, use_bias=False, name="keys")(x)}
+
+    def decoder(tokens: KerasTensor, source: KerasTensor, made: Mapping[str, Any], states: Mapping[str, Any]):
+        x = layers.Embedding(classes, embedding, name="target_embedding")(tokens)
+        context, new = None, {}
+        for k in range(1, depth + 1):
+            names = [f"decoder_{k}_{part}" for part in ("hidden", "cell")]
+            layer = layers.LSTM(units, return_sequences=True, return_state=True, name=f"decoder_{k}")
+            read = x if context is None else layers.Concatenate(name=f"decoder_{k}_reads")([x, context])
+            above, *after = layer(read, initial_state=[states[name] for name in names])
+            x = layers.Add(name=f"decoder_{k}_add")([above, x]) if k > 2 else above
+            new |= dict(zip(names, after, strict=True))
+            if context is None:
+                before = ops.expand_dims(states["decoder_1_hidden"], 1)
+                asked = layers.Concatenate(axis=1, name="asked")([before, above])[:, :-1]  # (N, T, units), a step late
+                alignment = Alignment(additive=True, name="alignment")
+                context = alignment(asked, *_seen(made), ops.not_equal(source, 0))
+        return layers.Dense(classes, name="logits")(x), new
+
+    return networks_of(input_shape, encoder, decoder, dict.fromkeys(stacked(depth), (units,)), attends=True)

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..ends import input_names, output_names
 from ..errors import BadInput
 from ..files import sha256
 from ..models import registry
@@ -82,20 +81,7 @@ def _deployed(networks: Networks, origin: Origin | None) -> tuple[Deployable, ..
     """Return which of `networks` go to a device: as the zoo says, and all where nothing is known of them."""
     known = origin.deploy if origin is not None else ()
     there = [each for each in known if {each.network, each.derived_from} - {None} <= networks.keys()]
-    return _as_built(there, networks) or tuple(Deployable(network=name) for name in networks)
-
-
-def _as_built(deploy: Sequence[Deployable], networks: Networks) -> tuple[Deployable, ...]:
-    """Return `deploy` with the states by name, without those of layers that a preset leaves out."""
-
-    def lacks(network: keras.Model, output: str, given: str) -> bool:
-        return output not in output_names(network, len(network.outputs)) and given not in input_names(network)
-
-    return tuple(
-        replace(each, states={output: given for output, given in each.states.items()
-                              if not lacks(networks[each.network], output, given)})
-        for each in registry.with_states(deploy, networks)
-    )  # fmt: skip
+    return registry.with_states(there, networks) or tuple(Deployable(network=name) for name in networks)
 
 
 def _training(origin: Origin | None, dataset: Dataset, learner: str | None) -> Origin:
@@ -191,7 +177,8 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
 
     identity = sha256(f"{name} {preset} {overrides} {sha256(Path(inspect.getfile(entry.builder)))}".encode())
     return Workload(name=name, dataset=dataset, origin=Origin.of_zoo(name, preset, name), networks=entry.networks,
-                    deploy=_as_built(entry.deploy, probe), make=make, derive=derive, identity=identity)  # fmt: skip
+                    deploy=registry.with_states(entry.deploy, probe), make=make, derive=derive,
+                    identity=identity)  # fmt: skip
 
 
 def _from_function(spec: str, data: str | None, *, seed: int, limit: int | None) -> Workload:
