@@ -64,6 +64,12 @@ def transformer_classifier(
             "removed": (2, 4, 6),
             "edge": {"depth": 3, "removed": (2,)},
         },
+        "multilingual_nmt": {
+            "paper": "Johnson 2017, Google's multilingual neural machine translation system, arXiv:1611.04558; the "
+            "language asked for is the first target token, as in Liu 2020, arXiv:2001.08210",
+            "params": 63_045_632,
+            "data": ("multi30k_both", "number_words_both"),
+        },
     },
 )  # fmt: skip
 def transformer_base(
@@ -74,6 +80,7 @@ def transformer_base(
     output.
 
     layer_drop: how often a block is skipped in training. removed: blocks, from 1, that encoder and step leave out.
+    `multilingual_nmt` translates both ways.
     Shapes: see `models.encoder_decoder`.
     """
     block = Block(heads=heads, feed_forward=feed_forward, dropout=dropout)
