@@ -9,7 +9,7 @@ import keras
 from keras import KerasTensor, layers
 
 from .attention import Block, SinusoidalPositions, encoder_block
-from .encoder_decoder import DEPLOY, NETWORKS, Recipe, networks_of
+from .encoder_decoder import DEPLOY, NETWORKS, Recipe, at_once, networks_of
 from .registry import register
 
 
@@ -86,3 +86,28 @@ def transformer_base(
     block = Block(heads=heads, feed_forward=feed_forward, dropout=dropout)
     recipe = Recipe(classes=classes, width=width, depth=depth, block=block, layer_drop=layer_drop, removed=removed)
     return networks_of(input_shape, recipe)
+
+
+@register(
+    task="parallel_translation",
+    input_shape=(64,),
+    dtype="int32",
+    classes=37_000,
+    params=63_045_632,
+    paper="Gu 2018, Non-autoregressive neural machine translation, arXiv:1711.02281, with a length as in Lee 2018, "
+    "arXiv:1802.06901, in place of fertilities",
+    data=("multi30k", "number_words"),
+    training={"clip_norm": 1.0},
+    edge={"input_shape": (16,), "classes": 2000, "depth": 2, "width": 48, "heads": 4, "feed_forward": 96,
+          "dropout": 0.0},
+)  # fmt: skip
+def non_autoregressive_transformer(
+    inputs: KerasTensor, classes: int, *, depth: int = 6, width: int = 512, heads: int = 8, feed_forward: int = 2048,
+    dropout: float = 0.1
+):  # fmt: skip
+    """Build an encoder and a decoder that says all tokens at once, and at its first place how many there are.
+
+    Shapes: source ids (N, S) -> logits (N, S, classes): of the length, then of the tokens.
+    """
+    block = Block(heads=heads, feed_forward=feed_forward, dropout=dropout)
+    return at_once(inputs, Recipe(classes=classes, width=width, depth=depth, block=block))
