@@ -45,12 +45,12 @@ def causal(length: int) -> np.ndarray:
     return np.tril(np.ones((1, 1, length, length), bool))
 
 
-def known(tokens: KerasTensor) -> Any:
+def known(tokens: Any) -> Any:
     """Return which tokens are no padding, id 0.  Shapes: ids (N, S) -> (N, 1, 1, S) bool, to keep keys by."""
     return ops.reshape(ops.not_equal(tokens, 0), (-1, 1, 1, tokens.shape[1]))
 
 
-def step_at(position: KerasTensor, length: int) -> tuple[Any, Any]:
+def step_at(position: Any, length: int) -> tuple[Any, Any]:
     """Return where a step writes its key and value, and which keys it may look at: those up to there.
 
     Shapes: position (N, 1) int -> (N, length, 1) bool, (N, 1, 1, length) bool.
@@ -250,8 +250,8 @@ class SelfAttention(layers.Layer):
         *,
         keep: Any = None,
         bias: Any = None,
-        keys: tuple[KerasTensor, KerasTensor] | None = None,
-        cache: tuple[KerasTensor, KerasTensor] | None = None,
+        keys: Sequence[KerasTensor] | None = None,
+        cache: Sequence[KerasTensor] | None = None,
         here: KerasTensor | None = None,
         project_only: bool = False,
         return_keys: bool = False,
@@ -379,7 +379,7 @@ def memory_keys(memory: KerasTensor, block: Block, name: str) -> Any:
 
 
 def cached_block(
-    x: KerasTensor, block: Block, name: str, cache: tuple[Any, Any], here: Any, *, keep: Any = None, bias: Any = None,
+    x: KerasTensor, block: Block, name: str, cache: Sequence[Any], here: Any, *, keep: Any = None, bias: Any = None,
     **memory: Any
 ):  # fmt: skip
     """Add one step of an encoder or decoder block: of one token, earlier keys and values in `cache`.

@@ -136,6 +136,18 @@ def _sequence(parts: _Layers) -> keras.Model:
     return keras.Model({"source": source, "target": target}, parts.logits(x), name="sequence")
 
 
+def at_once(source: Any, recipe: Recipe) -> Any:
+    """Return what a decoder says at all places at once, having read nothing of what it says: logits (N, S, classes).
+
+    It reads the source once more, as its places are: a copy, as in Gu 2018, section 3.
+    """
+    parts, keep = _Layers(recipe, source.shape[1], source.shape[1]), known(source)
+    memory, x = parts.encoded(source, recipe.kept), parts.embedded(source, "target")
+    for index in recipe.kept:
+        x = decoder_block(x, recipe.block, f"decoder_{index}", memory=memory, memory_keep=keep)
+    return parts.logits(x)
+
+
 def _target(parts: _Layers, name: str, length: int) -> Any:
     return keras.Input((length,), dtype="int32", name=name)
 

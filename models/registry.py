@@ -360,7 +360,7 @@ def _named(states: Mapping[str, str], network: keras.Model) -> dict[str, str]:
     for output in output_names(network, len(network.outputs)):
         for pattern, given in states.items():
             found = re.fullmatch(re.escape(pattern).replace(r"\*", "(.+)"), output)
-            if found and (name := given.replace("*", *found.groups())) in inputs:
+            if found and (name := given.replace("*", "".join(found.groups()))) in inputs:
                 named[output] = name
     return named
 

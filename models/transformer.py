@@ -9,7 +9,7 @@ import keras
 from keras import KerasTensor, layers
 
 from .attention import Block, SinusoidalPositions, encoder_block
-from .encoder_decoder import DEPLOY, NETWORKS, Recipe, networks_of
+from .encoder_decoder import DEPLOY, NETWORKS, Recipe, at_once, networks_of
 from .registry import register
 
 
@@ -64,6 +64,12 @@ def transformer_classifier(
             "removed": (2, 4, 6),
             "edge": {"depth": 3, "removed": (2,)},
         },
+        "multilingual_nmt": {
+            "paper": "Johnson 2017, Google's multilingual neural machine translation system, arXiv:1611.04558; the "
+            "language asked for is the first target token, as in Liu 2020, arXiv:2001.08210",
+            "params": 63_045_632,
+            "data": ("multi30k_both", "number_words_both"),
+        },
     },
 )  # fmt: skip
 def transformer_base(
@@ -74,8 +80,34 @@ def transformer_base(
     output.
 
     layer_drop: how often a block is skipped in training. removed: blocks, from 1, that encoder and step leave out.
+    `multilingual_nmt` translates both ways.
     Shapes: see `models.encoder_decoder`.
     """
     block = Block(heads=heads, feed_forward=feed_forward, dropout=dropout)
     recipe = Recipe(classes=classes, width=width, depth=depth, block=block, layer_drop=layer_drop, removed=removed)
     return networks_of(input_shape, recipe)
+
+
+@register(
+    task="parallel_translation",
+    input_shape=(64,),
+    dtype="int32",
+    classes=37_000,
+    params=63_045_632,
+    paper="Gu 2018, Non-autoregressive neural machine translation, arXiv:1711.02281, with a length as in Lee 2018, "
+    "arXiv:1802.06901, in place of fertilities",
+    data=("multi30k", "number_words"),
+    training={"clip_norm": 1.0},
+    edge={"input_shape": (16,), "classes": 2000, "depth": 2, "width": 48, "heads": 4, "feed_forward": 96,
+          "dropout": 0.0},
+)  # fmt: skip
+def non_autoregressive_transformer(
+    inputs: KerasTensor, classes: int, *, depth: int = 6, width: int = 512, heads: int = 8, feed_forward: int = 2048,
+    dropout: float = 0.1
+):  # fmt: skip
+    """Build an encoder and a decoder that says all tokens at once, and at its first place how many there are.
+
+    Shapes: source ids (N, S) -> logits (N, S, classes): of the length, then of the tokens.
+    """
+    block = Block(heads=heads, feed_forward=feed_forward, dropout=dropout)
+    return at_once(inputs, Recipe(classes=classes, width=width, depth=depth, block=block))

@@ -23,7 +23,7 @@ from .config import QatConfig
 from .graph.nodes import Graph, Node, Tensor
 from .graph.tracing import symbolic_inputs
 from .layer import QuantizedGraph, Unsaved
-from .placement import Scale
+from .placement import Plan, Scale
 from .planning import make_plan
 from .prepare import as_model, find_quantized, source_of
 
@@ -217,6 +217,7 @@ def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, 
         masked=[own for own, name in names.items() if name in trained.masked],
         clustered={own: trained.clustered[name] for own, name in names.items() if name in trained.clustered},
         carried=carried,
+        symmetric=_symmetric_there(plan, trained, names),
         plan=plan,
         name=f"{step.name}_int8",
     )
@@ -246,6 +247,19 @@ def _named_alike(ours: _Places, theirs: _Places) -> dict[str, str | None]:
             by_use = None
         names[name] = names.get(name) or by_use or by_path
     return names
+
+
+def _symmetric_there(plan: Plan, trained: QuantizedGraph, names: Mapping[str, str | None]) -> list[str]:
+    """Return the scales of constants that lie around zero in the sequence, where something asks for that that the step
+    has not: an output layer, of a table that it only looks up.
+    """
+    scales = trained.plan.distinct_scales
+    there = {leaf.name for scale in scales if scale.symmetric for leaf in scale.tensors if leaf.is_constant}
+    return [
+        scale.name
+        for scale in plan.distinct_scales
+        if scale.source == "values" and any(names.get(leaf.name) in there for leaf in scale.tensors if leaf.is_constant)
+    ]
 
 
 def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model) -> QatConfig:

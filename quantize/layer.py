@@ -62,6 +62,7 @@ class QuantizedGraph(keras.Layer):
         masked: Sequence[str] = (),
         clustered: Mapping[str, int] | None = None,
         carried: Sequence[tuple[int, int]] = (),
+        symmetric: Sequence[str] = (),
         inputs: Any = None,
         plan: Plan | None = None,
         **kwargs: Any,
@@ -70,8 +71,11 @@ class QuantizedGraph(keras.Layer):
         self.config, self.masked = QatConfig.from_dict(config), list(masked)
         self.clustered = dict(clustered or {})
         self.carried = [(given, new) for given, new in carried]
+        self.symmetric = list(symmetric)
         self._described = _Untracked(_Description(source, inputs))
         plan = self._plan_again() if plan is None else plan
+        for scale in plan.distinct_scales:
+            scale.symmetric = scale.symmetric or scale.name in self.symmetric
         self.plan: Plan = _Untracked(plan)  # type: ignore[assignment]
         self.leaves = [node.op for node in plan.graph.nodes if isinstance(node.op, keras.Layer)]
         self.weight_of: dict[str, Any] = {}
@@ -152,7 +156,8 @@ class QuantizedGraph(keras.Layer):
                 "that returns what its __init__ takes; without one the model can still be trained and exported here"
             )
         own = {"source": self.source, "config": asdict(self.config), "masked": self.masked}
-        own |= {"clustered": self.clustered, "carried": self.carried, "inputs": self._described.inputs}
+        own |= {"clustered": self.clustered, "carried": self.carried, "symmetric": self.symmetric}
+        own |= {"inputs": self._described.inputs}
         return copy.deepcopy({**super().get_config(), **own})
 
     # ------------------------------------------------------------ computing

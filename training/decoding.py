@@ -24,7 +24,7 @@ class Speaker:
 
     first: its states at the beginning, all of them; held: what it reads at every step; input -> (count, ...). states:
     output -> the input that it becomes. position: the input that is told how many tokens came before, if there is one.
-    begin: the first token it reads; end: the one that ends a sentence.
+    begin: the first token it reads, or one a sentence (count,); end: the one that ends a sentence.
     """
 
     run: Runner
@@ -35,7 +35,7 @@ class Speaker:
     held: Arrays = field(default_factory=dict)
     states: Mapping[str, str] = field(default_factory=dict)
     position: str | None = None
-    begin: int = BOS
+    begin: int | np.ndarray = BOS
     end: int = EOS
 
     def __post_init__(self):
@@ -43,8 +43,9 @@ class Speaker:
             raise BadInput(f"first: no {missing[0]!r}; give every state, zeros where it begins at zero")
 
     def tokens(self, count: int) -> np.ndarray:
-        """Return what is read first, (count, 1) int32."""
-        return np.full((count, 1), self.begin, np.int32)
+        """Return what is read first, as often for each sentence as makes `count`: (count, 1) int32."""
+        each = np.broadcast_to(self.begin, (self.count,))
+        return np.repeat(each, count // self.count)[:, None].astype(np.int32)
 
     def step(self, tokens: np.ndarray, states: Arrays, held: Arrays, step: int) -> tuple[np.ndarray, Arrays]:
         """Return the logarithms of the next tokens' chances, and the new states.  Shapes: (N, 1) -> (N, K)."""

@@ -13,7 +13,7 @@ from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
 from ..data.dataset import subset
-from ..data.translation import text_of
+from ..data.translation import BOS, text_of
 from ..decoding import TOKEN, Speaker, greedy
 from ..losses import PaddedCrossentropy, TokenAccuracy
 from ..presented import takes
@@ -90,15 +90,18 @@ class Translation(Objective):
             if each.name == TOKEN:
                 given[TOKEN] = pairs[TARGET][..., None]
             elif each.name == POSITION:
-                given[POSITION] = _positions(count, length)
+                given[POSITION] = positions(count, length)
             else:
                 shape = tuple(size or 1 for size in each.shape)
                 made = pairs[SOURCE] if each.name == SOURCE else random.standard_normal((count, *shape), np.float32)
                 given[each.name] = np.repeat(made[:, None], length, axis=1)
         return given
 
-    def speaker(self, run: Runner, dataset: Dataset, source: np.ndarray) -> Speaker:
-        """Return what decodes these sentences (N, S), read by the encoder: see `training.decoding`."""
+    def speaker(self, run: Runner, dataset: Dataset, source: np.ndarray, begin: int | np.ndarray = BOS) -> Speaker:
+        """Return what decodes these sentences (N, S), read by the encoder: see `training.decoding`.
+
+        begin: the first token of each, which may name the language that is asked for.
+        """
         sentences, length = _presented(dataset), dataset.train.y.shape[1]
         made, states = run(ENCODER, {SOURCE: source}), set(sentences.states.values())
         first, held = {}, {}
@@ -112,11 +115,12 @@ class Translation(Objective):
                 held[each.name] = made[each.name]
         positions = POSITION if POSITION in [each.name for each in sentences.step] else None
         return Speaker(run=run, network=STEP, count=len(source), length=length, first=first, held=held,
-                       states=sentences.states, position=positions)  # fmt: skip
+                       states=sentences.states, position=positions, begin=begin)  # fmt: skip
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each test sentence by what BLEU counts of it, (N, 10)."""
-        ids = greedy(self.speaker(run, dataset, np.asarray(dataset.test.x[SOURCE])))
+        source, target = (np.asarray(dataset.test.x[name]) for name in (SOURCE, TARGET))
+        ids = greedy(self.speaker(run, dataset, source, begin=target[:, 0]))
         said, references = ([text_of(row, dataset.labels) for row in rows] for rows in (ids, dataset.test.y))
         return Scores.by_row(self.metric.scores(said, references))
 
@@ -130,7 +134,8 @@ class Translation(Objective):
         return Bound(self, dataset)
 
 
-def _positions(count: int, length: int) -> np.ndarray:
+def positions(count: int, length: int) -> np.ndarray:
+    """Return what a step is told at each step, (count, length, 1)."""
     return np.tile(np.arange(length, dtype=np.int32)[None, :, None], (count, 1, 1))
 
 

@@ -1,0 +1,66 @@
+"""Pairs of sentences both ways, of which the first target token names the language that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ...errors import BadInput
+from . import sources
+from .dataset import Dataset, Split
+from .sets import Asked, dataset
+from .translation import MULTI30K, VOCABULARY, multi30k, number_words
+
+SHAPE = {"source": (32,), "target": (32,)}
+FILES = [f"multi30k/{part}.{language}.gz" for part in MULTI30K.values() for language in ("de", "en")]
+
+
+@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation",), here=lambda: all(map(sources.find, FILES)))
+def multi30k_both(asked: Asked) -> Dataset:
+    """Return Multi30K from German into English and back (Elliott 2016, arXiv:1605.00459)."""
+    return _both("multi30k_both", multi30k, asked, ("<to English>", "<to German>"))
+
+
+@dataset(input_shape={"source": (12,), "target": (12,)}, dtype="int32", tasks=("translation",))
+def number_words_both(asked: Asked) -> Dataset:
+    """Return numbers from words into digits and back; 8,000 / 800 / 800 pairs by seed."""
+    return _both("number_words_both", number_words, asked, ("<to digits>", "<to words>"))
+
+
+def _both(name: str, load: Callable[[Asked], Dataset], asked: Asked, labels: tuple[str, str]) -> Dataset:
+    """Return the pairs of a data set, and each turned round, one behind the other.
+
+    Ids are those of the data set, and behind them one a language, with which a target begins in place of <s>.
+    Raises: BadInput for a model whose sources and targets are not as long.
+    """
+    shape = asked.input_shape
+    if not isinstance(shape, Mapping) or shape["source"] != shape["target"]:
+        raise BadInput(f"data set {name!r}: each sentence is a source and a target, and inputs are {shape}; build the "
+                       "model for as long ones")  # fmt: skip
+    one_way = load(replace(asked, vocabulary=(asked.vocabulary or VOCABULARY) - len(labels)))
+    return replace(
+        one_way,
+        name=name,
+        classes=one_way.classes + len(labels),
+        vocabulary=one_way.classes + len(labels),
+        labels=(*one_way.labels, *labels),
+        preprocessing=f"{one_way.preprocessing}; then each pair turned round; a target begins with its language",
+        **{part: both_ways(split, one_way.classes) for part, split in one_way.splits.items()},
+    )
+
+
+def both_ways(split: Split, first: int) -> Split:
+    """Return each pair and, behind it, that pair turned round; `first` names the language of targets as they are.
+
+    Shapes: source, target, y (N, T) -> (2 N, T) each.
+    """
+    source, target, truth = split.x["source"], split.x["target"].copy(), split.y
+    target[:, 0] = first
+    back = np.concatenate([np.full_like(source[:, :1], first + 1), source[:, :-1]], axis=1)
+    ends = np.where(source != 0, np.arange(source.shape[1]), -1).max(1) + 1  # behind </s>
+    back[np.arange(back.shape[1]) >= ends[:, None]] = 0
+    pairs = (source, truth), (target, back), (truth, source)
+    given, read, said = (np.stack(both, axis=1).reshape(-1, source.shape[1]) for both in pairs)
+    return Split(x={"source": given, "target": read}, y=said)
