@@ -16,9 +16,9 @@ from typing import Any
 
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
+    "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
-    "models.transformer": ("SelfAttention", "SinusoidalPositions"),
     "prune.clustering": ("ClusteringModel",),
     "prune.magnitude": ("PruningModel",),
     "quantize.layer": ("QuantizedGraph",),

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 from edgewright.models import registry
+from edgewright.models.attention import attention, positional_encoding
 from edgewright.models.cnn import CONNECTIONS
-from edgewright.models.transformer import attention, positional_encoding
 from keras import ops
 
 
