@@ -46,11 +46,16 @@ def takes(model: keras.Model, rebuilt: bool = False) -> dict[str, Any]:
 
     Open dimensions leave the shape to the data set. rebuilt: how wide the outputs are says nothing.
     """
-    inputs = model.inputs
+    inputs, tables = model.inputs, vocabularies(model)
     outputs = outputs_of(model)
     known: dict[str, Any] = {
         "inputs": tuple(
-            Input(name=symbol.name, shape=tuple(symbol.shape[1:]), dtype=keras.backend.standardize_dtype(symbol.dtype))
+            Input(
+                name=symbol.name,
+                shape=tuple(symbol.shape[1:]),
+                dtype=keras.backend.standardize_dtype(symbol.dtype),
+                vocabulary=tables[symbol.name],
+            )
             for symbol in inputs
         ),
         "outputs": tuple(replace(output, shape=(None,)) for output in outputs) if rebuilt else outputs,
@@ -62,7 +67,7 @@ def takes(model: keras.Model, rebuilt: bool = False) -> dict[str, Any]:
     return known | {
         "input_shape": None if None in shape else shape,
         "dtype": keras.backend.standardize_dtype(symbol.dtype),
-        "vocabulary": vocabularies(model)[symbol.name],
+        "vocabulary": tables[symbol.name],
     }
 
 

@@ -49,7 +49,7 @@ def load(
         entry = sets.source(data)
         served = "classification" if task == "binary_classification" else task  # of two classes; see `adapted`
         asked = sets.asked(entry, input_shape=input_shape, dtype=dtype, task=served, vocabulary=vocabulary,
-                           classes=classes)  # fmt: skip
+                           classes=classes, inputs=inputs)  # fmt: skip
         dataset = entry.load(asked)
     else:
         dataset = _of_user(data, wanted, name)

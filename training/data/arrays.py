@@ -15,11 +15,15 @@ from ...forms import as_ranked, is_frame, is_series, is_tensors
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """One input of a model: its name, the shape of one sample (None where open), whether it takes integers."""
+    """One input of a model: its name, the shape of one sample (None where open), whether it takes integers.
+
+    vocabulary: how many token ids it knows, None for values that are none.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str = "float32"
+    vocabulary: int | None = None
 
 
 def gather(batches: Any, what: str, inputs: Sequence[Input] | None = None) -> tuple[Any, Any]:

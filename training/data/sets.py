@@ -8,13 +8,14 @@ reads it.
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ...errors import BadInput
+from .arrays import Input
 from .dataset import Dataset, Split
 
 
@@ -23,6 +24,7 @@ class Asked:
     """What a model wants: shape and dtype of one sample, its task, and how many token ids it knows (0: any).
 
     classes: how many the model tells apart (0: any), which the words of a language model are cut to.
+    inputs: of a model with several, in its order; shape, dtype and vocabulary are then theirs.
     """
 
     input_shape: tuple[int, ...]
@@ -30,6 +32,7 @@ class Asked:
     task: str
     vocabulary: int = 0
     classes: int = 0
+    inputs: tuple[Input, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,7 @@ def asked(
     task: str | None,
     vocabulary: int | None,
     classes: int | None = None,
+    inputs: Sequence[Input] | None = None,
 ) -> Asked:
     """Fill what the caller left open from the set's native presentation; refuse a task that the set cannot serve."""
     if task is not None and task not in entry.tasks:
@@ -102,6 +106,7 @@ def asked(
         "task": task,
         "vocabulary": vocabulary,
         "classes": classes,
+        "inputs": tuple(inputs) if inputs is not None and len(inputs) > 1 else None,
     }
     return replace(entry.native, **{name: value for name, value in given.items() if value})
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from . import sources
+from .corpora import pretraining_text
 from .dataset import Dataset, Split, divide
+from .pieces import LANGUAGES, classified
 from .sets import Asked, dataset, present
 
 FILES = ["rt_polarity/rt-polarity.neg", "rt_polarity/rt-polarity.pos"]
@@ -18,15 +20,21 @@ FORMS = {("int32", 1): "tokens"}
 @dataset(input_shape=(64,), dtype="int32", tasks=("classification",), here=lambda: all(map(sources.find, FILES)))
 def rt_polarity(asked: Asked) -> Dataset:
     """Return 10,662 sentences, negative (0) or positive (1); a tenth each, by class, for validation and testing."""
-    present(FORMS, "rt_polarity", asked)
-    sentences, labels = [], []
+    lines, labels = [], []
     for label, path in enumerate(FILES):
-        lines = sources.read(path).decode("latin-1").rstrip("\n").split("\n")  # not splitlines: \x85 is a word here
-        sentences += [line.split() for line in lines]
-        labels += [label] * len(lines)
+        read = sources.read(path).decode("latin-1").rstrip("\n").split("\n")  # not splitlines: \x85 is a word here
+        lines += read
+        labels += [label] * len(read)
     y = np.array(labels, np.int32)
     rest, test = divide(y, 0.1)
     train, validation = (rest[part] for part in divide(y[rest], 1 / 9))
+    if asked.inputs:
+        parts = {"train": train, "validation": validation, "test": test}
+        text, files = pretraining_text([lines[k] for k in train], translated=LANGUAGES in [each.name for each in asked.inputs])
+        return classified("rt_polarity", lines, y, parts, text, asked, classes=("negative", "positive"),
+                          source=sources.describe([*FILES, *files]))  # fmt: skip
+    present(FORMS, "rt_polarity", asked)
+    sentences = [line.split() for line in lines]
     ids = vocabulary((sentences[k] for k in train), asked.vocabulary or VOCABULARY)
     (length,) = asked.input_shape
     x = encode(sentences, ids, length)
