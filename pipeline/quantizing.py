@@ -48,6 +48,7 @@ def quantize(
 
     teaching: a teacher of what is quantized, such as `networks` themselves.
     """
+    work = work.tuned
     taught = teachers.resolve(teaching, networks, work)
     made = {name: prepare_qat(networks[name], config, calibration=work.samples(name)) for name in work.compressed}
     aware = work.to_train(networks, {name: model for name, (model, _) in made.items()})
@@ -69,6 +70,7 @@ def retrain(
 
     The learner's own rule says what is better, on validation data.
     """
+    work = work.tuned
     learner, learned = learners.get(work.learner), work.learned(networks)
 
     def validated() -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -11,7 +11,7 @@ import keras
 from ..copies import copy_model
 from ..models import registry
 from ..models.registry import Deployable
-from ..training import tasks
+from ..training import learners, tasks
 from ..training.data import Dataset
 from ..training.tasks import Networks, Task
 from .facts import facts as facts_of_data
@@ -50,6 +50,12 @@ class Workload:
     def learner(self) -> str:
         """The name of what trains the networks."""
         return self.origin.learner
+
+    @property
+    def tuned(self) -> Workload:
+        """The same work for what has been trained: its learner may leave what is pruned or quantized to another."""
+        tuner = learners.get(self.learner).tuner
+        return replace(self, origin=replace(self.origin, learner=tuner)) if tuner else self
 
     @property
     def learning_rate(self) -> float:
