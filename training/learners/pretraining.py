@@ -67,7 +67,7 @@ def pretrained(
     *,
     teaching: Distillation | None = None,
 ) -> list[Row]:
-    """Pre-train the encoder of a classifier on the text of the data set, as many updates as follow, then fit it.
+    """Pre-train the encoder of a classifier on the text of the data set, half as long as follows, then fit it.
 
     The rows returned are those of the task; the others are logged in the folder "pretraining" of the run.
     """
@@ -110,7 +110,8 @@ def _pretrain(kind: Pretraining, classifier: keras.Model, dataset: Dataset, conf
         batches=lambda *given: Drawn(lambda epoch: drawn(corpus, size * steps, kind.rules, 2, _turn(kind.rules, epoch)),
                                      steps, config, size),
     )  # fmt: skip
-    settings = replace(config, epochs=config.epochs_for(steps), patience=None, enough=None, class_weights=None, augment=False)
+    epochs = max(1, config.epochs_for(steps) // 2)
+    settings = replace(config, epochs=epochs, patience=None, enough=None, class_weights=None, augment=False)
     minimise(lambda *given: overrides, {net.name: net}, data, OBJECTIVE, settings, run)
 
 
