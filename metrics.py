@@ -212,6 +212,30 @@ def _frechet(scores: np.ndarray) -> float:
     return float(((made.mean(0) - real.mean(0)) ** 2).sum() + np.trace(ours) + np.trace(theirs) - 2 * shared)
 
 
+def _matches(said: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """Count what BLEU is made of: lengths of sentence and reference, n-grams in common, and n-grams said. (N, 10)."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    bleu = BLEU(effective_order=True)  # of single sentences, which leaves the counts as they are
+    rows = np.zeros((len(said), 10))
+    for row, sentence, reference in zip(rows, said, references, strict=True):
+        found = bleu.sentence_score(sentence, [reference])
+        row[:] = found.sys_len, found.ref_len, *found.counts, *found.totals
+    return rows
+
+
+def _bleu(scores: np.ndarray) -> float:
+    """Return BLEU of the sums, 0 to 100 (Papineni 2002); of n-grams never met a share is made up, as sacrebleu does."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    said, reference, *counts = (int(count) for count in scores.sum(0))
+    return float(BLEU.compute_bleu(counts[:4], counts[4:], said, reference, smooth_method="exp").score)
+
+
+def _same_sentence(a: Sequence[str], b: Sequence[str]) -> float:
+    return float(np.mean([one == other for one, other in zip(a, b, strict=True)]))
+
+
 def _mean(scores: np.ndarray) -> float:
     return float(scores.mean())
 
@@ -247,6 +271,8 @@ METRICS = {
         # Rows are the nats of a token; a unit is a text.
         Metric(name="perplexity", scores=_surprise, reduce=_perplexity, agreement=_same_class, unit="",
                higher_is_better=False, relative=True),
+        # Rows are counts of a sentence, of which BLEU is made after they are summed. Sentences, not logits, are scored.
+        Metric(name="bleu", scores=_matches, reduce=_bleu, agreement=_same_sentence, width=10, point=1.0, unit="BLEU"),
         # Rows are returns; a unit is an episode.
         Metric(name="mean_return", scores=_totals, reduce=_mean, agreement=_explained_by, relative=True, unit=""),
         # 0.01 nats are 1% of a likelihood, as 1% of a perplexity is. Not a share of the value: the log of a density
@@ -258,6 +284,14 @@ METRICS = {
                higher_is_better=False, relative=True),
     )
 }  # fmt: skip
+
+
+def gap_closed(new: float, old: float, best: float) -> float:
+    """Return what share of the way from `old` to `best` `new` has gone: 1 where it is the best.
+
+    Source: Wu 2016, arXiv:1609.08144, section 8.7, of people's scores of translations by machine and by people.
+    """
+    return (new - old) / (best - old)
 
 
 def get(name: str) -> Metric:

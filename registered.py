@@ -16,7 +16,11 @@ from typing import Any
 
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
+<<<<<<< HEAD
     "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
+=======
+    "models.attending": ("Alignment", "AttentiveRecurrence"),
+>>>>>>> s2s
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "prune.clustering": ("ClusteringModel",),
@@ -24,8 +28,8 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "quantize.layer": ("QuantizedGraph",),
     "training.adam": ("FusedAdam",),
     "training.losses": (
-        "Divergence", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities", "PerceptronCriterion",
-        "SigmoidSquaredError", "SmoothedCrossentropy",
+        "Divergence", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities", "PaddedCrossentropy",
+        "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy", "TokenAccuracy",
     ),
 }  # fmt: skip
 

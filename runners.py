@@ -31,12 +31,14 @@ class Runner(Protocol):
         first: Arrays | None = None,
         steps: int | None = None,
         feed: Mapping[str, str] | None = None,
+        held: Arrays | None = None,
     ) -> Arrays:
         """Run a step network once a time step; its states (see `Deployable`) start at zero and are fed back.
 
         given: input -> (N, T, ...), what it reads at each step (teacher forcing). first: input -> (N, ...), what it
-        reads at the first step only, states among them. feed: output -> the input that it becomes in the next call,
-        beside the states; where the input is of integers, the index of the output's largest value (greedy decoding).
+        reads at the first step only, states among them. held: input -> (N, ...), what it reads alike at every step (the
+        memory that an encoder made). feed: output -> the input that it becomes in the next call, beside the states;
+        where the input is of integers, the index of the output's largest value (greedy decoding).
         steps: T where nothing is given. Shapes: output -> (N, T, ...) float32, states left out.
         """
         ...

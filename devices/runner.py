@@ -75,19 +75,18 @@ class DeviceRunner:
         first: Arrays | None = None,
         steps: int | None = None,
         feed: Mapping[str, str] | None = None,
+        held: Arrays | None = None,
     ) -> Arrays:
         """Run a step network once a time step on the device, see `runners.Runner`."""
         if steps is None and not given:
             raise BadInput("steps=None: give it where no input is given for each step")
-        both = {**{("given", name): array for name, array in given.items()},
-                **{("first", name): array for name, array in (first or {}).items()}}  # fmt: skip
+        kinds: Mapping[str, Arrays] = {"given": given, "first": first or {}, "held": held or {}}
+        together = {(kind, name): array for kind, arrays in kinds.items() for name, array in arrays.items()}
         answers = []
-        for part in _parts(both):
-            of = {kind: {name: each for (which, name), each in part.items() if which == kind}
-                  for kind in ("given", "first")}  # fmt: skip
-            begun = {name: _packed(array) for name, array in of["first"].items()}
-            more = {"first": begun, "steps": steps, "feed": dict(feed or {})}
-            answers.append(self._ask("unroll", network, of["given"], **more))
+        for part in _parts(together):
+            of = {kind: {name: each for (which, name), each in part.items() if which == kind} for kind in kinds}
+            more = {kind: {name: _packed(array) for name, array in of[kind].items()} for kind in ("first", "held")}
+            answers.append(self._ask("unroll", network, of["given"], steps=steps, feed=dict(feed or {}), **more))
         return _joined(answers)
 
     def _ask(self, call: str, network: str, inputs: Arrays, **more: Any) -> dict[str, np.ndarray]:

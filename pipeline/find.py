@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..ends import input_names, output_names
 from ..errors import BadInput
 from ..files import sha256
 from ..models import registry
@@ -81,7 +82,20 @@ def _deployed(networks: Networks, origin: Origin | None) -> tuple[Deployable, ..
     """Return which of `networks` go to a device: as the zoo says, and all where nothing is known of them."""
     known = origin.deploy if origin is not None else ()
     there = [each for each in known if {each.network, each.derived_from} - {None} <= networks.keys()]
-    return tuple(there) or tuple(Deployable(network=name) for name in networks)
+    return _as_built(there, networks) or tuple(Deployable(network=name) for name in networks)
+
+
+def _as_built(deploy: Sequence[Deployable], networks: Networks) -> tuple[Deployable, ...]:
+    """Return `deploy` without the states that these networks do not have: those of layers that a preset leaves out."""
+
+    def lacks(network: keras.Model, output: str, given: str) -> bool:
+        return output not in output_names(network, len(network.outputs)) and given not in input_names(network)
+
+    return tuple(
+        replace(each, states={output: given for output, given in each.states.items()
+                              if not lacks(networks[each.network], output, given)})
+        for each in deploy
+    )  # fmt: skip
 
 
 def _training(origin: Origin | None, dataset: Dataset, learner: str | None) -> Origin:
@@ -103,7 +117,7 @@ def _presented(
     elif origin is not None:
         task = tasks.get(origin.task)
         if not isinstance(task, Supervised):
-            return networks, task.present(data, registry.trained(networks, deploy), **asked)
+            return networks, task.present(data, networks, **asked)
         if isinstance(data, str) and ":" not in data:
             asked["task"] = task.name
     name, first = next(iter(networks.items()))
@@ -165,7 +179,7 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
     entry = registry.get(name)
     if preset not in entry.presets:
         raise BadInput(f"--preset {preset!r}: {name} has {', '.join(sorted(entry.presets))}")
-    probe = registry.trained(registry.networks(name, preset, seed=seed), entry.deploy)
+    probe = registry.networks(name, preset, seed=seed)
     dataset = tasks.get(entry.task).present(data, probe, limit=limit, seed=seed, rebuilt=True)
     overrides: dict[str, Any] = {"classes": dataset.classes} if dataset.classes and entry.classes else {}
     if entry.alone and not isinstance(tasks.get(entry.task), Supervised):  # a graph, a world has a shape of its own
@@ -177,7 +191,7 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
 
     identity = sha256(f"{name} {preset} {overrides} {sha256(Path(inspect.getfile(entry.builder)))}".encode())
     return Workload(name=name, dataset=dataset, origin=Origin.of_zoo(name, preset, name), networks=entry.networks,
-                    deploy=entry.deploy, make=make, derive=derive, identity=identity)  # fmt: skip
+                    deploy=_as_built(entry.deploy, probe), make=make, derive=derive, identity=identity)  # fmt: skip
 
 
 def _from_function(spec: str, data: str | None, *, seed: int, limit: int | None) -> Workload:

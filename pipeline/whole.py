@@ -29,8 +29,7 @@ def presented_to_task(data: Any, file: ModelFile) -> Dataset | None:
             f"--data {data}: {file.name} is judged by the task {named!r}, and is of no model of the zoo that it could "
             f"be presented to; give a Dataset, as the task presents it"
         )
-    networks = registry.trained(registry.networks(model, preset), registry.get(model).deploy)
-    return task.present(data, networks, rebuilt=True)
+    return task.present(data, registry.networks(model, preset), rebuilt=True)
 
 
 def judged_by_task(dataset: Dataset, files: Sequence[ModelFile], baseline: ModelFile) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ..errors import BadInput, nearest
 from ..keras_internals import layers_in
 from ..untyped import tree
 from .config import QatConfig
-from .graph.nodes import Graph, Node
+from .graph.nodes import Graph, Node, Tensor
 from .graph.tracing import symbolic_inputs
 from .layer import QuantizedGraph, Unsaved
 from .placement import Scale
@@ -42,7 +42,8 @@ def derive(step: keras.Model, trained: keras.Model, states: Mapping[str, str] | 
 
     If `trained` is quantization-aware so is the copy: with its configuration, masks, clusters and ranges. states: the
     outputs of the step by name, and the inputs that they become in the next call; by default the inputs that `trained`
-    has not, which come last, as its last outputs do.
+    has not, which come last, as its last outputs do. Any other input is one of `trained` of the same name, or what its
+    layer of that name makes.
     Raises: BadInput naming the layer, and both shapes, where the two do not match.
     """
     layer = find_quantized(trained)
@@ -195,8 +196,12 @@ class _Places:
             if leaf.producer is not None:
                 places.append((self.of(leaf.producer), leaf.producer.outputs.index(leaf)))
             elif id(leaf) in inputs:
-                places += [("input", leaf.name), ("input", inputs[id(leaf)])]
+                places += [("input", leaf.name), ("made", leaf.name), ("input", inputs[id(leaf)])]
         return places
+
+    def made(self) -> dict[tuple[str, int | str], Tensor]:
+        """Return what each layer of the model makes: the last of its tensors."""
+        return {("made", self.of(node).partition("/")[0]): node.output for node in self.graph.nodes}
 
 
 def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, carried: States) -> QuantizedGraph:
@@ -246,6 +251,9 @@ def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model)
 
 def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, theirs: _Places) -> None:
     names = {origin: scale.name for scale in trained.plan.distinct_scales for origin in theirs.origins(scale)}
+    # An input of the step that the sequence makes itself, as a decoder's memory, is called as the layer that makes it.
+    made = {origin: trained.plan.scale_of(tensor) for origin, tensor in theirs.made().items()}
+    names |= {origin: scale.name for origin, scale in made.items() if scale is not None}
     for scale in layer.plan.distinct_scales:
         name = next((names[origin] for origin in ours.origins(scale) if origin in names), None)
         for kind in ("range_of", "width_of"):

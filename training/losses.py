@@ -28,6 +28,42 @@ class SmoothedCrossentropy(keras.losses.Loss):
         return {"smoothing": self.smoothing, "name": self.name}
 
 
+@keras.saving.register_keras_serializable("edgewright")
+class PaddedCrossentropy(SmoothedCrossentropy):
+    """Cross-entropy of the tokens that are there: class 0 is padding, of which nothing is learned.
+
+    The mean over a batch is one over its tokens.  Shapes: logits (N, T, K), class numbers (N, T).
+    """
+
+    def __init__(self, smoothing: float = 0.0, name: str = "padded_crossentropy"):
+        super().__init__(smoothing, name=name)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each token (N, T), those that count scaled up for those that do not."""
+        there: Any = ops.cast(ops.not_equal(y_true, 0), y_pred.dtype)
+        return super().call(y_true, y_pred) * there / ops.maximum(ops.mean(there), 1e-6)
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class TokenAccuracy(keras.metrics.Mean):
+    """The share of tokens that are the likeliest, padding (class 0) left out.  Shapes: as `PaddedCrossentropy`."""
+
+    def __init__(self, name: str = "accuracy", dtype: Any = None):
+        super().__init__(name=name, dtype=dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None):
+        """Count the tokens of a batch."""
+        right: Any = ops.equal(ops.cast(y_true, "int32"), ops.cast(ops.argmax(y_pred, -1), "int32"))
+        there: Any = ops.cast(ops.not_equal(y_true, 0), "float32")
+        if sample_weight is not None:
+            there = there * ops.reshape(ops.cast(sample_weight, "float32"), (-1, *[1] * (len(there.shape) - 1)))
+        super().update_state(right, there)
+
+    def get_config(self):
+        """Return the name."""
+        return {"name": self.name}
+
+
 LEAST_PROBABILITY = 1 / 512  # half a step of an int8 softmax, which rounds what is smaller to zero
 
 

@@ -62,6 +62,7 @@ class KerasRunner:
         first: Arrays | None = None,
         steps: int | None = None,
         feed: Mapping[str, str] | None = None,
+        held: Arrays | None = None,
     ) -> dict[str, np.ndarray]:
         """Run a step network once a time step, see `Runner.unroll`.
 
@@ -69,12 +70,12 @@ class KerasRunner:
         """
         ends, states = self._of(network), self.states.get(network, {})
         fed, greedy = {**states, **(feed or {})}, set((feed or {}).values())
-        count, steps = _extent(network, given, first or {}, steps)
+        count, steps = _extent(network, given, {**(first or {}), **(held or {})}, steps)
         zeros = {name: np.zeros((count, *ends.inputs[name].shape[1:]), np.float32) for name in states.values()}
         now: dict[str, np.ndarray] = {**zeros, **(first or {})}
         said: dict[str, list[np.ndarray]] = {}
         for step in range(steps):
-            now |= {name: _at(ends, name, sequence, step) for name, sequence in given.items()}
+            now |= {**(held or {}), **{name: _at(ends, name, sequence, step) for name, sequence in given.items()}}
             answers = tree.flatten(self.networks[network].predict_on_batch(_packed(ends, network, now)))
             outputs = _by_output(ends, answers)
             for name, values in outputs.items():
@@ -133,11 +134,11 @@ def _by_output(ends: _Ends, answers: Sequence[Any]) -> dict[str, np.ndarray]:
     return {name: np.asarray(values, np.float32) for name, values in zip(ends.outputs, answers, strict=True)}
 
 
-def _extent(network: str, given: Arrays, first: Arrays, steps: int | None) -> tuple[int, int]:
-    """Return how many samples there are, and how many steps they go."""
+def _extent(network: str, given: Arrays, others: Arrays, steps: int | None) -> tuple[int, int]:
+    """Return how many samples there are, and how many steps they go. others: arrays without an axis of steps."""
     lengths = {name: np.shape(sequence)[1] for name, sequence in given.items()}
     lengths |= {"steps": steps} if steps is not None else {}
-    counts = {name: len(array) for name, array in {**given, **first}.items()}
+    counts = {name: len(array) for name, array in {**given, **others}.items()}
     for what, sizes in (("samples", counts), ("steps", lengths)):
         if len(set(sizes.values())) != 1:
             told = ", ".join(f"{name} {size}" for name, size in sizes.items()) or "nothing"

@@ -90,17 +90,16 @@ class Served:
 
     def unroll(self, given: Mapping, request: Job):
         """Run a step network once a step, see `runners.Runner.unroll`.  Raises: Rejected."""
-        first = {name: unpacked(array) for name, array in request["first"].items()}
+        first, held = ({name: unpacked(array) for name, array in request[kind].items()} for kind in ("first", "held"))
         lengths = {array.shape[1] for array in given.values()} | ({request["steps"]} - {None})
-        samples = {len(array) for array in [*given.values(), *first.values()]}
+        samples = {len(array) for array in [*given.values(), *first.values(), *held.values()]}
         if len(lengths) != 1 or len(samples) != 1:
+            shapes = ({name: array.shape for name, array in arrays.items()} for arrays in (given, first, held))
             raise Rejected(
-                "steps={}, given {} and first {} do not fit together".format(
-                    request["steps"], {k: v.shape for k, v in given.items()}, {k: v.shape for k, v in first.items()}
-                )
+                "steps={}, given {}, first {} and held {} do not fit together".format(request["steps"], *shapes)
             )
         unrolled = Unrolled(self._model, self._states, request["feed"], self._names)
-        rows = [unrolled.run(given, first, sample, *lengths) for sample in range(*samples)]
+        rows = [unrolled.run(given, {**held, **first}, sample, *lengths) for sample in range(*samples)]
         return {self._names.outputs[index]: np.stack(values) for index, values in zip(unrolled.told, zip(*rows))}
 
 
@@ -113,7 +112,7 @@ class Unrolled:
         self.told = self._stepper.told
 
     def run(self, given: Mapping, first: Mapping, sample: Any, steps: int):
-        """Run one sample; return each told output of all steps, (T, ...)."""
+        """Run one sample; return each told output of all steps, (T, ...). first: it stays until something is fed."""
         places = {name: self._names.input(name) for name in (*given, *first)}
         self._stepper.start()
         for name, array in first.items():

@@ -228,7 +228,7 @@ class _Opened:
         `layer/operation_index`.
         """
         calls = self._calls[place]
-        is_step = any(isinstance(layer, keras.layers.RNN) for layer in self._stack)
+        is_step = any(isinstance(layer, keras.layers.RNN) or _is_recurrence(layer) for layer in self._stack)
         prefix = place if calls == 1 or is_step else f"{place}#{calls}"
         stop = {id(leaf) for leaf in inputs if isinstance(leaf, KerasTensor)}
         fresh = [node for node in nodes_before(outputs, stop) if id(node) not in self.places]
@@ -241,6 +241,11 @@ class _Opened:
             if is_step:
                 self.carried.add(id(node))
             self._kept.append(node)
+
+
+def _is_recurrence(layer: keras.Layer) -> bool:
+    """Tell whether a layer says that it calls those inside it once a time step, as a recurrence of its own does."""
+    return bool(getattr(layer, "is_recurrence", False))
 
 
 def _is_told_to_train(layer: keras.Layer, kwargs: Mapping[str, Any]) -> bool:

@@ -197,9 +197,11 @@ def test_a_runner_unrolls_on_the_device(letters, device):
         forced = run.unroll("step", {"token": np.tile(first[:, None], (1, 3))})
         one = run("step", {"token": first, "state": np.zeros((5, 5), np.float32)})
         again = run("step", {"token": np.tile(first[:, None], (1, 3))})
+        held = run.unroll("step", {}, held={"token": first}, steps=3)
     assert set(told) == {"logits"} and told["logits"].shape == (5, 12, 5) and told["logits"].dtype == np.float32
     np.testing.assert_allclose(told["logits"], greedy(step, first, 12), rtol=1e-4, atol=1e-4)
     assert set(one) == {"logits", "next"} and np.array_equal(one["logits"], forced["logits"][:, 0])
+    np.testing.assert_array_equal(held["logits"], forced["logits"])
     assert np.array_equal(again["logits"], forced["logits"]) and forced["logits"].shape == (5, 3, 5)
 
 
@@ -256,6 +258,8 @@ def test_an_agent_that_hangs_or_dies_is_no_number(tflite, letters, device, tmp_p
             run("net", {"": np.zeros((1, 8), np.float32)})
     with open_runner({"step": file}, device) as run, pytest.raises(JobFailed, match="nothing was given for input"):
         run.unroll("step", {}, first={"state": np.zeros((2, 5), np.float32)}, steps=3)
+    with open_runner({"step": file}, device) as run, pytest.raises(BadInput, match="same number"):
+        run.unroll("step", {}, first={"token": np.zeros(2, np.int32)}, held={"state": np.zeros((3, 5))}, steps=3)
     with pytest.raises(JobFailed, match="rejected"), open_runner({"net": _broken(tmp_path)}, device):
         pass
 

@@ -86,9 +86,29 @@ def test_what_is_said_becomes_the_next_input():
     np.testing.assert_allclose(doubled["said"].ravel(), [2, 6, 18])
 
 
+def test_what_is_held_is_read_at_every_step():
+    run = KerasRunner({"counter": counter()}, [Deploy("counter", {"next": "total"})])
+    x = np.array([[1], [5], [-2]], np.float32)
+    summed = run.unroll("counter", {}, held={"x": x}, steps=4)["said"]
+    np.testing.assert_allclose(summed[..., 0], 2 * x * np.arange(1, 5))
+    ring = KerasRunner({"looking": looking()})
+    rolled = ring.unroll("looking", {}, first={"token": x[:, :1] * 0}, held={"memory": np.eye(3, 5)}, steps=3,
+                         feed={"logits": "token"})  # fmt: skip
+    np.testing.assert_array_equal(rolled["logits"].argmax(-1), [[0, 0, 0], [1, 1, 1], [2, 2, 2]])
+
+
+def looking(symbols=5):
+    """Return a step that says what it holds, whatever the token."""
+    token, memory = keras.Input((1,), dtype="int32", name="token"), keras.Input((symbols,), name="memory")
+    nothing = layers.Embedding(symbols, symbols, embeddings_initializer="zeros", name="nothing")(token)
+    added = layers.Add(name="add")([layers.Flatten(name="flat")(nothing), memory])
+    return keras.Model({"token": token, "memory": memory}, {"logits": layers.Identity(name="logits")(added)})
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        ({"given": {"x": np.zeros((2, 3, 1))}, "held": {"total": np.zeros((4, 1))}}, "x 2, total 4"),
         ({"given": {}}, "samples must be told alike, got nothing"),
         ({"given": {"x": np.zeros((2, 3, 1))}, "steps": 4}, "x 3, steps 4"),
         ({"given": {"x": np.zeros((2, 3, 1))}, "first": {"total": np.zeros((1, 1))}}, "x 2, total 1"),
@@ -110,6 +130,7 @@ assert keras.backend.backend() == "jax"
 import test_runner
 test_runner.test_states_start_at_zero_and_are_fed_back()
 test_runner.test_what_is_said_becomes_the_next_input()
+test_runner.test_what_is_held_is_read_at_every_step()
 test_runner.test_networks_are_run_by_the_names_of_their_ends()
 test_runner.test_a_quantization_aware_network_has_the_same_names_and_its_own_values()
 """

@@ -8,7 +8,7 @@ from ...errors import BadInput
 from . import sets
 from .arrays import Input
 from .dataset import Dataset, Shown, Split, calibration, check, limited
-from .sets import Asked
+from .sets import Asked, Shape
 from .targets import Head, Output
 from .user import Wanted, adapted, from_function, from_values
 
@@ -19,7 +19,7 @@ __all__ = ["Asked", "Dataset", "Head", "Input", "Output", "Shown", "Split", "ava
 def load(
     data: Any,
     *,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: Shape | None = None,
     task: str | None = None,
     dtype: str | None = None,
     vocabulary: int | None = None,
@@ -67,7 +67,7 @@ def _of_user(data: Any, wanted: Wanted, name: str) -> Dataset:
     return from_function(data, wanted) if isinstance(data, str) else from_values(data, wanted, name)
 
 
-def _check_splits(dataset: Dataset, input_shape: tuple[int, ...] | None, inputs: Sequence[Input] | None) -> None:
+def _check_splits(dataset: Dataset, input_shape: Shape | None, inputs: Sequence[Input] | None) -> None:
     for part, split in dataset.splits.items():
         check(
             split,

@@ -105,7 +105,7 @@ def check(
     split: Split,
     what: str = "data",
     *,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]] | None = None,
     classes: int = 0,
     vocabulary: int = 0,
     heads: Mapping[str, Head] | None = None,

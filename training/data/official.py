@@ -14,6 +14,7 @@ _FSDD = (
 _NAB = "https://raw.githubusercontent.com/numenta/NAB/ea702d75cc2258d9d7dd35ca8e5e2539d71f3140/"
 _POLARITY = "https://raw.githubusercontent.com/yoonkim/CNN_sentence/4abc8df1de694999ff54826854d3ebc53e3e9c20/"
 _CHARACTERS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/"
+_MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/a3d2e0d26b/data/task1/raw/"
 _PLANETOID = "https://raw.githubusercontent.com/kimiyoung/planetoid/master/data/"
 
 _SHA256 = """
@@ -53,6 +54,12 @@ b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a  cora/ind.cora.
 2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71  cora/ind.cora.ally
 58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d  cora/ind.cora.graph
 297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875  cora/ind.cora.test.index
+9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8  multi30k/test_2016_flickr.de.gz
+611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9  multi30k/test_2016_flickr.en.gz
+726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6  multi30k/train.de.gz
+d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f  multi30k/train.en.gz
+f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a  multi30k/val.de.gz
+14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28  multi30k/val.en.gz
 """  # noqa: E501
 
 _MD5 = """
@@ -76,5 +83,6 @@ URLS = {
     **{path: _POLARITY + path.removeprefix("rt_polarity/") for path in DIGESTS if path.startswith("rt_polarity/")},
     **{path: _NAB + path.removeprefix("nab/") for path in DIGESTS if path.startswith("nab/")},
     **{path: _CHARACTERS + path for path in DIGESTS if path.startswith("tinyshakespeare/")},
+    **{path: _MULTI30K + path.removeprefix("multi30k/") for path in DIGESTS if path.startswith("multi30k/")},
     **{path: _PLANETOID + path.removeprefix("cora/") for path in DIGESTS if path.startswith("cora/")},
 }

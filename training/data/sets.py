@@ -18,16 +18,19 @@ from ...errors import BadInput
 from .arrays import Input
 from .dataset import Dataset, Split
 
+Shape = tuple[int, ...] | Mapping[str, tuple[int, ...]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What a model wants: shape and dtype of one sample, its task, and how many token ids it knows (0: any).
 
     classes: how many the model tells apart (0: any), which the words of a language model are cut to.
+    input_shape: of several inputs a dict by name, for the sets that have such.
     inputs: of a model with several, in its order; shape, dtype and vocabulary are then theirs.
     """
 
-    input_shape: tuple[int, ...]
+    input_shape: Any
     dtype: str
     task: str
     vocabulary: int = 0
@@ -54,7 +57,7 @@ _SOURCES: dict[str, Source] = {}
 
 
 def dataset(
-    *, input_shape: tuple[int, ...], tasks: tuple[str, ...], dtype: str = "float32",
+    *, input_shape: Shape, tasks: tuple[str, ...], dtype: str = "float32",
     here: Callable[[], bool] = lambda: True, floor: float | None = None,
 ) -> Callable[[Callable[[Asked], Dataset]], Callable[[Asked], Dataset]]:  # fmt: skip
     """Register a loader under its function's name. The first task is native; `here()`: are the files there?"""
@@ -90,7 +93,7 @@ def source(name: str) -> Source:
 def asked(
     entry: Source,
     *,
-    input_shape: tuple[int, ...] | None,
+    input_shape: Shape | None,
     dtype: str | None,
     task: str | None,
     vocabulary: int | None,
@@ -101,7 +104,7 @@ def asked(
     if task is not None and task not in entry.tasks:
         raise BadInput(f"data set {entry.name!r} cannot serve task {task!r}; it serves {', '.join(entry.tasks)}")
     given = {
-        "input_shape": None if input_shape is None else tuple(input_shape),
+        "input_shape": dict(input_shape) if isinstance(input_shape, Mapping) else input_shape and tuple(input_shape),
         "dtype": dtype and str(np.dtype(dtype)),
         "task": task,
         "vocabulary": vocabulary,

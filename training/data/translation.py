@@ -1,0 +1,166 @@
+"""Pairs of sentences as token ids of one vocabulary: Multi30K, numbers in words and digits, speeches and answers."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import BadInput
+from . import sources
+from .characters import SHAKESPEARE
+from .dataset import Dataset, Split
+from .sets import Asked, dataset
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+PAD, BOS, EOS, UNKNOWN = range(4)
+SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how a token that begins a word begins
+VOCABULARY = 4000  # tokens, where the model sets none
+SHAPE = {"source": (32,), "target": (32,)}
+MULTI30K = {"train": "train", "validation": "val", "test": "test_2016_flickr"}  # split -> how its files are called
+Pairs = Sequence[tuple[str, str]]
+
+
+def _paths(part: str) -> list[str]:
+    return [f"multi30k/{MULTI30K[part]}.{language}.gz" for language in ("de", "en")]
+
+
+@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation",),
+         here=lambda: all(sources.find(path) for part in MULTI30K for path in _paths(part)))  # fmt: skip
+def multi30k(asked: Asked) -> Dataset:
+    """Return captions of pictures in German and English, 29,000 / 1,014 / 1,000 (Elliott 2016, arXiv:1605.00459)."""
+    parts = {}
+    for part in MULTI30K:
+        german, english = (gzip.decompress(sources.read(path)).decode().splitlines() for path in _paths(part))
+        parts[part] = list(zip(german, english, strict=True))
+    return of_pairs("multi30k", parts, asked, sources.describe([path for part in MULTI30K for path in _paths(part)]))
+
+
+@dataset(input_shape={"source": (12,), "target": (8,)}, dtype="int32", tasks=("translation",))
+def number_words(asked: Asked) -> Dataset:
+    """Return the numbers from 10,000 to 99,999 in words, and their digits; 4,000 / 400 / 400 of them by seed."""
+    numbers = 10_000 + np.random.default_rng(0).permutation(90_000)[:4800]
+    drawn = [(in_words(number), " ".join(str(number))) for number in map(int, numbers)]
+    parts = {"train": drawn[:4000], "validation": drawn[4000:4400], "test": drawn[4400:]}
+    return of_pairs("number_words", parts, asked, ("generated",))
+
+
+@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation",), here=lambda: sources.find(SHAKESPEARE) is not None)
+def shakespeare_answers(asked: Asked) -> Dataset:
+    """Return speeches of Shakespeare's plays and what is answered, a line each; 90/5/5% by position."""
+    speeches = [speech.split("\n") for speech in sources.read(SHAKESPEARE).decode("ascii").strip().split("\n\n")]
+    lines = [(speech[-1], speech[min(1, len(speech) - 1)]) for speech in speeches]  # the last, the first behind the name
+    answers = [(before[0], after[1]) for before, after in zip(lines, lines[1:], strict=False)]
+    ends = [round(share * len(answers)) for share in (0.9, 0.95)]
+    parts = {"train": answers[: ends[0]], "validation": answers[ends[0] : ends[1]], "test": answers[ends[1] :]}
+    return of_pairs("shakespeare_answers", parts, asked, sources.describe([SHAKESPEARE]))
+
+
+ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen").split()  # fmt: skip
+TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+
+def in_words(number: int) -> str:
+    """Return a number below a million in English words."""
+    if number >= 1000:
+        rest = f" {in_words(number % 1000)}" if number % 1000 else ""
+        return f"{in_words(number // 1000)} thousand{rest}"
+    if number >= 100:
+        rest = f" {in_words(number % 100)}" if number % 100 else ""
+        return f"{ONES[number // 100]} hundred{rest}"
+    if number < 20:
+        return ONES[number]
+    return TENS[number // 10] + (f" {ONES[number % 10]}" if number % 10 else "")
+
+
+def of_pairs(
+    name: str, parts: Mapping[str, Pairs], asked: Asked, source: tuple[str, ...], vocabulary: int = 0
+) -> Dataset:
+    """Return pairs as ids: source (N, S) ends in </s>; target (N, T) begins with <s>, and y (N, T) is what follows.
+
+    Byte-pair tokens of both languages are learned on the training pairs, as many as the model knows. A pair that is
+    longer than the model's inputs is left out, of every split: `preprocessing` tells how many.
+    Raises: BadInput where no pair is left of a split, or the model's inputs are not a source and a target.
+    """
+    shape = asked.input_shape
+    if not isinstance(shape, Mapping) or set(shape) != {"source", "target"}:
+        raise BadInput(f"data set {name!r} is for inputs source (S,) and target (T,), asked is {shape}")
+    (longest_source,), (longest_target,) = shape["source"], shape["target"]
+    texts = (text for pair in parts["train"] for text in pair)
+    tokenizer = byte_pairs(texts, asked.vocabulary or VOCABULARY)
+    splits, left = {}, {}
+    for part, pairs in parts.items():
+        encoded = [tuple(tokenizer.encode(text).ids for text in pair) for pair in pairs]
+        kept = [pair for pair in encoded if len(pair[0]) < longest_source and len(pair[1]) < longest_target]
+        if not kept:
+            raise BadInput(f"data set {name!r}: no pair of {part} has at most {longest_source - 1} and "
+                           f"{longest_target - 1} tokens; build the model for longer ones")  # fmt: skip
+        left[part] = f"{len(pairs) - len(kept)} of {len(pairs)}"
+        splits[part] = Split(
+            x={"source": padded(([*pair[0], EOS] for pair in kept), longest_source),
+               "target": padded(([BOS, *pair[1]] for pair in kept), longest_target)},
+            y=padded(([*pair[1], EOS] for pair in kept), longest_target),
+        )  # fmt: skip
+    labels = pieces(tokenizer)
+    return Dataset(
+        name=name,
+        task=asked.task,
+        classes=len(labels),
+        vocabulary=len(labels),
+        labels=labels,
+        preprocessing=(
+            f"{len(labels)} byte-pair tokens of source and target together, in the order they were merged, {SPACE!r} "
+            f"for a space; words and punctuation apart; ids {', '.join(f'{k} {kind}' for k, kind in enumerate(SPECIAL))}; "
+            f"pairs of more than {longest_source - 1} or {longest_target - 1} tokens left out: "
+            + ", ".join(f"{part} {count}" for part, count in left.items())
+        ),
+        source=source,
+        **splits,
+    )
+
+
+def byte_pairs(texts: Iterable[str], size: int) -> Tokenizer:
+    """Return a tokenizer of at most `size` tokens, the special ones first, merged as in `texts`.
+
+    Tokens lie within words and begin with a block where a word does; punctuation stands alone.
+    Source: Sennrich 2016, arXiv:1508.07909.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    made: Any = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
+    made.train_from_iterator(texts, trainer)
+    return made
+
+
+def pieces(tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Return the tokens in the order of their ids."""
+    known = tokenizer.get_vocab()
+    return tuple(sorted(known, key=known.__getitem__))
+
+
+def padded(rows: Iterable[Sequence[int]], length: int) -> np.ndarray:
+    """Return ids (N, length) int32, PAD behind those of each row."""
+    rows = list(rows)
+    ids = np.full((len(rows), length), PAD, np.int32)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+    return ids
+
+
+def text_of(ids: Iterable[int], labels: Sequence[str]) -> str:
+    """Return the text of ids up to the first </s>; what begins and pads it is left out."""
+    told = []
+    for token in ids:
+        if token == EOS:
+            break
+        if token not in (PAD, BOS):
+            told.append(labels[token])
+    return "".join(told).replace(SPACE, " ").strip()
