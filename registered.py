@@ -16,11 +16,8 @@ from typing import Any
 
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
-<<<<<<< HEAD
-    "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
-=======
     "models.attending": ("Alignment", "AttentiveRecurrence"),
->>>>>>> s2s
+    "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "prune.clustering": ("ClusteringModel",),
