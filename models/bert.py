@@ -34,7 +34,7 @@ def _short(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     params=109_483_778,
     paper="Devlin 2018, BERT: pre-training of deep bidirectional transformers, arXiv:1810.04805",
     data=("rt_polarity", "opinions"),
-    learning_rate=1e-3,
+    learning_rate=2e-3,
     training={"clip_norm": 1.0},
     edge={"input_shape": _short(INPUTS), **SMALL},
     variants={
