@@ -17,7 +17,9 @@ from typing import Any
 PACKAGE = "edgewright"
 CLASSES = {  # module -> what it registers; a test compares this with what is registered
     "models.attending": ("Alignment", "AttentiveRecurrence"),
-    "models.attention": ("CacheRow", "LearnedPositions", "SelfAttention", "SinusoidalPositions"),
+    "models.attention": (
+        "CacheRow", "LayerDrop", "LearnedPositions", "RelativeBias", "SelfAttention", "SinusoidalPositions",
+    ),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "prune.clustering": ("ClusteringModel",),

@@ -200,9 +200,10 @@ class _Lowering:
         return self.arrays[id(tensor)]
 
     def as_float(self, tensor: Tensor) -> Array:
-        """Return the array of `tensor` in float32, dequantizing once where needed."""
+        """Return the array of `tensor` in float32, dequantizing once where needed; truths and numbers as they are."""
         if tensor.is_constant:
-            return self.constants.in_float(tensor.name, np.asarray(self.layer.weight(tensor), np.float32))
+            dtype = "float32" if tensor.dtype.startswith("float") else tensor.dtype
+            return self.constants.in_float(tensor.name, np.asarray(self.layer.weight(tensor), dtype))
         array = self.array(tensor)
         if array.scale is None:
             return array

@@ -125,6 +125,81 @@ class LearnedPositions(layers.Layer):
         return {**super().get_config(), "length": self.length}
 
 
+@keras.saving.register_keras_serializable("edgewright")
+class RelativeBias(layers.Layer):
+    """A bias of attention by the distance of key and query, learned by bucket and head (Raffel 2020, section 2.1).
+
+    length: of the sequences. buckets: half of them for distances one by one, the others for ever larger ones up to
+    `distant`. both: whether keys may lie behind the query; these have buckets of their own then.
+    Shapes: x (N, T, width), which tells nothing but the backend -> (heads, length, length); with the position (N, 1) of
+    a step -> (N, heads, 1, length).
+    """
+
+    def __init__(self, heads: int, length: int, buckets: int, both: bool, distant: int = 128, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.heads, self.length, self.buckets, self.both, self.distant = heads, length, buckets, both, distant
+
+    def build(self, input_shape: Sequence[int]):
+        """Make the table."""
+        start: Any = keras.initializers.RandomNormal(stddev=0.1)
+        self.table = self.add_weight(shape=(self.buckets, self.heads), initializer=start, name="table")
+
+    def call(self, x: KerasTensor, position: KerasTensor | None = None):
+        """Return the bias of all positions, or of one."""
+        places = np.arange(self.length)
+        numbers = bucket_of(places[None] - places[:, None], self.buckets, self.both, self.distant)
+        bias = ops.transpose(ops.take(self.table, numbers, axis=0), (2, 0, 1))  # (heads, T, S)
+        if position is None:
+            return bias
+        return ops.transpose(ops.take(bias, position, axis=1), (1, 0, 2, 3))  # (heads, N, 1, S) to (N, heads, 1, S)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        own = {name: getattr(self, name) for name in ("heads", "length", "buckets", "both", "distant")}
+        return {**super().get_config(), **own}
+
+
+def bucket_of(distances: np.ndarray, buckets: int, both: bool, distant: int = 128) -> np.ndarray:
+    """Return the bucket of each distance, key minus query: one each for near ones, then as wide as logarithms are.
+
+    Source: Raffel 2020, arXiv:1910.10683, and the implementation published with it.
+    """
+    first = 0
+    if both:
+        buckets //= 2
+        first, distances = buckets * (distances > 0), np.abs(distances)
+    else:
+        distances = np.maximum(-distances, 0)
+    exact = buckets // 2
+    share = np.log(np.maximum(distances, 1) / exact) / np.log(distant / exact)
+    far = np.minimum(exact + (share * (buckets - exact)).astype(int), buckets - 1)
+    return first + np.where(distances < exact, distances, far)
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class LayerDrop(layers.Layer):
+    """Skips a block at random in training: [what enters it, what it makes] -> one of the two, for a whole batch.
+
+    rate: how often it is skipped.  Source: Fan 2020, arXiv:1909.11556, section 3.
+    """
+
+    def __init__(self, rate: float, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, inputs: Sequence[KerasTensor], training: bool = False):
+        """Return what the block makes, but in training sometimes what entered it."""
+        before, made = inputs
+        if not training:
+            return made
+        return ops.where(keras.random.uniform((), seed=self.seed_generator) < self.rate, before, made)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate}
+
+
 # ---------------------------------------------------------------- the layer
 
 
@@ -180,14 +255,16 @@ class SelfAttention(layers.Layer):
         cache: tuple[KerasTensor, KerasTensor] | None = None,
         here: KerasTensor | None = None,
         project_only: bool = False,
+        return_keys: bool = False,
         return_weights: bool = False,
     ):
         """Attend from each position of x to all of x, of the memory (N, S, width), or of what follows.
 
         keep, bias: as of `attention`, to broadcast with (N, heads, T, S). keys: keys and values that `project_only`
         gave for a memory. cache, here: those of earlier steps, (N, S, inner) each, and where the row of x, (N, 1,
-        width), is written (`step_at`); keys and values are then returned behind the output. project_only: return the
-        keys and values of x alone, (N, T, inner) each. return_weights: return (N, heads, T, S) behind all else.
+        width), is written (`step_at`). project_only: return the keys and values of x alone, (N, T, inner) each.
+        return_keys: return keys and values, with what was written, behind the output. return_weights: return (N, heads,
+        T, S) behind all else.
         """
         if project_only:
             return self.key_projection(x), self.value_projection(x)
@@ -200,7 +277,7 @@ class SelfAttention(layers.Layer):
         dropped = weights if self.drop is None else self.drop(weights)
         mixed: Any = ops.transpose(ops.matmul(dropped, self._split(value)), (0, 2, 1, 3))  # (N, T, heads, d)
         mixed = self.output_projection(ops.reshape(mixed, (-1, mixed.shape[1], self.inner)))
-        returned = (mixed, *((key, value) if cache is not None else ()), *((weights,) if return_weights else ()))
+        returned = (mixed, *((key, value) if return_keys else ()), *((weights,) if return_weights else ()))
         return returned if len(returned) > 1 else mixed
 
     def _split(self, x: KerasTensor) -> Any:
@@ -267,6 +344,16 @@ def encoder_block(x: KerasTensor, block: Block, name: str, *, keep: Any = None, 
     return feed_forward(block.add(x, attended, part), block, name)
 
 
+def prefill_block(x: KerasTensor, block: Block, name: str, *, bias: Any = None) -> Any:
+    """Add the block of a decoder without memory, and return what its steps go on from, too.
+
+    Shapes: (N, T, width) -> the same, keys and values (N, T, inner) each.
+    """
+    part, keep = f"{name}_attention", causal(x.shape[1])
+    attended, key, value = block.attend(part)(block.first(x, part), keep=keep, bias=bias, return_keys=True)
+    return feed_forward(block.add(x, attended, part), block, name), key, value
+
+
 def decoder_block(
     x: KerasTensor, block: Block, name: str, *, memory: Any = None, keys: Any = None, keep: Any = None,
     memory_keep: Any = None, bias: Any = None, memory_bias: Any = None
@@ -302,7 +389,9 @@ def cached_block(
     Shapes: (N, 1, width), cache (N, S, inner) twice -> (N, 1, width), the new cache.
     """
     part = f"{name}_attention"
-    attended, key, value = block.attend(part)(block.first(x, part), keep=keep, bias=bias, cache=cache, here=here)
+    attended, key, value = block.attend(part)(
+        block.first(x, part), keep=keep, bias=bias, cache=cache, here=here, return_keys=True
+    )
     x = block.add(x, attended, part)
     if memory:
         given = {word.removeprefix("memory_"): value for word, value in memory.items()}

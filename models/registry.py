@@ -13,6 +13,7 @@ import importlib
 import inspect
 import pkgutil
 import random
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ class Deployable:
     """A network that becomes a file.
 
     derived_from: the network that was trained, of which a step network takes weights and ranges, by layer path.
-    states: output -> the input that it becomes in the next call.
+    states: output -> the input that it becomes in the next call. A "*" stands for what both have in common, where how
+    many there are depends on the preset: {"*_out": "*"}.
     """
 
     network: str
@@ -69,7 +71,7 @@ class Architecture:
     together. data: names of data sets, the first available wins and the last is offline. learning_rate: the peak of its
     training; training: other settings of it, as `TrainConfig` names them. presets: builder arguments by preset.
     variants: names of further entries of the same builder. networks: what is built, a lone network by the model's name;
-    deploy: those of them that go to a device. bars: what the model is held to.
+    deploy: those of them that go to a device; undeployed: why none does. bars: what the model is held to.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Architecture:
     variants: tuple[str, ...] = ()
     networks: tuple[str, ...]
     deploy: tuple[Deployable, ...]
+    undeployed: str = ""
     bars: Bars = Bars()
 
     @property
@@ -144,7 +147,7 @@ def register(
     edge: Mapping[str, Any] | None = None,
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     networks: tuple[str, ...] = (),
-    deploy: tuple[str | Deployable, ...] = (),
+    deploy: tuple[str | Deployable, ...] | str = (),
     bars: Bars = Bars(),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated builder under its own name. The fields are those of `Architecture`.
@@ -152,7 +155,7 @@ def register(
     edge: arguments of the preset that trains in about a minute on two cores. variants: further names for the same
     builder, each with its `params`, the fields that differ (task, learner, data, dtype, paper, ...), the arguments that
     it fixes in both presets, and its own `edge` if it has one. networks: what a builder of several returns. deploy: a
-    name stands for Deployable(network=name); left out, all networks go.
+    name stands for Deployable(network=name); left out, all networks go; "none: REASON" where none can.
     The family is the module's `FAMILY`, or else the module's name.
     Raises: ValueError for a name that is taken or arguments the builder does not have.
     """
@@ -176,7 +179,7 @@ def register(
             presets={"paper": {}, "edge": edge or {}},
             variants=tuple(variants or ()),
             networks=networks or (name,),
-            deploy=_deployed(deploy or networks or (name,)),
+            **_deployed(deploy or networks or (name,)),
             bars=bars,
         )
         _enter(entry)
@@ -187,8 +190,15 @@ def register(
     return enter
 
 
-def _deployed(deploy: tuple[str | Deployable, ...]) -> tuple[Deployable, ...]:
-    return tuple(each if isinstance(each, Deployable) else Deployable(network=each) for each in deploy)
+def _deployed(deploy: tuple[str | Deployable, ...] | str) -> dict[str, Any]:
+    """Return the fields `deploy` and `undeployed`."""
+    if isinstance(deploy, str):
+        none, _, reason = deploy.partition(": ")
+        if none != "none" or not reason:
+            raise ValueError(f"deploy={deploy!r}: give networks, or 'none: REASON'")
+        return {"deploy": (), "undeployed": reason}
+    named = (each if isinstance(each, Deployable) else Deployable(network=each) for each in deploy)
+    return {"deploy": tuple(named), "undeployed": ""}
 
 
 def _variant(entry: Architecture, name: str, *, edge: Mapping[str, Any] | None = None, **given: Any) -> Architecture:
@@ -201,7 +211,7 @@ def _variant(entry: Architecture, name: str, *, edge: Mapping[str, Any] | None =
     alone = {"networks": (name,), "deploy": (name,)} if entry.alone else {}
     own = alone | own
     if "deploy" in own:
-        own["deploy"] = _deployed(own["deploy"])
+        own |= _deployed(own["deploy"])
     return replace(entry, name=name, presets={**kept, "edge": {**kept["edge"], **(edge or {})}}, variants=(), **own)
 
 
@@ -326,6 +336,26 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         random.setstate(state)
+
+
+def with_states(deploy: Sequence[Deployable], networks: Networks) -> tuple[Deployable, ...]:
+    """Return `deploy` with the names of the states that a "*" stands for, as `networks` have them."""
+    return tuple(
+        replace(each, states=_named(each.states, networks[each.network])) if "*" in "".join(each.states) else each
+        for each in deploy
+    )
+
+
+def _named(states: Mapping[str, str], network: keras.Model) -> dict[str, str]:
+    from ..ends import input_names, output_names
+
+    inputs, named = input_names(network), {}
+    for output in output_names(network, len(network.outputs)):
+        for pattern, given in states.items():
+            found = re.fullmatch(re.escape(pattern).replace(r"\*", "(.+)"), output)
+            if found and (name := given.replace("*", *found.groups())) in inputs:
+                named[output] = name
+    return named
 
 
 def deployables(name: str, networks: Networks) -> dict[str, keras.Model]:

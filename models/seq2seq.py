@@ -11,23 +11,16 @@ from typing import Any
 import keras
 from keras import KerasTensor, layers, ops
 
-from .attending import AttentiveRecurrence, Alignment
-from .registry import Bars, Deployable, register
+from .attending import Alignment, AttentiveRecurrence
+from .registry import Deployable, register
 
 FAMILY = "rnn"
 Shapes = Mapping[str, tuple[int, ...]]
 LENGTHS = {"source": (50,), "target": (50,)}
 SHORT = {"source": (16,), "target": (16,)}
-DATA = ("multi30k", "number_words")
 NETWORKS = ("sequence", "encoder", "step")
 EDGE = {"input_shape": SHORT, "classes": 2000, "source_vocabulary": None, "embedding": 48, "units": 64, "depth": 1}
-LUONG = {
-    "classes": 50_000,
-    "source_vocabulary": 50_000,
-    "paper": "Luong 2015, Effective approaches to attention-based neural machine translation, arXiv:1508.04025",
-    "edge": {"source_vocabulary": None, "classes": 2000},
-}
-
+LUONG = {"classes": 50_000, "source_vocabulary": 50_000, "edge": {"source_vocabulary": None, "classes": 2000}}
 
 
 def deployed(*states: str):
@@ -48,18 +41,39 @@ def stacked(depth: int) -> list[str]:
     classes=80_000,
     params=384_112_000,
     paper="Sutskever 2014, Sequence to sequence learning with neural networks, arXiv:1409.3215",
-    data=DATA,
+    data=("multi30k", "number_words"),
     learning_rate=4e-3,
     training={"clip_norm": 1.0},
     edge=EDGE,
     networks=NETWORKS,
     deploy=deployed(*stacked(4)),
     variants={
-        "luong_dot": {"score": "dot", "params": 216_082_000, **LUONG},
-        "luong_general": {"score": "general", "params": 217_082_000, **LUONG},
-        "luong_concat": {"score": "concat", "params": 218_083_000, **LUONG},
-        "luong_input_feeding": {"score": "general", "feeding": True, "params": 221_082_000, **LUONG,
-                                "deploy": deployed("said", *stacked(4))},
+        "luong_dot": {
+            **LUONG,
+            "score": "dot",
+            "params": 216_082_000,
+            "paper": "Luong 2015, Effective approaches to attention-based neural machine translation, arXiv:1508.04025",
+        },
+        "luong_general": {
+            **LUONG,
+            "score": "general",
+            "params": 217_082_000,
+            "paper": "Luong 2015, Effective approaches to attention-based neural machine translation, arXiv:1508.04025",
+        },
+        "luong_concat": {
+            **LUONG,
+            "score": "concat",
+            "params": 218_083_000,
+            "paper": "Luong 2015, Effective approaches to attention-based neural machine translation, arXiv:1508.04025",
+        },
+        "luong_input_feeding": {
+            **LUONG,
+            "score": "general",
+            "feeding": True,
+            "deploy": deployed("said", *stacked(4)),
+            "params": 221_082_000,
+            "paper": "Luong 2015, Effective approaches to attention-based neural machine translation, arXiv:1508.04025",
+        },
         "neural_conversation": {
             "params": 78_245_408,
             "depth": 1,
@@ -75,7 +89,7 @@ def stacked(depth: int) -> list[str]:
     },
 )  # fmt: skip
 def encoder_decoder(
-    input_shape: Shapes, classes: int, source_vocabulary: int | None = 160_000, embedding: int = 1000,
+    input_shape: Shapes, classes: int, *, source_vocabulary: int | None = 160_000, embedding: int = 1000,
     units: int = 1000, depth: int = 4, score: str | None = None, feeding: bool = False
 ):  # fmt: skip
     """Build LSTM layers that read a sentence backwards, and as many that go on from their states and say another.
@@ -179,7 +193,7 @@ def _zeros(source: KerasTensor, size: int) -> Any:
     classes=30_000,
     params=80_422_000,
     paper="Bahdanau 2015, Neural machine translation by jointly learning to align and translate, arXiv:1409.0473",
-    data=DATA,
+    data=("multi30k", "number_words"),
     learning_rate=4e-3,
     training={"clip_norm": 1.0},
     edge={"input_shape": SHORT, "classes": 2000, "embedding": 48, "units": 64, "maxout": 32},

@@ -1,11 +1,15 @@
-"""The Transformer (Vaswani 2017, arXiv:1706.03762) and what is built from its blocks."""
+"""The Transformer (Vaswani 2017, arXiv:1706.03762): its encoder by itself, and encoders with decoders."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 from keras import KerasTensor, layers
 
 from .attention import Block, SinusoidalPositions, encoder_block
+from .encoder_decoder import DEPLOY, NETWORKS, Recipe, networks_of
 from .registry import register
 
 
@@ -37,3 +41,41 @@ def transformer_classifier(
         x = encoder_block(x, block, name=f"encoder_{index}")
     x = layers.GlobalAveragePooling1D(name="pool")(x)  # (N, width)
     return layers.Dense(classes, name="logits")(x)
+
+
+@register(
+    task="translation",
+    input_shape={"source": (64,), "target": (64,)},
+    dtype="int32",
+    classes=37_000,
+    params=63_045_632,
+    paper="Vaswani 2017, arXiv:1706.03762, base model",
+    data=("multi30k", "number_words"),
+    training={"clip_norm": 1.0},
+    edge={"input_shape": {"source": (16,), "target": (16,)}, "classes": 2000, "depth": 2, "width": 48, "heads": 4,
+          "feed_forward": 96, "dropout": 0.0},
+    networks=NETWORKS,
+    deploy=DEPLOY,
+    variants={
+        "layerdrop_transformer": {
+            "paper": "Fan 2020, Reducing Transformer depth on demand with structured dropout, arXiv:1909.11556",
+            "params": 63_045_632,
+            "layer_drop": 0.2,
+            "removed": (2, 4, 6),
+            "edge": {"depth": 3, "removed": (2,)},
+        },
+    },
+)  # fmt: skip
+def transformer_base(
+    input_shape: Mapping[str, tuple[int, ...]], classes: int, *, depth: int = 6, width: int = 512, heads: int = 8,
+    feed_forward: int = 2048, dropout: float = 0.1, layer_drop: float = 0.0, removed: tuple[int, ...] = ()
+):  # fmt: skip
+    """Build blocks with the norm behind (post-norm), sinusoids for positions, and one table for both embeddings and the
+    output.
+
+    layer_drop: how often a block is skipped in training. removed: blocks, from 1, that encoder and step leave out.
+    Shapes: see `models.encoder_decoder`.
+    """
+    block = Block(heads=heads, feed_forward=feed_forward, dropout=dropout)
+    recipe = Recipe(classes=classes, width=width, depth=depth, block=block, layer_drop=layer_drop, removed=removed)
+    return networks_of(input_shape, recipe)

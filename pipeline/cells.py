@@ -76,10 +76,10 @@ def failing(reason: str) -> dict[str, Cell]:
     return {stage: cell(reason, None) for stage in STAGES}
 
 
-def of_training(folder: Path, held: Held) -> dict[str, Cell]:
-    """Return the cells of a model of which no network goes to a device."""
+def of_training(folder: Path, held: Held, reason: str = "") -> dict[str, Cell]:
+    """Return the cells of a model of which no network goes to a device.  reason: why not."""
     value = _step(folder, "train")["metric"]
-    files = dict.fromkeys(OF_FILES, skipped("no network of it goes to a device"))
+    files = dict.fromkeys(OF_FILES, skipped(reason or "no network of it goes to a device"))
     return {"train": cell(held.below(value), value), **files}
 
 

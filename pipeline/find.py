@@ -86,7 +86,7 @@ def _deployed(networks: Networks, origin: Origin | None) -> tuple[Deployable, ..
 
 
 def _as_built(deploy: Sequence[Deployable], networks: Networks) -> tuple[Deployable, ...]:
-    """Return `deploy` without the states that these networks do not have: those of layers that a preset leaves out."""
+    """Return `deploy` with the states by name, without those of layers that a preset leaves out."""
 
     def lacks(network: keras.Model, output: str, given: str) -> bool:
         return output not in output_names(network, len(network.outputs)) and given not in input_names(network)
@@ -94,7 +94,7 @@ def _as_built(deploy: Sequence[Deployable], networks: Networks) -> tuple[Deploya
     return tuple(
         replace(each, states={output: given for output, given in each.states.items()
                               if not lacks(networks[each.network], output, given)})
-        for each in deploy
+        for each in registry.with_states(deploy, networks)
     )  # fmt: skip
 
 

@@ -115,7 +115,8 @@ def serve(order: Order) -> Row:
     if not order["timing"]:
         return {"model": name, "data": None, "seconds": None, "stages": built}
     held = Held.of(name, results["data"], results["metric"])
-    found = cells.of_run(results, folder, held) if plan.files else cells.of_training(folder, held)
+    reason = registry.get(name).undeployed
+    found = cells.of_run(results, folder, held) if plan.files else cells.of_training(folder, held, reason)
     return {"model": name, "data": results["data"], "seconds": sum(results["seconds"].values()), "stages": found}
 
 

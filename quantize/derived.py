@@ -7,6 +7,7 @@ place: the step may call the cell, by the name of the layer that runs it over se
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -209,8 +210,7 @@ def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, 
     config = _config_for(trained, source, step)
     plan = make_plan(step, config, carried)
     ours, theirs = _Places(step, plan.graph, carried), _Places(source, trained.plan.graph)
-    known = theirs.constants()
-    names = {name: known.get(use) for use, name in ours.constants().items()}  # of constants, ours to theirs
+    names = _named_alike(ours, theirs)
     layer = QuantizedGraph(
         source=source_of(step),
         config=asdict(config),
@@ -220,11 +220,32 @@ def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, 
         plan=plan,
         name=f"{step.name}_int8",
     )
+    numbers = {leaf.name for leaf in plan.graph.constants if not leaf.trainable}
+    numbers -= {weight.path.replace("/", ".") for weight in step.weights}
     for kind in ("weight_of", "mask_of", "cluster_of", "factor_of"):
         for own, variable in getattr(layer, kind).items():
-            _assign(variable, getattr(trained, kind), names[own], own)
+            if names[own] is not None or own not in numbers:  # positions to compare with are the step's own
+                _assign(variable, getattr(trained, kind), names[own], own)
     _take_ranges(layer, ours, trained, theirs)
     return layer
+
+
+def _named_alike(ours: _Places, theirs: _Places) -> dict[str, str | None]:
+    """Return the names of the constants of a step, and what each is called in the sequence; None where it is in none.
+
+    A constant is known by where it is read, or else a weight by its path: a table of positions is added as a whole by a
+    sequence, and looked up by a step.
+    """
+    known, shapes = theirs.constants(), {leaf.name: leaf.shape for leaf in theirs.graph.constants}
+    own = {leaf.name: leaf for leaf in ours.graph.constants}
+    names: dict[str, str | None] = {}
+    for use, name in ours.constants().items():
+        by_path = name if own[name].trainable and shapes.get(name) == own[name].shape else None
+        by_use = known.get(use)
+        if by_use is not None and not own[name].trainable and shapes[by_use] != own[name].shape:
+            by_use = None
+        names[name] = names.get(name) or by_use or by_path
+    return names
 
 
 def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model) -> QatConfig:
@@ -254,11 +275,27 @@ def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, 
     # An input of the step that the sequence makes itself, as a decoder's memory, is called as the layer that makes it.
     made = {origin: trained.plan.scale_of(tensor) for origin, tensor in theirs.made().items()}
     names |= {origin: scale.name for origin, scale in made.items() if scale is not None}
+    alone = _of_one_call(names)
     for scale in layer.plan.distinct_scales:
-        name = next((names[origin] for origin in ours.origins(scale) if origin in names), None)
+        origins = ours.origins(scale)
+        name = next((names[origin] for origin in origins if origin in names), None)
+        name = name or next((alone[origin] for origin in map(_any_call, origins) if origin in alone), None)
         for kind in ("range_of", "width_of"):
             if scale.name in getattr(layer, kind):
                 _assign(getattr(layer, kind)[scale.name], getattr(trained, kind), name, scale.name)
+
+
+def _any_call(origin: tuple[str, int | str]) -> tuple[str, int | str]:
+    """Return the place of an operation without the number of the call of its layer."""
+    return re.sub(r"#\d+", "", origin[0]), origin[1]
+
+
+def _of_one_call(names: Mapping[tuple[str, int | str], str]) -> dict[tuple[str, int | str], str]:
+    """Return the scales of what one call of a layer computes and no other: a step calls a layer less often."""
+    calls: dict[tuple[str, int | str], set[str]] = {}
+    for origin, name in names.items():
+        calls.setdefault(_any_call(origin), set()).add(name)
+    return {origin: next(iter(called)) for origin, called in calls.items() if len(called) == 1}
 
 
 def _assign(variable: Any, theirs: Mapping[str, Any], name: str | None, own: str) -> None:

@@ -135,8 +135,8 @@ def chances(
 ) -> np.ndarray:
     """Return what tokens are drawn by, (..., K): softmax of logits / temperature, of the likeliest alone if asked.
 
-    top_k: so many of them (Fan 2018, arXiv:1805.04833). nucleus: the fewest whose chances add up to that (Holtzman 2020,
-    arXiv:1904.09751).  Raises: BadInput.
+    top_k: so many of them (Fan 2018, arXiv:1805.04833). nucleus: the fewest whose chances add up to that (Holtzman
+    2020, arXiv:1904.09751).  Raises: BadInput.
     """
     _check(temperature, top_k, nucleus)
     drawn = np.exp(logarithms(np.asarray(logits, np.float64) / temperature))

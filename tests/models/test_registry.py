@@ -154,6 +154,30 @@ def test_networks_are_a_dict_of_which_some_are_deployed_and_some_derived(entries
         registry.register(**fields)(dense)
 
 
+def test_states_are_those_that_the_networks_have(entries):
+    def pair(depth=2):
+        x = keras.Input((3,), name="x")
+        caches = [keras.Input((3,), name=f"cache_{index}") for index in range(depth)]
+        outputs = {"y": keras.layers.Dense(1, name="y")(x), "other_out": keras.layers.Dense(2, name="other")(x)}
+        outputs |= {f"cache_{index}_out": cache + x for index, cache in enumerate(caches)}
+        return {"step": keras.Model([x, *caches], outputs)}
+
+    step = registry.Deployable(network="step", states={"*_out": "*"})
+    fields = {**FIELDS, "classes": 0, "networks": ("step",), "deploy": (step,)}
+    registry.register(**fields)(pair)
+    for depth in (1, 3):
+        (named,) = registry.with_states(entries["pair"].deploy, registry.networks("pair", depth=depth))
+        assert named.states == {f"cache_{index}_out": f"cache_{index}" for index in range(depth)}
+
+
+def test_a_model_may_have_no_network_for_a_device_and_say_why(entries):
+    registry.register(**FIELDS, variants={"larger": {"deploy": "none: too large"}})(dense)
+    assert entries["larger"].deploy == () and entries["larger"].undeployed == "too large"
+    assert entries["dense"].deploy and not entries["dense"].undeployed
+    with pytest.raises(ValueError, match="none: REASON"):
+        registry.register(**FIELDS, deploy="step")(lambda inputs: inputs)
+
+
 def test_one_network_is_called_and_deployed_as_its_model():
     assert list(registry.networks("lenet5", "edge")) == ["lenet5"]
     assert registry.get("lenet5").deploy == (registry.Deployable(network="lenet5"),)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,16 +55,17 @@ def number_words(asked: Asked) -> Dataset:
 def shakespeare_answers(asked: Asked) -> Dataset:
     """Return speeches of Shakespeare's plays and what is answered, a line each; 90/5/5% by position."""
     speeches = [speech.split("\n") for speech in sources.read(SHAKESPEARE).decode("ascii").strip().split("\n\n")]
-    lines = [(speech[-1], speech[min(1, len(speech) - 1)]) for speech in speeches]  # the last, the first behind the name
-    answers = [(before[0], after[1]) for before, after in zip(lines, lines[1:], strict=False)]
+    # The last line of a speech, and the first behind the speaker's name.
+    lines = [(speech[-1], speech[min(1, len(speech) - 1)]) for speech in speeches]
+    answers = [(before[0], after[1]) for before, after in pairwise(lines)]
     ends = [round(share * len(answers)) for share in (0.9, 0.95)]
     parts = {"train": answers[: ends[0]], "validation": answers[ends[0] : ends[1]], "test": answers[ends[1] :]}
     return of_pairs("shakespeare_answers", parts, asked, sources.describe([SHAKESPEARE]))
 
 
-ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen").split()  # fmt: skip
-TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]  # fmt: skip
+TENS = ["_", "_", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
 
 def in_words(number: int) -> str:
@@ -116,7 +118,7 @@ def of_pairs(
         labels=labels,
         preprocessing=(
             f"{len(labels)} byte-pair tokens of source and target together, in the order they were merged, {SPACE!r} "
-            f"for a space; words and punctuation apart; ids {', '.join(f'{k} {kind}' for k, kind in enumerate(SPECIAL))}; "
+            f"for a space; words and punctuation apart; ids 0 on: {' '.join(SPECIAL)}; "
             f"pairs of more than {longest_source - 1} or {longest_target - 1} tokens left out: "
             + ", ".join(f"{part} {count}" for part, count in left.items())
         ),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
 import numpy as np
 
 from ... import metrics
+from ...ends import input_names
 from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
@@ -18,16 +19,31 @@ from ..presented import takes
 from .objective import Objective
 from .register import Bound, Networks, enter
 
-SEQUENCE, STEP = "sequence", "step"  # the networks: the one that is trained, the one that runs
-TOKEN, LOGITS = "token", "logits"  # of the step
+# The networks: the one that is trained, the one that takes a prompt where there is one, the one that goes on.
+SEQUENCE, PREFILL, STEP = "sequence", "prefill", "step"
+TOKEN, POSITION, LOGITS = "token", "position", "logits"  # of the step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts(Dataset):
+    """Texts, and what the networks that run take of them.
+
+    reads: the inputs of the step; none of a model that has no step. prompt: how many tokens of a text are read by the
+    prefill net before the step goes on, 0 without such a net.
+    """
+
+    reads: tuple[str, ...]
+    prompt: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModel(Objective):
     """The next token of texts, judged by the perplexity of a step network that is told the true ones on the way.
 
-    Networks: "sequence", tokens (N, T) -> logits (N, T, K), which is trained; "step", "token" (N, 1) and states ->
-    "logits" (N, 1, K) and states. The unit is a text.
+    Networks: "sequence", tokens (N, T) -> logits (N, T, K), which is trained; "step", "token" (N, 1), states and, where
+    it asks for it, "position" (N, 1) -> "logits" (N, 1, K) and states; "prefill", where there is one, tokens (N, T) of
+    which the last may be zeros -> "logits" (N, T, K) and the states that the step goes on from, by the names of its
+    inputs: it reads the first half of a text. A model without a step is judged by its sequence net. The unit is a text.
     """
 
     @property
@@ -49,20 +65,34 @@ class LanguageModel(Objective):
         if not rebuilt and width < dataset.classes:
             raise BadInput(f"{SEQUENCE!r} knows {width} tokens, data {dataset.name!r} has {dataset.classes}; build it "
                            f"with classes={dataset.classes}")  # fmt: skip
-        return dataset
+        facts = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
+        reads = tuple(input_names(networks[STEP])) if STEP in networks else ()
+        prompt = dataset.train.y.shape[1] // 2 if PREFILL in networks else 0
+        return Texts(**facts, reads=reads, prompt=prompt)
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
-        """Return n training texts: of the sequence net by its input, of the step a token a time step, (n, T, 1)."""
+        """Return n training texts: of sequence net and prefill by their input, of the step by time, (n, T, 1)."""
         tokens = subset(dataset.train, n, seed, stratify=False).x
         assert isinstance(tokens, np.ndarray)
-        return {TOKEN: tokens[..., None]} if network == STEP else {"tokens": tokens}
+        if network == STEP:
+            return by_time(dataset, tokens)
+        return {"tokens": tokens}
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each token of the test texts by its negative log-likelihood, (N T, 1)."""
-        tokens = np.asarray(dataset.test.x)
-        logits = np.asarray(run.unroll(STEP, {TOKEN: tokens[..., None]})[LOGITS])
-        logits = logits.reshape(*tokens.shape, -1)  # (N, T, K)
-        rows = self.metric.scores(logits, dataset.test.y)
+        tokens, texts = np.asarray(dataset.test.x), _of(dataset)
+        if not texts.reads:
+            logits = np.asarray(run(SEQUENCE, {"tokens": tokens})[LOGITS])
+        else:
+            said, first = [], {}
+            if texts.prompt:
+                begun = np.where(np.arange(tokens.shape[1]) < texts.prompt, tokens, 0)
+                first = dict(run(PREFILL, {"tokens": begun}))
+                said = [np.asarray(first.pop(LOGITS))[:, : texts.prompt]]
+            given = by_time(dataset, tokens[:, texts.prompt :], texts.prompt)
+            stepped = np.asarray(run.unroll(STEP, given, first=first)[LOGITS])
+            logits = np.concatenate([*said, stepped.reshape(*stepped.shape[:2], -1)], axis=1)
+        rows = self.metric.scores(logits.reshape(*tokens.shape, -1), dataset.test.y)  # (N, T, K)
         return Scores(rows.reshape(-1, 1), np.repeat(np.arange(len(tokens)), tokens.shape[1]))
 
     def judge(self, dataset: Dataset) -> Judge:
@@ -70,10 +100,29 @@ class LanguageModel(Objective):
         return Bound(self, dataset)
 
 
-def continued(run: Runner, tokens: np.ndarray, steps: int) -> np.ndarray:
-    """Return the most likely tokens behind a first one each, one after the other.  Shapes: (N,) -> (N, steps)."""
+def by_time(dataset: Dataset, tokens: np.ndarray, start: int = 0) -> dict[str, np.ndarray]:
+    """Return what the step reads at each step of texts whose first token is at position `start`: (N, T, 1) each."""
+    positions = np.arange(start, start + tokens.shape[1], dtype=np.int32)
+    given = {TOKEN: tokens, POSITION: np.broadcast_to(positions, tokens.shape)}
+    return {name: array[..., None] for name, array in given.items() if name in _of(dataset).reads}
+
+
+def _of(dataset: Dataset) -> Texts:
+    if not isinstance(dataset, Texts):
+        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
+    return dataset
+
+
+def continued(run: Runner, tokens: np.ndarray, steps: int, *, positions: bool = False) -> np.ndarray:
+    """Return the most likely tokens behind a first one each, one after the other.  Shapes: (N,) -> (N, steps).
+
+    positions: the step reads the position of each token.
+    """
     first = {TOKEN: np.asarray(tokens, np.int32)[:, None]}
-    logits = np.asarray(run.unroll(STEP, {}, first=first, steps=steps, feed={LOGITS: TOKEN})[LOGITS])
+    given = {}
+    if positions:
+        given = {POSITION: np.tile(np.arange(steps, dtype=np.int32)[None, :, None], (len(tokens), 1, 1))}
+    logits = np.asarray(run.unroll(STEP, given, first=first, steps=steps, feed={LOGITS: TOKEN})[LOGITS])
     return logits.reshape(len(tokens), steps, -1).argmax(-1)
 
 

@@ -14,7 +14,7 @@ from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
 from ..data.dataset import subset
 from ..data.translation import text_of
-from ..decoding import LOGITS, TOKEN, Speaker, greedy
+from ..decoding import TOKEN, Speaker, greedy
 from ..losses import PaddedCrossentropy, TokenAccuracy
 from ..presented import takes
 from .objective import Objective
