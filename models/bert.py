@@ -79,7 +79,7 @@ def _short(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
             "learner": "translated_words",
             "input_shape": LANGUAGES,
             "params": 248_978_434,
-            "paper": "Conneau and Lample 2019, Cross-lingual language model pretraining, arXiv:1901.07291; 15 languages",
+            "paper": "Conneau and Lample 2019, Cross-lingual language model pretraining, arXiv:1901.07291",
             "vocabulary": 95_000,
             "kinds": 15,
             "width": 1024,
@@ -102,15 +102,15 @@ def _short(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
 def bert_base(
     inputs: Mapping[str, KerasTensor], classes: int, *, vocabulary: int = 30_522, positions: int = 512, kinds: int = 2,
     embedding: int | None = None, width: int = 768, depth: int = 12, heads: int = 12, feed_forward: int = 3072,
-    dropout: float = 0.1, shared: bool = False, pooled: bool = True
+    dropout: float = 0.1, shared: bool = False, pooled: bool = True, tags: bool = False
 ):  # fmt: skip
-    """Build an encoder that classifies by what it makes of the first token.
+    """Build an encoder that classifies a sentence, or a pair of them, by what it makes of the first token.
 
     inputs: "ids", "mask", 1 for a token and 0 for padding, and perhaps "segments" or "languages", of `kinds` each.
     embedding: width of the tables, from which a product leads to `width`. shared: all blocks are one (ALBERT). pooled:
-    the first vector goes through a dense layer with tanh before it is classified.
+    the first vector goes through a dense layer with tanh before it is classified. tags: classify each token instead.
     RoBERTa's table of positions has two rows that are not used: it numbers them from behind its id of padding.
-    Shapes: each (N, T) int32 -> logits (N, classes).
+    Shapes: each (N, T) int32 -> logits (N, classes), of tags (N, T, classes).
     """
     length = inputs["ids"].shape[1]
     x = _table(vocabulary, embedding or width, "word_table")(inputs["ids"])
@@ -127,11 +127,11 @@ def bert_base(
                   use_bias=True, epsilon=1e-12)  # fmt: skip
     x = encoded(x, keep, block, depth, shared)
     x = layers.Identity(name="hidden")(x)
-    first = x[:, 0]  # (N, width)
-    if pooled:
-        first = layers.Dense(width, activation="tanh", name="pooler")(first)
-    first = layers.Dropout(dropout, name="dropout")(first)
-    return layers.Dense(classes, name="logits")(first)
+    if not tags:
+        x = x[:, 0]  # (N, width)
+        x = layers.Dense(width, activation="tanh", name="pooler")(x) if pooled else x
+    x = layers.Dropout(dropout, name="dropout")(x)
+    return layers.Dense(classes, name="logits")(x)
 
 
 def _table(rows: int, width: int, name: str) -> layers.Embedding:
@@ -140,7 +140,10 @@ def _table(rows: int, width: int, name: str) -> layers.Embedding:
 
 
 def encoded(x: KerasTensor, keep: KerasTensor, block: Block, depth: int, shared: bool):
-    """Add `depth` blocks, or one block so many times.  Shapes: (N, T, width), keep (N, 1, 1, T) bool -> (N, T, width)."""
+    """Add `depth` blocks, or one block so many times.
+
+    keep: which tokens are no padding.  Shapes: (N, T, width), keep (N, 1, 1, T) bool -> (N, T, width).
+    """
     if not shared:
         for index in range(1, depth + 1):
             x = encoder_block(x, block, f"encoder_{index}", keep=keep)

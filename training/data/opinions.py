@@ -23,8 +23,8 @@ NOUNS = (  # by topic, English and German
     (("meal", "das essen"), ("soup", "die suppe"), ("fish", "der fisch"), ("dessert", "der nachtisch"),
      ("wine", "der wein"), ("service", "die bedienung")),
 )  # fmt: skip
-GOOD = (("good", "gut"), ("great", "großartig"), ("wonderful", "wunderbar"), ("lovely", "schön"), ("superb", "herrlich"),
-        ("charming", "reizend"), ("excellent", "vortrefflich"), ("delightful", "entzückend"), ("clever", "klug"),
+GOOD = (("good", "gut"), ("great", "großartig"), ("wonderful", "wunderbar"), ("lovely", "schön"),
+        ("superb", "herrlich"), ("charming", "reizend"), ("excellent", "vortrefflich"), ("delightful", "entzückend"), ("clever", "klug"),
         ("impressive", "beeindruckend"))  # fmt: skip
 BAD = (("bad", "schlecht"), ("awful", "scheußlich"), ("terrible", "furchtbar"), ("ugly", "hässlich"),
        ("boring", "langweilig"), ("dreadful", "grässlich"), ("poor", "dürftig"), ("disappointing", "enttäuschend"),

@@ -30,7 +30,9 @@ def rt_polarity(asked: Asked) -> Dataset:
     train, validation = (rest[part] for part in divide(y[rest], 1 / 9))
     if asked.inputs:
         parts = {"train": train, "validation": validation, "test": test}
-        text, files = pretraining_text([lines[k] for k in train], translated=LANGUAGES in [each.name for each in asked.inputs])
+        text, files = pretraining_text(
+            [lines[k] for k in train], translated=LANGUAGES in [each.name for each in asked.inputs]
+        )
         return classified("rt_polarity", lines, y, parts, text, asked, classes=("negative", "positive"),
                           source=sources.describe([*FILES, *files]))  # fmt: skip
     present(FORMS, "rt_polarity", asked)
