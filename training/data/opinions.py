@@ -24,8 +24,8 @@ NOUNS = (  # by topic, English and German
      ("wine", "der wein"), ("service", "die bedienung")),
 )  # fmt: skip
 GOOD = (("good", "gut"), ("great", "großartig"), ("wonderful", "wunderbar"), ("lovely", "schön"),
-        ("superb", "herrlich"), ("charming", "reizend"), ("excellent", "vortrefflich"), ("delightful", "entzückend"), ("clever", "klug"),
-        ("impressive", "beeindruckend"))  # fmt: skip
+        ("superb", "herrlich"), ("charming", "reizend"), ("excellent", "vortrefflich"), ("delightful", "entzückend"),
+        ("clever", "klug"), ("impressive", "beeindruckend"))  # fmt: skip
 BAD = (("bad", "schlecht"), ("awful", "scheußlich"), ("terrible", "furchtbar"), ("ugly", "hässlich"),
        ("boring", "langweilig"), ("dreadful", "grässlich"), ("poor", "dürftig"), ("disappointing", "enttäuschend"),
        ("dull", "öde"), ("annoying", "lästig"))  # fmt: skip
