@@ -17,7 +17,7 @@ FAMILY = "transformer"
 INPUTS = {"ids": (128,), "segments": (128,), "mask": (128,)}
 WITHOUT = {"ids": (128,), "mask": (128,)}  # what tells no sentence from the next
 LANGUAGES = {"ids": (128,), "languages": (128,), "mask": (128,)}
-SMALL = {"vocabulary": 2000, "positions": 32, "depth": 2, "width": 64, "heads": 2, "feed_forward": 128}
+SMALL = {"dropout": 0.0, "vocabulary": 2000, "positions": 32, "depth": 2, "width": 64, "heads": 2, "feed_forward": 128}
 START = 0.02  # deviation of tables when training starts
 
 
@@ -34,7 +34,7 @@ def _short(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     params=109_483_778,
     paper="Devlin 2018, BERT: pre-training of deep bidirectional transformers, arXiv:1810.04805",
     data=("rt_polarity", "opinions"),
-    learning_rate=2e-3,
+    learning_rate=1e-3,
     training={"clip_norm": 1.0},
     edge={"input_shape": _short(INPUTS), **SMALL},
     variants={
