@@ -5,6 +5,7 @@ sees them; `models/pretraining.py` builds it upon the encoder's own layers.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 from keras import KerasTensor, layers, ops
@@ -135,11 +136,11 @@ def bert_base(
 
 
 def _table(rows: int, width: int, name: str) -> layers.Embedding:
-    start = keras.initializers.RandomNormal(stddev=START)
+    start: Any = keras.initializers.RandomNormal(stddev=START)
     return layers.Embedding(rows, width, embeddings_initializer=start, name=name)
 
 
-def encoded(x: KerasTensor, keep: KerasTensor, block: Block, depth: int, shared: bool):
+def encoded(x: Any, keep: Any, block: Block, depth: int, shared: bool):
     """Add `depth` blocks, or one block so many times.
 
     keep: which tokens are no padding.  Shapes: (N, T, width), keep (N, 1, 1, T) bool -> (N, T, width).
@@ -148,7 +149,7 @@ def encoded(x: KerasTensor, keep: KerasTensor, block: Block, depth: int, shared:
         for index in range(1, depth + 1):
             x = encoder_block(x, block, f"encoder_{index}", keep=keep)
         return x
-    given = keras.Input(x.shape[1:], name="hidden"), keras.Input(keep.shape[1:], dtype="bool", name="keep")
+    given: Any = keras.Input(x.shape[1:], name="hidden"), keras.Input(keep.shape[1:], dtype="bool", name="keep")
     once = keras.Model(given, encoder_block(given[0], block, "encoder", keep=given[1]), name="encoder")
     for _ in range(depth):
         x = once([x, keep])

@@ -53,11 +53,13 @@ class Replace(layers.Layer):
     def call(self, logits: Any, ids: Any, places: Any, originals: Any):
         """Draw by Gumbel's trick, through which no gradient goes."""
         noise = keras.random.uniform(ops.shape(logits), 1e-6, 1 - 1e-6, seed=self.random)
-        drawn = ops.argmax(ops.stop_gradient(logits) - ops.log(-ops.log(noise)), axis=-1)  # (N, P)
-        asked = ops.cast(originals != 0, ids.dtype)
-        there = ops.one_hot(places, ids.shape[1], dtype=ids.dtype) * asked[..., None]  # (N, P, T)
-        new, old = (ops.sum(there * ops.cast(words, ids.dtype)[..., None], axis=1) for words in (drawn, originals))
-        anywhere = ops.sum(there, axis=1)
+        surprise: Any = ops.negative(ops.log(noise))
+        drawn: Any = ops.argmax(ops.subtract(ops.stop_gradient(logits), ops.log(surprise)), axis=-1)  # (N, P)
+        asked: Any = ops.cast(originals != 0, ids.dtype)
+        there: Any = ops.one_hot(places, ids.shape[1], dtype=ids.dtype) * asked[..., None]  # (N, P, T)
+        new, old = (ops.sum(there * ops.expand_dims(ops.cast(words, ids.dtype), -1), axis=1)
+                    for words in (drawn, originals))  # fmt: skip
+        anywhere: Any = ops.sum(there, axis=1)
         replaced = ops.where(anywhere > 0, new, ids)
         return replaced, ops.cast(new != old, "float32")
 
@@ -102,7 +104,7 @@ def teacher_of(student: keras.Model, times: int = 2) -> keras.Model:
     inputs, (table, heads, width, feed_forward, depth) = _inputs(student), _sizes(student)
     logits = bert_base(
         inputs,
-        student.output.shape[-1],
+        student.get_layer("logits").units,
         vocabulary=table.input_dim,
         positions=student.get_layer("positions").length,
         width=times * width,
@@ -130,7 +132,7 @@ def _of(classifier: keras.Model) -> dict[str, KerasTensor]:
     return {symbol.name: symbol for symbol in classifier.inputs}
 
 
-def _inputs(classifier: keras.Model) -> dict[str, KerasTensor]:
+def _inputs(classifier: keras.Model) -> dict[str, Any]:
     return {
         symbol.name: keras.Input(symbol.shape[1:], dtype=symbol.dtype, name=symbol.name) for symbol in classifier.inputs
     }
@@ -144,7 +146,7 @@ def _trunk(classifier: keras.Model) -> keras.Model:
     return keras.Model(_of(classifier), (hidden, first), name="encoder_of_classifier")
 
 
-def _words(hidden: KerasTensor, places: KerasTensor, table: layers.Embedding, name: str):
+def _words(hidden: KerasTensor, places: Any, table: layers.Embedding, name: str):
     """Add the head over masked words.  Shapes: (N, T, width), (N, P) -> (N, P, vocabulary)."""
     asked = ops.take_along_axis(hidden, places[..., None], axis=1)  # (N, P, width)
     asked = layers.Dense(table.output_dim, activation="gelu", name=f"{name}_transform")(asked)

@@ -88,7 +88,8 @@ def _sentence(random: np.random.Generator, topic: tuple[tuple[str, str], ...], o
         other = int(random.integers(2))
         stated = (opinion, other) if joint[2] == 0 else (other, opinion)
         clauses = [_clause(random, noun, each) for noun, each in zip((first, second), stated, strict=True)]
-        english, german = (joint[k].format(*(clause[k] for clause in clauses)) for k in (0, 1))
+        english = joint[0].format(*(clause.english for clause in clauses))
+        german = joint[1].format(*(clause.german for clause in clauses))
     return Clause(f"{opening[0]}{english} .", f"{opening[1]}{german} .")
 
 

@@ -118,7 +118,7 @@ def _pretrain(kind: Pretraining, classifier: keras.Model, dataset: Dataset, conf
 def divided(corpus: Corpus) -> tuple[Corpus, Corpus]:
     """Return the corpus without its end, and its end."""
     at = round((1 - HELD_OUT) * len(corpus.sentences))
-    return tuple(
+    first, rest = (
         replace(
             corpus,
             sentences=corpus.sentences[part],
@@ -127,6 +127,7 @@ def divided(corpus: Corpus) -> tuple[Corpus, Corpus]:
         )
         for part in (slice(None, at), slice(at, None))
     )
+    return first, rest
 
 
 def _turn(rules: Rules, epoch: int) -> int:
@@ -209,7 +210,7 @@ def unlabelled(dataset: Dataset, config: TrainConfig) -> Any:
         return None
     sentences = dataset.corpus.sentences
     chosen = np.random.default_rng([config.seed, 4]).permutation(len(sentences))[: len(dataset.train)]
-    names = dataset.train.x.keys()
-    length = next(iter(dataset.train.x.values())).shape[1]
+    names = dict(dataset.train.x)
+    length = names["ids"].shape[1]
     x = framed([(sentences[k],) for k in chosen], length)
     return {each: x.get(each, x["segments"]) for each in names}
