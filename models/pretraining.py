@@ -55,13 +55,13 @@ class Replace(layers.Layer):
         noise = keras.random.uniform(ops.shape(logits), 1e-6, 1 - 1e-6, seed=self.random)
         surprise: Any = ops.negative(ops.log(noise))
         drawn: Any = ops.argmax(ops.subtract(ops.stop_gradient(logits), ops.log(surprise)), axis=-1)  # (N, P)
-        asked: Any = ops.cast(originals != 0, ids.dtype)
+        asked: Any = ops.cast(ops.not_equal(originals, 0), ids.dtype)
         there: Any = ops.one_hot(places, ids.shape[1], dtype=ids.dtype) * asked[..., None]  # (N, P, T)
         new, old = (ops.sum(there * ops.expand_dims(ops.cast(words, ids.dtype), -1), axis=1)
                     for words in (drawn, originals))  # fmt: skip
         anywhere: Any = ops.sum(there, axis=1)
-        replaced = ops.where(anywhere > 0, new, ids)
-        return replaced, ops.cast(new != old, "float32")
+        replaced = ops.where(ops.greater(anywhere, 0), new, ids)
+        return replaced, ops.cast(ops.not_equal(new, old), "float32")
 
 
 def masked_words(classifier: keras.Model, asked: int, pairs: bool) -> keras.Model:
