@@ -38,7 +38,7 @@ def _short(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     learning_rate=1e-3,
     training={"clip_norm": 1.0},
     edge={"input_shape": _short(INPUTS), **SMALL},
-    bars=Bars(step=0.95),  # over 95 operators, eight norms among them, ties add up to two steps for 2 to 3% of logits
+    bars=Bars(step=0.95),  # over 95 operators, five norms among them, ties add up to two steps for 2 to 3% of logits
     variants={
         "bert_large": {
             "params": 335_143_938,
