@@ -32,6 +32,7 @@ class OnnxGraph:
         self.names: dict[tuple[Array, Layout], str] = {}
         self.inner = {array for operator in operators for array in operator.inputs}
         self._taken: dict[str, int] = {}
+        self._kernels: dict[tuple[Any, ...], str] = {}
 
     # ------------------------------------------------------------ nodes and constants
 
@@ -46,6 +47,15 @@ class OnnxGraph:
         name = self.unique(name)
         self.initializers[name] = numpy_helper.from_array(np.array(values, order="C"), name)
         return name
+
+    def kernel(self, name: str, values: np.ndarray) -> str:
+        """Store the numbers of a kernel or table, once for all layers that share them; return their name."""
+        if values.ndim < 2:
+            return self.constant(name, values)
+        key = (values.shape, str(values.dtype), values.tobytes())
+        if key not in self._kernels:
+            self._kernels[key] = self.constant(name, values)
+        return self._kernels[key]
 
     def number(self, name: str, value: float) -> str:
         """Store a real number; return its name."""
@@ -94,18 +104,18 @@ class OnnxGraph:
             values = values.reshape((1,) * (4 - values.ndim) + values.shape).transpose(TO_FIRST)
         if array.scale is None:
             return self.constant(array.name, values)
-        stored, zero = self.constant(array.name, stored_as(array, values)), stored_as(array, array.zero_point)
+        stored, zero = self.kernel(array.name, stored_as(array, values)), stored_as(array, array.zero_point)
         return self._dequantized(array, stored, array.scale[0], zero)
 
     def weights(self, array: Array, values: np.ndarray, axis: int = 0) -> str:
         """Store a kernel or bias, its `values` as ONNX wants them, channels along `axis`; return its name."""
         if array.scale is None:
-            return self.constant(array.name, values)
+            return self.kernel(array.name, values)
         if values.dtype == np.int64:  # accumulators of 16-bit activations; the values fit
             values = values.astype(np.int32)
         per_channel = len(array.scale) > 1
         scale = array.scale if per_channel else array.scale[0]
-        stored, zero = self.constant(array.name, values), np.zeros(scale.shape, values.dtype)
+        stored, zero = self.kernel(array.name, values), np.zeros(scale.shape, values.dtype)
         return self._dequantized(array, stored, scale, zero, **({"axis": axis} if per_channel else {}))
 
     def _dequantized(self, array: Array, stored: str, scale: Any, zero: np.ndarray, **attributes: Any) -> str:

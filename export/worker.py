@@ -110,20 +110,25 @@ def _read(job: dict):
     return graph_def
 
 
+# TensorFlow's name -> the operation that tf2onnx does know, and whether 1 is taken from it, or it from 1.
+SPELT = {"Expm1": ("Exp", True), "Erfc": ("Erf", False)}
+
+
 def _spell_out(graph_def: Any) -> None:
-    """Write exp(x) - 1 as it is read: tf2onnx does not know it as one operation."""
-    for node in [node for node in graph_def.node if node.op == "Expm1"]:
-        unit, power = graph_def.node.add(), graph_def.node.add()
+    """Write exp(x) - 1 and 1 - erf(x), which is in Gelu, as they are read: tf2onnx knows neither as one operation."""
+    for node in [node for node in graph_def.node if node.op in SPELT]:
+        known, one_last = SPELT[node.op]
+        unit, inner = graph_def.node.add(), graph_def.node.add()
         unit.name, unit.op = f"{node.name}/one", "Const"
         unit.attr["dtype"].CopyFrom(node.attr["T"])
         unit.attr["value"].tensor.dtype = node.attr["T"].type
         unit.attr["value"].tensor.float_val.append(1.0)
         unit.attr["value"].tensor.tensor_shape.SetInParent()
-        power.CopyFrom(node)
-        power.name, power.op = f"{node.name}/power", "Exp"
+        inner.CopyFrom(node)
+        inner.name, inner.op = f"{node.name}/{known.lower()}", known
         node.op = "Sub"
         del node.input[:]
-        node.input.extend([power.name, unit.name])
+        node.input.extend([inner.name, unit.name] if one_last else [unit.name, inner.name])
 
 
 def name_tflite(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:

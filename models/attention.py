@@ -230,6 +230,7 @@ class SelfAttention(layers.Layer):
         super().__init__(**kwargs)
         self.heads, self.use_bias, self.size, self.dropout = heads, use_bias, size, dropout
         self.cache_row = CacheRow(name="cache")
+        self.shown = layers.Identity(name=f"{self.name}_weights")  # by this name a student finds its teacher's
         self.drop = layers.Dropout(dropout, name="dropout") if dropout else None
 
     def build(self, input_shape: Sequence[int]):
@@ -272,7 +273,7 @@ class SelfAttention(layers.Layer):
         key, value = keys or (self.key_projection(source), self.value_projection(source))
         if cache is not None:
             key, value = self.cache_row(cache[0], key, here), self.cache_row(cache[1], value, here)
-        weights = attention_weights(query, self._split(key), keep, bias)
+        weights = self.shown(attention_weights(query, self._split(key), keep, bias))
         dropped = weights if self.drop is None else self.drop(weights)
         mixed: Any = ops.transpose(ops.matmul(dropped, self._split(value)), (0, 2, 1, 3))  # (N, T, heads, d)
         mixed = self.output_projection(ops.reshape(mixed, (-1, mixed.shape[1], self.inner)))

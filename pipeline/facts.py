@@ -12,10 +12,12 @@ from ..training.tasks import Networks
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:
-    """Return what a manifest says of the data: task, preprocessing, and what the classes of each output are called."""
+    """Return what a manifest says of the data: task, preprocessing, what tokens are, what classes are called."""
     found: dict[str, Any] = {"task": dataset.task, "preprocessing": dataset.preprocessing}
     if dataset.labels:
         found["labels"] = list(dataset.labels)
+    if dataset.tokens:
+        found["tokens"] = list(dataset.tokens)
     if dataset.heads:
         found["heads"] = {
             name: {"task": head.task, "labels": list(head.labels)} for name, head in dataset.heads.items()

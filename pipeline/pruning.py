@@ -55,6 +55,7 @@ def prune(
 
     config: of one of the ways in `prune.methods`. teaching: a teacher of what is pruned, such as what it was before.
     """
+    work = work.tuned
     taught = teachers.resolve(teaching, networks, work)
     method = method_for(config)
     refuse(config, work)

@@ -48,6 +48,7 @@ def quantize(
 
     teaching: a teacher of what is quantized, such as `networks` themselves.
     """
+    work = work.tuned
     taught = teachers.resolve(teaching, networks, work)
     suited = work.suited(config)
     samples = {name: work.samples(name, networks=networks) for name in work.compressed}
@@ -71,6 +72,7 @@ def retrain(
 
     The learner's own rule says what is better, on validation data.
     """
+    work = work.tuned
     learner, learned = learners.get(work.learner), work.learned(networks)
 
     def validated() -> dict[str, float]:

@@ -17,7 +17,7 @@ from .facts import tables
 from .model_files import check_keras_file
 from .origins import Origin
 
-OF_DATA = ("task", "preprocessing", "labels", "heads")
+OF_DATA = ("task", "preprocessing", "labels", "tokens", "heads")
 _NOTED = (*OF_DATA, *Origin.__dataclass_fields__, "networks", "states")
 
 

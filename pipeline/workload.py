@@ -12,7 +12,7 @@ from ..copies import copy_model
 from ..models import registry
 from ..models.registry import Deployable
 from ..quantize import QatConfig
-from ..training import tasks
+from ..training import learners, tasks
 from ..training.data import Dataset
 from ..training.runner import KerasRunner
 from ..training.tasks import Networks, Task
@@ -52,6 +52,12 @@ class Workload:
     def learner(self) -> str:
         """The name of what trains the networks."""
         return self.origin.learner
+
+    @property
+    def tuned(self) -> Workload:
+        """The same work for what has been trained: its learner may leave what is pruned or quantized to another."""
+        tuner = learners.get(self.learner).tuner
+        return replace(self, origin=replace(self.origin, learner=tuner)) if tuner else self
 
     @property
     def learning_rate(self) -> float:

@@ -52,6 +52,10 @@ class RunDir:
             self._logs = Logs(self.folder, state.history if state else [])
         return state
 
+    def part(self, name: str) -> "RunDir":
+        """Return the folder, in this one, of a training that this run begins with."""
+        return RunDir(self.folder and self.folder / name, {**self._identity, "part": name})
+
     def log(self, row: Row) -> None:
         """Add an epoch's numbers to the logs."""
         if self._logs:

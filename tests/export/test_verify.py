@@ -164,6 +164,7 @@ FLOATS = {
     "transposed, padded outside": ((5, 5, 4), lambda: layers.Conv2DTranspose(3, 3, strides=2, output_padding=1)),
     "celu": ((6, 4), lambda: layers.Activation("celu")),
     "expm1": ((6, 4), lambda: layers.Lambda(ops.expm1)),
+    "gelu": ((6, 4), lambda: layers.Activation("gelu")),
 }
 
 

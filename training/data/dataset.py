@@ -55,7 +55,8 @@ class Dataset:
 
     task: a name in the table of tasks; of several outputs theirs joined by "+", and `heads` says what each answers.
     classes: number of classes, or 0 where the task has none. labels: what classes 0 and on were called in the data,
-    where that was no number. vocabulary: number of token ids, or 0 for float samples.
+    where that was no number. vocabulary: number of token ids, or 0 for float samples. tokens: what ids 0 and on stand
+    for, where a tokenizer on the host must know. corpus: text to pre-train on (a `pieces.Corpus`), None for none.
     preprocessing: what was done to raw samples, in one line. source: file names with digests, or a package's version.
     augmentation: makes, from a seed, the Keras layers that change training samples at random, in order; None for none.
     told: what a class number tells besides, by name: class numbers -> targets of a further output.
@@ -69,6 +70,8 @@ class Dataset:
     test: Split
     classes: int = 0
     vocabulary: int = 0
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    corpus: Any = field(default=None, repr=False)
     preprocessing: str = "none"
     source: tuple[str, ...] = ()
     augmentation: Callable[[int], Sequence[Any]] | None = None

@@ -1,11 +1,15 @@
 """Text sets with classes: movie-review sentences of Pang and Lee (2005), captions in two languages (Elliott 2016)."""
 
 import gzip
+from dataclasses import replace
 
 import numpy as np
 
 from . import sources
+from .corpora import pretraining_text
 from .dataset import Dataset
+from .pieces import LANGUAGES as TONGUES
+from .pieces import TOLD, classified
 from .sets import Asked, dataset
 from .tokens import PAD, UNKNOWN, Texts, as_bigrams, as_letters, as_words, divided, encode, vocabulary
 
@@ -22,7 +26,11 @@ def _have_captions() -> bool:
 @dataset(input_shape=(64,), dtype="int32", tasks=("classification",), here=lambda: all(map(sources.find, FILES)))
 def rt_polarity(asked: Asked) -> Dataset:
     """Return 10,662 sentences, negative (0) or positive (1); a tenth each, by class, for validation and testing."""
-    return as_words(_polarity("rt_polarity"), asked)
+    texts, named = _polarity("rt_polarity"), [each.name for each in asked.inputs]
+    if TOLD not in named:
+        return as_words(texts, asked)
+    text, files = pretraining_text(texts.sentences["train"], translated=TONGUES in named)
+    return classified(replace(texts, source=(*texts.source, *sources.describe(files))), text, asked)
 
 
 @dataset(input_shape=(128,), dtype="int32", tasks=("classification",), here=lambda: all(map(sources.find, FILES)))

@@ -14,10 +14,12 @@ from ..answers import outputs_of, places_of
 from ..config import TrainConfig
 from ..data import Dataset, Split
 from ..tasks import Objective, check_outputs, loss_of, sample_weights, shaped
+from .batches import Batches
 from .register import Networks
 from .wrapped import Named
 
 Targets = Callable[[Split], Any]
+MakeBatches = Callable[..., Batches]  # (split, targets, config, weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class FitOverrides:
     network: trained in place of the model, of which it holds the weights. loss, metrics: as `Model.compile` takes them.
     optimizer: makes one instead of the configured one. targets: split -> targets. weights: of the training targets, one
     each. loss_weights: of several losses. judged: how Keras begins the names of the metrics that choose the epoch.
-    told: brings what a teacher answers to the form of what `network` does.
+    told: brings what a teacher answers to the form of what `network` does. batches: makes the training batches.
     """
 
     network: keras.Model | None = None
@@ -39,6 +41,7 @@ class FitOverrides:
     loss_weights: Mapping[str, float] | None = None
     judged: str = ""
     told: Callable[[Any], Any] | None = None
+    batches: MakeBatches = Batches
 
 
 Overrides = Callable[[keras.Model, Dataset, Any, TrainConfig], FitOverrides]
@@ -64,6 +67,7 @@ class Fitting:
     loss_weights: Mapping[str, float] | None = None
     judged: str = ""
     told: Callable[[Any], Any] | None = None
+    batches: MakeBatches = Batches
 
 
 def resolved(overrides: Overrides, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Fitting:
@@ -97,6 +101,7 @@ def resolved(overrides: Overrides, networks: Networks, dataset: Dataset, task: A
         loss_weights=asked.loss_weights,
         judged=asked.judged,
         told=asked.told,
+        batches=asked.batches,
     )
 
 

@@ -70,7 +70,7 @@ def minimise(
         model = taught(fitting, networks, dataset, task, config, teaching=teaching, changes=changes)
         if fitting.told is None and model.fed_alike(dataset):
             _introduce(model.teacher, validate(overrides, {model.name: model.teacher}, dataset, task, config))
-    batches = Batches(split, fitting.targets(split), config, weights)
+    batches = fitting.batches(split, fitting.targets(split), config, weights)
     epochs = config.epochs_for(len(batches))
     validation = (dataset.validation.x, fitting.targets(dataset.validation))
     if (weight := fitting.weigh(dataset.validation)) is not None:

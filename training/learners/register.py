@@ -76,6 +76,7 @@ class Learner:
 
     steps: how often a network is run in training. starts_over: what pruning or quantizing a network upsets is not a
     matter of a few steps, it takes as many as the training did. teachable: its loss can hold a teacher's answers.
+    tuner: the learner that goes on with what this one has trained, when it is pruned or quantized; "" for itself.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Learner:
     steps: Steps = steps_by_batches
     starts_over: bool = False
     teachable: bool = False
+    tuner: str = ""
 
     def __call__(
         self,
@@ -121,19 +123,20 @@ def learner(
     steps: Steps = steps_by_batches,
     starts_over: bool = False,
     teachable: bool = False,
+    tuner: str = "",
 ) -> Callable[[Fit], Fit]:
     """Register a function under `name`; a name that is taken raises ValueError.
 
     validate: (networks, dataset, task, config) -> row; best_epoch: (rows, dataset, task) -> index. By default the
     task's metric on validation data judges, which such a learner logs as "val_metric". steps: (dataset, config) -> how
-    often a network is run in training, by default once a batch. starts_over, teachable: see `Learner`.
+    often a network is run in training, by default once a batch. starts_over, teachable, tuner: see `Learner`.
     """
 
     def enter(function: Fit) -> Fit:
         if name in LEARNERS:
             raise ValueError(f"learner {name!r} is registered twice")
         LEARNERS[name] = Learner(name=name, fit=function, validate=validate, best_epoch=best_epoch, steps=steps,
-                                 starts_over=starts_over, teachable=teachable)  # fmt: skip
+                                 starts_over=starts_over, teachable=teachable, tuner=tuner)  # fmt: skip
         return function
 
     return enter
