@@ -79,7 +79,7 @@ class FilterCell(layers.Layer):
         total: Any = ops.sum(belief, axis=-1, keepdims=True)
         nothing: Any = ops.relu(1 - 2 * total)  # 1 before the first step, 0 behind it, however sums were rounded
         predicted: Any = ops.matmul(belief, self.moves) + nothing * self.start
-        joint: Any = ops.log(predicted + LEAST) + inputs  # pyright: ignore[reportOptionalOperand]
+        joint: Any = ops.log(ops.relu(predicted) + LEAST) + inputs  # pyright: ignore[reportOptionalOperand]
         return joint, [ops.softmax(joint)]
 
     def get_config(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,14 +46,15 @@ class Markov:
         return cls.likeliest(symbols, Expected(np.zeros(len(told)), told, moves), size, prior)
 
     @classmethod
-    def likeliest(cls, symbols: np.ndarray, expected: Expected, size: int, prior: float = 0.0) -> Markov:
-        """Return the model that makes what is expected likeliest: the M step."""
+    def likeliest(cls, symbols: np.ndarray, expected: Expected, size: int, prior: Any = 0.0) -> Markov:
+        """Return the model that makes what is expected likeliest: the M step. States that never occur stay without."""
         states = expected.states
         emits = np.zeros((size, states.shape[-1]))
         np.add.at(emits, symbols, states)
+        prior = prior * states.any((0, 1))  # (K,): what never occurs has no chance, and what leads there neither
         return cls(
             _shares(states[:, 0].sum(0) + prior),
-            _shares(expected.moves + prior),
+            _shares((expected.moves + prior) * (prior[:, None] > 0) if prior.any() else expected.moves),
             _shares((emits + prior).T).T,
         )
 
