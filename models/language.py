@@ -147,7 +147,7 @@ def _step(parts: _Parts, condition: int) -> keras.Model:
     params=1_634_261,
     paper="Bengio 2003, A neural probabilistic language model",
     data=("ptb", "scikit_learn_words"),
-    learning_rate=0.01,
+    learning_rate=5e-3,
     edge={"classes": 1_000, "width": 32, "hidden": 64},
     # Perplexity. On 5,000 words of scikit_learn_words a net learns to the end: pruning takes what few steps do not mend.
     bars=Bars(floor=400.0, drop=0.1),
