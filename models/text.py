@@ -175,15 +175,15 @@ def _step(classes: int, vocabulary: int, width: int, units: int, cell: str):
 class MeanOf(layers.Layer):
     """The mean of the first vectors of each sample, weighed 0 or one over their number.
 
-    Shapes: x (N, L, width), count (N, 1) int32 from 1 -> (N, width).
+    Shapes: x (N, L, width), count (N, 1) int32 -> (N, width).
     """
 
     def call(self, inputs: Sequence[KerasTensor]):
-        """Return the mean."""
+        """Return the mean, zeros of none."""
         x, count = inputs
         places = np.arange(x.shape[1], dtype="int32")[None]
         there: Any = ops.cast(ops.less(places, count), x.dtype)  # (N, L)
-        weights = there / ops.sum(there, 1, keepdims=True)
+        weights = there / ops.maximum(ops.sum(there, 1, keepdims=True), 1.0)
         return ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), x), 1)
 
 
