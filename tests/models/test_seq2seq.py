@@ -161,6 +161,35 @@ def test_what_is_remembered_of_padding_has_no_part(additive):
     np.testing.assert_allclose(np.sum(layer.weights_of(query, memory, there), -1), np.ones((2, 3)), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["bahdanau_attention", "encoder_decoder"])
+def test_int8_files_of_encoder_and_step_answer_as_the_fake_quantized(name, tmp_path):
+    shape, sizes = {"source": (4,), "target": (3,)}, {"units": 8, "embedding": 8, "classes": 11}
+    networks = registry.networks(name, "edge", input_shape=shape, **sizes)
+    deploy = registry.with_states(registry.get(name).deploy, networks)
+    pairs = {each: R.integers(1, 11, (32, size)).astype("int32") for each, (size,) in shape.items()}
+    aware, _ = prepare_qat(networks["sequence"], calibration=pairs)
+    made = derived({**networks, "sequence": aware}, deploy)
+    run, states = KerasRunner(made, deploy), set(deploy[1].states.values())
+    begun = run("encoder", {"source": pairs["source"]})
+    held = {each: array for each, array in begun.items() if each not in states}
+    if name == "bahdanau_attention":
+        held["source"] = pairs["source"]
+    asked = {"given": {"token": pairs["target"][..., None]}, "held": held,
+             "first": {each: array for each, array in begun.items() if each in states}}  # fmt: skip
+    files = {}
+    for each in deploy:
+        artifact = export_tflite(made[each.network], name=each.network)
+        path = artifact.save(tmp_path / f"{each.network}.tflite")
+        manifest = {**artifact.manifest, "network": each.network, "states": dict(each.states)}
+        files[each.network] = ModelFile(name=each.network, path=path, format="tflite", manifest=manifest)
+    with open_runner(files) as device:
+        for output, values in device("encoder", {"source": pairs["source"]}).items():
+            np.testing.assert_allclose(values, begun[output], atol=1e-6)
+        said = device.unroll("step", **asked)["logits"]
+    expected = run.unroll("step", **asked)["logits"]
+    assert np.ptp(expected) > 0 and (np.abs(said - expected.reshape(said.shape)) < 1e-5).mean() > 0.97
+
+
 def test_the_residual_stack_begins_at_its_third_layer():
     networks = registry.networks("gnmt", "edge", input_shape=SMALL, classes=17, depth=4)
     names = {layer.name for layer in networks["sequence"].layers}
