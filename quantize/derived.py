@@ -290,10 +290,14 @@ def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, 
     made = {origin: trained.plan.scale_of(tensor) for origin, tensor in theirs.made().items()}
     names |= {origin: scale.name for origin, scale in made.items() if scale is not None}
     alone = _of_one_call(names)
+    prescribed = {scale.name: scale.fixed.range(scale.bits) for scale in trained.plan.distinct_scales if scale.fixed}
     for scale in layer.plan.distinct_scales:
         origins = ours.origins(scale)
         name = next((names[origin] for origin in origins if origin in names), None)
         name = name or next((alone[origin] for origin in map(_any_call, origins) if origin in alone), None)
+        if name in prescribed and scale.name in layer.range_of:  # by the operator that makes a first state, say
+            layer.range_of[scale.name].assign(prescribed[name])
+            continue
         for kind in ("range_of", "width_of"):
             if scale.name in getattr(layer, kind):
                 _assign(getattr(layer, kind)[scale.name], getattr(trained, kind), name, scale.name)

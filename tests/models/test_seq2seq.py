@@ -11,7 +11,7 @@ from edgewright.export import export_tflite
 from edgewright.models import registry
 from edgewright.models.attending import Alignment, AttentiveRecurrence
 from edgewright.pipeline.find import find
-from edgewright.quantize import prepare_qat
+from edgewright.quantize import find_quantized, prepare_qat
 from edgewright.training import learners
 from edgewright.training.config import TrainConfig
 from edgewright.training.data.sorting import pointed
@@ -159,6 +159,44 @@ def test_what_is_remembered_of_padding_has_no_part(additive):
     other = np.where(there[..., None], memory, 9.0).astype("f4")
     np.testing.assert_allclose(layer(query, other, other, there), before, atol=1e-6)
     np.testing.assert_allclose(np.sum(layer.weights_of(query, memory, there), -1), np.ones((2, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["encoder_decoder"])
+def test_int8_files_of_encoder_and_step_answer_as_the_fake_quantized(name, tmp_path):
+    shape, sizes = {"source": (4,), "target": (3,)}, {"units": 8, "embedding": 8, "classes": 11}
+    networks = registry.networks(name, "edge", input_shape=shape, **sizes)
+    deploy = registry.with_states(registry.get(name).deploy, networks)
+    pairs = {each: R.integers(1, 11, (32, size)).astype("int32") for each, (size,) in shape.items()}
+    aware, _ = prepare_qat(networks["sequence"], calibration=pairs)
+    made = derived({**networks, "sequence": aware}, deploy)
+    run, states = KerasRunner(made, deploy), set(deploy[1].states.values())
+    begun = run("encoder", {"source": pairs["source"]})
+    held = {each: array for each, array in begun.items() if each not in states}
+    asked = {"given": {"token": pairs["target"][..., None]}, "held": held,
+             "first": {each: array for each, array in begun.items() if each in states}}  # fmt: skip
+    files = {}
+    for each in deploy:
+        artifact = export_tflite(made[each.network], name=each.network)
+        path = artifact.save(tmp_path / f"{each.network}.tflite")
+        manifest = {**artifact.manifest, "network": each.network, "states": dict(each.states)}
+        files[each.network] = ModelFile(name=each.network, path=path, format="tflite", manifest=manifest)
+    with open_runner(files) as device:
+        for output, values in device("encoder", {"source": pairs["source"]}).items():
+            np.testing.assert_allclose(values, begun[output], atol=1e-6)
+        said = device.unroll("step", **asked)["logits"]
+    expected = run.unroll("step", **asked)["logits"]
+    assert np.ptp(expected) > 0 and (np.abs(said - expected.reshape(said.shape)) < 1e-5).mean() > 0.97
+
+
+def test_a_step_takes_the_range_that_an_operator_prescribes_to_its_first_state():
+    """The first state of RNNsearch is a tanh, whose range in int8 is fixed; that of the step is a variable."""
+    sizes = {"units": 8, "embedding": 8, "maxout": 4, "classes": 11}
+    networks = registry.networks("bahdanau_attention", "edge", input_shape={"source": (4,), "target": (3,)}, **sizes)
+    deploy = registry.with_states(registry.get("bahdanau_attention").deploy, networks)
+    pairs = {name: R.integers(1, 11, (32, size)).astype("int32") for name, size in (("source", 4), ("target", 3))}
+    aware, _ = prepare_qat(networks["sequence"], calibration=pairs)
+    step = find_quantized(derived({**networks, "sequence": aware}, deploy)["step"])
+    np.testing.assert_allclose(step.range_of["decoder_state"], [-1, 127 / 128], atol=1e-4)
 
 
 def test_the_residual_stack_begins_at_its_third_layer():
