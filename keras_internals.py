@@ -226,3 +226,19 @@ def patched() -> Patched:
         rank=numpy.Ndim,
         draws=backend.random,
     )
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Let models that are built meanwhile have weights of a shape and no values, to be counted.
+
+    Keras keeps a list of them, and would allocate them all when the next model is called.
+    """
+    from keras.src.backend.common import global_state
+
+    waiting = list(global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True))
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute("uninitialized_variables", waiting)

@@ -170,3 +170,14 @@ def test_what_a_configuration_holds_stays_shared():
         assert internals.made_again(holder, holder.get_config()).layer is again
         assert internals.made_again(inner, {}) is again
     assert type(holder).from_config(holder.get_config()).layer is not inner
+
+
+def test_weights_that_are_counted_are_never_made():
+    with internals.without_weights():
+        x = keras.Input((3,))
+        model = keras.Model(x, keras.layers.Dense(2)(x))
+        assert sum(int(np.prod(weight.shape)) for weight in model.weights) == 8
+    y = keras.Input((3,))
+    other = keras.Model(y, keras.layers.Dense(2)(y))  # Keras makes whatever still waits
+    assert other(np.ones((1, 3))).shape == (1, 2)
+    assert all(weight._value is None for weight in model.weights)

@@ -1,8 +1,8 @@
 """Encoders and decoders: counts, what a device runs against the sequence net, blocks that are skipped and removed."""
 
-import keras
 import numpy as np
 import pytest
+from edgewright.keras_internals import without_weights
 from edgewright.models import registry
 from edgewright.models.attention import LayerDrop, RelativeBias, bucket_of
 from edgewright.quantize import prepare_qat
@@ -17,7 +17,7 @@ NAMES = ("transformer_base", "t5")
 
 def test_parameters_without_embeddings():
     entry = registry.get("transformer_base")
-    with keras.StatelessScope(initialize_variables=False):
+    with without_weights():
         sequence = entry.builder(**entry.arguments())["sequence"]
     weights = [weight for weight in sequence.trainable_weights if not weight.path.startswith("embedding")]
     assert sum(int(np.prod(weight.shape)) for weight in weights) == 44_101_632

@@ -1,9 +1,9 @@
 """Decoders: the counts of the papers, and a device's prompt and steps against the sequence net that was trained."""
 
-import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
+from edgewright.keras_internals import without_weights
 from edgewright.models import registry
 from edgewright.prune import prune
 from edgewright.quantize import find_quantized, prepare_qat
@@ -18,7 +18,7 @@ SIZES = {"input_shape": (8,), "width": 16}
 
 def counted(name, of="", **options):
     """Return the trainable parameters of the published sizes, without allocating one: of layers beginning with `of`."""
-    with keras.StatelessScope(initialize_variables=False):
+    with without_weights():
         entry = registry.get(name)
         sequence = entry.builder(**entry.arguments(**{"steps": False, **options}))["sequence"]
         layers = [layer for layer in sequence.layers if layer.name.startswith(of)]
