@@ -158,7 +158,12 @@ def _reshape(op, x):
 
 
 def _get_item(op, x, key):
-    """Write an index with an ellipsis or new axes as slices, then a reshape."""
+    """Write an index with an ellipsis or new axes as slices, then a reshape.
+
+    Of a model that was loaded it is a list, since files have no tuples; one of integers alone means something else.
+    """
+    if isinstance(key, list) and any(part is Ellipsis or isinstance(part, slice) for part in key):
+        return x[tuple(key)]
     parts = list(key) if isinstance(key, tuple) else [key]
     if not any(part is None or part is Ellipsis for part in parts):
         return NotImplemented
