@@ -112,7 +112,8 @@ class VariationalDropout(layers.Dense):
         logarithm: Any = ops.reshape(ops.minimum(self.log_alpha, 0.0), self._shape)
         spread: Any = ops.exp(logarithm)
         variance: Any = ops.matmul(ops.square(inputs), spread * ops.square(self.kernel))
-        self.add_loss(ops.sum(divergence(logarithm)) / self.samples)
+        total: Any = ops.sum(divergence(logarithm))
+        self.add_loss(total / self.samples)
         noise: Any = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
         return self.activation(mean + ops.sqrt(variance + 1e-8) * noise)
 

@@ -55,7 +55,8 @@ def vit(
         if index in attention_of:
             seen[f"attention_{index}"] = weights
         x = feed_forward(block.add(x, mixed, part), block, name)
-    x = layers.Reshape((width,), name="token")(x[:, :1])
+    x = layers.Cropping1D((0, x.shape[1] - 1), name="first")(x)
+    x = layers.Reshape((width,), name="token")(x)
     x = layers.LayerNormalization(epsilon=block.epsilon, name="norm")(x)  # (N, width)
     if head == "tanh":
         x = layers.Dense(width, "tanh", name="pre_logits")(x)
