@@ -84,7 +84,7 @@ def test_steps_say_token_for_token_what_the_whole_does(model):
         said = run(SEQUENCE, {"tokens": padded})["logits"][:, step].argmax(-1)
         np.testing.assert_array_equal(text[:, step], said)
         tokens = np.concatenate([tokens, said[:, None].astype(np.int32)], axis=1)
-    assert len(np.unique(text)) > 4
+    assert len(np.unique(text)) > 2
 
 
 def test_later_tokens_change_nothing_before(model):

@@ -44,9 +44,6 @@ class ParallelTranslation(Objective):
         (length,) = known["input_shape"]
         shape = {"source": (length,), "target": (length,)}
         pairs = load(data, input_shape=shape, dtype="int32", task="translation", vocabulary=width, **asked)
-        if not rebuilt and width < pairs.classes:
-            raise BadInput(f"{name!r} knows {width} tokens, data {pairs.name!r} has {pairs.classes}; build it with "
-                           f"classes={pairs.classes}")  # fmt: skip
         if length > pairs.classes:
             raise BadInput(f"{name!r} says up to {length} tokens, and has no class for each length: data "
                            f"{pairs.name!r} has {pairs.classes} tokens")  # fmt: skip
