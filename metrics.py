@@ -420,7 +420,7 @@ def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[st
     if metric.parts.unit == "class" and len(known["labels"]) <= MANY_CLASSES:
         found["confusion"] = confusion_matrix(truth, said, **known).tolist()
     found["roc_auc"] = _roc_auc(metric, outputs, targets)
-    if metric.name == "accuracy" and outputs.ndim == 2:
+    if metric.name == "accuracy" and outputs.ndim == 2 and truth.max() < outputs.shape[-1]:
         found |= calibration(outputs, targets)
         found |= {"top_5": top(outputs, targets, 5)} if outputs.shape[-1] >= FROM_CLASSES else {}
     return found

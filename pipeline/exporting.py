@@ -14,6 +14,7 @@ from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training.tasks import Networks
 from .facts import facts, tables
 from .plan import File
+from .suited import suited
 
 if TYPE_CHECKING:
     from .workload import Workload
@@ -50,6 +51,6 @@ def to_export(networks: Networks, work: Workload, network: str, precision: str) 
     if source is None:
         return model, work.samples(network, networks=networks)
     bits = precision.partition("-")[0]
-    suited, samples = work.suited(QatConfig(default=bits)), work.samples(source, networks=networks)
-    aware, _ = prepare_qat(networks[source], suited, calibration=samples)
+    samples = work.samples(source, networks=networks)
+    aware, _ = prepare_qat(networks[source], suited(work, QatConfig(default=bits)), calibration=samples)
     return work.step(network, {**networks, source: aware}), None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..models.registry import Deployable
 from ..training.data import Dataset
 from ..training.runner import table_of
-from ..training.tasks import Networks
+
+if TYPE_CHECKING:
+    from ..models.registry import Deployable
+    from ..training.tasks import Networks
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..training.tasks import Networks
 from ..training.train import TrainResult
 from . import teachers
 from . import training as stage
+from .suited import suited
 from .workload import Workload
 
 
@@ -50,9 +51,9 @@ def quantize(
     """
     work = work.tuned
     taught = teachers.resolve(teaching, networks, work)
-    suited = work.suited(config)
+    own = suited(work, config)
     samples = {name: work.samples(name, networks=networks) for name in work.compressed}
-    made = {name: prepare_qat(networks[name], suited, calibration=given) for name, given in samples.items()}
+    made = {name: prepare_qat(networks[name], own, calibration=given) for name, given in samples.items()}
     aware = work.to_train(networks, {name: model for name, (model, _) in made.items()})
     result = retrain(aware, work, training, out, teaching=taught)
     return Quantized(

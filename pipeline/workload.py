@@ -11,7 +11,6 @@ import keras
 from ..copies import copy_model
 from ..models import registry
 from ..models.registry import Deployable
-from ..quantize import QatConfig
 from ..training import learners, tasks
 from ..training.data import Dataset
 from ..training.runner import KerasRunner
@@ -87,17 +86,6 @@ class Workload:
     def learned(self, networks: Networks) -> dict[str, keras.Model]:
         """Return the networks that the learner trains."""
         return registry.trained(networks, self.deploy)
-
-    def suited(self, config: QatConfig | None = None) -> QatConfig:
-        """Return a configuration that gives 16 bits to activations that the model is known to need them for.
-
-        Names that `config` gives, and one that quantizes activations otherwise than to 8 bits, are left as they are.
-        """
-        config = config or QatConfig()
-        if not str(config.default).endswith("a8"):
-            return config
-        own = {name: "w8a16" for name in self.origin.wide if name not in config.by_name}
-        return replace(config, by_name={**config.by_name, **own}) if own else config
 
     def samples(self, network: str, count: int = CALIBRATION, networks: Networks | None = None) -> Any:
         """Return samples that a network is calibrated on: an array, or of several inputs a dict by name.

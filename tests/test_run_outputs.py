@@ -43,9 +43,14 @@ PLAN = RunPlan(files=(("float", "tflite", "float32"), ("qat", "tflite", "w8a8-qa
 
 
 @pytest.mark.parametrize(
-    ("net", "data", "compared"), [("sorted_last", "plain", 0), ("with_classes", "scores", 1), ("twice", "both", 1)]
+    ("net", "data", "compared", "integer"),
+    [
+        ("sorted_last", "plain", 0, (False, False)),
+        ("with_classes", "scores", 1, (True, False)),
+        ("twice", "both", 1, (True, True)),
+    ],
 )
-def test_a_run_ends_whatever_the_outputs_are(tmp_path, monkeypatch, net, data, compared):
+def test_a_run_ends_whatever_the_outputs_are(tmp_path, monkeypatch, net, data, compared, integer):
     (tmp_path / "odd_nets.py").write_text(NETS)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "odd_nets", raising=False)
@@ -56,4 +61,4 @@ def test_a_run_ends_whatever_the_outputs_are(tmp_path, monkeypatch, net, data, c
     assert all(row["within_one_step"] > 0.99 for row in results["parity"].values())
     manifest = json.loads((folder / "artifacts" / f"{net}-w8a8-qat.tflite.json").read_text())
     scales = [output["scale"] for output in manifest["outputs"]]
-    assert (any(scales), all(scales)) == (net != "sorted_last", False)
+    assert (any(scales), all(scales)) == integer

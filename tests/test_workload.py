@@ -6,16 +6,20 @@ from edgewright.errors import BadInput
 from edgewright.models import registry
 from edgewright.pipeline.find import find
 from edgewright.pipeline.saved import save_model
+from edgewright.pipeline.suited import suited
 from edgewright.quantize import QatConfig
 
 
 def test_activations_that_need_16_bits_get_them_where_there_would_be_8():
     work = find("lstm_1997", None, preset="edge", quick=True)
-    assert work.suited().by_name == {"lstm/cell": "w8a16"} and work.suited(QatConfig(default="w7a8")).by_name
+    assert suited(work).by_name == {"lstm/cell": "w8a16"} and suited(work, QatConfig(default="w7a8")).by_name
     own = QatConfig(by_name={"output": "w8a16", "lstm/cell": None})
-    assert work.suited(own) == own and work.suited(QatConfig(default="w8a16")).by_name == {}
-    assert list(work.suited(QatConfig(by_name={"lstm/*": "w8a8"})).by_name) == ["lstm/*", "lstm/cell"]  # the first wins
-    assert find("elman_rnn", None, preset="edge", quick=True).suited() == QatConfig()
+    assert suited(work, own) == own and suited(work, QatConfig(default="w8a16")).by_name == {}
+    assert list(suited(work, QatConfig(by_name={"lstm/*": "w8a8"})).by_name) == [
+        "lstm/*",
+        "lstm/cell",
+    ]  # the first wins
+    assert suited(find("elman_rnn", None, preset="edge", quick=True)) == QatConfig()
     assert work.facts("step")["wide"] == ("lstm/cell",)
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.training import data, learners, optimizers, tasks
-from edgewright.training.learners import minimise, register
+from edgewright.training.learners import register
 from edgewright.training.learners.batches import Batches
 from edgewright.training.losses import SmoothedCrossentropy
 from edgewright.training.state import RunDir, State, pack, unpack
@@ -161,21 +161,19 @@ def test_each_epoch_takes_every_sample_once_in_another_order():
 
 def test_the_network_sees_the_order_of_each_epoch(monkeypatch):
     """Keras reads batches ahead, and by default shuffles them once more: neither may touch the order."""
-    seen = []
-
-    class Watched(Batches):
-        def __getitem__(self, index):
-            x, y = super().__getitem__(index)
-            seen.append(x)
-            return x, y
-
+    seen, order, plain = [], [], Batches.__getitem__
     expected = Batches(blobs().train, blobs().train.y, QUICK)
-    monkeypatch.setattr(minimise, "Batches", Watched)
-    train(toy(), blobs(), replace(QUICK, epochs=3))
-    order = []
     for epoch in range(3):
         expected.begin(epoch)
         order += [expected[k][0] for k in range(len(expected))]
+
+    def watched(self, index):
+        x, y = plain(self, index)
+        seen.append(x)
+        return x, y
+
+    monkeypatch.setattr(Batches, "__getitem__", watched)
+    train(toy(), blobs(), replace(QUICK, epochs=3))
     assert _same(seen[-len(order) :], order)
 
 

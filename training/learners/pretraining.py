@@ -140,14 +140,14 @@ class Drawn(Batches):
 
     def __init__(self, draw: Any, steps: int, config: TrainConfig, size: int):
         keras.utils.PyDataset.__init__(self)
-        self._draw, self._steps, self._size, self._seed = draw, steps, size, config.seed
+        self._draw, self._steps, self.size, self._seed = draw, steps, size, config.seed
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
         """Draw the samples of `epoch`, in an order of its own."""
         split = self._draw(epoch)
         self.parts = (split.x, split.y)
-        self._order = np.random.default_rng([self._seed, 3, epoch]).permutation(self._steps * self._size)
+        self._order = np.random.default_rng([self._seed, 3, epoch]).permutation(self._steps * self.size)
 
     def __len__(self) -> int:
         return self._steps

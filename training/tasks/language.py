@@ -33,7 +33,7 @@ class Texts(Dataset):
     """
 
     reads: tuple[str, ...]
-    prompt: int
+    prompt: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +65,9 @@ class LanguageModel(Objective):
         if not rebuilt and width < dataset.classes:
             raise BadInput(f"{SEQUENCE!r} knows {width} tokens, data {dataset.name!r} has {dataset.classes}; build it "
                            f"with classes={dataset.classes}")  # fmt: skip
-        facts = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
         reads = tuple(input_names(networks[STEP])) if STEP in networks else ()
         prompt = dataset.train.y.shape[1] // 2 if PREFILL in networks else 0
-        return Texts(**facts, reads=reads, prompt=prompt)
+        return _texts(dataset, reads=reads, prompt=prompt)
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return n training texts: of sequence net and prefill by their input, of the step by time, (n, T, 1)."""
@@ -108,9 +107,12 @@ def by_time(dataset: Dataset, tokens: np.ndarray, start: int = 0) -> dict[str, n
 
 
 def _of(dataset: Dataset) -> Texts:
-    if not isinstance(dataset, Texts):
-        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
-    return dataset
+    """Return texts with what a step reads of them: tokens alone where nobody presented them to one."""
+    return dataset if isinstance(dataset, Texts) else _texts(dataset, reads=(TOKEN,))
+
+
+def _texts(dataset: Dataset, **more: Any) -> Texts:
+    return Texts(**{field.name: getattr(dataset, field.name) for field in fields(Dataset)}, **more)
 
 
 def continued(run: Runner, tokens: np.ndarray, steps: int, *, positions: bool = False) -> np.ndarray:
