@@ -236,7 +236,8 @@ def without_weights() -> Iterator[None]:
     """
     from keras.src.backend.common import global_state
 
-    waiting = list(global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True))
+    kept: Any = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
+    waiting = list(kept)
     try:
         with keras.StatelessScope(initialize_variables=False):
             yield

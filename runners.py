@@ -65,6 +65,10 @@ class Recording:
         """Run a step network; what it reads at each step is not kept."""
         return self._run.unroll(network, given, **how)
 
+    def table(self, network: str) -> np.ndarray:
+        """Return a table."""
+        return self._run.table(network)
+
     def chosen(self, n: int, seed: int) -> Arrays:
         """Return n of the samples that were read, in an order that is a function of `seed`."""
         whole = {name: np.concatenate([batch[name] for batch in self._seen]) for name in self._seen[0]}
