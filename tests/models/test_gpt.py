@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from edgewright.errors import BadInput
 from edgewright.keras_internals import without_weights
 from edgewright.models import registry
 from edgewright.prune import prune
