@@ -26,9 +26,9 @@ for two cores.
 
 Metric: accuracy, area under the curve (anomaly detectors), explained variance (regression, reconstruction), perplexity
 (language models; lower is better), BLEU (translations), F1 of chunks (taggers), log-likelihood of a value in nats
-(generation) or mean return (episodes) on the whole test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it is better. Size and
-speed-up: of that file over the float32 file, in LiteRT on one thread, with the 95% interval. MACs: multiply-adds of one
-sample. Each table is ordered by them.
+(generation) or mean return (episodes) on the whole test set. Int8: the w8a8-qat TFLite file, measured on the device,
+and by how many points it is better. Size and speed-up: of that file over the float32 file, in LiteRT on one thread,
+with the 95% interval. MACs: multiply-adds of one sample. Each table is ordered by them.
 
 [Sizes](#sizes) and [papers](#papers) are below. `edgewright models --json` says the same to programs. Made by
 `python docs/zoo.py`.
