@@ -74,12 +74,8 @@ def one_of(*names: str, without: str = "") -> Callable[[str, str], None]:
     """Return a check of a name, alone or with how far; `without` is the word for none."""
 
     def check(argument: str, value: str) -> None:
-        if value == without:
-            return
-        try:
-            config.measured("", value, names)
-        except BadInput as error:
-            raise BadInput(f"{argument} {value}: {str(error).partition('; ')[2]}") from error
+        if value != without:
+            config.measured_by(f"{argument} {value}:", value, names)
 
     return check
 

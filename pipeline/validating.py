@@ -48,7 +48,7 @@ def across(
 ) -> Across:
     """Train fresh networks on each fold and judge them on what it left out.  Raises: BadInput for too many folds."""
     values = []
-    for number, dataset in enumerate(list(folds(work.dataset, count, order=order, seed=config.seed)), 1):
+    for number, dataset in enumerate(folds(work.dataset, count, order=order, seed=config.seed), 1):
         part = replace(work, dataset=dataset)
         values.append(training.train(part.make(), part, config, teaching=teaching).metric)
         say(f"fold {number} of {count}: {values[-1]:.4f}")

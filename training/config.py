@@ -168,10 +168,14 @@ class TrainConfig:
 
 def measured(setting: str, text: str, names: Sequence[str]) -> tuple[str, float | None]:
     """Return what "shift" or "shift:0.1" asks for: one of `names`, and how far or None.  Raises: BadInput."""
+    return measured_by(f"training setting {setting} is {text!r};", text, names)
+
+
+def measured_by(said: str, text: str, names: Sequence[str]) -> tuple[str, float | None]:
+    """Return the same; said: with what an error begins."""
     found = re.fullmatch(r"(\w+)(?::(\d*\.?\d+))?", text)
     if not found or found[1] not in names:
-        raise BadInput(f"training setting {setting} is {text!r}; allowed are {', '.join(names)}, each alone or with "
-                       f"how far, as {names[-1]}:0.1")  # fmt: skip
+        raise BadInput(f"{said} allowed are {', '.join(names)}, each alone or with how far, as {names[-1]}:0.1")
     return found[1], float(found[2]) if found[2] else None
 
 

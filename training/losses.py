@@ -31,6 +31,11 @@ class SmoothedCrossentropy(keras.losses.Loss):
         return {"smoothing": self.smoothing, "name": self.name}
 
 
+def of_tokens(smoothing: float) -> keras.losses.Loss:
+    """Return the cross-entropy of the next token; smoothed targets would be paid for in perplexity."""
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
 @keras.saving.register_keras_serializable("edgewright")
 class FocalCrossentropy(keras.losses.Loss):
     """Cross-entropy in which a sample counts (1 - p)^gamma, p being the chance that its class is given.

@@ -81,37 +81,41 @@ def class_rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     The lowest recall is that of a class which occurs: where a rare one is lost, it is seen here.
     """
     labels = results.get("labels") or {}
-    for measured in results["measurements"]:
-        for head, found in (measured.get("figures") or {}).items():
-            if "recall" not in found:
-                continue
-            names = labels.get(head) or [str(number) for number in range(len(found["recall"]))]
-            occurring = [number for number, count in enumerate(found["support"]) if count]
-            lowest = min(occurring, key=lambda number: found["recall"][number])
-            yield {
-                "artifact": f"{measured['artifact']}, {head}" if head else measured["artifact"],
-                "f1": f"{found['macro']['f1']:.4f}",
-                "recall": f"{found['recall'][lowest]:.4f}",
-                "part": f"{names[lowest]} ({found['support'][lowest]:,})",
-                "auc": number(found.get("roc_auc"), ".4f"),
-                "rows": [
-                    {"name": names[number], "support": f"{found['support'][number]:,}",
-                     **{key: f"{found[key][number]:.4f}" for key in _BY_CLASS},
-                     "said": found.get("confusion", [[]] * len(found["recall"]))[number]}
-                    for number in range(len(found["recall"]))
-                ],
-                "names": names,
-                "confused": "confusion" in found,
-            }  # fmt: skip
+    for name, head, found in _figures(results):
+        if "recall" not in found:
+            continue
+        names = labels.get(head) or [str(number) for number in range(len(found["recall"]))]
+        occurring = [number for number, count in enumerate(found["support"]) if count]
+        lowest = min(occurring, key=lambda number: found["recall"][number])
+        yield {
+            "artifact": name,
+            "f1": f"{found['macro']['f1']:.4f}",
+            "recall": f"{found['recall'][lowest]:.4f}",
+            "part": f"{names[lowest]} ({found['support'][lowest]:,})",
+            "auc": number(found.get("roc_auc"), ".4f"),
+            "rows": [
+                {"name": names[number], "support": f"{found['support'][number]:,}",
+                 **{key: f"{found[key][number]:.4f}" for key in _BY_CLASS},
+                 "said": found.get("confusion", [[]] * len(found["recall"]))[number]}
+                for number in range(len(found["recall"]))
+            ],
+            "names": names,
+            "confused": "confusion" in found,
+        }  # fmt: skip
 
 
 def error_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """Yield how far off each file and output is whose answers are values, in the unit of the targets."""
+    for name, _, found in _figures(results):
+        if "rmse" in found:
+            yield {"artifact": name, "mae": number(found["mae"], ".4g"), "rmse": number(found["rmse"], ".4g")}
+
+
+def _figures(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield of each file and output what both are called together, the output, and its figures."""
     for measured in results["measurements"]:
         for head, found in (measured.get("figures") or {}).items():
-            if "rmse" in found:
-                name = f"{measured['artifact']}, {head}" if head else measured["artifact"]
-                yield {"artifact": name, "mae": number(found["mae"], ".4g"), "rmse": number(found["rmse"], ".4g")}
+            yield f"{measured['artifact']}, {head}" if head else measured["artifact"], head, found
 
 
 class Confused(NamedTuple):

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.training import data
-from edgewright.training.data import audio, images, official, series, sources, text, words
+from edgewright.training.data import audio, images, official, series, sources, tokens, words
 
 
 @pytest.fixture
@@ -276,9 +276,9 @@ def test_a_long_recording_keeps_its_last_second_and_a_short_one_its_end():
 
 
 def test_words_are_numbered_by_training_frequency():
-    ids = text.vocabulary([["b", "a", "a"], ["c", "b", "a"]], 4)
+    ids = tokens.vocabulary([["b", "a", "a"], ["c", "b", "a"]], 4)
     assert ids == {"a": 2, "b": 3}
-    assert text.encode([["c", "a"], ["b", "b", "b", "b"]], ids, 3).tolist() == [[1, 2, 0], [3, 3, 3]]
+    assert tokens.encode([["c", "a"], ["b", "b", "b", "b"]], ids, 3).tolist() == [[1, 2, 0], [3, 3, 3]]
 
 
 def test_sentences_keep_their_lines_whatever_bytes_are_in_them(put):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 
 import numpy as np
 
 from . import sources
+from .captions import ENGLISH, GERMAN, captions, paths
 from .pieces import SPECIAL, UNKNOWN, Text
 
-TREEBANK = ["ptb/ptb.train.txt"]
-CAPTIONS = ["multi30k/train.en.gz", "multi30k/train.de.gz"]
+TREEBANK = {"train": "ptb/ptb.train.txt", "validation": "ptb/ptb.valid.txt", "test": "ptb/ptb.test.txt"}
 
 
 def pretraining_text(training: Sequence[str], *, translated: bool) -> tuple[Text, list[str]]:
@@ -20,11 +19,12 @@ def pretraining_text(training: Sequence[str], *, translated: bool) -> tuple[Text
     translated: captions in English and German; else the treebank's training part. Where those files are not on this
     machine it is the training sentences themselves.
     """
-    files = CAPTIONS if translated else TREEBANK
+    languages = (ENGLISH, GERMAN)
+    files = paths(languages, ["train"]) if translated else [TREEBANK["train"]]
     if not all(map(sources.find, files)):
         return Text(sentences=training, documents=np.zeros(len(training), int)), []
     if translated:
-        english, german = (gzip.decompress(sources.read(path)).decode().rstrip("\n").split("\n") for path in files)
+        english, german = captions("train", languages)
         return Text(sentences=english, translations=german, documents=np.arange(len(english))), files
     lines = sources.read(files[0]).decode("ascii").rstrip("\n").split("\n")
     known = [line.strip().replace("<unk>", SPECIAL[UNKNOWN]) for line in lines]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import starmap
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,9 @@ Order = Literal["chance", "time"]
 
 
 def folds(dataset: Dataset, count: int, *, order: Order = "chance", seed: int = 0) -> Iterator[Dataset]:
-    """Yield `count` data sets of the training and validation samples, each tested on another fold of them.
+    """Return `count` data sets of the training and validation samples, each tested on another fold of them.
+
+    They are made one after the other, as they are asked for.
 
     order: "chance" draws folds, of classes with their shares; "time" takes samples in their order, tests on what
     follows, and never trains on a sample that is later than one it tests. As many folds as samples leave one out.
@@ -25,9 +28,13 @@ def folds(dataset: Dataset, count: int, *, order: Order = "chance", seed: int = 
     pool = _together(dataset.train, dataset.validation)
     labels = pool.y if dataset.task in CLASSES and isinstance(pool.y, np.ndarray) and pool.y.ndim == 1 else None
     _check(count, len(pool), order)
-    for rest, tested in _parts(len(pool), count, order, seed, labels):
+    parts = _parts(len(pool), count, order, seed, labels)
+
+    def fold(rest: Array, tested: Array) -> Dataset:
         learned, judged = _validation(rest, order, seed, labels)
-        yield replace(dataset, train=pool.take(learned), validation=pool.take(judged), test=pool.take(tested))
+        return replace(dataset, train=pool.take(learned), validation=pool.take(judged), test=pool.take(tested))
+
+    return starmap(fold, parts)
 
 
 def _check(count: int, samples: int, order: str) -> None:

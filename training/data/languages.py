@@ -8,16 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import BadInput
-from . import sources
+from .captions import here
 from .dataset import Dataset, Split
 from .sets import Asked, dataset
-from .translation import MULTI30K, VOCABULARY, multi30k, number_words
+from .translation import VOCABULARY, multi30k, number_words
 
 SHAPE = {"source": (32,), "target": (32,)}
-FILES = [f"multi30k/{part}.{language}.gz" for part in MULTI30K.values() for language in ("de", "en")]
 
 
-@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation",), here=lambda: all(map(sources.find, FILES)))
+@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation",), here=here)
 def multi30k_both(asked: Asked) -> Dataset:
     """Return Multi30K from German into English and back (Elliott 2016, arXiv:1605.00459)."""
     return _both("multi30k_both", multi30k, asked, ("<to English>", "<to German>"))

@@ -1,26 +1,20 @@
 """Text sets with classes: movie-review sentences of Pang and Lee (2005), captions in two languages (Elliott 2016)."""
 
-import gzip
 from dataclasses import replace
 
 import numpy as np
 
 from . import sources
+from .captions import ENGLISH, GERMAN, SPLITS, captions, here, paths
 from .corpora import pretraining_text
 from .dataset import Dataset
 from .pieces import LANGUAGES as TONGUES
 from .pieces import TOLD, classified
 from .sets import Asked, dataset
-from .tokens import PAD, UNKNOWN, Texts, as_bigrams, as_letters, as_words, divided, encode, vocabulary
+from .tokens import Texts, as_bigrams, as_letters, as_words, divided
 
 FILES = ["rt_polarity/rt-polarity.neg", "rt_polarity/rt-polarity.pos"]
-PARTS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 LANGUAGES = ("English", "German")
-CAPTIONS = {part: [f"multi30k/{file}.{language}.gz" for language in ("en", "de")] for part, file in PARTS.items()}
-
-
-def _have_captions() -> bool:
-    return all(sources.find(path) for paths in CAPTIONS.values() for path in paths)
 
 
 @dataset(input_shape=(64,), dtype="int32", tasks=("classification",), here=lambda: all(map(sources.find, FILES)))
@@ -39,18 +33,18 @@ def rt_polarity_bigrams(asked: Asked) -> Dataset:
     return as_bigrams(_polarity("rt_polarity_bigrams"), asked)
 
 
-@dataset(input_shape=(256,), dtype="int32", tasks=("classification",), here=_have_captions)
+@dataset(input_shape=(256,), dtype="int32", tasks=("classification",), here=here)
 def multi30k_languages(asked: Asked) -> Dataset:
     """Return captions of pictures in English (0) and German (1) as hashed runs of letters; the official splits."""
-    lines = {part: [gzip.decompress(sources.read(path)).decode("utf-8").rstrip("\n").split("\n") for path in paths]
-             for part, paths in CAPTIONS.items()}  # fmt: skip
+    languages = (ENGLISH, GERMAN)
+    lines = {part: captions(part, languages) for part in SPLITS}
     texts = Texts(
         name="multi30k_languages",
         sentences={part: [line for each in by_language for line in each] for part, by_language in lines.items()},
         classes={part: np.repeat(np.arange(2, dtype=np.int32), [len(each) for each in by_language])
                  for part, by_language in lines.items()},
         labels=LANGUAGES,
-        source=sources.describe([path for paths in CAPTIONS.values() for path in paths]),
+        source=sources.describe(paths(languages)),
     )  # fmt: skip
     return as_letters(texts, asked)
 
@@ -61,6 +55,3 @@ def _polarity(name: str) -> Texts:
     y = np.repeat(np.arange(2, dtype=np.int32), [len(each) for each in lines])
     sentences = [line for each in lines for line in each]
     return divided(name, sentences, y, sources.describe(FILES), labels=("negative", "positive"))
-
-
-__all__ = ["PAD", "UNKNOWN", "encode", "vocabulary"]

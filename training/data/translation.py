@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from ...errors import BadInput
 from . import sources
+from .captions import ENGLISH, GERMAN, SPLITS, captions, here, paths
 from .characters import SHAKESPEARE
 from .dataset import Dataset, Split
 from .sets import Asked, dataset
@@ -23,23 +23,15 @@ SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how a token that begins a word begins
 VOCABULARY = 4000  # tokens, where the model sets none
 SHAPE = {"source": (32,), "target": (32,)}
-MULTI30K = {"train": "train", "validation": "val", "test": "test_2016_flickr"}  # split -> how its files are called
 Pairs = Sequence[tuple[str, str]]
 
 
-def _paths(part: str) -> list[str]:
-    return [f"multi30k/{MULTI30K[part]}.{language}.gz" for language in ("de", "en")]
-
-
-@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation",),
-         here=lambda: all(sources.find(path) for part in MULTI30K for path in _paths(part)))  # fmt: skip
+@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation",), here=here)
 def multi30k(asked: Asked) -> Dataset:
     """Return captions of pictures in German and English, 29,000 / 1,014 / 1,000 (Elliott 2016, arXiv:1605.00459)."""
-    parts = {}
-    for part in MULTI30K:
-        german, english = (gzip.decompress(sources.read(path)).decode().splitlines() for path in _paths(part))
-        parts[part] = list(zip(german, english, strict=True))
-    return of_pairs("multi30k", parts, asked, sources.describe([path for part in MULTI30K for path in _paths(part)]))
+    languages = (GERMAN, ENGLISH)
+    parts = {part: list(zip(*captions(part, languages), strict=True)) for part in SPLITS}
+    return of_pairs("multi30k", parts, asked, sources.describe(paths(languages)))
 
 
 @dataset(input_shape={"source": (12,), "target": (8,)}, dtype="int32", tasks=("translation",))

@@ -10,13 +10,12 @@ import numpy as np
 
 from . import sources
 from .characters import descriptions
+from .corpora import TREEBANK
 from .dataset import Dataset
 from .sets import Asked, dataset, present
-from .text import PAD, UNKNOWN, vocabulary
+from .tokens import PAD, UNKNOWN, vocabulary
 from .windows import next_tokens, splits
 
-TREEBANK = {part: f"ptb/ptb.{name}.txt" for part, name in
-            (("train", "train"), ("validation", "valid"), ("test", "test"))}  # fmt: skip
 PADDING, RARE, END, NUMBER = "<pad>", "<unk>", "<eos>", "N"  # as the treebank has the last three
 ENDS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}  # of a text, by position
 FORMS = {("int32", 1): "windows of {} words"}

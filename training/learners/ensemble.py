@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import keras
@@ -19,10 +18,10 @@ from ..distillation import Distillation
 from ..runner import predict
 from ..state import Row, RunDir, State, pack, unpack
 from ..tasks import Objective
-from .fit import fit
+from .fit import around_fit, fit
 from .fitting import FitOverrides
-from .minimise import best_epoch, minimise, minimiser, validate
-from .register import Networks, learner
+from .minimise import minimise, minimiser, validate
+from .register import Networks
 
 CHANCE = 1e-6  # an error below it counts as none
 
@@ -51,7 +50,7 @@ def bagging(model: keras.Model, dataset: Dataset, task: Objective, config: Train
     )
 
 
-@learner("boosting", validate=partial(validate, fit), best_epoch=best_epoch, teachable=True)
+@around_fit("boosting")
 def boosting(
     networks: Networks,
     dataset: Dataset,

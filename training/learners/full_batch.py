@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from ..config import TrainConfig
 from ..data import Dataset
 from ..distillation import Distillation
 from ..state import Row, RunDir
-from .fit import fit
-from .minimise import best_epoch, minimise, validate
-from .register import Networks, learner
+from .fit import around_fit, fit
+from .minimise import minimise
+from .register import Networks
 from .teacher import schooled
 
 UPDATES = 10  # of an epoch, whatever the passes: one would cost less than to judge it, and budgets count samples
-
-
-def _best(history: Sequence[Row], dataset: Dataset, task: Any) -> int:
-    return best_epoch(list(history), dataset, task)
 
 
 def _steps(dataset: Dataset, config: TrainConfig) -> int:
     return UPDATES * config.epochs_for(UPDATES)
 
 
-@learner("full_batch", validate=partial(validate, fit), best_epoch=_best, steps=_steps, teachable=True)
+@around_fit("full_batch", steps=_steps)
 def full_batch(
     networks: Networks,
     dataset: Dataset,

@@ -22,11 +22,11 @@ from ..distillation import Distillation
 from ..state import Row, RunDir
 from ..tasks import Objective
 from .batches import Batches
-from .fit import fit
+from .fit import around_fit, fit
 from .fitting import FitOverrides
 from .masking import NOT_ASKED, Rules, asked_words, samples
-from .minimise import best_epoch, minimise, validate
-from .register import Networks, learner
+from .minimise import minimise
+from .register import Networks
 
 JUDGED = 512  # samples by which the epoch of pre-training is chosen
 HELD_OUT = 0.05  # of the sentences, for those
@@ -82,9 +82,7 @@ def pretrained(
 
 
 for name, kind in KINDS.items():
-    learner(name, validate=partial(validate, fit), best_epoch=best_epoch, teachable=True, tuner="fit")(
-        partial(pretrained, kind)
-    )
+    around_fit(name, tuner="fit")(partial(pretrained, kind))
 
 
 def _pretrain(kind: Pretraining, classifier: keras.Model, dataset: Dataset, config: TrainConfig, run: RunDir) -> None:
@@ -96,7 +94,6 @@ def _pretrain(kind: Pretraining, classifier: keras.Model, dataset: Dataset, conf
 
     def drawn(text: Corpus, count: int, rules: Rules, *seed: int) -> Split:
         x, y = samples(text, names, length, count, rules, np.random.default_rng([config.seed, *seed]))
-        x |= {"places": x["places"]} if "originals" in names else {}
         targets = {**y, nets.REPLACED: np.zeros(count, np.float32)}
         return Split(x={each: x[each] for each in names}, y={each: targets[each] for each in net.output})
 
@@ -174,7 +171,7 @@ OBJECTIVE = Objective(name="pretraining", loss=lambda smoothing: LOSSES[nets.WOR
 # ---------------------------------------------------------------- a student
 
 
-@learner("distilled_encoder", validate=partial(validate, fit), best_epoch=best_epoch, teachable=True, tuner="fit")
+@around_fit("distilled_encoder", tuner="fit")
 def distilled_encoder(
     networks: Networks,
     dataset: Dataset,

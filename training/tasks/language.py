@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-import keras
 import numpy as np
 
 from ... import metrics
@@ -15,6 +14,7 @@ from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, load
 from ..data.dataset import subset
+from ..losses import of_tokens
 from ..presented import takes
 from .objective import Objective
 from .register import Bound, Networks, enter
@@ -128,9 +128,4 @@ def continued(run: Runner, tokens: np.ndarray, steps: int, *, positions: bool = 
     return logits.reshape(len(tokens), steps, -1).argmax(-1)
 
 
-def _of_tokens(smoothing: float) -> keras.losses.Loss:
-    """Return the cross-entropy of the next token; smoothed targets would be paid for in perplexity."""
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-enter(LanguageModel(name="language_model", loss=_of_tokens, labelled=True))
+enter(LanguageModel(name="language_model", loss=of_tokens, labelled=True))

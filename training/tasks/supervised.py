@@ -19,7 +19,7 @@ from ...runners import Arrays, Judge, Runner
 from ..answers import places_of
 from ..data import Dataset, Output, Shown, Split, calibration
 from ..data.targets import Head
-from ..losses import OfFunction, SmoothedCrossentropy
+from ..losses import OfFunction, SmoothedCrossentropy, of_tokens
 from ..presented import by_name, prepared
 from .objective import Objective
 from .register import Bound, Networks, enter
@@ -132,11 +132,6 @@ def _error(smoothing: float) -> keras.losses.Loss:
     return keras.losses.MeanSquaredError()
 
 
-def _surprise(smoothing: float) -> keras.losses.Loss:
-    """Return the cross-entropy of the next token; smoothed targets would be paid for in perplexity."""
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
 def _yes_or_no(smoothing: float) -> keras.losses.Loss:
     return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
 
@@ -155,7 +150,7 @@ for row in (
     Supervised(name="binary_classification", loss=_yes_or_no, logs=_sides, metric_name="binary_accuracy",
                ending="sigmoid", width=1),
     Supervised(name="multilabel", loss=_yes_or_no, logs=_sides, metric_name="label_accuracy", ending="sigmoid"),
-    Supervised(name="next_token", loss=_surprise, metric_name="perplexity", labelled=True),
+    Supervised(name="next_token", loss=of_tokens, metric_name="perplexity", labelled=True),
     Supervised(name="regression", loss=_error, metric_name="explained_variance"),
     Supervised(name="reconstruction", loss=_error, metric_name="explained_variance"),
     Supervised(name="anomaly_detection", loss=_error, metric_name="auc", flagged=True),
