@@ -36,7 +36,6 @@ DEPLOY = (
     Deployable(network="step", derived_from="sequence", states={"*_out": "*"}),
 )
 KINDS = ("key", "value")
-NORMAL: Any = keras.initializers.RandomNormal(stddev=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +70,9 @@ class _Layers:
 
     def __init__(self, recipe: Recipe, source: int, target: int):
         self.recipe, self.source, self.target = recipe, source, target
+        normal: Any = keras.initializers.RandomNormal(stddev=1.0)
         self.table = layers.ReversibleEmbedding(
-            recipe.classes, recipe.width, embeddings_initializer=NORMAL, name="embedding"
+            recipe.classes, recipe.width, embeddings_initializer=normal, name="embedding"
         )
 
     def embedded(self, tokens: Any, side: str, position: Any = None) -> Any:

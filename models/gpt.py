@@ -15,7 +15,6 @@ from .attention import Block, LearnedPositions, cached_block, causal, encoder_bl
 from .registry import Bars, Deployable, register
 
 FAMILY = "transformer"
-NORMAL: Any = keras.initializers.RandomNormal(stddev=0.02)
 
 
 @register(
@@ -91,8 +90,9 @@ class _Parts:
 
     def embedded(self, tokens: Any, position: Any = None) -> Any:
         """Return vectors of tokens and their positions, (N, T, width); `logits` goes back by the same table."""
+        normal: Any = keras.initializers.RandomNormal(stddev=0.02)
         self.table = layers.ReversibleEmbedding(
-            self.classes, self.width, tie_weights=self.tied, embeddings_initializer=NORMAL, name="embedding"
+            self.classes, self.width, tie_weights=self.tied, embeddings_initializer=normal, name="embedding"
         )
         x = LearnedPositions(self.length, name="positions")(self.table(tokens), position)
         return layers.Dropout(self.block.dropout, name="dropout")(x)

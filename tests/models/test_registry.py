@@ -1,18 +1,22 @@
 """What holds for every entry of the zoo, and what the registry refuses."""
 
+import importlib
 import json
 import math
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import edgewright.models
 import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.keras_internals import without_weights
 from edgewright.models import index, registry
+from keras.src.initializers.random_initializers import RandomInitializer
 
 # Names that Keras gives where the builder gives none: the class in snake case, numbered.
 UNNAMED = re.compile(r"(dense|conv\d?d|depthwise_conv2d|batch_normalization|activation|re_lu|multiply|take)(_\d+)?$")
@@ -213,3 +217,11 @@ def net(inputs): ...
 def test_bad_requests_say_what_is_allowed(call, words):
     with pytest.raises(BadInput, match=words):
         call()
+
+
+def test_no_initializer_is_made_before_a_model_is():
+    """An initializer draws its seed when it is made: made with the module, its weights would differ in each process."""
+    for path in sorted(Path(edgewright.models.__file__).parent.glob("*.py")):
+        module = importlib.import_module(f"edgewright.models.{path.stem}".removesuffix(".__init__"))
+        made = [name for name, value in vars(module).items() if isinstance(value, RandomInitializer)]
+        assert not made, f"{path.name}: {made}"

@@ -123,7 +123,8 @@ def test_movement_of_rows_of_a_table():
     seen = moved != 0
     np.testing.assert_allclose(score[seen], (before * moved)[seen] / RATE, rtol=1e-2, atol=1e-6)
     gone = np.flatnonzero(~np.asarray(strip_prune(pruning).get_layer("words").embeddings).any(axis=1))
-    np.testing.assert_array_equal(gone, np.sort(np.argsort(score.sum(axis=1))[:2]))
+    rows = score.sum(axis=1)  # those never seen are equal: either may go
+    np.testing.assert_array_equal(np.sort(rows[gone]), np.sort(rows)[:2])
 
 
 # ---------------------------------------------------------------- regrowth
