@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 BINS = 15  # Guo 2017, arXiv:1706.04599, section 2
+REJECTED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)  # shares of the samples, those that a model is least sure of
 
 
 def probabilities(outputs: np.ndarray) -> np.ndarray:
@@ -22,7 +23,8 @@ def calibration(outputs: np.ndarray, truth: np.ndarray, bins: int = BINS) -> dic
 
     ece: expected calibration error, the mean over samples of |accuracy - confidence| of each one's bin. log_loss: mean
     nats of the true class. brier: mean squared distance of all probabilities from the truth, in [0, 2]. reliability:
-    of each bin that occurs its mean confidence, accuracy and number of samples.
+    of each bin that occurs its mean confidence, accuracy and number of samples. kept: shares of the samples that are
+    rejected for their confidence, and the accuracy of those which are kept.
     """
     chances = probabilities(outputs)
     sure, said = chances.max(-1), chances.argmax(-1)
@@ -36,6 +38,7 @@ def calibration(outputs: np.ndarray, truth: np.ndarray, bins: int = BINS) -> dic
         "log_loss": float(-np.log(np.maximum(given, np.finfo(np.float64).tiny)).mean()),
         "brier": float(((chances**2).sum(-1) - 2 * given + 1).mean()),
         "reliability": [list(row) for row in rows],
+        "kept": [[share, accuracy_of_kept(outputs, truth, share)] for share in REJECTED],
     }
 
 

@@ -71,6 +71,39 @@ def recorded(layers: Mapping[str, keras.Layer]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
+def carried(layers: Mapping[str, keras.layers.RNN], first: Mapping[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
+    """Yield a dict that comes to hold the last states of each of `layers`; inside, they begin at the states `first`.
+
+    A call that gives a layer its states itself begins at those.
+    """
+    last: dict[str, list[Any]] = {}
+
+    def carrying(name: str, layer: keras.layers.RNN) -> Callable[..., Any]:
+        call, returns = layer.call, layer.return_state
+
+        def run(sequences: Any, initial_state: Any = None, **kwargs: Any) -> Any:
+            layer.__dict__["return_state"] = True
+            try:
+                output, *last[name] = call(
+                    sequences, initial_state=first[name] if initial_state is None else initial_state, **kwargs
+                )
+            finally:
+                layer.__dict__["return_state"] = returns
+            return (output, *last[name]) if returns else output
+
+        return run
+
+    plain: dict[str, Any] = {name: layer.__dict__ for name, layer in layers.items()}  # past Keras' own bookkeeping
+    for name, layer in layers.items():
+        plain[name]["call"] = carrying(name, layer)
+    try:
+        yield last
+    finally:
+        for attributes in plain.values():
+            del attributes["call"]
+
+
+@contextmanager
 def sharing(operations: Iterable[Any]) -> Iterator[None]:
     """Let configurations that hold one of `operations` name it, so that `made_again` ties what was tied."""
     from keras.src.saving import serialization_lib

@@ -28,8 +28,9 @@ Folds = Annotated[
     inputs.at_least(2),
 ]  # fmt: skip
 FoldsBy = Annotated[
-    Literal["chance", "time"],
-    "draw folds, classes with their shares; or test on what is later than all that is learned",
+    Literal["chance", "time", "group"],
+    "draw folds, classes with their shares; or test on what is later than all that is learned, or on groups of which "
+    "nothing is learned, as speakers",
 ]
 ClassWeights = Annotated[
     Literal["balanced"] | None, "make a rare class count as much as the others in training; default: a sample counts 1"

@@ -21,6 +21,10 @@ class Training(TypedDict, total=False):
         float | None, "share of each weight taken off at each update, times the rate; default: 0",
         inputs.share_of("decay"),
     ]  # fmt: skip
+    l1: Annotated[float | None, "penalty of kernels in the loss, times the sizes of all weights", inputs.at_least(0)]
+    l2: Annotated[float | None, "penalty of kernels in the loss, times the squares of all weights", inputs.at_least(0)]
+    max_norm: Annotated[float | None, "largest norm of the weights into one unit", inputs.above(0)]
+    weight_clip: Annotated[float | None, "largest size of each weight of a kernel", inputs.above(0)]
     clip_norm: Annotated[float | None, "largest norm of the gradient of all weights together", inputs.above(0)]
     clip_value: Annotated[float | None, "largest size of each value of a gradient", inputs.above(0)]
     schedule: Annotated[Literal[SCHEDULES] | None, "what becomes of the rate; default: cosine, down to zero"]  # pyright: ignore[reportInvalidTypeForm]
@@ -48,8 +52,12 @@ class Training(TypedDict, total=False):
     augment: Annotated[
         list[str] | None,
         "change training samples at random: flip, shift, rotate, zoom, shear, crop, brightness, contrast, colour, "
-        "cutout, noise, each alone or with how far, as shift:0.1; none for no change; default: as the data set has it",
+        "cutout, specaugment, mixup, cutmix, noise, each alone or with how far, as shift:0.1; none for no change; default: as the data set has it",
         inputs.one_of(*AUGMENTATIONS, without=NO_CHANGE),
+    ]
+    oversample: Annotated[bool, "repeat training samples of rare classes until all have as many"]
+    carry_states: Annotated[
+        bool, "read a text window by window in its order, recurrences beginning where the window before ended"
     ]
     patience: Annotated[
         int | None, "epochs without a better validation score before stopping; default: go on", inputs.at_least(1)

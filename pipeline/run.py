@@ -106,6 +106,7 @@ class Pipeline:
             file.name: file for file in planned(work, plan.files, {stage.role: stage.tag for stage in stages})
         }
         self.curves: dict[str, Any] = {}
+        self.trained: dict[str, Any] = {}  # stage -> the settings of its training
         self.models: dict[str, Paths] = {}  # role -> its networks
         self.made: dict[str, list[str]] = {}  # role -> the files of its step
 
@@ -288,6 +289,7 @@ class Pipeline:
             "command": _command(),
             "created": measured["created"],
             "curves": self.curves,
+            "training": self.trained,
             "parity": measured["parity"],
             "seconds": self.steps.seconds(),
             "preprocessing": self.work.dataset.preprocessing,
@@ -302,6 +304,7 @@ class Pipeline:
 
     def do(self, stage: Stage, work: Work, settings: TrainConfig, inputs: Mapping[str, str]) -> Paths:
         """Do a step that ends in networks; return where they lie."""
+        self.trained[stage.name] = asdict(settings)
         config = {**asdict(settings), "step": stage.step.to_dict()}
         config |= {"teacher": teachers.identity(stage.step.teacher, self.work)} if stage.step.teaching else {}
         kind = KINDS[stage.step.kind]

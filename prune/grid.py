@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..untyped import ops
-from .layouts import Layout
+from ..layouts import Layout
 from .patterns import Pattern
 
 

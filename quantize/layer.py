@@ -148,6 +148,19 @@ class QuantizedGraph(keras.Layer):
         self.cluster_of[tensor.name] = self._new(f"{tensor.name}.clusters", known.numbers, False)
         self.factor_of[tensor.name] = self._new(f"{tensor.name}.factors", known.factors, False)
 
+    def trained_kernels(self) -> list[tuple[Any, tuple[int, ...]]]:
+        """Return the kernels that are learned, and of each the axes of its outputs; none that is clustered.
+
+        Of weights that no operator multiplies by as its kernel those are taken that are matrices.
+        """
+        forms = {fused.kernel.name: fused.form for fused in self.plan.operators if fused.kernel and fused.form}
+        return [
+            (weight, forms[name].channels if name in forms else (-1,))
+            for name, weight in self.weight_of.items()
+            if weight.trainable and name not in self.cluster_of
+            and (name in forms or sum(size > 1 for size in weight.shape) > 1)
+        ]
+
     def get_config(self) -> dict[str, Any]:
         """Return what `__init__` takes.  Raises: BadInput if the model that was prepared cannot be saved."""
         if isinstance(self.source, Unsaved):

@@ -62,6 +62,21 @@ def test_inner_results_are_recorded_while_a_model_runs(model):
     assert not again
 
 
+def test_states_are_given_to_recurrences_and_taken_from_them(model):
+    lstm, x = model.get_layer("lstm"), np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
+    given = [np.ones((2, 3), "float32"), np.zeros((2, 3), "float32")]
+    own = layers.LSTM(3, return_state=True)
+    own.build((2, 6, 3))
+    own.set_weights(lstm.get_weights())
+    output, *states = own(x, initial_state=given)
+    with internals.carried({"lstm": lstm}, {"lstm": given}) as last:
+        model(x)
+    assert "call" not in vars(lstm) and lstm.return_state is False
+    for one, other in zip(last["lstm"], states, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(one), ops.convert_to_numpy(other), rtol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(last["lstm"][0]), ops.convert_to_numpy(output), rtol=1e-6)
+
+
 def test_masks():
     assert internals.takes_mask(layers.Softmax()) and not internals.takes_mask(layers.Dense(2))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -27,6 +28,9 @@ AUGMENTATIONS = (
     "contrast",
     "colour",
     "cutout",
+    "specaugment",
+    "mixup",
+    "cutmix",
     "noise",
 )
 LOSSES = ("mse", "mae", "huber", "focal")  # by name, and behind it how far, as huber:0.5 and focal:1
@@ -50,6 +54,8 @@ class TrainConfig:
     `rate_every` epochs (all) and stays; "plateau" takes `rate_factor` (0.1) after `rate_every` epochs (5) without a
     lower validation loss.
     optimizer, momentum, nesterov: momentum is 0.9 of "sgd" and 0 of "rmsprop" where None. weight_decay: decoupled.
+    l1, l2: of all kernels, l1 |w| + l2 w^2 is added to the loss. max_norm: the largest norm that the weights into one
+    unit may have, weight_clip: the largest size of each weight of a kernel, after every update; None for any.
     clip_norm: the largest norm that the gradient of all weights together may have; clip_value: the largest size of each
     of its values; None for any. label_smoothing: share of a target spread over all classes.
     loss: in place of the task's: of values "mse", "mae", "huber" (quadratic up to 1, or "huber:0.5"), of classes
@@ -58,8 +64,11 @@ class TrainConfig:
     "shift:0.1"). patience: epochs without a better validation score before stopping, None to go on to the end; the best
     epoch's weights are kept either way. enough: the validation accuracy that ends the training. class_weights: how much
     a sample of each class counts, in training and in choosing the epoch: "balanced", n / (K n_k) for n_k of n samples,
-    or class -> weight. deterministic: same bits on every run. jit_compile: XLA, None for the backend's own choice.
-    steps_per_execution: updates between two looks at the progress.
+    or class -> weight. oversample: repeat samples of rare classes until all have as many, in training alone.
+    carry_states: windows of a text are learned in its order, and recurrences begin where the window before ended: the
+    gradient is cut at the border, the state is not.
+    deterministic: same bits on every run. jit_compile: XLA, None for the backend's own choice. steps_per_execution:
+    updates between two looks at the progress.
     Raises: BadInput naming the field, its value and what is allowed.
     """
 
@@ -76,6 +85,10 @@ class TrainConfig:
     momentum: float | None = None
     nesterov: bool = False
     weight_decay: float = 0.0
+    l1: float = 0.0
+    l2: float = 0.0
+    max_norm: float | None = None
+    weight_clip: float | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
     label_smoothing: float = 0.1
@@ -84,6 +97,8 @@ class TrainConfig:
     patience: int | None = None
     enough: float | None = None
     class_weights: str | Mapping[Any, float] | None = None
+    oversample: bool = False
+    carry_states: bool = False
     seed: int = 0
     deterministic: bool = True
     jit_compile: bool | None = None
@@ -108,6 +123,10 @@ class TrainConfig:
             ("optimizer", self.optimizer in OPTIMIZERS, ", ".join(OPTIMIZERS)),
             ("momentum", self.momentum is None or 0 <= self.momentum < 1, "a number in [0, 1), or None"),
             ("weight_decay", 0 <= self.weight_decay < 1, "a number in [0, 1)"),
+            ("l1", 0 <= self.l1 < math.inf, "a number from 0"),
+            ("l2", 0 <= self.l2 < math.inf, "a number from 0"),
+            ("max_norm", _above(self.max_norm), "a number above 0, or None"),
+            ("weight_clip", _above(self.weight_clip), "a number above 0, or None"),
             ("clip_norm", _above(self.clip_norm), "a number above 0, or None"),
             ("clip_value", _above(self.clip_value), "a number above 0, or None"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "a number in [0, 1)"),
@@ -136,6 +155,9 @@ class TrainConfig:
         if self.clip_norm is not None and self.clip_value is not None:
             raise BadInput(f"training setting clip_value is {self.clip_value}: clip_norm {self.clip_norm} clips "
                            "already; leave one of the two out")  # fmt: skip
+        if self.oversample and self.class_weights is not None:
+            raise BadInput(f"training setting oversample is True: class_weights {self.class_weights!r} make up for "
+                           "rare classes already; leave one of the two out")  # fmt: skip
         if self.schedule in ("cosine", "constant"):
             for name in ("rate_every", "rate_factor"):
                 if getattr(self, name) is not None:

@@ -16,8 +16,10 @@ from . import learners, tasks
 from .answers import built, outputs_of
 from .config import TrainConfig
 from .data import Dataset, Output, Split
+from .data.dataset import oversampled
 from .distillation import Distillation
 from .presented import data_for, prepared, takes
+from .restraints import restrained
 from .runner import Deployed, KerasRunner, predict, predict_all
 from .state import Row, RunDir, digest_of_weights, fingerprint
 from .tasks import Evaluation, Networks, Supervised, Task
@@ -73,9 +75,12 @@ def train(
     networks = dict(model) if isinstance(model, Mapping) else {model.name: model}
     networks, dataset = _presented(networks, data, task, limit=limit, seed=config.seed)
     row = tasks.of(dataset)
+    if config.oversample:
+        dataset = oversampled(dataset, config.seed)
     _seed(config)
     run = RunDir(out, _identity(networks, dataset, learner, config) | taught_by(teaching))
-    history = learners.get(learner)(networks, dataset, row, config, run, teaching=teaching)
+    with restrained(networks, config):
+        history = learners.get(learner)(networks, dataset, row, config, run, teaching=teaching)
     result = judged(complete(networks), dataset, row, deploy)
     return TrainResult(
         history=history,

@@ -8,7 +8,7 @@ import pytest
 from edgewright.errors import BadInput
 from edgewright.prune import PruneConfig, prepare_prune, prune, strip_prune
 from edgewright.prune.grid import Grid, largest
-from edgewright.prune.layouts import Layout, layout_of
+from edgewright.layouts import Layout, layout_of
 from edgewright.prune.patterns import Pattern
 from keras import layers
 

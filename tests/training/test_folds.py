@@ -8,6 +8,7 @@ from edgewright.errors import BadInput
 from edgewright.pipeline import find, validating
 from edgewright.training.config import TrainConfig
 from edgewright.training.data import Dataset, Split
+from edgewright.training.data.dataset import oversampled
 from edgewright.training.data.folds import folds
 
 
@@ -41,6 +42,46 @@ def test_nothing_later_is_learned():
     for dataset in folds(numbered(40), 4, order="time"):
         ends = [(split.x.min(), split.x.max()) for split in dataset.splits.values()]
         assert ends[0][1] < ends[1][0] and ends[1][1] < ends[2][0]
+
+
+def by_speaker(labels=None):
+    """Return 40 samples of five speakers, eight each, by turns."""
+    more = {} if labels is None else {"y": labels, "classes": 2, "task": "classification"}
+    dataset = numbered(40, **more)
+    parts = {name: replace(split, group=np.array(list("abcde"))[split.x[:, 0].astype(int) % 5])
+             for name, split in dataset.splits.items()}  # fmt: skip
+    return replace(dataset, **parts)
+
+
+@pytest.mark.parametrize("labels", [None, (np.arange(40) // 5 % 2).astype(np.int32)])
+def test_no_group_is_on_both_sides(labels):
+    tested = []
+    for dataset in folds(by_speaker(labels), 5, order="group", seed=1):
+        sides = [set(split.group) for split in dataset.splits.values()]
+        assert sum(map(len, sides)) == len(set.union(*sides)) == 5 and len(sides[2]) == 1
+        tested += dataset.test.x[:, 0].tolist()
+    assert sorted(tested) == list(range(40))
+    with pytest.raises(BadInput, match="folds 6: allowed is 2 to 5, of 5 groups"):
+        folds(by_speaker(labels), 6, order="group")
+    with pytest.raises(BadInput, match="nobody says whom the samples of 'numbers' are of"):
+        folds(numbered(40), 2, order="group")
+
+
+def test_rare_classes_are_repeated_in_training_alone():
+    """Of 90, 9 and 1 samples each class has 90, each sample of it as often as another."""
+    labels = np.repeat([0, 1, 2], [90, 9, 1]).astype(np.int32)
+    x = np.arange(100, dtype=np.float32)[:, None]
+    split = Split(x=x, y=labels)
+    dataset = Dataset(name="rare", task="classification", classes=3, train=split, validation=split, test=split)
+    more = oversampled(dataset, 0)
+    assert np.bincount(more.train.y).tolist() == [90, 90, 90] and more.test is split and more.validation is split
+    times = np.unique(more.train.x[:, 0], return_counts=True)[1]
+    assert times.tolist() == [1] * 90 + [10] * 9 + [90]
+    np.testing.assert_array_equal(more.train.y, labels[more.train.x[:, 0].astype(int)])
+    with pytest.raises(BadInput, match="oversample is True: class_weights 'balanced'"):
+        TrainConfig(oversample=True, class_weights="balanced")
+    with pytest.raises(BadInput, match="no single class"):
+        oversampled(numbered(40), 0)
 
 
 def test_samples_of_several_arrays_and_targets_that_are_the_samples():

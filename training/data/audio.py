@@ -7,6 +7,7 @@ import hashlib
 import io
 import re
 import wave
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def _archive() -> Path | None:
 @dataset(input_shape=(49, 10, 1), tasks=("classification", "reconstruction"), here=lambda: _archive() is not None)
 def fsdd(asked: Asked) -> Dataset:
     """Return 3,000 spoken digits: takes 0-4 of a digit and speaker are the official test set, 5-9 for validation.
+    The groups are the speakers.
 
     A sample is T frames over one second, each the first F of 40 cepstral coefficients; (49, 10) as in Zhang 2017.
     """
@@ -48,13 +50,15 @@ def fsdd(asked: Asked) -> Dataset:
     if channels != 1 or coefficients > BANDS or frames < 2:
         raise BadInput(f"fsdd cannot be shown as {asked.input_shape}: 2 or more frames, up to {BANDS} coefficients")
     archive = _archive() or sources.download(PACKED[1], None)  # its content is verified, the packing may differ
-    raw = sources.remembered(f"fsdd v1 {frames} {sha256(archive)}", lambda: _read(archive, frames))
+    raw = sources.remembered(f"fsdd v2 {frames} {sha256(archive)}", lambda: _read(archive, frames))
     x, digit, take = raw["cepstra"][..., :coefficients], raw["digit"], raw["take"]
     parts = {"train": take >= 10, "validation": (take >= 5) & (take < 10), "test": take < 5}
     x = standardise(x, parts["train"]).reshape(-1, *asked.input_shape)
     splits: dict[str, Any] = {
         part: split_for(asked.task, part, x[of], digit[of], anomalous=-1) for part, of in parts.items()
     }
+    if asked.task == "classification":
+        splits = {part: replace(splits[part], group=raw["speaker"][of]) for part, of in parts.items()}
     return Dataset(
         name="fsdd",
         task=asked.task,
@@ -80,7 +84,8 @@ def _read(archive: Path, frames: int) -> dict[str, np.ndarray]:
     names = sorted(recordings)
     digit, take = zip(*((int(name[0]), int(name.rpartition("_")[2][:-4])) for name in names), strict=True)
     waves = np.stack([read_wave(recordings[name]) for name in names])
-    return {"cepstra": cepstra(waves, frames), "digit": np.array(digit), "take": np.array(take)}
+    speaker = np.array([name.split("_")[1] for name in names])
+    return {"cepstra": cepstra(waves, frames), "digit": np.array(digit), "take": np.array(take), "speaker": speaker}
 
 
 def listing(recordings: dict[str, bytes]) -> bytes:

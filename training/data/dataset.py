@@ -20,11 +20,13 @@ class Split:
     """Samples and their targets.
 
     x: float32 or int32 (N, ...), or a dict of such arrays for a model with several named inputs. y: (N, ...), or a
-    dict of such arrays, in the order of the model's outputs, for several of them.
+    dict of such arrays, in the order of the model's outputs, for several of them. group: (N,) whom each sample is of,
+    such as a speaker or a patient, by name or number; None where nobody says.
     """
 
     x: Array | Mapping[str, Array]
     y: Any
+    group: Array | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.y.values()))) if isinstance(self.y, Mapping) else len(self.y)
@@ -33,7 +35,8 @@ class Split:
         """Return the samples at `indices`."""
         same = self.y is self.x  # a reconstruction target is the sample itself: one array, not two
         x = _at(self.x, indices)
-        return Split(x=x, y=x if same and isinstance(x, np.ndarray) else _at(self.y, indices))
+        group = None if self.group is None else np.asarray(self.group)[indices]
+        return Split(x=x, y=x if same and isinstance(x, np.ndarray) else _at(self.y, indices), group=group)
 
 
 def _at(arrays: Any, indices: Array) -> Any:
@@ -130,6 +133,8 @@ def check(
             _check_range(x, vocabulary, where, "token id")
     if input_shape is not None and shape_of(split.x) != input_shape:
         raise BadInput(f"{what}: samples have shape {shape_of(split.x)}, the model takes {input_shape}")
+    if split.group is not None and np.shape(split.group) != (len(split),):
+        raise BadInput(f"{what}: groups of shape {np.shape(split.group)}, {len(split)} samples; give one a sample")
     if split.y is split.x:
         return
     for name, targets in split.y.items() if isinstance(split.y, Mapping) else [("", split.y)]:
@@ -201,6 +206,20 @@ def divide(labels: Array, share: float, seed: int = 0) -> tuple[Array, Array]:
         members = np.flatnonzero(labels == label)
         second[rng.permutation(members)[: max(1, round(share * len(members)))]] = True
     return np.flatnonzero(~second), np.flatnonzero(second)
+
+
+def oversampled(dataset: Dataset, seed: int) -> Dataset:
+    """Return `dataset` with training samples repeated until every class has as many as the largest.
+
+    Raises: BadInput for data without a single class a sample.
+    """
+    labels = dataset.train.y
+    if not dataset.classes or not isinstance(labels, np.ndarray) or labels.ndim != 1:
+        raise BadInput(f"training setting oversample is True: data {dataset.name!r} has no single class a sample; "
+                       "leave it out")  # fmt: skip
+    random, most = np.random.default_rng(seed), int(np.bincount(labels).max())
+    chosen = [np.resize(random.permutation(np.flatnonzero(labels == label)), most) for label in np.unique(labels)]
+    return replace(dataset, train=dataset.train.take(np.sort(np.concatenate(chosen))))
 
 
 def limited(dataset: Dataset, limit: int | None, test_limit: int | None, seed: int) -> Dataset:

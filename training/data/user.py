@@ -85,7 +85,10 @@ def from_splits(parts: Mapping[str, Any], name: str, wanted: Wanted) -> Dataset:
     read = {part: _read(value, f"{name} {part}", wanted) for part, value in parts.items()}
     lone = next(iter(read)) if "train" not in read else "train"
     heads, ys = _targets(read, name, wanted, lone)
-    splits: dict[str, Split] = {part: Split(x=x, y=x if ys[part] is x else ys[part]) for part, (x, _) in read.items()}
+    splits: dict[str, Split] = {
+        part: Split(x=x, y=x if ys[part] is x else ys[part], group=getattr(parts[part], "group", None))
+        for part, (x, _) in read.items()
+    }
     single = heads[""] if list(heads) == [""] else None
     for part, split in splits.items():
         check(split, f"{name} {part}", classes=single.classes if single else 0, heads=heads)
@@ -121,7 +124,7 @@ def adapted(dataset: Dataset, outputs: Sequence[Output] | None) -> Dataset:
     order = _ordered(list(dataset.heads), outputs, dataset.name)
     if order == list(dataset.heads):
         return dataset
-    splits = {part: Split(x=split.x, y={name: split.y[name] for name in order}) for part, split in
+    splits = {part: replace(split, y={name: split.y[name] for name in order}) for part, split in
               dataset.splits.items()}  # fmt: skip
     heads = {name: dataset.heads[name] for name in order}
     return replace(dataset, heads=heads, task="+".join(head.task for head in heads.values()), **splits)

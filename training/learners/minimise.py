@@ -7,12 +7,14 @@ decorator `minimiser` makes a learner of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
+from ...errors import BadInput
 from ...progress import say, track
 from .. import augmentations
 from ..config import TrainConfig
@@ -23,6 +25,7 @@ from ..runner import predict_all
 from ..state import Row, RunDir
 from ..tasks import Objective
 from .batches import Batches
+from .carrying import Streams, carrying
 from .callbacks import BestCheckpoint, Pace, Plateaus
 from .fitting import Fitting, Overrides, first_samples, resolved
 from .register import Networks, learner
@@ -65,6 +68,10 @@ def minimise(
     weights = fitting.weights if fitting.weights is not None else fitting.weigh(dataset.train)
     changes = augmentations.layers(dataset, config)
     split, model = dataset.train, Augmented(fitting.network, changes) if changes else fitting.network
+    if config.carry_states:
+        _check_carrying(fitting, teaching)
+        model = carrying(fitting.network, changes, config.batch_for(len(split)))
+        fitting = replace(fitting, batches=Streams)
     if teaching is not None:
         weights, split = shares(weights, dataset.train, teaching), schooled(dataset, teaching).train
         model = taught(fitting, networks, dataset, task, config, teaching=teaching, changes=changes)
@@ -127,6 +134,15 @@ def _compile(
     model.compute_loss(x, targets, fitting.answers, weight)
     model.compute_metrics(x, targets, fitting.answers, weight)
     model.reset_metrics()
+
+
+def _check_carrying(fitting: Fitting, teaching: Distillation | None) -> None:
+    """Refuse states carried across batches where batches are not of the samples alone, in their order."""
+    if teaching is not None:
+        raise BadInput("training setting carry_states is True: a teacher reads each window by itself; leave one of the "
+                       "two out")  # fmt: skip
+    if fitting.batches is not Batches:
+        raise BadInput("training setting carry_states is True: this learner draws its own batches; leave it out")
 
 
 def _introduce(teacher: keras.Model, row: Row) -> None:

@@ -24,15 +24,19 @@ from . import teacher as teachers
 from .fitting import Fitting, first_samples
 from .register import Networks
 from .teacher import Shares, Teacher
-from .wrapped import Augmented
+from .wrapped import Augmented, with_share
 
 
 class Lesson(NamedTuple):
-    """What a step of training compares: answers of the student and, by output, of the teacher; pairs of features."""
+    """What a step of training compares: answers of the student and, by output, of the teacher; pairs of features.
+
+    share: of their own in samples that are mixed, None for all.
+    """
 
     said: Any
     told: dict[str, Any]
     hints: list[tuple[Any, Any]]
+    share: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +101,13 @@ class Taught(Augmented):
         if not training:
             return self.network(inputs, training=training)
         hints = self._hints.value
-        inputs = self.changed(inputs)
+        inputs, share = self.changed(inputs)
         with recorded({name: hint.student for name, hint in hints.items()}) as shown:
             said = self.network(inputs, training=True)
         with recorded({name: hint.teacher for name, hint in hints.items()}) as ideal:
             told = self._teacher(inputs)
         pairs = [(teachers.fixed(ideal[name]), self._brought(name, shown[name])) for name in hints]
-        return Lesson(said, told, pairs)
+        return Lesson(said, told, pairs, share)
 
     def _brought(self, name: str, features: Any) -> Any:
         features = ops.cast(features, "float32")
@@ -118,7 +122,7 @@ class Taught(Augmented):
             return super().compute_loss(x, y, y_pred, labels, training)
         own = 1 - self._teaching.alpha  # as a weight of samples: regularizers keep theirs
         labels = ops.convert_to_tensor(own) if labels is None else tree.map_structure(lambda each: own * each, labels)
-        loss: Any = super().compute_loss(x, y, y_pred.said, labels, training)
+        loss: Any = super().compute_loss(x, y, with_share(y_pred.said, y_pred.share), labels, training)
         loss += self._teaching.alpha * self._of_answers(y_pred, weights)
         for ideal, shown in y_pred.hints:
             error: Any = HintError()(ideal, shown)

@@ -5,11 +5,14 @@ from typing import Any
 
 import keras
 
+from ..mixing import Mixed, Mixing, judged_twice
+
 
 class Augmented(keras.Model):
     """A model whose training samples first go through layers that change them at random.
 
-    These lie in the compiled step, and their random states among the variables: a resumed run goes on with them.
+    These lie in the compiled step, and their random states among the variables: a resumed run goes on with them. Where
+    one mixes samples, the model answers `Mixed` in training, and both labels count.
     """
 
     def __init__(self, model: keras.Model, augmentation: Sequence[keras.layers.Layer]):
@@ -21,13 +24,38 @@ class Augmented(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Run the network, in training on changed inputs."""
-        return self.network(self.changed(inputs) if training else inputs, training=training)
+        if not training:
+            return self.network(inputs, training=training)
+        inputs, share = self.changed(inputs)
+        return with_share(self.network(inputs, training=True), share)
 
-    def changed(self, inputs: Any) -> Any:
-        """Return samples changed at random."""
+    def changed(self, inputs: Any) -> tuple[Any, Any]:
+        """Return samples changed at random, and the share (N,) of their own in those that are mixed, None for all."""
+        share = None
         for layer in self.augmentation:
-            inputs = layer(inputs, training=True)
-        return inputs
+            if isinstance(layer, Mixing):
+                inputs, share = layer(inputs, training=True)
+            else:
+                inputs = layer(inputs, training=True)
+        return inputs, share
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Return the loss, of mixed samples by both labels."""
+        if isinstance(y_pred, Mixed):
+            y, y_pred, sample_weight = judged_twice(y, y_pred, sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Compare answers with the samples' own targets."""
+        said = y_pred.said if isinstance(y_pred, Mixed) else y_pred
+        return super().compute_metrics(x, y, said, sample_weight)
+
+
+def with_share(said: Any, share: Any) -> Any:
+    """Return answers with the share that each sample's own label has, where samples were mixed."""
+    return said if share is None else Mixed(said, share)
 
 
 class Named(keras.Model):

@@ -1,0 +1,96 @@
+"""Penalties and constraints of kernels, for as long as a training lasts.
+
+A kernel has them whatever network holds it: a plain one, one that is being pruned, a quantization-aware one. They are
+Keras' own regularizers and constraints, which its losses and optimizers heed on every backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from ..errors import BadInput
+from ..keras_internals import layers_in, own_trainable
+from ..layouts import layout_of
+from ..untyped import ops
+from .config import TrainConfig
+
+Kernels = list[tuple[keras.Variable, tuple[int, ...]]]
+TABLES = (keras.layers.Embedding,)  # are looked up: what they hold is no weight of a sum
+
+
+def kernels_of(networks: Mapping[str, keras.Model]) -> Kernels:
+    """Return the trained weights of two or more axes, and of each the axes of its outputs: no biases, no tables.
+
+    A layer that holds the kernels of others, as a quantization-aware one does, tells them itself (`trained_kernels`).
+    """
+    found: dict[int, tuple[keras.Variable, tuple[int, ...]]] = {}
+    for network in networks.values():
+        for layer in layers_in(network):
+            held = layer.trained_kernels() if hasattr(layer, "trained_kernels") else _own(layer)
+            found |= {id(weight): (weight, outputs) for weight, outputs in held if weight.trainable}
+    return list(found.values())
+
+
+def _own(layer: Any) -> Kernels:
+    if isinstance(layer, TABLES):
+        return []
+    weights = [weight for weight in own_trainable(layer) if len(weight.shape) > 1 and "bias" not in weight.name]
+    return [(weight, layout_of(layer, weight).outputs) for weight in weights]
+
+
+@contextmanager
+def restrained(networks: Mapping[str, keras.Model], config: TrainConfig) -> Iterator[None]:
+    """Give kernels the penalties and constraints of `config` inside the block, beside those that they have.
+
+    Raises: BadInput where there is no kernel for what is asked.
+    """
+    asked = {name: value for name in ("l1", "l2", "max_norm", "weight_clip") if (value := getattr(config, name))}
+    kernels = kernels_of(networks) if asked else []
+    if asked and not kernels:
+        name, value = next(iter(asked.items()))
+        raise BadInput(f"training setting {name} is {value}: {', '.join(networks)} trains no kernel; leave it out")
+    before = [(weight, weight.regularizer, weight.constraint) for weight, _ in kernels]
+    try:
+        for weight, outputs in kernels:
+            weight.regularizer = _penalty(weight.regularizer, config)
+            weight.constraint = _constraint(weight.constraint, config, _others(weight, outputs))
+        yield
+    finally:
+        for weight, regularizer, constraint in before:
+            weight.regularizer, weight.constraint = regularizer, constraint
+
+
+def _others(weight: keras.Variable, outputs: tuple[int, ...]) -> list[int]:
+    rank = len(weight.shape)
+    kept = {axis % rank for axis in outputs}
+    return [axis for axis in range(rank) if axis not in kept]
+
+
+def _penalty(own: Callable[[Any], Any] | None, config: TrainConfig) -> Callable[[Any], Any] | None:
+    if not config.l1 and not config.l2:
+        return own
+    more: Any = keras.regularizers.L1L2(config.l1, config.l2)
+    return more if own is None else lambda kernel: own(kernel) + more(kernel)
+
+
+def _constraint(own: Callable[[Any], Any] | None, config: TrainConfig, inputs: list[int]) -> Any:
+    """Return what is done to a kernel after each update; inputs: the axes that one output's weights lie along."""
+    steps: list[Any] = [own] if own is not None else []
+    if config.max_norm is not None:
+        steps.append(keras.constraints.MaxNorm(config.max_norm, axis=inputs))
+    if config.weight_clip is not None:
+        steps.append(lambda kernel: ops.clip(kernel, -config.weight_clip, config.weight_clip))
+    if not steps:
+        return None
+
+    def constrained(kernel: Any) -> Any:
+        for step in steps:
+            kernel = step(kernel)
+        return kernel
+
+    return constrained
+
