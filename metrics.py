@@ -426,6 +426,17 @@ def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[st
     return found
 
 
+def by_group(metric: Metric, rows: np.ndarray, groups: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Return the metric of each group by its name: value and n, the number of its rows; plain values for JSON.
+
+    Shapes: rows of scores (N, k), groups (N,).
+    """
+    of = np.asarray(groups).astype(str)
+    return {
+        str(name): {"value": metric.reduce(rows[of == name]), "n": int((of == name).sum())} for name in np.unique(of)
+    }
+
+
 def _errors(outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
     """Return mean absolute and root mean squared error over all values, in the unit of the targets."""
     error = outputs.reshape(len(outputs), -1).astype(np.float64) - targets.reshape(len(targets), -1)

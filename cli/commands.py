@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from ..errors import BadInput, EdgewrightError, nearest
 from ..precision import is_quantized
 from ..progress import say
+from ..training.config import CORRUPTIONS
 from . import inputs
 from .arguments import Answer, parse
 from .loading import with_keras
@@ -357,6 +358,11 @@ def bench(
     data: Annotated[
         str | None, "data set, or .npz with targets as y; default: random inputs, no accuracy", inputs.data
     ] = None,
+    corrupt: Annotated[
+        list[str] | None,
+        "make the test samples worse: noise, blur, contrast, each alone or with how far, as noise:0.1",
+        inputs.one_of(*CORRUPTIONS),
+    ] = None,
     device: Device = "local",
     target: Annotated[list[str] | None, "also estimate by this target's compiler", inputs.target] = None,
     out: Annotated[str | None, "folder for results, raw samples and report", inputs.out_folder] = None,
@@ -371,7 +377,7 @@ def bench(
     """Compare model files on a device, whoever made them."""
     benches = with_keras("cli.benches")
     return benches.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
-                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), samples=samples,
+                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), corrupt=corrupt or (), samples=samples,
                        max_seconds=max_seconds, profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
 
 

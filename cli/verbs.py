@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import tree
 
+from .. import metrics
 from ..errors import BadInput, EdgewrightError
 from ..export import EXPORTERS
 from ..files import write
@@ -247,6 +248,8 @@ def _written(
     names = ", ".join(map(str, files.values()))
     line = f"{names}: {judged.metric_name.replace('_', ' ')} {judged.value:.4f} on the test set of {dataset.name}"
     rare = [_rare(head, figures, dataset) for head, figures in judged.figures.items() if "support" in figures]
+    each = zip(metrics.get(judged.metric_name).each, judged.figures.values(), strict=False)
+    rare += [_worst(figures["groups"], own) for own, figures in each if "groups" in figures]
     document = {"model": str(next(iter(files.values()))), "data": dataset.name, "metric": judged.metric_name}
     document |= {"value": float(judged.value)} | ({"figures": judged.figures} if any(judged.figures.values()) else {})
     document |= {"networks": {name: str(file) for name, file in files.items()}} if work.several else {}
@@ -264,6 +267,13 @@ def _rare(head: str, figures: Mapping[str, Any], dataset: Dataset) -> str:
     recall, precision = figures["recall"][number], figures["precision"][number]
     what = f"class {name} is rare ({support[number]:,} of {sum(support):,})"
     return f"{what}: recall {recall:.4f}, precision {precision:.4f}"
+
+
+def _worst(groups: Mapping[str, Mapping[str, Any]], metric: metrics.Metric) -> str:
+    """Say for which group a model does worst."""
+    worst = min if metric.higher_is_better else max
+    name, row = worst(groups.items(), key=lambda item: item[1]["value"])
+    return f"group {name} is the worst of {len(groups)}: {metric.name.replace('_', ' ')} {row['value']:.4f}"
 
 
 __all__ = ["bench", "compare", "export", "inspect", "judged", "prune", "qat", "render", "train"]

@@ -85,11 +85,14 @@ def _copy_to_file(run: Run, bundle: Bundle) -> None:
         run.measured[file].update(told)
 
 
-def judge_answers(bench: Workbench, heads: Heads) -> None:
-    """Score what every file answered, and say how far it answers as its baseline does."""
+def judge_answers(bench: Workbench, heads: Heads, groups: np.ndarray | None = None) -> None:
+    """Score what every file answered, and say how far it answers as its baseline does.
+
+    groups: (N,) whom each sample is of.
+    """
     run = bench.run
     run.metric = _fitting(str(run.metric), heads, run.answers)
-    judged = _Judged(bench, metrics.get(run.metric), heads)
+    judged = _Judged(bench, metrics.get(run.metric), heads, groups)
     for name in run.answers:
         run.measured[name]["metric"] = run.metric
         if heads:
@@ -106,6 +109,7 @@ class _Judged:
     bench: Workbench
     metric: Metric
     heads: Heads
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         answers = self.bench.run.answers
@@ -177,6 +181,10 @@ class _Judged:
             head: metrics.figures(own, outputs, truth)
             for own, outputs, (head, truth) in zip(self.metric.each, given, self.heads.items(), strict=True)
         }
+        if self.groups is not None:
+            of = np.asarray(self.groups)[scores.unit]
+            for own, head, columns in zip(self.metric.each, self.heads, self.metric.columns, strict=True):
+                figures[head]["groups"] = metrics.by_group(own, scores.rows[:, columns], of)
         heads = [
             {"head": head, "metric": own.name, "value": own.reduce(scores.rows[:, columns])}
             for head, own, columns in zip(self.heads, self.metric.each, self.metric.columns, strict=True)

@@ -42,6 +42,7 @@ def bench(
     bundles: Mapping[str, Mapping[str, str]] | None = None,
     feeds: Mapping[str, Inputs] | None = None,
     labels: Mapping[str, Sequence[str]] | None = None,
+    groups: np.ndarray | None = None,
     device: str | Transport = "local",
     config: BenchConfig = USUAL,
     model: str = "",
@@ -54,7 +55,7 @@ def bench(
     targets: (N, ...) as `metric` (a name in `metrics`) wants them, or of several outputs a dict by name, in the order
     of the file's, with the metrics joined by "+". An output without targets is compared with the baseline's. Of a file
     with states the last step is judged, or every step where the targets are as many. labels: output ("" for one) ->
-    names of its classes.
+    names of its classes. groups: (N,) whom each sample is of, by which the metric is told too.
     judge: a task that runs the networks itself, in place of inputs, targets and metric. bundles: name -> {network: file
     name}, which it judges together; by default each file alone, the network as its manifest says. feeds: file name ->
     the samples that it is timed on, in place of `inputs`.
@@ -82,7 +83,7 @@ def bench(
         at_work = Workbench(run=run, transport=transport, session=session, scratch=folder, config=config,
                             files=measured_files)  # fmt: skip
         try:
-            _measure(at_work, fed, heads, judge)
+            _measure(at_work, fed, heads, judge, groups)
         except DeviceLost as error:
             at_work.give_up(str(error))
         at_work.note_failures()
@@ -90,8 +91,9 @@ def bench(
 
 
 def _measure(
-    bench: Workbench, fed: Mapping[str, Inputs | None], heads: Mapping[str, np.ndarray], judge: Judge | None
-) -> None:
+    bench: Workbench, fed: Mapping[str, Inputs | None], heads: Mapping[str, np.ndarray], judge: Judge | None,
+    groups: np.ndarray | None,
+) -> None:  # fmt: skip
     """Take the steps of a benchmark."""
     config, limit = bench.config, bench.config.samples
     sent = _send(bench, fed, limit)
@@ -105,7 +107,8 @@ def _measure(
         bench.run.outputs, bench.run.answers = {}, {}  # of few samples, whose answers mean nothing
         judge_bundles(bench, judge)
     elif judge is None and bench.run.metric:
-        judge_answers(bench, {head: targets[:limit] for head, targets in heads.items()})
+        few = None if groups is None else groups[:limit]
+        judge_answers(bench, {head: targets[:limit] for head, targets in heads.items()}, few)
     if config.latency and not bench.run.simulated:
         time_files(bench, sent)
     if config.profile:

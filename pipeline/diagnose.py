@@ -220,7 +220,7 @@ def points_of(
 
 def _of_file(path: Path, dataset: Dataset, split: Split, place: str) -> tuple[float, Any, Sequence[str]]:
     """Return the metric of a file on a device, its figures by class, and the notes of the measurement."""
-    known = {**to_measure(dataset), "inputs": split.x, "targets": split.y}
+    known = {**to_measure(dataset), "inputs": split.x, "targets": split.y, "groups": split.group}
     run = measure.bench([path], baseline=path, **known, device=place, config=BenchConfig(latency=False))
     row = run.measured[path.name]
     if row["status"] != "ok":

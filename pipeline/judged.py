@@ -51,12 +51,13 @@ def presented(data: Any, files: Sequence[ModelFile], device: Any = "local", name
 
 
 def to_measure(dataset: Dataset) -> dict[str, Any]:
-    """Return what `measure.bench` is told of a data set: samples, targets, metric, and what its classes are called."""
+    """Return what `measure.bench` is told of a data set: samples, whom they are of, targets, metric, names of classes."""
     return {
         "inputs": dataset.test.x,
         "targets": dataset.test.y,
         "metric": tasks.of(dataset).metric.name,
         "labels": dataset.named_labels,
+        "groups": dataset.test.group,
     }
 
 

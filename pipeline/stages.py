@@ -33,6 +33,7 @@ from ..quantize import find_quantized
 from ..quantize import prepare_qat as _prepare_qat
 from ..training import data as datasets
 from ..training.config import TrainConfig
+from ..training.corruptions import corrupted
 from ..training.tasks import Networks
 from ..training.train import TrainResult
 from . import find, origins, pruning, quantizing, teachers, training
@@ -137,22 +138,23 @@ class Measurement(Run):
 
 def bench(
     artifacts: Sequence[Artifact | str | Path], *, baseline: Artifact | str | Path, data: Any = None,
-    device: str = "local", config: BenchConfig | None = None,
+    device: str = "local", config: BenchConfig | None = None, corrupt: Sequence[str] = (),
 ) -> Measurement:  # fmt: skip
     """Measure artifacts or model files against `baseline` on `device`.
 
     data: a Dataset, the name of one, pkg.module:function, or arrays, frames and so on as (x, y), all of which is
     judged; read as the baseline's inputs and outputs say. Without it, no accuracy: random inputs. Files whose networks
     a task runs itself (that read texts, draw samples, play) are judged by that, each as the network that it is.
+    corrupt: what makes the test samples worse, as "noise:0.1" (see `training.corruptions`).
     Raises: BadInput for data that does not fit, or where the device's runtime opens no file.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         paths = _on_disk([*artifacts, baseline], Path(folder))
-        run = _measured(paths, data, device, config or BenchConfig())
+        run = _measured(paths, data, device, config or BenchConfig(), corrupt)
     return Measurement(**{field.name: getattr(run, field.name) for field in fields(run)})
 
 
-def _measured(paths: Sequence[Path], data: Any, device: str, config: BenchConfig) -> Run:
+def _measured(paths: Sequence[Path], data: Any, device: str, config: BenchConfig, corrupt: Sequence[str] = ()) -> Run:
     """Measure files, of which the last is the baseline."""
     files = [ModelFile.read(path) for path in dict.fromkeys(paths)]
     first = ModelFile.read(paths[-1])
@@ -165,9 +167,10 @@ def _measured(paths: Sequence[Path], data: Any, device: str, config: BenchConfig
         "model": files[-1].manifest.get("name", files[-1].name),
     }
     if (dataset := presented_to_task(data, first)) is not None:
+        dataset = corrupted(dataset, corrupt)
         return measure.bench(files, **{**known, **judged_by_task(dataset, files, first)}, data=dataset.name)
     order = [first, *(file for file in files if file.name != first.name)]
-    dataset = presented(data, order, device)
+    dataset = corrupted(presented(data, order, device), corrupt)
     return measure.bench(files, **known, **to_measure(dataset), data=dataset.name)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..untyped import ops
 from ..layouts import Layout
+from ..untyped import ops
 from .patterns import Pattern
 
 

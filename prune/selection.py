@@ -11,9 +11,9 @@ import keras
 
 from ..errors import BadInput, nearest
 from ..keras_internals import layers_in, own_trainable
+from ..layouts import layout_of
 from .config import PruneConfig, PruneReport, agreed, matches
 from .grid import Grid
-from ..layouts import layout_of
 from .patterns import Pattern
 
 # What the default sparsity leaves alone; asked for by name or type it is pruned all the same.

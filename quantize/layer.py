@@ -157,7 +157,8 @@ class QuantizedGraph(keras.Layer):
         return [
             (weight, forms[name].channels if name in forms else (-1,))
             for name, weight in self.weight_of.items()
-            if weight.trainable and name not in self.cluster_of
+            if weight.trainable
+            and name not in self.cluster_of
             and (name in forms or sum(size > 1 for size in weight.shape) > 1)
         ]
 

@@ -73,6 +73,17 @@ def test_one_output_is_judged_by_its_side_of_the_threshold():
         METRICS["accuracy"].scores(probabilities, truth)
 
 
+def test_a_metric_by_group_by_hand():
+    """Three of four are right, of theo one of two; of values the spread is within the group."""
+    found = metrics.by_group(
+        METRICS["accuracy"], np.array([[1.0], [0], [1], [1]]), np.array(["theo", "theo", "a", "a"])
+    )
+    assert found == {"a": {"value": 1.0, "n": 2}, "theo": {"value": 0.5, "n": 2}}
+    assert metrics.by_group(METRICS["explained_variance"], np.array([[1.0, 4], [0, 4], [2, 2]]), np.array([7, 7, 8])) == {
+        "7": {"value": 0.875, "n": 2}, "8": {"value": 0.0, "n": 1},
+    }  # fmt: skip
+
+
 def test_confidence_of_eight_tenths_that_is_right_in_eight_of_ten_is_calibrated():
     chances = np.tile(np.array([[0.8, 0.1, 0.1]], np.float32), (10, 1))
     truth = np.array([0] * 8 + [1, 2])
@@ -80,6 +91,7 @@ def test_confidence_of_eight_tenths_that_is_right_in_eight_of_ten_is_calibrated(
     assert found["ece"] == pytest.approx(0, abs=1e-7)
     assert found["log_loss"] == pytest.approx(-0.8 * np.log(0.8) - 0.2 * np.log(0.1))
     assert found["brier"] == pytest.approx(0.8 * (0.04 + 0.02) + 0.2 * (0.64 + 0.81 + 0.01))
+    assert found["kept"][0] == [0.0, pytest.approx(0.8)]  # nothing rejected: the accuracy
     (row,) = found["reliability"]
     assert row == [pytest.approx(0.8), pytest.approx(0.8), 10]
     logits = metrics.figures(METRICS["accuracy"], np.log(chances) + 3, truth)

@@ -33,6 +33,7 @@ AUGMENTATIONS = (
     "cutmix",
     "noise",
 )
+CORRUPTIONS = ("noise", "blur", "contrast")  # of test samples, likewise
 LOSSES = ("mse", "mae", "huber", "focal")  # by name, and behind it how far, as huber:0.5 and focal:1
 SCHEDULES = ("cosine", "constant", "step", "exponential", "restarts", "linear", "plateau")
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "adagrad")

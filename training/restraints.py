@@ -93,4 +93,3 @@ def _constraint(own: Callable[[Any], Any] | None, config: TrainConfig, inputs: l
         return kernel
 
     return constrained
-

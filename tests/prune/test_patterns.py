@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
+from edgewright.layouts import Layout, layout_of
 from edgewright.prune import PruneConfig, prepare_prune, prune, strip_prune
 from edgewright.prune.grid import Grid, largest
-from edgewright.layouts import Layout, layout_of
 from edgewright.prune.patterns import Pattern
 from keras import layers
 

@@ -67,6 +67,23 @@ def test_no_group_is_on_both_sides(labels):
         folds(numbered(40), 2, order="group")
 
 
+def test_a_metric_is_told_by_group_of_keras_networks_and_files_alike():
+    from types import SimpleNamespace
+
+    from edgewright.devices.judging import _Judged
+    from edgewright.metrics import METRICS, Scores
+    from edgewright.training import tasks
+
+    split = by_speaker((np.arange(40) // 5 % 2).astype(np.int32)).train
+    said = np.eye(2, dtype=np.float32)[np.where(split.group == "c", 1 - split.y, split.y)]
+    judged = tasks.get("classification").judged([said], split, [SimpleNamespace(ending=None, name="out")], "net")
+    groups = judged.figures[""]["groups"]
+    assert {name: row["value"] for name, row in groups.items()} == {"a": 1, "b": 1, "c": 0, "d": 1, "e": 1}
+    of_files = _Judged.__new__(_Judged)
+    of_files.metric, of_files.heads, of_files.groups = METRICS["accuracy"], {"": split.y}, split.group
+    assert of_files._told([said], Scores.by_row(judged.scores))["figures"][""]["groups"] == groups
+
+
 def test_rare_classes_are_repeated_in_training_alone():
     """Of 90, 9 and 1 samples each class has 90, each sample of it as often as another."""
     labels = np.repeat([0, 1, 2], [90, 9, 1]).astype(np.int32)

@@ -77,7 +77,9 @@ class Carried(Augmented):
         }
 
     def _zeros(self, name: str, size: int, like: Any) -> keras.Variable:
-        return self.add_weight(shape=(size, *like.shape[1:]), initializer="zeros", trainable=False, name=f"{name}_state")
+        return self.add_weight(
+            shape=(size, *like.shape[1:]), initializer="zeros", trainable=False, name=f"{name}_state"
+        )
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Forget what was read."""

@@ -25,8 +25,8 @@ from ..runner import predict_all
 from ..state import Row, RunDir
 from ..tasks import Objective
 from .batches import Batches
-from .carrying import Streams, carrying
 from .callbacks import BestCheckpoint, Pace, Plateaus
+from .carrying import Streams, carrying
 from .fitting import Fitting, Overrides, first_samples, resolved
 from .register import Networks, learner
 from .taught import taught

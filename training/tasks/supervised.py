@@ -32,7 +32,7 @@ class Evaluation:
     """A model judged on a split: the metric's value, its scores (N, k) per sample, the outputs (N, ...).
 
     figures: by output (a lone one: ""), what the metric does not tell: precision, recall and F1 by class, AUC
-    (see `metrics.figures`). all_outputs: of a model with several, by name; `outputs` is the first. units: (N,) of which
+    (see `metrics.figures`), and the metric by group where samples are of any. all_outputs: of a model with several, by name; `outputs` is the first. units: (N,) of which
     unit each row of the scores is, None where each is its own.
     """
 
@@ -111,6 +111,9 @@ class Supervised(Objective):
             if metric.heads
             else metric.scores(given[0], next(iter(targets.values())))
         )
+        if split.group is not None and len(scores) == len(split.group):
+            for own, head, columns in zip(metric.each, targets, metric.columns, strict=True):
+                figures[head]["groups"] = metrics.by_group(own, scores[:, columns], split.group)
         return Evaluation(
             metric_name=metric.name,
             value=metric.reduce(scores),
