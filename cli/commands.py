@@ -67,7 +67,7 @@ from .options import (
 from .output import failed, place, results_only
 from .pruning import way_of
 from .teaching import Teaching, refuse_teacher, teaching_of
-from .training import Training, settings_of
+from .training import BackTranslation, Training, settings_of, translated_of
 
 DESCRIPTION = """Take a Keras 3 model from training to a verdict on a device: train, prune, retrain with quantization in
 the loop, export to TFLite and ONNX, measure, and say with statistics what was gained and lost."""
@@ -146,6 +146,7 @@ def train(
     learning_rate: Annotated[float | None, "peak learning rate; default: that of the stage", inputs.above(0)] = None,
     class_weights: ClassWeights = None,
     settings: Training,
+    translated: BackTranslation,
     check: Check = False,
     folds: Folds = None,
     folds_by: FoldsBy = "chance",
@@ -155,11 +156,11 @@ def train(
 ) -> Answer:
     """Train a model."""
     inputs.check_own(model, data, preset)
-    teaching = teaching_of(teacher, taught)
+    teaching, reverse = teaching_of(teacher, taught), translated_of(translated)
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, freeze=freeze, quick=quick, seed=seed,
                        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
-                       teaching=teaching, check=check, folds=folds, folds_by=folds_by,
+                       teaching=teaching, check=check, folds=folds, folds_by=folds_by, translated=reverse,
                        **settings_of(settings))  # fmt: skip
 
 
@@ -377,8 +378,9 @@ def bench(
     """Compare model files on a device, whoever made them."""
     benches = with_keras("cli.benches")
     return benches.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
-                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), corrupt=corrupt or (), samples=samples,
-                       max_seconds=max_seconds, profile=profile, kernels=kernels, delegate=delegate)  # fmt: skip
+                       max_drop=max_drop, min_speedup=min_speedup, targets=target or (), corrupt=corrupt or (),
+                       samples=samples, max_seconds=max_seconds, profile=profile, kernels=kernels,
+                       delegate=delegate)  # fmt: skip
 
 
 def compare(

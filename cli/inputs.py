@@ -239,6 +239,12 @@ def yaml_file(argument: str, value: str) -> None:
         raise BadInput(f"{argument} {value}: no such file; give a YAML file")
 
 
+def text_file(argument: str, value: str) -> None:
+    """Check that a text file is there."""
+    if not Path(value).is_file():
+        raise BadInput(f"{argument} {value}: no such file; give a text file")
+
+
 def out_file(argument: str, value: str) -> None:
     """Check that a file can be written; missing folders are made."""
     path = Path(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypedDict
 
+from ..errors import BadInput
 from ..training.config import AUGMENTATIONS, LOSSES, OPTIMIZERS, SCHEDULES, TrainConfig
 from . import inputs
 
@@ -51,8 +52,8 @@ class Training(TypedDict, total=False):
     ]  # fmt: skip
     augment: Annotated[
         list[str] | None,
-        "change training samples at random: flip, shift, rotate, zoom, shear, crop, brightness, contrast, colour, "
-        "cutout, specaugment, mixup, cutmix, noise, each alone or with how far, as shift:0.1; none for no change; default: as the data set has it",
+        f"change training samples at random: {', '.join(AUGMENTATIONS)}, each alone or with how far, as shift:0.1; "
+        "none for no change; default: as the data set has it",
         inputs.one_of(*AUGMENTATIONS, without=NO_CHANGE),
     ]
     oversample: Annotated[bool, "repeat training samples of rare classes until all have as many"]
@@ -62,6 +63,26 @@ class Training(TypedDict, total=False):
     patience: Annotated[
         int | None, "epochs without a better validation score before stopping; default: go on", inputs.at_least(1)
     ]
+
+
+class BackTranslation(TypedDict, total=False):
+    """Text of the target language alone, and what translates it back; the two go together."""
+
+    monolingual: Annotated[str | None, "text file of the target language, a sentence a line, to learn from too",
+                           inputs.text_file]  # fmt: skip
+    back_translate: Annotated[
+        str | None, ".keras file of a model of the pairs turned round, which says the sources of --monolingual",
+        inputs.keras_file,
+    ]  # fmt: skip
+
+
+def translated_of(options: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the reverse model and the text, None for neither.  Raises: BadInput for one without the other."""
+    pairs = (("monolingual", "back_translate"), ("back_translate", "monolingual"))
+    for name, other in pairs:
+        if name in options and other not in options:
+            raise BadInput(f"--{name.replace('_', '-')} {options[name]}: needs --{other.replace('_', '-')} beside it")
+    return (options["back_translate"], options["monolingual"]) if options else None
 
 
 def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..files import write
 from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, sanity, training, validating
 from ..pipeline import check as preflight
 from ..pipeline import diagnose as noise
+from ..pipeline.back_translating import with_monolingual
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
 from ..pipeline.clock import FLOAT, INTEGER, clocked_for
 from ..pipeline.mixed import mixed_for
@@ -37,13 +38,15 @@ RARE = 0.2  # of an even share of the samples, below which a class is called rar
 def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, freeze: int, quick: bool,
           seed: int, epochs: int | None, batch_size: int | None, learning_rate: float | None,
           class_weights: str | None = None, teaching: Distillation | None = None,
-          check: bool = False, folds: int | None = None, folds_by: str = "chance", **options: Any
-          ) -> Answer:  # fmt: skip
+          check: bool = False, folds: int | None = None, folds_by: str = "chance",
+          translated: tuple[str, str] | None = None, **options: Any) -> Answer:  # fmt: skip
     """Train a model of one network or several from the start, or go on with that of a file.
 
-    folds: judge the training on so many folds first. options: further settings of `TrainConfig`.
+    folds: judge the training on so many folds first. translated: a reverse model, and text for it. options: further
+    settings of `TrainConfig`.
     """
     work = find.find(model, data, preset=preset, weights=weights, freeze=freeze, seed=seed, quick=quick)
+    work = with_monolingual(work, *translated) if translated else work
     networks = work.make()
     for network in networks.values():
         check_savable(network, model)

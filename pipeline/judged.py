@@ -51,7 +51,7 @@ def presented(data: Any, files: Sequence[ModelFile], device: Any = "local", name
 
 
 def to_measure(dataset: Dataset) -> dict[str, Any]:
-    """Return what `measure.bench` is told of a data set: samples, whom they are of, targets, metric, names of classes."""
+    """Return what `measure.bench` is told of a data set: samples, whose they are, targets, metric, names of classes."""
     return {
         "inputs": dataset.test.x,
         "targets": dataset.test.y,

@@ -74,12 +74,13 @@ def test_one_output_is_judged_by_its_side_of_the_threshold():
 
 
 def test_a_metric_by_group_by_hand():
-    """Three of four are right, of theo one of two; of values the spread is within the group."""
-    found = metrics.by_group(
-        METRICS["accuracy"], np.array([[1.0], [0], [1], [1]]), np.array(["theo", "theo", "a", "a"])
-    )
-    assert found == {"a": {"value": 1.0, "n": 2}, "theo": {"value": 0.5, "n": 2}}
-    assert metrics.by_group(METRICS["explained_variance"], np.array([[1.0, 4], [0, 4], [2, 2]]), np.array([7, 7, 8])) == {
+    """Three of four are right, of theo one of two; of values errors and spreads are summed within the group."""
+    right, whose = np.array([[1.0], [0], [1], [1]]), np.array(["theo", "theo", "a", "a"])
+    assert metrics.by_group(METRICS["accuracy"], right, whose) == {
+        "a": {"value": 1.0, "n": 2}, "theo": {"value": 0.5, "n": 2},
+    }  # fmt: skip
+    errors = np.array([[1.0, 4], [0, 4], [2, 2]])
+    assert metrics.by_group(METRICS["explained_variance"], errors, np.array([7, 7, 8])) == {
         "7": {"value": 0.875, "n": 2}, "8": {"value": 0.0, "n": 1},
     }  # fmt: skip
 

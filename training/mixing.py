@@ -52,9 +52,9 @@ class MixUp(Mixing):
 
 
 class CutMix(Mixing):
-    """A patch of b in a, of a's shape: of about 1 - m of its area, anywhere inside.  Source: Yun 2019, arXiv:1905.04899.
+    """A patch of b in a, of the form of a: about 1 - m of its area, anywhere inside.
 
-    Of whole pixels: the share is that of those which are left.
+    Of whole pixels: the share is that of those which are left.  Source: Yun 2019, arXiv:1905.04899.
     """
 
     def mixed(self, own: Any, other: Any, share: Any) -> tuple[Any, Any]:

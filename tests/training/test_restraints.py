@@ -90,7 +90,7 @@ def test_what_cannot_be_restrained_is_refused():
             TrainConfig(**settings)
     table = keras.Sequential([keras.Input((3,), dtype="int32"), keras.layers.Embedding(5, 2)], name="table")
     with (
-        pytest.raises(BadInput, match="setting l2 is 0.1: table trains no kernel"),
+        pytest.raises(BadInput, match=r"setting l2 is .*: table trains no kernel"),
         restrained({"table": table}, TrainConfig(l2=0.1)),
     ):
         pass

@@ -11,7 +11,7 @@ from ...errors import BadInput
 from .captions import here
 from .dataset import Dataset, Split
 from .sets import Asked, dataset
-from .translation import VOCABULARY, multi30k, number_words
+from .translation import BOS, EOS, PAD, VOCABULARY, multi30k, number_words
 
 SHAPE = {"source": (32,), "target": (32,)}
 
@@ -26,6 +26,38 @@ def multi30k_both(asked: Asked) -> Dataset:
 def number_words_both(asked: Asked) -> Dataset:
     """Return numbers from words into digits and back; 8,000 / 800 / 800 pairs by seed."""
     return _both("number_words_both", number_words, asked, ("<to digits>", "<to words>"))
+
+
+@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation",), here=here)
+def multi30k_back(asked: Asked) -> Dataset:
+    """Return Multi30K from English into German, in the tokens of the other way: for back-translation."""
+    return _back("multi30k_back", multi30k, asked)
+
+
+@dataset(input_shape={"source": (8,), "target": (12,)}, dtype="int32", tasks=("translation",))
+def number_words_back(asked: Asked) -> Dataset:
+    """Return numbers from digits into words, in the tokens of the other way."""
+    return _back("number_words_back", number_words, asked)
+
+
+def _back(name: str, load: Callable[[Asked], Dataset], asked: Asked) -> Dataset:
+    """Return the pairs of a data set turned round, for a model of its lengths turned round."""
+    shape = asked.input_shape
+    if isinstance(shape, Mapping):
+        shape = {"source": shape["target"], "target": shape["source"]}
+    dataset = turned(load(replace(asked, input_shape=shape)))
+    return replace(dataset, name=name, preprocessing=f"{dataset.preprocessing}; then each pair turned round")
+
+
+def turned(dataset: Dataset) -> Dataset:
+    """Return pairs turned round: each source is what is to be said of its target."""
+    return replace(dataset, **{part: pairs(split.y, split.x["source"]) for part, split in dataset.splits.items()})
+
+
+def pairs(source: np.ndarray, said: np.ndarray) -> Split:
+    """Return pairs of ids, both ended by </s>: what is said begins with <s> where it is read: (N, S), (N, T)."""
+    read = np.concatenate([np.full_like(said[:, :1], BOS), said[:, :-1]], axis=1)
+    return Split(x={"source": source, "target": np.where(read == EOS, PAD, read)}, y=said)
 
 
 def _both(name: str, load: Callable[[Asked], Dataset], asked: Asked, labels: tuple[str, str]) -> Dataset:

@@ -125,13 +125,45 @@ def byte_pairs(texts: Iterable[str], size: int) -> Tokenizer:
     Tokens lie within words and begin with a block where a word does; punctuation stands alone.
     Source: Sennrich 2016, arXiv:1508.07909.
     """
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, models, trainers
 
     made: Any = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
-    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    made.pre_tokenizer = _words()
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
     made.train_from_iterator(texts, trainer)
     return made
+
+
+def tokenizer_of(labels: Sequence[str]) -> Tokenizer:
+    """Return the tokenizer whose `pieces` are `labels`: each was merged of the two that those before it make of it."""
+    from tokenizers import Tokenizer, models
+
+    known = {label: place for place, label in enumerate(labels)}
+    merges: list[tuple[str, str]] = []
+    ranks: dict[tuple[str, str], int] = {}
+    for label in labels[len(SPECIAL) :]:
+        parts = _merged(label, ranks)
+        if len(parts) == 2:
+            ranks[parts[0], parts[1]] = len(merges)
+            merges.append((parts[0], parts[1]))
+    made: Any = Tokenizer(models.BPE(vocab=known, merges=merges, unk_token=SPECIAL[UNKNOWN]))
+    made.pre_tokenizer = _words()
+    return made
+
+
+def _merged(text: str, ranks: Mapping[tuple[str, str], int]) -> list[str]:
+    """Return what byte-pair merges make of a text, the earliest first."""
+    parts = list(text)
+    while pairs := [(ranks[pair], place) for place, pair in enumerate(pairwise(parts)) if pair in ranks]:
+        _, place = min(pairs)
+        parts[place : place + 2] = ["".join(parts[place : place + 2])]
+    return parts
+
+
+def _words() -> Any:
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
 
 
 def pieces(tokenizer: Tokenizer) -> tuple[str, ...]:

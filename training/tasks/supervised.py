@@ -32,8 +32,8 @@ class Evaluation:
     """A model judged on a split: the metric's value, its scores (N, k) per sample, the outputs (N, ...).
 
     figures: by output (a lone one: ""), what the metric does not tell: precision, recall and F1 by class, AUC
-    (see `metrics.figures`), and the metric by group where samples are of any. all_outputs: of a model with several, by name; `outputs` is the first. units: (N,) of which
-    unit each row of the scores is, None where each is its own.
+    (see `metrics.figures`), and the metric by group where samples are of any. all_outputs: of a model with several, by
+    name; `outputs` is the first. units: (N,) of which unit each row of the scores is, None where each is its own.
     """
 
     metric_name: str
