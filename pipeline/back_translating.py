@@ -14,7 +14,7 @@ from ..training.back_translation import with_text
 from ..training.data.languages import turned
 from ..training.decoding import greedy
 from ..training.runner import KerasRunner
-from ..training.tasks.translation import STEP, Sentences
+from ..training.tasks.translation import STEP, Sentences, Translation
 from .model_files import check_keras_file
 from .saved import noted, with_siblings
 from .workload import Workload
@@ -41,7 +41,7 @@ def with_monolingual(work: Workload, reverse: str, text: str) -> Workload:
                        f"{dataset.name}_back, in as many")  # fmt: skip
     task, networks = tasks.get(TASK), with_siblings(Path(reverse))
     back = task.present(turned(dataset), networks)
-    assert isinstance(back, Sentences)
+    assert isinstance(task, Translation) and isinstance(back, Sentences)
     run = KerasRunner(networks, [Deployable(network=STEP, states=back.states)])
 
     def translate(ids: np.ndarray) -> np.ndarray:

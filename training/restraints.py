@@ -81,9 +81,10 @@ def _constraint(own: Callable[[Any], Any] | None, config: TrainConfig, inputs: l
     """Return what is done to a kernel after each update; inputs: the axes that one output's weights lie along."""
     steps: list[Any] = [own] if own is not None else []
     if config.max_norm is not None:
-        steps.append(keras.constraints.MaxNorm(config.max_norm, axis=inputs))
-    if config.weight_clip is not None:
-        steps.append(lambda kernel: ops.clip(kernel, -config.weight_clip, config.weight_clip))
+        largest: Any = keras.constraints.MaxNorm
+        steps.append(largest(config.max_norm, axis=inputs))
+    if (limit := config.weight_clip) is not None:
+        steps.append(lambda kernel: ops.clip(kernel, -limit, limit))
     if not steps:
         return None
 

@@ -61,6 +61,11 @@ def goes_on(split: Split) -> np.ndarray:
     return follows.astype(np.float32)
 
 
+def samples_of(inputs: Any) -> Any:
+    """Return the samples of a batch, with or without what is told beside them."""
+    return inputs[SAMPLES] if isinstance(inputs, Mapping) and GOES_ON in inputs else inputs
+
+
 class Carried(Augmented):
     """A model whose recurrences begin, in training, where they ended in the batch before.
 
@@ -89,7 +94,7 @@ class Carried(Augmented):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Run the network; in training on samples with `GOES_ON`, from the states at hand."""
         if not training:
-            return super().call(inputs, training=training)
+            return super().call(samples_of(inputs), training=training)
         samples, share = self.changed(inputs[SAMPLES])
         kept = ops.expand_dims(inputs[GOES_ON], -1)  # (N, 1)
         first = {name: self._packed(name, [value_of(state) * kept for state in states])
@@ -133,4 +138,4 @@ class Windowed(Augmented):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Run the network."""
-        return super().call(inputs[SAMPLES] if training and isinstance(inputs, Mapping) else inputs, training=training)
+        return super().call(samples_of(inputs), training=training)
