@@ -21,8 +21,8 @@ from .arguments import Answer
 
 
 def bench(files: Sequence[str], *, baseline: str, data: str | None, device: str, out: Path | None, max_drop: float,
-          min_speedup: float | None, targets: Sequence[str] = (), corrupt: Sequence[str] = (), **measuring: Any
-          ) -> Answer:  # fmt: skip
+          min_speedup: float | None, targets: Sequence[str] = (), corrupt: Sequence[str] = (), views: bool = False,
+          **measuring: Any) -> Answer:  # fmt: skip
     """measuring: of BenchConfig."""
     from ..pipeline import foreign, stages  # which know the tasks, whose losses are Keras'
 
@@ -33,13 +33,15 @@ def bench(files: Sequence[str], *, baseline: str, data: str | None, device: str,
     known = {"baseline": Path(baseline).name, "device": device, "config": config}
     if corrupt and (data is None or data.endswith(".npz")):
         raise BadInput(f"--corrupt {corrupt[0]}: needs a data set whose samples can be changed; give --data")
+    if views and (data is None or data.endswith(".npz")):
+        raise BadInput("--views: needs a data set of images; give --data")
     if data is None:
         run = foreign.bench_random(described, **known)
     elif data.endswith(".npz"):
         run = foreign.bench_npz(described, npz=Path(data), **known)
     else:
         run = stages.bench(paths, baseline=Path(baseline), data=data, device=device, config=config,
-                           corrupt=corrupt)  # fmt: skip
+                           corrupt=corrupt, views=views)  # fmt: skip
     run.estimates = compiling.estimates({file.name: file.path for file in described}, found)
     judged_metric = max_drop if run.metric else None
     answer = judged(run, Thresholds(max_drop=judged_metric, min_speedup=min_speedup), out)

@@ -364,6 +364,7 @@ def bench(
         "make the test samples worse: noise, blur, contrast, each alone or with how far, as noise:0.1",
         inputs.one_of(*CORRUPTIONS),
     ] = None,
+    views: Annotated[bool, "judge classes by the mean over ten views of an image: corners, centre, mirrored"] = False,
     device: Device = "local",
     target: Annotated[list[str] | None, "also estimate by this target's compiler", inputs.target] = None,
     out: Annotated[str | None, "folder for results, raw samples and report", inputs.out_folder] = None,
@@ -379,7 +380,7 @@ def bench(
     benches = with_keras("cli.benches")
     return benches.bench(files, baseline=baseline, data=data, device=device, out=None if out is None else Path(out),
                        max_drop=max_drop, min_speedup=min_speedup, targets=target or (), corrupt=corrupt or (),
-                       samples=samples, max_seconds=max_seconds, profile=profile, kernels=kernels,
+                       views=views, samples=samples, max_seconds=max_seconds, profile=profile, kernels=kernels,
                        delegate=delegate)  # fmt: skip
 
 

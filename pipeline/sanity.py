@@ -54,7 +54,8 @@ def check(work: Workload, config: TrainConfig) -> Sanity:
     few = subset(work.dataset.train, BATCH, config.seed, stratify=bool(work.dataset.classes))
     dataset = replace(work.dataset, train=few, validation=few)
     brief = replace(config, epochs=EPOCHS, passes=PASSES, batch_size=BATCH, schedule="constant", rate_every=None,
-                    rate_factor=None, label_smoothing=0.0, augment=False, patience=None, enough=1.0)  # fmt: skip
+                    rate_factor=None, label_smoothing=0.0, augment=False, carry_states=False, patience=None,
+                    enough=1.0)  # fmt: skip
     keras.utils.set_random_seed(config.seed)
     before = learner.validate(networks, dataset, work.task, brief)
     history = learner(networks, dataset, work.task, brief, RunDir(None))

@@ -36,6 +36,7 @@ from ..training.config import TrainConfig
 from ..training.corruptions import corrupted
 from ..training.tasks import Networks
 from ..training.train import TrainResult
+from ..training.views import NETWORK, ByViews
 from . import find, origins, pruning, quantizing, teachers, training
 from .budget import train_config
 from .by_tfmot import prune_with_tfmot, quantize_with_tfmot
@@ -139,22 +140,26 @@ class Measurement(Run):
 def bench(
     artifacts: Sequence[Artifact | str | Path], *, baseline: Artifact | str | Path, data: Any = None,
     device: str = "local", config: BenchConfig | None = None, corrupt: Sequence[str] = (),
+    views: bool = False,
 ) -> Measurement:  # fmt: skip
     """Measure artifacts or model files against `baseline` on `device`.
 
     data: a Dataset, the name of one, pkg.module:function, or arrays, frames and so on as (x, y), all of which is
     judged; read as the baseline's inputs and outputs say. Without it, no accuracy: random inputs. Files whose networks
     a task runs itself (that read texts, draw samples, play) are judged by that, each as the network that it is.
-    corrupt: what makes the test samples worse, as "noise:0.1" (see `training.corruptions`).
+    corrupt: what makes the test samples worse, as "noise:0.1" (see `training.corruptions`). views: a class is told by
+    the mean over ten views of an image (see `training.views`).
     Raises: BadInput for data that does not fit, or where the device's runtime opens no file.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         paths = _on_disk([*artifacts, baseline], Path(folder))
-        run = _measured(paths, data, device, config or BenchConfig(), corrupt)
+        run = _measured(paths, data, device, config or BenchConfig(), corrupt, views)
     return Measurement(**{field.name: getattr(run, field.name) for field in fields(run)})
 
 
-def _measured(paths: Sequence[Path], data: Any, device: str, config: BenchConfig, corrupt: Sequence[str] = ()) -> Run:
+def _measured(
+    paths: Sequence[Path], data: Any, device: str, config: BenchConfig, corrupt: Sequence[str] = (), views: bool = False
+) -> Run:
     """Measure files, of which the last is the baseline."""
     files = [ModelFile.read(path) for path in dict.fromkeys(paths)]
     first = ModelFile.read(paths[-1])
@@ -171,6 +176,14 @@ def _measured(paths: Sequence[Path], data: Any, device: str, config: BenchConfig
         return measure.bench(files, **{**known, **judged_by_task(dataset, files, first)}, data=dataset.name)
     order = [first, *(file for file in files if file.name != first.name)]
     dataset = corrupted(presented(data, order, device), corrupt)
+    if views:
+        inputs = first.manifest.get("inputs") or [{"name": "images"}]
+        return measure.bench(
+            files, **known, data=f"{dataset.name} (ten views)",
+            judge=ByViews(dataset, inputs[0]["name"], config.samples),
+            bundles={file.name: {NETWORK: file.name} for file in files},
+            feeds={file.name: dataset.test.x for file in files},
+        )  # fmt: skip
     return measure.bench(files, **known, **to_measure(dataset), data=dataset.name)
 
 

@@ -121,3 +121,18 @@ def test_what_does_not_go_on_is_refused():
     ):
         with pytest.raises(BadInput, match=words):
             train(model, given, config, **more)
+
+
+def test_a_quantization_aware_network_reads_each_window_from_zero(capsys):
+    class Operators(keras.layers.Layer):
+        is_quantization_aware = True
+
+        def call(self, x):
+            return 2.0 * x
+
+    inputs = keras.Input((2,))
+    model = carrying(keras.Model(inputs, Operators()(inputs), name="aware"), (), 1)
+    x = np.ones((1, 2), np.float32)
+    for given, training in (({SAMPLES: x, GOES_ON: np.ones(1, np.float32)}, True), (x, False)):
+        np.testing.assert_array_equal(np.asarray(model(given, training=training)), 2 * x)
+    assert "no state is carried" in capsys.readouterr().err

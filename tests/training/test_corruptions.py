@@ -7,9 +7,10 @@ import pytest
 from edgewright.devices import measure
 from edgewright.errors import BadInput
 from edgewright.pipeline import stages
-from edgewright.training import corruptions, data
+from edgewright.training import corruptions, data, views
 from edgewright.training.config import CORRUPTIONS
 from edgewright.training.corruptions import corrupted
+from edgewright.training.data import Dataset, Split
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,27 @@ def test_what_cannot_be_made_worse_is_refused():
             corrupted(dataset, [text])
     with pytest.raises(BadInput, match="--corrupt fog: allowed are noise, blur, contrast"):
         corrupted(table, ["fog"])
+
+
+def test_ten_views_are_averaged_by_hand():
+    """An image whose dot only one view in ten shows where a net looks is judged by all of them."""
+    x = np.arange(2 * 16 * 16, dtype=np.float32).reshape(2, 16, 16, 1)
+    seen = views.views(x)
+    assert len(seen) == 10 and all(view.shape == x.shape for view in seen)
+    np.testing.assert_array_equal(seen[0], x)
+    np.testing.assert_array_equal(seen[1], x[:, :, ::-1])
+    np.testing.assert_array_equal(seen[2][:, 1:, 1:], x[:, :-1, :-1])  # towards the lower right
+    assert not seen[2][:, 0].any() and not seen[8][:, -1].any()
+    split = Split(x=x, y=np.array([0, 1], np.int32))
+    dataset = Dataset(name="two", task="classification", classes=2, train=split, validation=split, test=split)
+
+    def run(network, given):
+        (image,) = given.values()
+        first = 0.9 if np.array_equal(image, x) else 0.4  # sure of class 0 once, a little of class 1 nine times
+        return {"out": np.tile(np.float32([first, 1 - first]), (len(image), 1))}
+
+    scores = views.ByViews(dataset, "image").evaluate(run)
+    assert scores.rows[:, 0].tolist() == [0.0, 1.0]  # mean chances .45 and .55
+    assert len(views.ByViews(dataset, "image", 1).evaluate(run).rows) == 1
+    with pytest.raises(BadInput, match="--views: samples of 'digits' are not images"):
+        views.ByViews(data.load("digits", input_shape=(64,)), "image")
