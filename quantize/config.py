@@ -138,8 +138,8 @@ class QatConfig:
             if node.scope in self.kept:
                 return None, self.kept[node.scope]
             if id(node) in stream:
-                return (None, "QatConfig.residual_stream") if self.residual_stream == FLOAT else (
-                    self.residual_stream, "")
+                precision = None if self.residual_stream == FLOAT else self.residual_stream
+                return precision, "" if precision else f"QatConfig.residual_stream={FLOAT!r}"
             return self.default, "" if self.default else "QatConfig.default is None"
 
         return choose

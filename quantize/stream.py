@@ -7,7 +7,7 @@ every later block reads. Products lose less: their kernels are trained with thei
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 
@@ -25,14 +25,14 @@ def residual_stream(graph: Graph) -> frozenset[int]:
     """
     operators = fuse(graph)
     makers = {id(out): number for number, fused in enumerate(operators) for out in fused.outputs}
-    read = [[makers[key] for tensor in fused.inputs if (key := _made(tensor, makers)) is not None]
-            for fused in operators]  # fmt: skip
+    read = [[_made(tensor, makers) for tensor in fused.inputs] for fused in operators]
+    neighbours: list[set[int]] = [set() for _ in operators]
+    for number, tensors in enumerate(read):
+        for maker in (makers[id(tensor)] for tensor in tensors if id(tensor) in makers):
+            neighbours[number].add(maker)
+            neighbours[maker].add(number)
     inside = [not _is_product(fused) and not _is_constant(fused) for fused in operators]
-    waiting = [number for number in _sums(operators, read) if inside[number]]
-    neighbours: list[set[int]] = [set(those) for those in read]
-    for number, those in enumerate(read):
-        for other in those:
-            neighbours[other].add(number)
+    waiting = list(_sums(operators, read))
     found = set(waiting)
     while waiting:
         for number in neighbours[waiting.pop()] - found:
@@ -42,11 +42,11 @@ def residual_stream(graph: Graph) -> frozenset[int]:
     return frozenset(id(node) for number in found for node in operators[number].nodes)
 
 
-def _made(tensor: Tensor, makers: dict[int, int]) -> int | None:
-    """Return the id of `tensor`, or of what it was requantized from, if an operator makes it."""
+def _made(tensor: Tensor, makers: Mapping[int, int]) -> Tensor:
+    """Return `tensor`, or what it was requantized from in a graph that was placed before."""
     while id(tensor) not in makers and tensor.producer is not None and tensor.producer.op_type == "Requantize":
         (tensor,) = tensor.producer.inputs
-    return id(tensor) if id(tensor) in makers else None
+    return tensor
 
 
 def _is_product(fused: FusedOp) -> bool:
@@ -59,19 +59,23 @@ def _is_constant(fused: FusedOp) -> bool:
     return all(tensor.is_constant for tensor in reals) or not fused.outputs[0].dtype.startswith("float")
 
 
-def _sums(operators: Sequence[FusedOp], read: Sequence[Sequence[int]]) -> Iterator[int]:
+def _sums(operators: Sequence[FusedOp], read: Sequence[Sequence[Tensor]]) -> Iterator[int]:
     """Yield the sums of two tensors of which one was computed from the other by products, among other things."""
-    before: list[int] = []  # by operator, a bit for each that it was computed from, itself included
-    by_products: list[int] = []  # likewise, those with a product on the way
-    for number, (fused, those) in enumerate(zip(operators, read, strict=True)):
-        given = _union(before, those)
-        before.append(given | 1 << number)
-        by_products.append(given if _is_product(fused) else _union(by_products, those))
-        if fused.nodes[0].op_type == "Add" and len(set(those)) == 2:
-            first, second = those
-            if by_products[first] >> second & 1 or by_products[second] >> first & 1:
+    bits: dict[int, int] = {}  # one of each tensor; sets of them are integers
+    before: dict[int, int] = {}  # by id of a tensor, those that it was computed from, itself included
+    by_products: dict[int, int] = {}  # likewise, those with a product on the way
+    for number, (fused, tensors) in enumerate(zip(operators, read, strict=True)):
+        given = _union(before, tensors)
+        passed = given if _is_product(fused) else _union(by_products, tensors)
+        for out in fused.outputs:
+            bits[id(out)] = 1 << len(bits)
+            before[id(out)], by_products[id(out)] = given | bits[id(out)], passed
+        made = [id(tensor) for tensor in tensors if id(tensor) in bits]
+        if fused.nodes[0].op_type == "Add" and len(made) == 2:
+            first, second = made
+            if by_products[first] & bits[second] or by_products[second] & bits[first]:
                 yield number
 
 
-def _union(sets: Sequence[int], those: Sequence[int]) -> int:
-    return reduce(or_, (sets[number] for number in those), 0)
+def _union(sets: Mapping[int, int], tensors: Sequence[Tensor]) -> int:
+    return reduce(or_, (sets.get(id(tensor), 0) for tensor in tensors), 0)
