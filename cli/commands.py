@@ -265,15 +265,13 @@ def qat(
     import_: Import = None,
 ) -> Answer:
     """Retrain a trained model with quantization in the loop."""
-    if max_drop is not None and keep_db is not None:
-        raise BadInput(f"--max-drop {max_drop} and --keep-db {keep_db}: both choose the layers; give one of the two")
+    given = {"--max-drop": max_drop, "--keep-db": keep_db, "--by-clock": by_clock}
+    asked = [f"{name} {value}" for name, value in given.items() if value is not None]
     if engine == "edgewright":
         _check_other(model, out)
         KerasOut("--out", out)
-    elif max_drop is not None or keep_db is not None or by_clock is not None:
-        asked = {"--max-drop": max_drop, "--keep-db": keep_db, "--by-clock": by_clock}
-        given = next(f"{name} {value}" for name, value in asked.items() if value is not None)
-        raise BadInput(f"{given}: engine tfmot quantizes every layer alike; leave one of the two out")
+    elif asked:
+        raise BadInput(f"{asked[0]}: engine tfmot quantizes every layer alike; leave one of the two out")
     _refuse_weights(engine, class_weights)
     refuse_teacher(engine, teacher)
     teaching = teaching_of(teacher, taught)

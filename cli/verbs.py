@@ -93,6 +93,8 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
         keep_db: float | None = None, residual_stream: str | None = None,
         class_weights: str | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
     """Retrain the networks of a file with quantizers in those that go to a device."""
+    if max_drop is not None and keep_db is not None:
+        raise BadInput(f"--max-drop {max_drop} and --keep-db {keep_db}: both choose the layers; give one of the two")
     wanted = {"default": precision, "observer": observer, "ranges": ranges, "freeze_after": freeze_after}
     wanted |= {"recurrence": recurrence} if recurrence else {}
     wanted |= {"residual_stream": residual_stream} if residual_stream else {}
