@@ -245,6 +245,15 @@ def qat(
         float | None,
         "give the fewest layers 16 bits, or float, that keep the metric this close before training; 0.01 is one point",
     ] = None,
+    keep_db: Annotated[
+        float | None,
+        "in place of --max-drop: the decibels by which outputs have to stand above what rounding adds, before training",
+        inputs.above(0),
+    ] = None,
+    residual_stream: Annotated[
+        Literal["float32", "w8a16"] | None,
+        "bits of what blocks read, add to and hand on; products keep those of --precision",
+    ] = None,
     by_clock: Annotated[
         str | None, "leave in float what is slower in 8 bits on this device, by its clock, as local", inputs.device
     ] = None,
@@ -258,19 +267,21 @@ def qat(
     import_: Import = None,
 ) -> Answer:
     """Retrain a trained model with quantization in the loop."""
+    given = {"--max-drop": max_drop, "--keep-db": keep_db, "--by-clock": by_clock}
+    asked = [f"{name} {value}" for name, value in given.items() if value is not None]
     if engine == "edgewright":
         _check_other(model, out)
         KerasOut("--out", out)
-    elif max_drop is not None or by_clock is not None:
-        given = f"--max-drop {max_drop}" if max_drop is not None else f"--by-clock {by_clock}"
-        raise BadInput(f"{given}: engine tfmot quantizes every layer alike; leave one of the two out")
+    elif asked:
+        raise BadInput(f"{asked[0]}: engine tfmot quantizes every layer alike; leave one of the two out")
     _refuse_weights(engine, class_weights)
     refuse_teacher(engine, teacher)
     teaching = teaching_of(teacher, taught)
     verbs = with_keras("cli.verbs", import_)
     return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
                      freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop,
-                     by_clock=by_clock, quick=quick, seed=seed, epochs=epochs, engine=engine,
+                     by_clock=by_clock, keep_db=keep_db, residual_stream=residual_stream, quick=quick, seed=seed,
+                     epochs=epochs, engine=engine,
                      class_weights=class_weights, teaching=teaching)  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import keras
 from keras import tree
 
 from .. import metrics
+from ..devices.targets import target as targets
 from ..errors import BadInput, EdgewrightError
 from ..export import EXPORTERS
 from ..files import write
@@ -18,7 +19,7 @@ from ..pipeline import diagnose as noise
 from ..pipeline.back_translating import with_monolingual
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
 from ..pipeline.clock import FLOAT, INTEGER, clocked_for
-from ..pipeline.mixed import mixed_for
+from ..pipeline.mixed import LADDER, mixed_for
 from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks
 from ..pipeline.workload import Workload
 from ..progress import say
@@ -93,10 +94,14 @@ def _cut(model: str, out: Path, config: Any) -> Answer:
 def qat(model: str, out: Path, data: str, *, precision: str, observer: str, ranges: str, freeze_after: int | None,
         recurrence: str | None, target: str | None, quick: bool, seed: int, epochs: int | None,
         engine: str = "edgewright", max_drop: float | None = None, by_clock: str | None = None,
+        keep_db: float | None = None, residual_stream: str | None = None,
         class_weights: str | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
     """Retrain the networks of a file with quantizers in those that go to a device."""
+    if max_drop is not None and keep_db is not None:
+        raise BadInput(f"--max-drop {max_drop} and --keep-db {keep_db}: both choose the layers; give one of the two")
     wanted = {"default": precision, "observer": observer, "ranges": ranges, "freeze_after": freeze_after}
     wanted |= {"recurrence": recurrence} if recurrence else {}
+    wanted |= {"residual_stream": residual_stream} if residual_stream else {}
     config = preflight.quantization_for(target, **wanted) if target else QatConfig(**wanted)
     if engine == "tfmot":
         _check_for_tfmot(out, config)
@@ -107,8 +112,9 @@ def qat(model: str, out: Path, data: str, *, precision: str, observer: str, rang
         return _qat_with_tfmot(network, out, work.dataset, settings)
     if by_clock is not None:
         config = _by_clock(networks, work, by_clock, config)
-    if max_drop is not None:
-        chosen = mixed_for(networks, work, max_drop, config)
+    if max_drop is not None or keep_db is not None:
+        ladder = targets.load(target).quantization.finer if target else LADDER
+        chosen = mixed_for(networks, work, max_drop, config, keep_db=keep_db, ladder=ladder)
         say(str(chosen))
         config = chosen.config
     quantized = quantizing.quantize(networks, work, settings, _logs(out), config, teaching=teaching)
@@ -151,9 +157,10 @@ def _check_for_tfmot(out: Path, config: QatConfig) -> None:
     if out.suffix != ".tflite":
         raise BadInput(f"--out {out}: QAT by engine tfmot ends in a TFLite file; end the name in .tflite")
     known = {"default": "w8a8", "observer": "minmax", "ranges": "frozen", "recurrence": "unrolled", "by_type": {}}
+    known |= {"residual_stream": None}
     for option, plain in known.items():
         if (value := getattr(config, option)) != plain:
-            name = {"default": "precision", "by_type": "target"}.get(option, option)
+            name = {"default": "precision", "by_type": "target"}.get(option, option.replace("_", "-"))
             raise BadInput(f"--{name} {value}: engine tfmot knows 8 bits and a moving average only; leave it out")
 
 

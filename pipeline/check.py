@@ -1,6 +1,7 @@
 """Check a model against a target, before or after training: what the target cannot run, and whether it fits."""
 
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def as_exported(network: keras.Model, target: targets.Target, calibration: Any) 
 def quantization_for(target: str, **settings: Any) -> QatConfig:
     """Return how to quantize for the kernels of `target`; `settings` of QatConfig go before it."""
     suited = targets.load(target).quantization
-    forms = {name: value for name, value in vars(suited).items() if name != "in_float" and value is not None}
+    own = {field.name for field in fields(QatConfig)}
+    forms = {name: value for name, value in vars(suited).items() if name in own and value is not None}
     return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), **forms, **settings})
 
 

@@ -1,8 +1,8 @@
-"""Mixed precision by sensitivity: the fewest layers in more than 8 bits that keep the metric.
+"""Mixed precision by sensitivity: the fewest layers in more than 8 bits that keep the metric, or the outputs.
 
 Each layer is quantized alone and the output's signal-to-noise ratio says what it costs. Layers then go to 16-bit
 activations, or where that does not do to float, costliest first, as many as bisection finds necessary for the metric on
-validation data.
+validation data, or for the decibels that outputs are to keep.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training import tasks
 from ..training.data import Dataset, calibration
 from ..training.tasks import Networks, Supervised
-from ..training.train import evaluate
+from ..training.train import evaluate, predict_all
 from .diagnose import decibels
 from .training import evaluated
 from .workload import Workload
@@ -29,70 +29,90 @@ from .workload import Workload
 LADDER = ("w8a16", "float32")  # what a layer gets that 8 bits are not enough for; the first that does
 PROBE_SAMPLES = 64
 JUDGE_SAMPLES = 2000
+HEARD_SAMPLES = 256  # that decibels are judged on
 
 
 @dataclass(frozen=True)
 class Mixed:
     """What was chosen. rows: layer, SNR in dB of the output with this layer alone quantized, and its precision.
 
-    metric: of float, of everything in w8a8, and of the choice, calibrated and not trained, on validation data.
+    metric: of float, of everything in w8a8, and of the choice, calibrated and not trained, on validation data; what
+    `judged` says, decibels without that of float.
     """
 
     config: QatConfig
     rows: tuple[dict[str, Any], ...]
     metric: dict[str, float]
+    judged: str = "validation metric"
 
     def __str__(self) -> str:
         kept = [row for row in self.rows if row["precision"] != "w8a8"]
         what = kept[0]["precision"] if kept else LADDER[0]
-        lines = [f"{len(kept)} of {len(self.rows)} layers in {what}, the others in w8a8; validation metric: "
+        lines = [f"{len(kept)} of {len(self.rows)} layers in {what}, the others in w8a8; {self.judged}: "
                  + ", ".join(f"{name} {value:.4f}" for name, value in self.metric.items())]  # fmt: skip
         cells = [(row["layer"], f"{row['snr_db']:.1f}", row["precision"]) for row in self.rows[: max(len(kept), 5)]]
         return "\n".join([*lines, table(("layer, costliest first", "SNR dB", "precision"), cells)])
 
 
-def mixed_for(networks: Networks, work: Workload, max_drop: float, config: QatConfig | None = None) -> Mixed:
+def mixed_for(
+    networks: Networks, work: Workload, max_drop: float | None = None, config: QatConfig | None = None, *,
+    keep_db: float | None = None, ladder: Sequence[str] = LADDER,
+) -> Mixed:  # fmt: skip
     """Return `mixed_precision` of the one network of a model that is quantized, judged as its task judges the model.
 
     Raises: BadInput where several are, or for a task without a validation metric.
     """
     if len(work.compressed) > 1:
+        asked = f"--max-drop {max_drop}" if keep_db is None else f"--keep-db {keep_db}"
         raise BadInput(
-            f"--max-drop {max_drop}: is for models of which one network is quantized, not "
-            f"{', '.join(work.compressed)}; leave it out"
+            f"{asked}: is for models of which one network is quantized, not {', '.join(work.compressed)}; leave it out"
         )
     (name,) = work.compressed
     if isinstance(work.task, Supervised) and not work.several:
-        return mixed_precision(networks[name], work.dataset, max_drop, config)
+        return mixed_precision(networks[name], work.dataset, max_drop, config, keep_db=keep_db, ladder=ladder)
     unseen = replace(work, dataset=replace(work.dataset, test=work.dataset.validation))
     return mixed_precision(
         networks[name],
         work.dataset,
         max_drop,
         config,
+        keep_db=keep_db,
+        ladder=ladder,
+        unseen=None if keep_db is None else work.samples(name, networks=networks),
         samples=work.samples(name, networks=networks),
         judge=lambda model: evaluated({**networks, name: model}, unseen).value,
     )
 
 
 def mixed_precision(
-    model: keras.Model, dataset: Dataset, max_drop: float, config: QatConfig | None = None, *, samples: Any = None,
+    model: keras.Model, dataset: Dataset, max_drop: float | None = None, config: QatConfig | None = None, *,
+    keep_db: float | None = None, ladder: Sequence[str] = LADDER, samples: Any = None, unseen: Any = None,
     judge: Callable[[keras.Model], float] | None = None,
 ) -> Mixed:  # fmt: skip
     """Return the configuration with the fewest layers in 16 bits, else in float, that loses at most `max_drop`.
 
-    The metric is that of the task on validation data after calibration; QAT may gain on it. samples: to calibrate on,
-    judge: model -> its metric on validation data, where they are not those of a supervised task.
-    Raises: BadInput for a task without a validation metric.
+    The metric is that of the task on validation data after calibration; QAT may gain on it. keep_db: in its place, the
+    decibels by which every output has to stand above what rounding adds to it, on validation samples or on `unseen`.
+    ladder: what a layer gets, the first that does. samples: to calibrate on, judge: model -> its metric on validation
+    data, where they are not those of a supervised task.
+    Raises: BadInput for a task without a validation metric, or unless one of both is asked; EdgewrightError where
+    nothing keeps what is asked.
     """
+    if (max_drop is None) == (keep_db is None):
+        raise BadInput(f"max_drop={max_drop}, keep_db={keep_db}: give one of the two")
     config = config or QatConfig()
     samples = calibration(dataset) if samples is None else samples
     probe = keras.tree.map_structure(lambda array: array[:PROBE_SAMPLES], samples)
-    judge = judge or _judge(dataset)
-    metric = tasks.of(dataset).metric
+    found: dict[str, float] = {}
+    if keep_db is not None:
+        judge = _heard(model, dataset.validation.x if unseen is None else unseen)
+    else:
+        judge = judge or _judge(dataset)
+        found["float32"] = judge(model)
+    gain = tasks.of(dataset).metric.gain
     reference = _answers(model, probe)
     whole, _ = prepare_qat(model, config, calibration=samples)
-    found = {"float32": judge(model), "w8a8": judge(whole)}
+    found["w8a8"] = judge(whole)
     rows = _sensitivity(model, config, samples, probe, reference, _layers(whole))
     order = [row["layer"] for row in rows]
 
@@ -102,15 +122,31 @@ def mixed_precision(
         else:
             candidate, _ = prepare_qat(model, _raised(config, order[:count], precision), calibration=samples)
             found["chosen"] = judge(candidate)
-        return metric.gain(found["chosen"], found["float32"]) >= -max_drop
+        if max_drop is None:
+            return found["chosen"] >= float(keep_db or 0)
+        return gain(found["chosen"], found["float32"]) >= -max_drop
 
-    for precision in LADDER:
+    for precision in ladder:
         count = _least(lambda count, precision=precision: keeps(count, precision), len(order))
         if count is not None:
             kept = set(order[:count])
             rows = [{**row, "precision": precision if row["layer"] in kept else "w8a8"} for row in rows]
-            return Mixed(_raised(config, order[:count], precision), tuple(rows), found)
-    raise EdgewrightError(f"rounding the inputs alone costs more than max_drop={max_drop}: raise it")
+            judged = "validation metric" if keep_db is None else "decibels of the outputs"
+            return Mixed(_raised(config, order[:count], precision), tuple(rows), found, judged)
+    asked, remedy = (f"max_drop={max_drop}", "raise") if keep_db is None else (f"keep_db={keep_db}", "lower")
+    raise EdgewrightError(f"rounding the inputs alone costs more than {asked}: {remedy} it")
+
+
+def _heard(model: keras.Model, x: Any) -> Callable[[keras.Model], float]:
+    """Return what tells how many decibels the worst output of a model keeps of that of `model`."""
+    few = keras.tree.map_structure(lambda array: array[:HEARD_SAMPLES], x)
+    reference = predict_all(model, few)
+
+    def heard(quantized: keras.Model) -> float:
+        pairs = zip(reference, predict_all(quantized, few), strict=True)
+        return min(decibels(wanted, got - wanted) for wanted, got in pairs)
+
+    return heard
 
 
 def _judge(dataset: Dataset) -> Callable[[keras.Model], float]:
@@ -150,7 +186,8 @@ def _sensitivity(
     rows = []
     with track("sensitivity", len(layers)) as advance:
         for layer in layers:
-            alone = replace(config, default=None, by_name={layer: "w8a8"}, by_type={}, least_db=None)
+            alone = replace(config, default=None, by_name={layer: "w8a8"}, by_type={}, least_db=None,
+                            residual_stream=None)  # fmt: skip
             quantized, _ = prepare_qat(model, alone, calibration=samples)
             pairs = zip(reference, _answers(quantized, probe), strict=True)
             rows.append({"layer": layer, "snr_db": min(decibels(wanted, got - wanted) for wanted, got in pairs)})

@@ -12,14 +12,16 @@ from ..errors import BadInput, refuse_unknown
 from ..precision import PRECISIONS
 from . import naming
 from .graph.layer_rules import RECURRENCES
-from .graph.nodes import Node
+from .graph.nodes import Graph, Node
 from .observers import OBSERVERS
 from .operators import NARROW, rule_for
 from .passes.roots import ROOTS
 from .placement import Choice
+from .stream import residual_stream
 
 RANGES = ("frozen", "moving-average", "learned")
 ARITHMETICS = ("xnnpack", "reference")
+FLOAT = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,9 @@ class QatConfig:
 
     narrow: the operators that "w4a8" gives 4-bit kernels; runtimes of microcontrollers lack those of FULLY_CONNECTED.
 
+    residual_stream: the precision of what blocks read, add to and hand on, found in the wiring of the model (see
+    `stream`): "float32", or one of the above as "w8a16"; None gives it what all else has. Names and types go before it.
+
     least_db: operators that keep less of their signal than so many decibels on the calibration samples, where their
     inputs had more, are left in float, and so is what reads an input whose columns differ too much in size for one
     scale; None quantizes them all the same. kept: what `prepare_qat` left in float for that, and why, by place.
@@ -67,6 +72,7 @@ class QatConfig:
     reciprocal_root: str = "table"
     rounding: str = "xnnpack"
     narrow: Sequence[str] = tuple(sorted(NARROW))
+    residual_stream: str | None = None
     least_db: float | None = 15.0
     kept: dict[str, str] = field(default_factory=dict)
 
@@ -75,6 +81,12 @@ class QatConfig:
             if value is not None and value not in PRECISIONS:
                 allowed = ", ".join(map(repr, PRECISIONS))
                 raise BadInput(f"QatConfig: {name}={value!r} is not a precision; allowed: {allowed}, or None for float")
+        if self.residual_stream not in (None, FLOAT, *PRECISIONS):
+            allowed = ", ".join(map(repr, (FLOAT, *PRECISIONS)))
+            raise BadInput(
+                f"QatConfig: residual_stream={self.residual_stream!r} is not a precision; allowed: {allowed}, or None "
+                "for that of all else"
+            )
         forms = {
             "observer": OBSERVERS, "ranges": RANGES, "recurrence": RECURRENCES, "reciprocal_root": ROOTS,
             "rounding": ARITHMETICS,
@@ -101,11 +113,12 @@ class QatConfig:
         refuse_unknown("QatConfig", values, [known.name for known in fields(cls)])
         return cls(**values)
 
-    def chooser(self, model: keras.Model) -> Callable[[Node], Choice]:
-        """Return what gives the precision of a node of `model`, and why it is another than was asked for; None for
-        float.
+    def chooser(self, model: keras.Model, graph: Graph) -> Callable[[Node], Choice]:
+        """Return what gives the precision of a node of `graph`, that of `model`, and why it is another than was asked
+        for; None for float.
         """
         classes = naming.classes_in(model)
+        stream = residual_stream(graph) if self.residual_stream else ()
 
         def choose(node: Node) -> Choice:
             precision, reason = chosen(node)
@@ -124,6 +137,9 @@ class QatConfig:
                     return precision, "" if precision else f"QatConfig.by_type[{kind!r}] is None"
             if node.scope in self.kept:
                 return None, self.kept[node.scope]
+            if id(node) in stream:
+                precision = None if self.residual_stream == FLOAT else self.residual_stream
+                return precision, "" if precision else f"QatConfig.residual_stream={FLOAT!r}"
             return self.default, "" if self.default else "QatConfig.default is None"
 
         return choose

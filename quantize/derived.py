@@ -270,7 +270,7 @@ def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model)
     config = replace(trained.config, kept={})
     graph = make_plan(step, config).graph
     ours, theirs = _Places(step, graph), _Places(source, trained.plan.graph)
-    chosen, choose = trained.config.chooser(source), config.chooser(step)
+    chosen, choose = trained.config.chooser(source, trained.plan.graph), config.chooser(step, graph)
     likes = {theirs.of(node): node for node in trained.plan.graph.nodes}
     kept, by_name = {}, {}
     for node in graph.nodes:

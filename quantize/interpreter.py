@@ -31,7 +31,8 @@ class Execution:
         self.layer, self.plan = layer, layer.plan
         self.training, self.quantize, self.watch, self.after = training, quantize, watch, after
         self.batch: Any = 1
-        self._held: dict[int, Any] = {}
+        self._held: dict[int, Any] = {}  # by id of a tensor, as operators in integers read it
+        self._real: dict[int, Any] = {}  # likewise, what was made in float, as operators in float read it
         self._kernels: dict[tuple[int, bool], tuple[Any, Any]] = {}
         self._ranges: dict[str, tuple[Any, Any]] = {}
 
@@ -43,14 +44,15 @@ class Execution:
             self._store(tensor, ops.cast(value, tensor.dtype))
         for fused in self.plan.operators:
             self._execute(fused)
-        return [self._value(tensor) for tensor in self.plan.graph.outputs]
+        return [self._real_value(tensor) for tensor in self.plan.graph.outputs]
 
     def _execute(self, fused: FusedOp) -> None:
         """Run the nodes of one operator; only its outputs are rounded and kept."""
         inner = self._weights(fused)
+        given = self._real_value if fused.rule is None else self._value
         for node in fused.nodes:
             results = node.run(
-                lambda tensor: inner[id(tensor)] if id(tensor) in inner else self._value(tensor),
+                lambda tensor: inner[id(tensor)] if id(tensor) in inner else given(tensor),
                 training=self.training,
                 batch=self.batch,
                 **self._roundings(fused, node),
@@ -60,6 +62,8 @@ class Execution:
         rounding = self._rounding(fused)
         for out in fused.outputs:
             self._store(out, inner[id(out)], rounded=not moves, rounding=rounding)
+            if fused.rule is None and self.plan.scale_of(out) is not None:
+                self._real[id(out)] = inner[id(out)]
 
     def _weights(self, fused: FusedOp) -> dict[int, Any]:
         """Return the kernel and biases of an operator as its kernel has them: on the grid of the accumulator."""
@@ -106,6 +110,12 @@ class Execution:
         if id(tensor) not in self._held:
             self._store(tensor, self.layer.weight(tensor))
         return self._held[id(tensor)]
+
+    def _real_value(self, tensor: Tensor) -> Any:
+        """Return what an operator in float reads: where float made it, or it is a constant, it is not rounded."""
+        if tensor.is_constant and id(tensor) not in self._real:
+            self._real[id(tensor)] = self.layer.weight(tensor)
+        return self._real[id(tensor)] if id(tensor) in self._real else self._value(tensor)
 
     def _store(self, tensor: Tensor, value: Any, rounded: bool = True, rounding: Rounding | None = None) -> None:
         scale = self.plan.scale_of(tensor)

@@ -152,14 +152,14 @@ def place(
 
     carried: numbers of inputs, and of the outputs that become them in the next call.
     """
-    operators = _fuse(graph, choose)
+    operators = fuse(graph, choose)
     _convert_precisions(operators)
     _separate_conflicts(graph, operators)
     states = [(graph.inputs[given], graph.outputs[new]) for given, new in carried]
     return Plan(graph, operators, _assign_scales(operators, states))
 
 
-def _fuse(graph: Graph, choose: Callable[[Node], Choice]) -> list[FusedOp]:
+def fuse(graph: Graph, choose: Callable[[Node], Choice] = lambda node: ("w8a8", "")) -> list[FusedOp]:
     """Return the operators of `graph` in the order of execution.
 
     Each node starts one, unless an earlier one took it in: a product takes the sum with a constant per output channel
@@ -460,4 +460,4 @@ def sparse_kernels(plan: Plan) -> list[Tensor]:
     ]
 
 
-__all__ = ["FusedOp", "Plan", "Scale", "place", "sparse_kernels"]
+__all__ = ["FusedOp", "Plan", "Scale", "fuse", "place", "sparse_kernels"]

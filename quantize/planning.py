@@ -35,6 +35,6 @@ def make_plan(
     refuse_what_no_file_holds(graph)
     if config.equalize:
         equalize(graph)
-    plan = place(graph, config.chooser(model), carried)
+    plan = place(graph, config.chooser(model, graph), carried)
     plan.clusters = clusters_in(plan, few)
     return plan

@@ -6,7 +6,7 @@ import edgewright
 import keras
 import numpy as np
 import pytest
-from edgewright.errors import BadInput
+from edgewright.errors import BadInput, EdgewrightError
 from edgewright.export import export_tflite
 from edgewright.pipeline import find
 from edgewright.pipeline.mixed import mixed_for, mixed_precision
@@ -65,6 +65,18 @@ def test_sixteen_bits_are_tried_before_float(classifier, digits):
     assert found.metric["float32"] - found.metric["w8a8"] > 0.02 >= found.metric["float32"] - found.metric["chosen"]
     assert {row["precision"] for row in found.rows} == {"w8a16", "w8a8"}
     assert "layers in w8a16" in str(found)
+
+
+def test_decibels_are_asked_in_place_of_points(lopsided, digits):
+    """Two layers ruin the outputs; with them in float 45 dB are left, which no metric has to be read for."""
+    found = mixed_precision(lopsided, digits, keep_db=30, ladder=("float32",))
+    assert found.metric["w8a8"] < 10 and found.metric["chosen"] >= 30 and "float32" not in found.metric
+    assert [row["precision"] for row in found.rows] == ["float32", "float32", "w8a8"]
+    assert "decibels of the outputs: w8a8" in str(found)
+    with pytest.raises(EdgewrightError, match="keep_db=300: lower it"):
+        mixed_precision(lopsided, digits, keep_db=300, ladder=("w8a16",))
+    with pytest.raises(BadInput, match=r"max_drop=0\.1, keep_db=30: give one of the two"):
+        mixed_precision(lopsided, digits, 0.1, keep_db=30)
 
 
 def test_nothing_is_kept_where_nothing_is_lost(lopsided, digits):

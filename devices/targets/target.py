@@ -53,7 +53,7 @@ class Quantization:
     """How to quantize for its kernels. in_float: operations that it runs faster so; recurrence: an LSTM is one operator
     ("fused") or written step by step; reciprocal_root: that of a normalization is looked up in a table or an operator;
     rounding: whose kernels its own round as; narrow: the operators that it runs with 4-bit kernels, None
-    for all that LiteRT does.
+    for all that LiteRT does; finer: what it runs best where 8 bits are not enough, the first that does.
     """
 
     in_float: Names = ()
@@ -61,6 +61,7 @@ class Quantization:
     reciprocal_root: Literal["table", "operator"] = "table"
     rounding: Literal["xnnpack", "reference"] = "xnnpack"
     narrow: Names | None = None
+    finer: tuple[Literal["w8a16", "float32"], ...] = ("w8a16", "float32")
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
