@@ -8,15 +8,12 @@ from keras import KerasTensor, layers, ops
 
 from .registry import register
 
-HINTON = "Hinton and Salakhutdinov 2006, Reducing the dimensionality of data with neural networks"
-VINCENT = "Vincent 2010, Stacked denoising autoencoders"
-
 
 @register(
     task="reconstruction",
     input_shape=(784,),
     params=157_684,
-    paper=f"{HINTON}; one hidden layer",
+    paper="Hinton and Salakhutdinov 2006, Reducing the dimensionality of data with neural networks; one hidden layer",
     data=("mnist", "digits"),
     edge={"activation": "relu"},
 )
@@ -62,8 +59,9 @@ def dense_norm_relu(x: KerasTensor, width: int, name: str):
     learner="autoencoding",
     input_shape=(784,),
     params=157_684,
-    paper=f"{HINTON}; one hidden layer",
+    paper="Hinton and Salakhutdinov 2006, Reducing the dimensionality of data with neural networks; one hidden layer",
     data=("mnist", "digits"),
+    learning_rate=5e-3,
     networks=("encoder", "decoder"),
     edge={"input_shape": (64,), "code": 24},
     variants={
@@ -84,11 +82,17 @@ def dense_norm_relu(x: KerasTensor, width: int, name: str):
             "edge": {"code": 96},
         },
         "denoising_additive_autoencoder": {
-            "params": 785_284, "paper": VINCENT, "learner": "autoencoding:noise=0.1", "code": 500,
+            "params": 785_284,
+            "paper": "Vincent 2010, Stacked denoising autoencoders",
+            "learner": "autoencoding:noise=0.1",
+            "code": 500,
             "edge": {"code": 64},
         },
         "denoising_multiplicative_autoencoder": {
-            "params": 785_284, "paper": VINCENT, "learner": "autoencoding:drop=0.1", "code": 500,
+            "params": 785_284,
+            "paper": "Vincent 2010, Stacked denoising autoencoders",
+            "learner": "autoencoding:drop=0.1",
+            "code": 500,
             "edge": {"code": 64},
         },
         "contractive_autoencoder": {
@@ -107,7 +111,7 @@ def dense_norm_relu(x: KerasTensor, width: int, name: str):
         },
         "stacked_autoencoder": {
             "params": 2_837_314,
-            "paper": f"{HINTON}, 784-1000-500-250-30, autoencoders in place of Boltzmann machines: {VINCENT}",
+            "paper": "Hinton and Salakhutdinov 2006, Reducing the dimensionality of data; sizes 784-1000-500-250-30",
             "learner": "stacked_autoencoding",
             "hidden": (1000, 500, 250),
             "code": 30,
@@ -204,7 +208,7 @@ class ReversibleDense(layers.Layer):
     task="reconstruction",
     input_shape=(784,),
     params=79_284,
-    paper=f"{VINCENT}, section 2.1",
+    paper="Vincent 2010, Stacked denoising autoencoders, section 2.1",
     data=("mnist", "digits"),
     edge={"input_shape": (64,), "code": 24},
 )
@@ -226,7 +230,7 @@ def tied_autoencoder(inputs: KerasTensor, code: int = 100, activation: str = "si
     input_shape=(784,),
     classes=10,
     params=520_260,
-    paper=f"Bengio 2007, Greedy layer-wise training of deep networks; {VINCENT}",
+    paper="Bengio 2007, Greedy layer-wise training of deep networks",
     data=("mnist_few_labels", "digits_few_labels"),
     training={"passes": 10},
     edge={"input_shape": (64,), "hidden": (128, 64)},

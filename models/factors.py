@@ -8,7 +8,6 @@ from keras import layers
 from .registry import Bars, register
 
 FAMILY = "generative"
-TIPPING = "Tipping and Bishop 1999, Probabilistic principal component analysis"
 
 
 @register(
@@ -25,7 +24,11 @@ TIPPING = "Tipping and Bishop 1999, Probabilistic principal component analysis"
             "learner": "factor_analysis",
             "paper": "Rubin and Thayer 1982, EM algorithms for ML factor analysis",
         },
-        "ppca": {"params": 1_354, "learner": "probabilistic_components", "paper": TIPPING},
+        "ppca": {
+            "params": 1_354,
+            "learner": "probabilistic_components",
+            "paper": "Tipping and Bishop 1999, Probabilistic principal component analysis",
+        },
         "ica": {
             "params": 1_354,
             "learner": "independent_components",

@@ -9,7 +9,6 @@ from keras import KerasTensor, layers, ops
 from .registry import Bars, register
 
 FAMILY = "generative"
-PAPER = "Kingma and Welling 2013, Auto-encoding variational Bayes, arXiv:1312.6114"
 
 
 @register(
@@ -17,7 +16,7 @@ PAPER = "Kingma and Welling 2013, Auto-encoding variational Bayes, arXiv:1312.61
     learner="autoencoding",
     input_shape=(784,),
     params=652_824,
-    paper=f"{PAPER}; 784-400-20",
+    paper="Kingma and Welling 2013, Auto-encoding variational Bayes, arXiv:1312.6114; 784-400-20",
     data=("mnist", "digits"),
     networks=("encoder", "decoder"),
     edge={"input_shape": (64,), "latent": 8, "hidden": (128,)},
@@ -48,7 +47,7 @@ def vae_bernoulli(
     input_shape: tuple[int, ...], latent: int = 20, hidden: Sequence[int] = (400,), back: Sequence[int] | None = None,
     activation: str = "relu", back_activation: str = "relu"
 ):  # fmt: skip
-    """Build an encoder of a diagonal normal distribution, and a decoder; the noise by which a code is drawn is an input.
+    """Build an encoder of a diagonal normal distribution, and a decoder; the noise that draws a code is an input.
 
     back: the decoder's widths, the encoder's in reverse where None.
     Shapes: encoder: sample (N, features), noise (N, latent) -> mean, log_variance, code = mean + exp(log_variance / 2)

@@ -6,7 +6,7 @@ Pruning and QAT go on without it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -16,7 +16,6 @@ from ...keras_internals import layers_in
 from ..config import TrainConfig
 from ..data import Dataset, Split
 from ..distillation import Distillation
-from ..runner import predict
 from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.autoencoding import DECODER, ENCODER
@@ -29,36 +28,37 @@ from .register import Networks, learner
 OBJECTIVE = Objective(name="layer", loss=lambda smoothing: keras.losses.MeanSquaredError())
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A layer, and what says again what it was given."""
+class Pair(keras.Model):
+    """A layer, and what says again what it was given: layers of two networks, which may have one name."""
 
-    layer: keras.Layer
-    decoder: keras.Layer
+    def __init__(self, name: str, layer: keras.Layer, decoder: keras.Layer):
+        super().__init__(name=name)
+        self.layer, self.decoder = layer, decoder
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Say again what is given."""
+        return self.decoder(self.layer(inputs))
 
 
-def pretrain(
-    pairs: Sequence[Pair], x: np.ndarray, held_out: np.ndarray, config: TrainConfig, run: RunDir
-) -> None:
+def pretrain(pairs: Sequence[Pair], x: np.ndarray, held_out: np.ndarray, config: TrainConfig, run: RunDir) -> None:
     """Train each pair in turn on what the layers before it make of samples.
 
     Each has as many epochs as `config` gives the whole on as many samples, divided by the pairs.  Source: Bengio 2007,
     Greedy layer-wise training of deep networks.
     """
-    for number, pair in enumerate(pairs, 1):
-        shape = x.shape[1:]
-        inputs: Any = keras.Input(shape, name="given")
-        code = pair.layer(inputs)
-        net = keras.Model(inputs, pair.decoder(code), name=f"layer_{number}")
+    for pair in pairs:
         splits = {part: Split(x=given, y=given) for part, given in (("train", x), ("validation", held_out))}
-        data = Dataset(name=net.name, task=OBJECTIVE.name, **splits, test=splits["validation"])
+        data = Dataset(name=pair.name, task=OBJECTIVE.name, **splits, test=splits["validation"])
         steps = max(1, len(x) // config.batch_for(len(x)))
         settings = replace(config, epochs=max(1, config.epochs_for(steps) // len(pairs)), passes=1, patience=None,
                            enough=None, class_weights=None, augment=False)  # fmt: skip
-        overrides = FitOverrides(loss=keras.losses.MeanSquaredError(), targets=lambda split: split.y)
-        minimise(lambda *given, asked=overrides: asked, {net.name: net}, data, OBJECTIVE, settings, run.part(net.name))
-        encoder = keras.Model(inputs, code)
-        x, held_out = predict(encoder, x), predict(encoder, held_out)
+        pair(x[:1])  # makes what has no weights yet
+        minimise(_overrides, {pair.name: pair}, data, OBJECTIVE, settings, run.part(pair.name))
+        x, held_out = (np.asarray(pair.layer(given)) for given in (x, held_out))
+
+
+def _overrides(*given: Any) -> FitOverrides:
+    return FitOverrides(loss=keras.losses.MeanSquaredError(), targets=lambda split: split.y)
 
 
 def _dense_layers(network: keras.Model) -> list[keras.layers.Dense]:
@@ -71,7 +71,7 @@ def stacked_autoencoding(
 ) -> list[Row]:
     """Pre-train each layer of the encoder with the layer of the decoder that mirrors it, then all as "autoencoding"."""
     halves = (_dense_layers(networks[ENCODER]), reversed(_dense_layers(networks[DECODER])))
-    pairs = [Pair(layer, decoder) for layer, decoder in zip(*halves, strict=True)]
+    pairs = [Pair(f"layer_{place}", *both) for place, both in enumerate(zip(*halves, strict=True), 1)]
     pretrain(pairs, np.asarray(dataset.train.x), np.asarray(dataset.validation.x), config, run)
     return autoencoding(networks, dataset, task, config, run, options=options)
 
@@ -86,19 +86,25 @@ def stacked_classification(
     *,
     teaching: Distillation | None = None,
 ) -> list[Row]:
-    """Pre-train each hidden layer with a decoder that is thrown away, then the last on labels, the others frozen, then all.
+    """Pre-train hidden layers, drop their decoders, train the last layer on labels, the others frozen, then all.
 
     The samples without a label that the data set has are learned from first.
     """
     (classifier,) = networks.values()
     *hidden, _ = _dense_layers(classifier)
     unlabelled = dataset.train.x if dataset.unlabelled is None else dataset.unlabelled
-    widths = [layer.kernel.shape[0] for layer in hidden]
     pairs = [
-        Pair(layer, keras.layers.Dense(width, name=f"{layer.name}_decoder",
-                                       kernel_initializer=keras.initializers.GlorotUniform(config.seed + index)))
-        for index, (layer, width) in enumerate(zip(hidden, widths, strict=True))
-    ]  # fmt: skip
+        Pair(
+            f"layer_{place}",
+            layer,
+            keras.layers.Dense(
+                layer.kernel.shape[0],
+                kernel_initializer=keras.initializers.GlorotUniform(config.seed + place),  # pyright: ignore[reportArgumentType]
+                name=f"{layer.name}_decoder",
+            ),
+        )
+        for place, layer in enumerate(hidden, 1)
+    ]
     pretrain(pairs, np.asarray(unlabelled), np.asarray(dataset.validation.x), config, run)
     steps = max(1, len(dataset.train) // config.batch_for(len(dataset.train))) * config.passes
     few = replace(config, epochs=max(1, config.epochs_for(steps) // 4))

@@ -170,7 +170,8 @@ def learner(
         if name in LEARNERS:
             raise ValueError(f"learner {name!r} is registered twice")
         LEARNERS[name] = Learner(name=name, fit=function, validate=validate, best_epoch=best_epoch, steps=steps,
-                                 starts_over=starts_over, teachable=teachable, tuner=tuner, options=options)  # fmt: skip
+                                 starts_over=starts_over, teachable=teachable, tuner=tuner,
+                                 options=options)  # fmt: skip
         return function
 
     return enter

@@ -21,12 +21,11 @@ from ..losses import NormalLikelihood
 from ..presented import takes
 from .objective import Objective, check_outputs
 from .register import Bound, Networks, enter
-from .supervised import shown
+from .supervised import SHOWN, shown
 
 ENCODER, DECODER = "encoder", "decoder"
 CODE, NOISE, MEAN, LOG_VARIANCE = "code", "noise", "mean", "log_variance"  # of the encoder
 NOISE_SEED = 20_131_220  # of what is judged, apart from that of calibration
-SHOWN = 8  # pictures in a report
 DEVIATION = 0.15  # of a value around the decoder's answer, in the Gaussian model
 
 
@@ -169,11 +168,12 @@ def _error(smoothing: float) -> keras.losses.Loss:
     return keras.losses.MeanSquaredError()
 
 
-def _cross_entropy(smoothing: float) -> keras.losses.Loss:
+def loss_of_logits(smoothing: float) -> keras.losses.Loss:
+    """Return minus the log-likelihood of values in [0, 1] by logits, a mean over values."""
     return keras.losses.BinaryCrossentropy(from_logits=True)
 
 
 enter(Autoencoding(name="autoencoding", loss=_error))
-enter(Variational(name="bernoulli_autoencoding", loss=_cross_entropy))
+enter(Variational(name="bernoulli_autoencoding", loss=loss_of_logits))
 enter(Variational(name="gaussian_autoencoding", loss=lambda smoothing: NormalLikelihood(DEVIATION),
                   gaussian=True))  # fmt: skip

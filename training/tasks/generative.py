@@ -17,10 +17,10 @@ from ..data import Dataset, Input, load
 from ..data.dataset import Split, subset
 from ..presented import takes
 from .register import Bound, Networks, enter
+from .supervised import SHOWN
 
 DRAWN = 2000  # samples under which the test images are judged
 WIDTHS = np.geomspace(0.05, 1.0, 14)  # of a kernel, in grey levels of [0, 1]
-SHOWN = 8  # pictures in a report
 BLOCK = 500  # points whose distances are held at once
 LATENT_SEED = 20_140_610  # apart from those of training and calibration
 
