@@ -210,6 +210,7 @@ class ReversibleDense(layers.Layer):
     params=79_284,
     paper="Vincent 2010, Stacked denoising autoencoders, section 2.1",
     data=("mnist", "digits"),
+    learning_rate=5e-3,
     edge={"input_shape": (64,), "code": 24},
 )
 def tied_autoencoder(inputs: KerasTensor, code: int = 100, activation: str = "sigmoid"):

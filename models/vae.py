@@ -1,5 +1,6 @@
 """Variational autoencoders: an encoder that tells a distribution over codes, a decoder that is a model of samples."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,3 +78,41 @@ def _dense(x: KerasTensor, widths: Sequence[int], activation: str):
     for index, width in enumerate(widths, 1):
         x = layers.Dense(width, activation=activation, name=f"hidden_{index}")(x)
     return x
+
+
+@register(
+    task="disentanglement",
+    learner="autoencoding:clamped=3",
+    input_shape=(64, 64, 1),
+    params=1_646_001,
+    paper="Kulkarni 2015, Deep convolutional inverse graphics network, arXiv:1503.03167; sizes for 64x64 pixels",
+    data=("dsprites", "shapes"),
+    networks=("encoder", "decoder"),
+    edge={"input_shape": (16, 16, 1), "latent": 12, "widths": (16, 16, 8), "kernel": 3},
+    bars=Bars(floor=0.4),
+)
+def dc_ign(input_shape: tuple[int, ...], latent: int = 200, widths: Sequence[int] = (96, 64, 32), kernel: int = 5):
+    """Build a convolutional encoder of a diagonal normal distribution, and a decoder of transposed convolutions.
+
+    The first latents stand for one factor of a picture each, in the way that it is trained.
+    Shapes: encoder: image (N, H, W, C), noise (N, latent) -> mean, log_variance, code (N, latent); decoder: code ->
+    logits of pixels (N, H, W, C).
+    """
+    inputs: Any = keras.Input(input_shape, name="inputs")
+    noise: Any = keras.Input((latent,), name="noise")
+    x = inputs
+    for index, width in enumerate(widths, 1):
+        x = layers.Conv2D(width, kernel, padding="same", activation="relu", name=f"conv_{index}")(x)
+        x = layers.MaxPooling2D(name=f"pool_{index}")(x)
+    shape = x.shape[1:]
+    outputs = _posterior(layers.Flatten(name="flat")(x), noise, latent)
+    given: Any = keras.Input((latent,), name="code")
+    x = layers.Dense(math.prod(shape), activation="relu", name="hidden")(given)
+    x = layers.Reshape(shape, name="unflat")(x)
+    for index, width in enumerate(widths[-2::-1], 1):
+        x = layers.Conv2DTranspose(width, kernel, 2, "same", activation="relu", name=f"conv_{index}")(x)
+    x = layers.Conv2DTranspose(input_shape[-1], kernel, 2, "same", name="values")(x)
+    return {
+        "encoder": keras.Model({"inputs": inputs, "noise": noise}, outputs, name="encoder"),
+        "decoder": keras.Model(given, x, name="decoder"),
+    }

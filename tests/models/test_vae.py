@@ -7,9 +7,9 @@ from edgewright.errors import BadInput
 from edgewright.models import registry
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
-from edgewright.training.data import load
-from edgewright.training.data.shapes import LEVELS, drawn
-from edgewright.training.learners.autoencoding import Coder, Penalties
+from edgewright.training.data import Split, load
+from edgewright.training.data.shapes import LEVELS, NAMES, Scenes, drawn
+from edgewright.training.learners.autoencoding import Coder, OneFactor, Penalties, clamp
 from edgewright.training.runner import KerasRunner
 from edgewright.training.tasks.autoencoding import DEVIATION, divergence
 from edgewright.training.tasks.disentanglement import FIXED, trials
@@ -80,6 +80,44 @@ def test_a_code_is_drawn_by_the_noise_that_is_given(small):
     first, second = (task.evaluate(KerasRunner(networks), dataset).rows for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert set(task.pictures(KerasRunner(networks), dataset)) == {"samples", "reconstructions", "drawn"}
+
+
+def test_clamped_latents_are_their_mean_and_are_drawn_to_it():
+    import tensorflow as tf
+
+    code = tf.Variable(R.normal(size=(6, 4)).astype("f4"))
+    free, weights = np.zeros((6, 4), "f4"), R.normal(size=(6, 4)).astype("f4")
+    free[:, 1] = 1
+    with tf.GradientTape() as tape:
+        made, pull = clamp(code, free)
+        loss = tf.reduce_sum(made * weights) + tf.reduce_sum(pull)
+    values = code.numpy()
+    for place in range(4):
+        expected = values[:, 1] if place == 1 else np.full(6, values[:, place].mean())
+        np.testing.assert_allclose(made[:, place], expected, atol=1e-6)
+    np.testing.assert_array_equal(pull, np.zeros((6, 1)))
+    gradient = np.asarray(tape.gradient(loss, code))
+    np.testing.assert_allclose(gradient[:, 1], weights[:, 1], atol=1e-6)
+    np.testing.assert_allclose(np.delete(gradient, 1, 1), np.delete(values - values.mean(0), 1, 1), atol=1e-6)
+
+
+def test_in_a_batch_one_factor_changes_or_the_rest_does():
+    asked = []
+    splits = {part: Split(x=np.zeros((64, 4), "f4"), y=np.zeros(64)) for part in ("train", "validation", "test")}
+    scenes = Scenes(name="told", task="reconstruction", **splits,
+                    draw=lambda factors: asked.append(factors) or np.zeros((len(factors), 4), "f4"))  # fmt: skip
+    batches = OneFactor(scenes, 5, 3, TrainConfig(batch_size=16))
+    kinds = []
+    for epoch in range(30):
+        batches.begin(epoch)
+        for index in range(len(batches)):
+            (given, _), factors = batches[index], asked[-1]
+            moved = {NAMES[k] for k in range(5) if len(set(factors[:, k])) > 1}
+            free = tuple(np.flatnonzero(given["free"][0]))
+            kinds.append(free)
+            assert (given["free"] == given["free"][0]).all()
+            assert moved <= {(0,): {"orientation"}, (1,): {"x"}, (2,): {"y"}, (3, 4): {"shape", "scale"}}[free]
+    assert kinds.count((3, 4)) / len(kinds) == pytest.approx(10 / 13, abs=0.1)
 
 
 # ---------------------------------------------------------------- shapes

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from ...ends import input_names, output_names, symbolic_inputs
 from ...errors import BadInput
 from ...keras_internals import layers_in
 from ...untyped import ops, tree
 from ..config import TrainConfig
-from ..data import Dataset
+from ..data import Dataset, Split
+from ..data.shapes import LEVELS, NAMES, Scenes
 from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.autoencoding import CODE, DECODER, ENCODER, LOG_VARIANCE, MEAN, NOISE
+from .batches import Batches
 from .fitting import FitOverrides
 from .minimise import best_epoch, minimise
 from .minimise import validate as validate_loss
 from .register import Networks, learner
 
 NEARBY = 1e-2  # length of the step, for a value, by which a derivative is told
+CLAMPED = tuple(NAMES.index(name) for name in ("orientation", "x", "y"))  # factors with a latent each
+OF_THE_REST = tuple(NAMES.index(name) for name in ("shape", "scale"))
+REST = 10.0  # how often the rest changes, where one factor does once
 LEAST = 1e-6  # of a mean activity, whose logarithm is taken
 
 
@@ -35,7 +42,9 @@ class Penalties:
     of each unit of a code in (0, 1) over a batch, rho being `activity` (Ng 2011, Sparse autoencoder); sparse_l1: of the
     sum of absolute codes. contractive: of the squared Frobenius norm of the code's Jacobian, without bias by one random
     direction a sample (Rifai 2011, Contractive auto-encoders). beta: of the divergence of a posterior from N(0, I), 1
-    being the bound itself (Higgins 2017, beta-VAE).
+    being the bound itself (Higgins 2017, beta-VAE). clamped: so many latents stand for one factor of the picture each,
+    the others for the rest; in each batch of training one factor changes, or the rest does, and the latents of all that
+    does not are clamped, see `clamp` (Kulkarni 2015, Deep convolutional inverse graphics network, section 3.2).
     Raises: BadInput for a number outside its range.
     """
 
@@ -47,6 +56,7 @@ class Penalties:
     sparse_l1: float = 0.0
     contractive: float = 0.0
     beta: float = 1.0
+    clamped: int = 0
 
     def __post_init__(self) -> None:
         for name in ("noise", "sparse_kl", "sparse_l1", "contractive", "beta"):
@@ -55,6 +65,8 @@ class Penalties:
         for name in ("drop", "drop_code"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadInput(f"{name}={getattr(self, name)}: allowed is a share in [0, 1)")
+        if not 0 <= self.clamped <= len(CLAMPED):
+            raise BadInput(f"clamped={self.clamped}: allowed is 0 to {len(CLAMPED)}")
         if not 0 < self.activity < 1:
             raise BadInput(f"activity={self.activity}: allowed is a share in (0, 1)")
 
@@ -74,6 +86,7 @@ class Coder(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Say samples again; in training changed samples, and codes of which some values are missing."""
+        inputs, free = (inputs["x"], inputs["free"]) if isinstance(inputs, Mapping) else (inputs, None)
         asked, seen = self.penalties, inputs
         if training and asked.noise:
             seen = seen + asked.noise * keras.random.normal(ops.shape(seen), seed=self.random)
@@ -83,6 +96,9 @@ class Coder(keras.Model):
         random = self.random if training else 0
         said = self._encoded(seen, random, training)
         code = said[CODE]
+        pull: Any = 0.0
+        if free is not None:
+            code, pull = clamp(code, free)
         if training and asked.drop_code:
             code = keras.random.dropout(code, asked.drop_code, seed=self.random)
         made = self.decoder(code, training=training)
@@ -90,7 +106,8 @@ class Coder(keras.Model):
         values = 1
         for size in made.shape[1:]:
             values *= size
-        return ops.concatenate([flat, self._penalty(seen, said, values, random)], axis=1)
+        penalty = self._penalty(seen, said, values, random) + pull / values
+        return ops.concatenate([flat, penalty], axis=1)
 
     def _encoded(self, x: Any, random: Any, training: bool | None) -> dict[str, Any]:
         names = input_names(self.encoder)
@@ -139,6 +156,47 @@ def sparseness(activity: Any, wanted: float) -> Any:
     return ops.sum(on + off)
 
 
+def clamp(code: Any, free: Any) -> tuple[Any, Any]:
+    """Return codes in which what is not free is its mean over the batch, and what pulls it there, (N, 1) zeros.
+
+    The gradient of the latter is how far a clamped latent is from that mean; to it no other gradient comes, while a
+    free one's passes.  Shapes: (N, n), free (N, n) of zeros and ones.
+    """
+    centre = ops.stop_gradient(ops.mean(code, axis=0, keepdims=True))
+    pull = ops.sum((1 - free) * (code - centre) ** 2, axis=1, keepdims=True) / 2
+    return free * code + (1 - free) * centre, pull - ops.stop_gradient(pull)
+
+
+class OneFactor(Batches):
+    """Batches of pictures drawn anew, in each of which one factor changes, or the rest: 1 to 1 to ... to 10.
+
+    Functions of (seed, epoch, index) alone, as those of `Batches`.
+    """
+
+    def __init__(self, scenes: Scenes, latents: int, factors: int, config: TrainConfig):
+        self._scenes, self._latents, self._factors = scenes, latents, factors
+        x = np.asarray(scenes.train.x)
+        super().__init__(Split(x=x, y=x), x.reshape(len(x), -1), config)
+
+    def begin(self, epoch: int) -> None:
+        """Note the epoch."""
+        super().begin(epoch)
+        self._epoch = epoch
+
+    def __getitem__(self, index: int):
+        random = np.random.default_rng([self._seed, self._epoch, index])
+        shares = np.array([*[1.0] * self._factors, REST])
+        kind = random.choice(len(shares), p=shares / shares.sum())
+        moved = CLAMPED[kind : kind + 1] if kind < self._factors else OF_THE_REST
+        factors = np.repeat(random.integers(0, LEVELS, (1, len(LEVELS))), self.size, axis=0)
+        for place in moved:
+            factors[:, place] = random.integers(0, LEVELS[place], self.size)
+        free = np.zeros((self.size, self._latents), np.float32)
+        free[:, slice(kind, kind + 1) if kind < self._factors else slice(self._factors, None)] = 1
+        x = self._scenes.draw(factors)
+        return {"x": x, "free": free}, x.reshape(self.size, -1)
+
+
 class Penalised(keras.losses.Loss):
     """The loss of a task, and behind the answers what is added to it.  Shapes: (N, n), (N, n + 1)."""
 
@@ -151,9 +209,15 @@ class Penalised(keras.losses.Loss):
         return self.loss.call(y_true, y_pred[:, :-1]) + y_pred[:, -1]
 
 
-def _overrides(model: keras.Model, dataset: Dataset, task: Objective, config: TrainConfig) -> FitOverrides:
+def _overrides(model: Any, dataset: Dataset, task: Objective, config: TrainConfig) -> FitOverrides:
+    told: dict[str, Any] = {}
+    if factors := model.penalties.clamped:
+        if not isinstance(dataset, Scenes):
+            raise BadInput(f"clamped={factors}: data {dataset.name!r} has no known factors; take shapes or dsprites")
+        latents = model.decoder.inputs[0].shape[-1]
+        told["batches"] = lambda split, targets, config, weights: OneFactor(dataset, latents, factors, config)
     return FitOverrides(
-        loss=Penalised(task.loss(0.0)), targets=lambda split: split.y.reshape(len(split), -1).astype("float32")
+        loss=Penalised(task.loss(0.0)), targets=lambda split: split.y.reshape(len(split), -1).astype("float32"), **told
     )
 
 
