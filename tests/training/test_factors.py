@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from edgewright.models import registry
+from edgewright.prune import PruneConfig, prepare_prune, prune, strip_prune
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.learners.factors import logistic, of_one_variance, posterior
@@ -16,7 +17,7 @@ R = np.random.default_rng(0)
 def solved(name, learner=None, **options):
     entry = registry.get(name)
     networks, task = registry.networks(name, "edge", **options), tasks.get(entry.task)
-    dataset = task.present("digits", networks)
+    dataset = task.present("digits", networks, limit=400)
     learners.get(learner or entry.learner)(networks, dataset, task, TrainConfig(), RunDir(None))
     return networks, task, dataset
 
@@ -98,3 +99,19 @@ def test_the_bound_of_binary_factors_rises_and_stays_below_the_likelihood():
     independent = x.mean(0).clip(1e-9, 1 - 1e-9)
     alone = (x * np.log(independent) + (1 - x) * np.log(1 - independent)).sum(1).mean()
     assert bounds[-1] < exact + 1e-2 and exact > alone
+
+
+def test_what_pruning_left_is_fitted_again():
+    networks, task, dataset = solved("pca")
+
+    def value(nets):
+        return task.metric.reduce(task.evaluate(KerasRunner(nets), dataset).rows)
+
+    cut = {name: prune(network, PruneConfig(sparsity=0.5))[0] for name, network in networks.items()}
+    training = {name: prepare_prune(network, PruneConfig(sparsity=0.5))[0] for name, network in networks.items()}
+    learners.get("principal_components")(training, dataset, task, TrainConfig(), RunDir(None))
+    again = {name: strip_prune(network) for name, network in training.items()}
+    for network in again.values():
+        kernel = np.asarray(network.weights[0])
+        assert (kernel == 0).mean() == pytest.approx(0.5, abs=0.02)
+    assert value(cut) < value(again) < value(networks)

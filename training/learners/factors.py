@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,55 @@ from ..config import TrainConfig
 from ..data import Dataset
 from ..state import Row
 from .register import Networks
-from .solved import solver
+from .solved import Solve, solver
 
 JITTER = 1e-6  # added to variances: of values that never change the covariance has no root
 ROUNDS = 40  # of expectation maximisation
+REFITS = 5  # of encoder and decoder in turn, of what pruning left
 PULL = 0.1  # towards zero, of the weights and offset of a value that is always the same
+
+
+def factor_solver(name: str, **more: Any) -> Callable[[Solve], Solve]:
+    """Register a learner that fits encoder and decoder, and of what pruning left of them makes the best."""
+
+    def enter(fit: Solve) -> Solve:
+        def solve(
+            networks: Networks, dataset: Dataset, *given: Any, support: Mapping[str, Any], **options: Any
+        ) -> None:
+            if support:
+                fitted_again(networks, _flat(dataset), support)
+            else:
+                fit(networks, dataset, *given, **options)
+
+        solver(name, again=True, **more)(solve)
+        return fit
+
+    return enter
+
+
+def fitted_again(networks: Networks, x: np.ndarray, support: Mapping[str, np.ndarray]) -> None:
+    """Fit the weights that are left by least squares: the decoder's to the samples, the encoder's to the best codes.
+
+    x: (N, n).
+    """
+    encoder, decoder = networks["encoder"].get_layer("code"), networks["decoder"].get_layer("reconstruction")
+    alive = [support.get(layer.kernel.path, np.ones(layer.kernel.shape, bool)) for layer in (encoder, decoder)]
+    kernel, bias = (np.asarray(weight, np.float64) for weight in (encoder.kernel, encoder.bias))
+    for _ in range(REFITS):
+        back, offset = _regressed(x @ kernel + bias, x, alive[1])
+        best = (x - offset) @ np.linalg.pinv(back)
+        kernel, bias = _regressed(x, best, alive[0])
+    back, offset = _regressed(x @ kernel + bias, x, alive[1])
+    _set(networks["encoder"], "code", kernel, bias)
+    _set(networks["decoder"], "reconstruction", back, offset)
+
+
+def _regressed(x: np.ndarray, y: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return kernel (n, k), zero where not alive, and bias (k,) of the linear map from x (N, n) nearest to y (N, k)."""
+    mean, kernel = x.mean(0), np.zeros(alive.shape)
+    for place, kept in enumerate(alive.T):
+        kernel[kept, place] = np.linalg.lstsq((x - mean)[:, kept], y[:, place] - y[:, place].mean(), rcond=None)[0]
+    return kernel, y.mean(0) - mean @ kernel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +71,7 @@ class Components:
     whiten: int = 0
 
 
-@solver("principal_components", options=Components)
+@factor_solver("principal_components", options=Components)
 def principal_components(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, options: Components
 ) -> None:
@@ -39,7 +84,7 @@ def principal_components(
     _assign(networks, to=fit.components_ / scale[:, None], back=fit.components_ * scale[:, None], mean=fit.mean_)
 
 
-@solver("factor_analysis")
+@factor_solver("factor_analysis")
 def factor_analysis(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> None:
     """Fit noise of a variance of its own for each value.  Source: Rubin and Thayer 1982."""
     from sklearn.decomposition import FactorAnalysis
@@ -49,7 +94,7 @@ def factor_analysis(networks: Networks, dataset: Dataset, task: Any, config: Tra
     _assign(networks, to=posterior(loadings, fit.noise_variance_), back=loadings.T, mean=fit.mean_)
 
 
-@solver("probabilistic_components")
+@factor_solver("probabilistic_components")
 def probabilistic_components(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> None:
     """Fit noise of one variance for all values, in closed form.  Source: Tipping and Bishop 1999, section 3.2."""
     loadings, variance, mean = of_one_variance(_flat(dataset), _factors(networks))
@@ -74,14 +119,18 @@ def posterior(loadings: np.ndarray, variance: Any) -> np.ndarray:
     return np.linalg.solve(np.eye(len(precise)) + precise @ loadings, precise)
 
 
-@solver("independent_components")
+@factor_solver("independent_components")
 def independent_components(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> None:
     """Take directions in which samples are least normal.  Source: Hyvarinen 1999."""
-    from sklearn.decomposition import FastICA
+    from sklearn.decomposition import PCA, FastICA
 
-    fit = FastICA(_factors(networks), whiten="unit-variance", random_state=config.seed, max_iter=1000, tol=1e-3)
-    fit.fit(_flat(dataset))
-    _assign(networks, to=fit.components_, back=fit.mixing_.T, mean=fit.mean_)
+    # Whitened here: FastICA itself loses directions where the first value of samples never changes (findings/).
+    x = _flat(dataset)
+    white = PCA(_factors(networks), svd_solver="full").fit(x)
+    scale = np.sqrt(white.explained_variance_)[:, None]
+    turn = FastICA(whiten=False, random_state=config.seed, max_iter=1000, tol=1e-3).fit(white.transform(x) / scale.T)
+    to, back = white.components_ / scale, white.components_ * scale
+    _assign(networks, to=turn.components_ @ to, back=turn.components_ @ back, mean=white.mean_)
 
 
 @solver("normal_distribution")
