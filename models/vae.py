@@ -39,7 +39,7 @@ FAMILY = "generative"
             "hidden": (1200, 1200),
             "back": (1200, 1200, 1200),
             "back_activation": "tanh",
-            "bars": Bars(floor=0.4),
+            "bars": Bars(floor=0.4, drop=0.05),
             "edge": {"input_shape": (256,), "latent": 6, "hidden": (128, 128), "back": (128, 128)},
         },
     },
@@ -89,7 +89,7 @@ def _dense(x: KerasTensor, widths: Sequence[int], activation: str):
     data=("dsprites", "shapes"),
     networks=("encoder", "decoder"),
     edge={"input_shape": (16, 16, 1), "latent": 12, "widths": (16, 16, 8), "kernel": 3},
-    bars=Bars(floor=0.4),
+    bars=Bars(floor=0.4, drop=0.05),
 )
 def dc_ign(input_shape: tuple[int, ...], latent: int = 200, widths: Sequence[int] = (96, 64, 32), kernel: int = 5):
     """Build a convolutional encoder of a diagonal normal distribution, and a decoder of transposed convolutions.

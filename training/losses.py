@@ -318,7 +318,8 @@ class NormalLikelihood(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample (N, ...)."""
         apart: Any = (y_pred - y_true) / self.deviation
-        return ops.mean(apart * apart, axis=-1) / 2 + math.log(self.deviation) + math.log(2 * math.pi) / 2
+        squares: Any = ops.mean(apart * apart, axis=-1)
+        return squares / 2 + math.log(self.deviation) + math.log(2 * math.pi) / 2
 
     def get_config(self):
         """Return the deviation beside the name."""

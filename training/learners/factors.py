@@ -79,7 +79,7 @@ def principal_components(
     from sklearn.decomposition import PCA
 
     x = _flat(dataset)
-    fit = PCA(_factors(networks), svd_solver="full").fit(x)
+    fit: Any = PCA(_factors(networks), svd_solver="full").fit(x)
     scale = np.sqrt(fit.explained_variance_) if options.whiten else np.ones(len(fit.components_))
     _assign(networks, to=fit.components_ / scale[:, None], back=fit.components_ * scale[:, None], mean=fit.mean_)
 
@@ -128,7 +128,9 @@ def independent_components(networks: Networks, dataset: Dataset, task: Any, conf
     x = _flat(dataset)
     white = PCA(_factors(networks), svd_solver="full").fit(x)
     scale = np.sqrt(white.explained_variance_)[:, None]
-    turn = FastICA(whiten=False, random_state=config.seed, max_iter=1000, tol=1e-3).fit(white.transform(x) / scale.T)
+    whitened: Any = False
+    turn = FastICA(whiten=whitened, random_state=config.seed, max_iter=1000, tol=1e-3)
+    turn.fit(white.transform(x) / scale.T)
     to, back = white.components_ / scale, white.components_ * scale
     _assign(networks, to=turn.components_ @ to, back=turn.components_ @ back, mean=white.mean_)
 

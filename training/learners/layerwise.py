@@ -47,8 +47,8 @@ def pretrain(pairs: Sequence[Pair], x: np.ndarray, held_out: np.ndarray, config:
     Greedy layer-wise training of deep networks.
     """
     for pair in pairs:
-        splits = {part: Split(x=given, y=given) for part, given in (("train", x), ("validation", held_out))}
-        data = Dataset(name=pair.name, task=OBJECTIVE.name, **splits, test=splits["validation"])
+        judged = Split(x=held_out, y=held_out)
+        data = Dataset(name=pair.name, task=OBJECTIVE.name, train=Split(x=x, y=x), validation=judged, test=judged)
         steps = max(1, len(x) // config.batch_for(len(x)))
         settings = replace(config, epochs=max(1, config.epochs_for(steps) // len(pairs)), passes=1, patience=None,
                            enough=None, class_weights=None, augment=False)  # fmt: skip
@@ -61,7 +61,7 @@ def _overrides(*given: Any) -> FitOverrides:
     return FitOverrides(loss=keras.losses.MeanSquaredError(), targets=lambda split: split.y)
 
 
-def _dense_layers(network: keras.Model) -> list[keras.layers.Dense]:
+def _dense_layers(network: keras.Model) -> list[Any]:
     return [layer for layer in layers_in(network) if isinstance(layer, keras.layers.Dense)]
 
 

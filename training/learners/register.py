@@ -51,7 +51,7 @@ from ..tasks import Task
 
 Networks = Mapping[str, keras.Model]
 Fit = Callable[..., list[Row]]
-Validate = Callable[[Networks, Dataset, Any, TrainConfig], Row]
+Validate = Callable[..., Row]  # (networks, dataset, task, config), and options where a learner has them
 BestEpoch = Callable[[Sequence[Row], Dataset, Any], int]
 Steps = Callable[[Dataset, TrainConfig], int]
 

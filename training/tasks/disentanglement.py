@@ -17,8 +17,8 @@ from .autoencoding import CODE, ENCODER, MEAN, Variational, loss_of_logits, read
 from .register import Networks, enter
 
 FIXED = tuple(NAMES.index(name) for name in ("scale", "orientation", "x", "y"))
-TRIALS = {"train": 400, "test": 200}
-PAIRS = 16  # in a trial
+TRIALS = {"train": 300, "test": 500}
+PAIRS = 12  # in a trial
 SEED = 20_170_424
 
 
