@@ -300,6 +300,10 @@ METRICS = {
         # 0.01 nats are 1% of a likelihood, as 1% of a perplexity is. Not a share of the value: the log of a density
         # has no zero of its own, other units of the data move it. What has many values is divided by their number.
         Metric(name="log_likelihood", scores=_totals, reduce=_mean, agreement=_explained_by, unit="nats"),
+        # Rows are lower bounds of it, of a sample.
+        Metric(name="elbo", scores=_totals, reduce=_mean, agreement=_explained_by, unit="nats"),
+        # Rows are trials: is the factor named that two samples share?
+        Metric(name="disentanglement", scores=_totals, reduce=_mean, agreement=_explained_by),
         # Rows are features, those of a made sample and those of a real one: (N, 2k). Dowson and Landau 1982; for
         # generators Heusel 2017, arXiv:1706.08500.
         Metric(name="frechet_distance", scores=_features, reduce=_frechet, agreement=_explained_by, unit="",

@@ -20,6 +20,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "models.attention": (
         "CacheRow", "LayerDrop", "LearnedPositions", "RelativeBias", "SelfAttention", "SinusoidalPositions",
     ),
+    "models.autoencoder": ("ReversibleDense",),
     "models.blocks": ("LocalResponseNormalization", "LocallyConnected2D", "StandardizedConv2D"),
     "models.cells": ("DeepTransitionCell", "LSTMVariantCell"),
     "models.efficient": ("LinearAttentionCell", "LocalAttention", "SegmentAttention", "SparseAttention"),
@@ -42,8 +43,8 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "training.chains": ("PathLoss",),
     "training.learners.ranking": ("WindowRanking",),
     "training.losses": (
-        "Divergence", "FocalCrossentropy", "HintError", "MultiClassHinge", "OfFunction", "OfProbabilities",
-        "PaddedCrossentropy", "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy",
+        "Divergence", "FocalCrossentropy", "HintError", "MultiClassHinge", "NormalLikelihood", "OfFunction",
+        "OfProbabilities", "PaddedCrossentropy", "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy",
         "TokenAccuracy",
     ),
     "training.schedules": ("Warmed",),

@@ -28,7 +28,7 @@ from ..training import learners
 from ..training.config import TrainConfig
 from ..training.runner import KerasRunner, predict_all
 from ..training.tasks import Evaluation, Networks, Supervised
-from . import exporting, measuring, pruning, quantizing, recipe, sanity, teachers, training
+from . import exporting, measuring, pictures, pruning, quantizing, recipe, sanity, teachers, training
 from .budget import train_config
 from .chain import Stage, end_of, needed, stages_of
 from .find import digest_of, find
@@ -50,6 +50,7 @@ CODE = {
     "export": ("pipeline.exporting",),
     "answers": ("pipeline.measuring",),
     "bench": ("pipeline.measuring",),
+    "pictures": ("pipeline.pictures",),
 }
 
 
@@ -108,6 +109,7 @@ class Pipeline:
         self.curves: dict[str, Any] = {}
         self.trained: dict[str, Any] = {}  # stage -> the settings of its training
         self.models: dict[str, Paths] = {}  # role -> its networks
+        self.exported: list[str] = []
         self.made: dict[str, list[str]] = {}  # role -> the files of its step
 
     def go(self) -> dict[str, Any]:
@@ -191,7 +193,8 @@ class Pipeline:
         inputs = {**digests, "data": self.data["train"]}
         plan = {"plan": [asdict(file) for file in files]}
         result = self.steps.do("export", work, config=plan, inputs=inputs, code=self.code("export"))
-        return [path for path in result["files"] if not path.endswith(".json")]
+        self.exported = [path for path in result["files"] if not path.endswith(".json")]
+        return self.exported
 
     def bench(self, files: list[str], name: str = "bench", *, latency: bool = True) -> dict[str, Any]:
         """Run the samples through all files, and time them if `latency`."""
@@ -294,6 +297,7 @@ class Pipeline:
             "seconds": self.steps.seconds(),
             "preprocessing": self.work.dataset.preprocessing,
             "source": str(self.work.dataset.source),
+            **self.pictures(),
         }
         write_json(self.folder / "results.json", results)
         if not self.plan.brief:
@@ -301,6 +305,17 @@ class Pipeline:
             write(self.folder / "report.html", report.html(results, samples))
         write(self.folder / "summary.md", report.markdown(results))
         return results
+
+    def pictures(self) -> dict[str, Any]:
+        """Return what the files draw, {} where the task shows nothing or nobody reads the page."""
+        paths = [] if self.plan.brief or not hasattr(self.work.task, "pictures") else self.exported
+        files = [(self.files[Path(path).name], self.folder / path) for path in paths]
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            return {"pictures": pictures.shown(files, self.work, self.config.device)}
+
+        found = self.on_device("pictures", work, self.bench_config(), paths)["pictures"] if paths else []
+        return {"pictures": found} if found else {}
 
     def do(self, stage: Stage, work: Work, settings: TrainConfig, inputs: Mapping[str, str]) -> Paths:
         """Do a step that ends in networks; return where they lie."""

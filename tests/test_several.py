@@ -15,7 +15,7 @@ from edgewright.devices.measure import BenchConfig, ModelFile
 from edgewright.errors import BadInput
 from edgewright.models import registry
 from edgewright.models.registry import Deployable
-from edgewright.pipeline import exporting, find, origins
+from edgewright.pipeline import exporting, find, origins, pictures
 from edgewright.pipeline.plan import planned
 from edgewright.pipeline.run import RunConfig, RunPlan, execute
 from edgewright.pipeline.whole import judged_by_task
@@ -173,6 +173,17 @@ def test_loose_files_of_several_networks_are_judged_as_the_models_that_they_are(
                                                         ("generator", "discriminator"))}  # fmt: skip
     assert judged["gan_mlp-discriminator-w8a8-ptq.tflite"]["baseline"] == "gan_mlp-discriminator-float32.tflite"
     assert judged["gan_mlp-w8a8-ptq.tflite"]["metric_delta"] is not None
+
+
+def test_what_files_draw_is_shown_float_beside_int8_and_the_samples_once(parts):
+    work = find.find("gan_mlp", "digits", quick=True)
+    files = planned(work, [("float", "tflite", "float32"), ("float", "tflite", "w8a8-ptq")], {"float": ""})
+    found = pictures.shown([(file, Path(parts[file.name])) for file in files], work)
+    names = ("gan_mlp-float32.tflite", "gan_mlp-w8a8-ptq.tflite")
+    told = [(entry["artifact"], entry["shows"]) for entry in found]
+    assert told == [(names[0], "samples"), (names[0], "drawn"), (names[1], "drawn")]
+    assert len({entry["png"] for entry in found}) == 3
+    assert pictures.shown([], find.find("lenet5", "digits", preset="edge")) == []
 
 
 def test_models_of_which_parts_are_missing_are_refused_before_any_work(parts):

@@ -1,5 +1,6 @@
 """Losses that Keras does not have."""
 
+import math
 from typing import Any
 
 import keras
@@ -301,3 +302,25 @@ def _signed(y_true: Any, y_pred: Any) -> Any:
     """Return class numbers 0 and 1 as -1 and 1, (N,)."""
     label: Any = ops.cast(ops.reshape(y_true, (-1,)), y_pred.dtype)
     return 2 * label - 1
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class NormalLikelihood(keras.losses.Loss):
+    """Minus the log-likelihood of values under a normal distribution around the answers, in nats, a mean over values.
+
+    Shapes: (N, ..., n), (N, ..., n).
+    """
+
+    def __init__(self, deviation: float, name: str = "normal_likelihood"):
+        super().__init__(name=name)
+        self.deviation = deviation
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each sample (N, ...)."""
+        apart: Any = (y_pred - y_true) / self.deviation
+        squares: Any = ops.mean(apart * apart, axis=-1)
+        return squares / 2 + math.log(self.deviation) + math.log(2 * math.pi) / 2
+
+    def get_config(self):
+        """Return the deviation beside the name."""
+        return {"deviation": self.deviation, "name": self.name}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...metrics import Metric
-from . import rows
+from . import pictures, rows
 
 
 def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | None = None) -> str:
@@ -50,6 +50,7 @@ def html(results: Mapping[str, Any], samples: Mapping[str, Sequence[float]] | No
         estimates=list(map(rows.estimate_row, results.get("estimates", []))),
         profiles=[rows.profile_entry(entry) for entry in results.get("profiles", [])],
         rules=list(_mlperf(results)),
+        pictures=pictures.rows(results),
         environment=list(_flat(results.get("environment", {}))),
     )
 
@@ -200,6 +201,7 @@ def _relabelled(
         "estimates": [row(entry, "artifact") for entry in results.get("estimates", [])],
         "controls": [row(entry, "artifact") for entry in results.get("controls", [])],
         "profiles": [row(entry, "artifact") for entry in results.get("profiles", [])],
+        "pictures": [row(entry, "artifact") for entry in results.get("pictures", [])],
         "layers": {name.removeprefix(prefix): layers for name, layers in results.get("layers", {}).items()},
     }
     return relabelled, {name.removeprefix(prefix): values for name, values in samples.items()}

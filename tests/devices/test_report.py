@@ -1,3 +1,5 @@
+import base64
+import io
 import json
 import re
 
@@ -5,7 +7,9 @@ import numpy as np
 import pytest
 from edgewright.devices.report import report
 from edgewright.devices.report import rows as rows_of
+from edgewright.devices.report.pictures import strip
 from edgewright.metrics import METRICS, figures
+from matplotlib.image import imread
 from pages import HOSTILE, Page
 from report_sample import latency_samples, sample
 
@@ -182,3 +186,24 @@ def test_errors_of_values_stand_in_the_page_and_the_summary():
     for row in results["measurements"]:
         row["figures"] = {"": {"mae": 2.0, "rmse": 2.1602}}
     assert "2.16" in report.markdown(results) and "root mean" in report.html(results, {})
+
+
+def test_pictures_lie_in_the_page_float_beside_int8():
+    grey = strip(np.linspace(0, 1, 2 * 9).reshape(2, 9))
+    told = [
+        {"artifact": name, "shows": shows, "png": grey}
+        for name, shows in (("a.tflite", "samples"), ("a.tflite", "drawn"), ("b.tflite", "drawn"))
+    ]
+    text = report.html(sample() | {"pictures": told})
+    assert text.count(f"data:image/png;base64,{grey}") == 3 and "b.tflite" in text
+    image = imread(io.BytesIO(base64.b64decode(grey)))
+    assert image.shape[:2] == (3, 7)  # two of 3x3, and a line between them
+    np.testing.assert_allclose(image[:, :3, 0].ravel(), np.arange(9) / 17, atol=0.01)
+    assert image[:, 3, 0].min() == 1
+    assert strip(np.zeros((2, 10))) == ""  # no square
+
+
+def test_colours_stay_colours():
+    red = np.zeros((1, 2, 2, 3))
+    red[..., 0] = 1
+    assert imread(io.BytesIO(base64.b64decode(strip(red))))[0, 0, :3].tolist() == [1, 0, 0]

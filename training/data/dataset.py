@@ -61,6 +61,7 @@ class Dataset:
     where that was no number. vocabulary: number of token ids, or 0 for float samples. tokens: what ids 0 and on stand
     for, where a tokenizer on the host must know. corpus: text to pre-train on (a `pieces.Corpus`), None for none.
     preprocessing: what was done to raw samples, in one line. source: file names with digests, or a package's version.
+    unlabelled: samples (N, ...) without a label that may be learned from, those of `train` among them; None for none.
     augmentation: makes, from a seed, the Keras layers that change training samples at random, in order; None for none.
     told: what a class number tells besides, by name: class numbers -> targets of a further output.
     shown: the network that the samples were loaded for, None where they are in their own form.
@@ -75,6 +76,7 @@ class Dataset:
     vocabulary: int = 0
     tokens: tuple[str, ...] = field(default=(), repr=False)
     corpus: Any = field(default=None, repr=False)
+    unlabelled: Any = field(default=None, repr=False)
     preprocessing: str = "none"
     source: tuple[str, ...] = ()
     augmentation: Callable[[int], Sequence[Any]] | None = None

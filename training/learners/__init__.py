@@ -21,8 +21,11 @@ def table() -> Mapping[str, Learner]:
 
 
 def get(name: str) -> Learner:
-    """Return the learner `name`.  Raises: BadInput listing the learners."""
-    known = table()
-    if name not in known:
-        raise BadInput(f"no learner {name!r}; there are {', '.join(known)}")
-    return known[name]
+    """Return the learner `name`, behind which its options may stand, as "autoencoding:noise=0.1,drop=0.2".
+
+    Raises: BadInput listing the learners, or the options.
+    """
+    known, (plain, _, options) = table(), name.partition(":")
+    if plain not in known:
+        raise BadInput(f"no learner {plain!r}; there are {', '.join(known)}")
+    return known[plain].told(options)

@@ -18,6 +18,10 @@ A learner is a function `(networks, dataset, task, config, run) -> history`:
 It says whether it heeds a teacher (`teachable`): then it takes an argument `teaching`, a Distillation whose teacher and
 samples are in memory, or None.
 
+Its own settings are a frozen dataclass of numbers, `options=Penalties`: a model names them behind the learner's name,
+"autoencoding:noise=0.1,beta=4", and `fit` and `validate` are given an argument `options`, the defaults where none are
+named.
+
 It says its steps: how often `config` has it run a network that it trains, by which pruning lays out its schedule.
 
 It owns the score that chooses an epoch too: `validate` says of networks as they are what an epoch's row would, and
@@ -30,7 +34,8 @@ module of this package; nothing else lists them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -46,7 +51,7 @@ from ..tasks import Task
 
 Networks = Mapping[str, keras.Model]
 Fit = Callable[..., list[Row]]
-Validate = Callable[[Networks, Dataset, Any, TrainConfig], Row]
+Validate = Callable[..., Row]  # (networks, dataset, task, config), and options where a learner has them
 BestEpoch = Callable[[Sequence[Row], Dataset, Any], int]
 Steps = Callable[[Dataset, TrainConfig], int]
 
@@ -77,6 +82,7 @@ class Learner:
     steps: how often a network is run in training. starts_over: what pruning or quantizing a network upsets is not a
     matter of a few steps, it takes as many as the training did. teachable: its loss can hold a teacher's answers.
     tuner: the learner that goes on with what this one has trained, when it is pruned or quantized; "" for itself.
+    options: a frozen dataclass of numbers, made without arguments as it is by default; None for none.
     """
 
     name: str
@@ -87,6 +93,17 @@ class Learner:
     starts_over: bool = False
     teachable: bool = False
     tuner: str = ""
+    options: type | None = None
+
+    def told(self, text: str) -> Learner:
+        """Return the learner with the options of `text`, as "noise=0.1,beta=4".  Raises: BadInput for unknown ones."""
+        if self.options is None:
+            if text:
+                raise BadInput(f"learner {self.name!r} has no options, got {text!r}")
+            return self
+        bound = {"options": self.options(**_read(self.name, self.options, text))}
+        named = f"{self.name}:{text}" if text else self.name
+        return replace(self, name=named, fit=partial(self.fit, **bound), validate=partial(self.validate, **bound))
 
     def __call__(
         self,
@@ -112,6 +129,22 @@ class Learner:
                            f"{heeding} do; leave the teacher out")  # fmt: skip
 
 
+def _read(name: str, options: Any, text: str) -> dict[str, Any]:
+    """Return the options that a text gives, each of the type of its default."""
+    defaults = {each.name: each.default for each in fields(options)}
+    given: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        option, _, value = part.partition("=")
+        if option not in defaults:
+            raise BadInput(f"learner {name!r} has no option {option!r}; allowed: {', '.join(defaults)}")
+        try:
+            given[option] = type(defaults[option])(value)
+        except ValueError:
+            kind = type(defaults[option]).__name__
+            raise BadInput(f"learner {name!r}: option {option}={value!r} is no {kind}") from None
+    return given
+
+
 LEARNERS: dict[str, Learner] = {}
 
 
@@ -124,19 +157,21 @@ def learner(
     starts_over: bool = False,
     teachable: bool = False,
     tuner: str = "",
+    options: type | None = None,
 ) -> Callable[[Fit], Fit]:
     """Register a function under `name`; a name that is taken raises ValueError.
 
     validate: (networks, dataset, task, config) -> row; best_epoch: (rows, dataset, task) -> index. By default the
     task's metric on validation data judges, which such a learner logs as "val_metric". steps: (dataset, config) -> how
-    often a network is run in training, by default once a batch. starts_over, teachable, tuner: see `Learner`.
+    often a network is run in training, by default once a batch. starts_over, teachable, tuner, options: see `Learner`.
     """
 
     def enter(function: Fit) -> Fit:
         if name in LEARNERS:
             raise ValueError(f"learner {name!r} is registered twice")
         LEARNERS[name] = Learner(name=name, fit=function, validate=validate, best_epoch=best_epoch, steps=steps,
-                                 starts_over=starts_over, teachable=teachable, tuner=tuner)  # fmt: skip
+                                 starts_over=starts_over, teachable=teachable, tuner=tuner,
+                                 options=options)  # fmt: skip
         return function
 
     return enter

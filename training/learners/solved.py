@@ -49,15 +49,21 @@ def best_epoch(history: Sequence[Row], dataset: Dataset, task: Any) -> int:
 
 
 def solver(
-    name: str, *, again: bool = False, validate: Validate = validate, best_epoch: BestEpoch = best_epoch
-) -> Callable[[Solve], Solve]:
+    name: str, *, again: bool = False, validate: Validate = validate, best_epoch: BestEpoch = best_epoch,
+    options: type | None = None
+) -> Callable[[Solve], Solve]:  # fmt: skip
     """Register the learner `name` that assigns the weights which the decorated function finds.
 
-    again: it solves networks that are being pruned too, and takes an argument `support`, see the module.
+    again: it solves networks that are being pruned too, and takes an argument `support`, see the module. options: it
+    takes an argument `options`, see `Learner`.
     """
 
+    def judge(*given: Any, options: Any = None) -> Row:
+        return validate(*given)
+
     def enter(solve: Solve) -> Solve:
-        enter_learner = learner(name, validate=validate, best_epoch=best_epoch, steps=lambda dataset, config: 1)
+        enter_learner = learner(name, validate=judge if options else validate, best_epoch=best_epoch,
+                                steps=lambda dataset, config: 1, options=options)  # fmt: skip
         enter_learner(Solution(solve=solve, again=again, validate=validate))
         return solve
 
@@ -75,14 +81,16 @@ class Solution:
     again: bool
     validate: Validate
 
-    def __call__(self, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+    def __call__(
+        self, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, **options: Any
+    ) -> list[Row]:
         """Assign the weights.  Returns: a row for each of the solver's, or one; the last says what it validates at."""
         moving = {name: network.variables for name, network in networks.items()}
         if (state := run.restore()) is not None and state.done:
             unpack(state.arrays, moving)
             run.finish(state.history)
             return state.history
-        rows = [dict(row) for row in self._assigned(networks, dataset, task, config)] or [{}]
+        rows = [dict(row) for row in self._assigned(networks, dataset, task, config, **options)] or [{}]
         rows[-1] |= self.validate(networks, dataset, task, config)
         if "loss" not in rows[-1]:
             seen = self.validate(networks, replace(dataset, validation=dataset.train), task, config)
@@ -96,10 +104,12 @@ class Solution:
         run.finish(history)
         return history
 
-    def _assigned(self, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Sequence[Row]:
+    def _assigned(
+        self, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, **options: Any
+    ) -> Sequence[Row]:
         """Assign the weights where they are open.  Returns: the solver's rows."""
         if not any(map(_changed, networks.values())):
-            more: dict[str, Any] = {"support": {}} if self.again else {}
+            more: dict[str, Any] = {**options, **({"support": {}} if self.again else {})}
             return self.solve(networks, dataset, task, config, **more) or ()
         if not self.again or not all(_pruned(network) or not _changed(network) for network in networks.values()):
             return ()
@@ -108,7 +118,7 @@ class Solution:
             variable.assign(values)
             support[variable.path] = _numbers(values) != 0
         inner: dict[str, Any] = {name: getattr(network, "inner", network) for name, network in networks.items()}
-        rows = self.solve(inner, dataset, task, config, support=support) or ()
+        rows = self.solve(inner, dataset, task, config, support=support, **options) or ()
         for variable in [variable for network in inner.values() for variable in network.variables]:
             if variable.path in support:
                 variable.assign(_numbers(variable) * support[variable.path])

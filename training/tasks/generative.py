@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
 from ..data.dataset import Split, subset
 from ..presented import takes
-from .register import Bound, Networks, task
+from .register import Bound, Networks, enter
+from .supervised import SHOWN
 
 DRAWN = 2000  # samples under which the test images are judged
 WIDTHS = np.geomspace(0.05, 1.0, 14)  # of a kernel, in grey levels of [0, 1]
@@ -31,16 +33,18 @@ class Drawn(Dataset):
     sample: Input
 
 
-@task
+@dataclass(frozen=True, kw_only=True)
 class Generation:
     """Samples of a generator, judged by the Parzen-window log-likelihood of the test images in nats per value.
 
-    Networks: "generator", z -> sample, and "discriminator", sample -> logit. The unit is an image. Multiplied by the
-    number of values it is the figure of the literature, but for fewer samples, which make it lower.
+    Networks: "generator", z -> sample, and of a game "discriminator", sample -> logit. The unit is an image. Multiplied
+    by the number of values it is the figure of the literature, but for fewer samples, which make it lower.
+    game: samples lie in [-1, 1], and a discriminator tells them from real ones; else they lie in [0, 1].
     Source: Goodfellow 2014, arXiv:1406.2661, section 5; Breuleux 2011.
     """
 
-    name = "generation"
+    name: str
+    game: bool
 
     @property
     def metric(self) -> Metric:
@@ -48,17 +52,20 @@ class Generation:
         return metrics.get("log_likelihood")
 
     def present(self, data: Any, networks: Networks, *, rebuilt: bool = False, **asked: Any) -> Dataset:
-        """Return images in the shape that the generator draws, [0, 1] becoming [-1, 1].
+        """Return images in the shape that the generator draws, of a game [0, 1] becoming [-1, 1].
 
-        Raises: BadInput if a network is missing, or for values outside [0, 1].
+        Raises: BadInput if a network is missing, or of a game for values outside [0, 1].
         """
-        if missing := [name for name in ("generator", "discriminator") if name not in networks]:
+        if missing := [name for name in ("generator", *self.game * ("discriminator",)) if name not in networks]:
             raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
-        (latent,), (sample,) = (takes(networks[name])["inputs"] for name in ("generator", "discriminator"))
+        (latent,), made = takes(networks["generator"])["inputs"], networks["generator"].output_shape[1:]
+        sample = takes(networks["discriminator"])["inputs"][0] if self.game else replace(latent, shape=made)
         loaded = load(data, input_shape=sample.shape, dtype="float32", task="reconstruction", **asked)
         facts = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
-        splits = {part: _signed(split, f"{loaded.name} {part}") for part, split in loaded.splits.items()}
-        words = f"{loaded.preprocessing}; [0, 1] to [-1, 1]"
+        splits, words = loaded.splits, loaded.preprocessing
+        if self.game:
+            splits = {part: _signed(split, f"{loaded.name} {part}") for part, split in splits.items()}
+            words = f"{words}; [0, 1] to [-1, 1]"
         return Drawn(**{**facts, **splits, "task": self.name, "preprocessing": words}, latent=latent, sample=sample)
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
@@ -72,9 +79,21 @@ class Generation:
         """Score the test images under samples from the same latents for all runners; validation chooses the width."""
         assert isinstance(dataset, Drawn)
         (drawn,) = run("generator", {dataset.latent.name: latents(dataset, DRAWN, LATENT_SEED)}).values()
-        kernels, validation, test = map(_grey, (drawn, dataset.validation.x, dataset.test.x))
+        kernels, validation, test = map(self.grey, (drawn, dataset.validation.x, dataset.test.x))
         width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
         return Scores.by_row(log_likelihoods(test, kernels, np.array([width]))[0, :, None] / test.shape[1])
+
+    def grey(self, x: Any) -> np.ndarray:
+        """Return values in [0, 1], flat, (N, n) float32."""
+        flat = np.asarray(x, np.float32).reshape(len(x), -1)
+        return (flat + 1) / 2 if self.game else flat
+
+    def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
+        """Return real images, and what is drawn from the same latents for all runners."""
+        assert isinstance(dataset, Drawn)
+        (made,) = run("generator", {dataset.latent.name: latents(dataset, SHOWN, LATENT_SEED)}).values()
+        real = np.asarray(dataset.test.x)[:SHOWN]
+        return {name: self.grey(x).reshape(real.shape) for name, x in (("samples", real), ("drawn", made))}
 
     def judge(self, dataset: Dataset) -> Judge:
         """Bind the task to its data."""
@@ -95,11 +114,6 @@ def _signed(split: Split, where: str) -> Split:
     return Split(x=x, y=x)
 
 
-def _grey(x: Any) -> np.ndarray:
-    """Return values of [-1, 1] in [0, 1], flat, (N, n) float32."""
-    return (np.asarray(x, np.float32).reshape(len(x), -1) + 1) / 2
-
-
 def log_likelihoods(points: np.ndarray, kernels: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """Return log p(point) of a mixture of Gaussians of each width around `kernels`.
 
@@ -118,3 +132,7 @@ def log_likelihoods(points: np.ndarray, kernels: np.ndarray, widths: np.ndarray)
             sums = np.log(np.exp((nearest - squares) / scale).sum(1))
             found[index, start : start + BLOCK] = sums - nearest[:, 0] / scale - constant[index]
     return found
+
+
+enter(Generation(name="generation", game=True))
+enter(Generation(name="sampling", game=False))

@@ -24,6 +24,7 @@ from ..presented import by_name, prepared
 from .objective import Objective
 from .register import Bound, Networks, enter
 
+SHOWN = 8  # pictures in a report
 STEP, TOKEN = "step", "token"  # the network that a device calls once a token, and what it reads
 
 
@@ -124,6 +125,17 @@ class Supervised(Objective):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction(Supervised):
+    """Samples said again by one network."""
+
+    def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
+        """Return test samples, and the same said again."""
+        x = np.asarray(dataset.test.x)[:SHOWN]
+        (made,) = run(shown(dataset).network, by_name(shown(dataset), x)).values()
+        return {"samples": x, "reconstructions": np.asarray(made).reshape(x.shape)}
+
+
 def shown(dataset: Dataset) -> Shown:
     """Return the network that the data are presented to.  Raises: BadInput if they were loaded for none."""
     if dataset.shown is None:
@@ -155,7 +167,7 @@ for row in (
     Supervised(name="multilabel", loss=_yes_or_no, logs=_sides, metric_name="label_accuracy", ending="sigmoid"),
     Supervised(name="next_token", loss=of_tokens, metric_name="perplexity", labelled=True),
     Supervised(name="regression", loss=_error, metric_name="explained_variance"),
-    Supervised(name="reconstruction", loss=_error, metric_name="explained_variance"),
+    Reconstruction(name="reconstruction", loss=_error, metric_name="explained_variance"),
     Supervised(name="anomaly_detection", loss=_error, metric_name="auc", flagged=True),
 ):  # fmt: skip
     enter(row)
