@@ -21,8 +21,9 @@ Order = dict[str, Any]
 class Worker:
     """A process of `python -m module *arguments`, started when first asked and again when it has died.
 
-    environment: beside our own. most_orders: after so many the process is renewed, None for never. quiet: keep its
-    standard error for `last_words` instead of passing it on.
+    environment: beside our own. most_orders: after so many the process is renewed, None for never; orders that leave
+    nothing behind, `"light": true`, are not counted. quiet: keep its standard error for `last_words` instead of passing
+    it on.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Worker:
 
     def ask(self, order: Order, limit_s: float) -> Order:
         """Return the answer.  Raises: EdgewrightError if the process died over it or was silent for `limit_s`."""
-        process = self._ready()
+        process = self._ready(light=bool(order.get("light")))
         assert process.stdin is not None and process.stdout is not None
         self._busy, answered, answer = True, True, b""
         try:
@@ -62,8 +63,9 @@ class Worker:
         self._busy = False
         return json.loads(answer)
 
-    def _ready(self) -> "subprocess.Popen[bytes]":
-        if self._served == self._most_orders or (self.process is not None and self.process.poll() is not None):
+    def _ready(self, *, light: bool) -> "subprocess.Popen[bytes]":
+        full = self._served == self._most_orders and not light
+        if full or (self.process is not None and self.process.poll() is not None):
             self.stop()
         if self.process is None:
             self._served = 0
@@ -75,7 +77,7 @@ class Worker:
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C is ours to handle: `stop` ends the process
             )
-        self._served += 1
+        self._served += not light
         return self.process
 
     def last_words(self) -> str:

@@ -99,8 +99,10 @@ def _measure(
     sent = _send(bench, fed, limit)
     bench.send_files()
     for file in bench.files:
-        if bench.inspect(file) and config.answers and file.name in sent:
-            bench.answer(file.name, sent[file.name] if judge is None else _send_few(bench, file.name, fed))
+        if config.answers and file.name in sent:
+            bench.look(file, sent[file.name] if judge is None else _send_few(bench, file.name, fed))
+        else:
+            bench.inspect(file)
     bench.refuse_without_runtime()
     bench.run.notes += [note for file in bench.files for note in out_of_range(file, fed[file.name])]
     if judge is not None and config.answers:

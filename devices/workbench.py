@@ -56,6 +56,21 @@ class Workbench:
         """Place all files on the device."""
         self.models = {file.name: self.orders.model(file, i) for i, file in enumerate(self.files)}
 
+    def look(self, file: ModelFile, sent: Sent) -> None:
+        """Record what a file is and what it answers: by one process where its manifest says that it has one output."""
+        known = file.manifest
+        if len(known.get("outputs") or ()) != 1 or "stateful" not in known or file.states:
+            if self.inspect(file):
+                self.answer(file.name, sent)
+            return
+        outcome, outputs = self._answer_of(file.name, sent, 0, tell=True)
+        if outputs is not None:
+            self.record(file, self.models[file.name], outcome)
+        elif not self.inspect(file):  # what it is, is known of one that does not run, too
+            return
+        if self._entered(file.name, 0, outcome, outputs):
+            self.run.outputs[file.name], self.run.answers[file.name] = outputs, [outputs]
+
     def inspect(self, file: ModelFile) -> bool:
         """Let the device open a file, and record what it says; return whether it could."""
         outcome = run_job(self.session, self.orders.job("inspect", [self.models[file.name]]))
@@ -83,33 +98,36 @@ class Workbench:
 
     def answer(self, name: str, sent: Sent) -> None:
         """Run all samples through one file, for every output, memory and load time."""
-        found = self.run.measured[name]
         answers = []
-        places = [each["place"] for each in self.outputs[name]] or [0]
-        for number, place in enumerate(places):
+        for number, place in enumerate([each["place"] for each in self.outputs[name]] or [0]):
             outcome, outputs = self._answer_of(name, sent, place)
-            found.update(status=outcome.status, reason=outcome.reason)
-            if outputs is None:
+            if not self._entered(name, number, outcome, outputs):
                 return
-            broken = int(np.sum(~np.isfinite(outputs.reshape(len(outputs), -1)).all(1)))
-            if broken:
-                which = f" of output {self.names(name)[number]!r}" if number else ""
-                reason = f"{broken} of {len(outputs)} outputs{which} hold NaN or infinity"
-                found.update(status="rejected", reason=reason)
-                return
-            if number == 0:
-                reported = outcome.one("accuracy")
-                told = ("n",) if self.run.simulated else ("load_us", "first_us", "peak_ram_bytes", "n")
-                found.update({key: reported[key] for key in told})
             answers.append(outputs)
         self.run.outputs[name], self.run.answers[name] = answers[0], answers
 
-    def _answer_of(self, name: str, sent: Sent, place: int) -> tuple[Outcome, np.ndarray | None]:
-        """Run all samples through one file for its output number `place`."""
+    def _entered(self, name: str, number: int, outcome: Outcome, outputs: np.ndarray | None) -> bool:
+        """Enter into the run how a file ran for one of its outputs; tell if that went well."""
+        found = self.run.measured[name]
+        found.update(status=outcome.status, reason=outcome.reason)
+        if outputs is None:
+            return False
+        broken = int(np.sum(~np.isfinite(outputs.reshape(len(outputs), -1)).all(1)))
+        if broken:
+            which = f" of output {self.names(name)[number]!r}" if number else ""
+            found.update(status="rejected", reason=f"{broken} of {len(outputs)} outputs{which} hold NaN or infinity")
+            return False
+        if number == 0:
+            reported = outcome.one("accuracy")
+            told = ("n",) if self.run.simulated else ("load_us", "first_us", "peak_ram_bytes", "n")
+            found.update({key: reported[key] for key in told})
+        return True
+
+    def _answer_of(self, name: str, sent: Sent, place: int, *, tell: bool = False) -> tuple[Outcome, np.ndarray | None]:
+        """Run all samples through one file for its output number `place`.  tell: and let it be inspected."""
         answers = f"outputs-{list(self.models).index(name)}-{place}.npy"
-        job = self.orders.job(
-            "accuracy", [self.models[name]], inputs=dict(sent), output=place, outputs=self.session.path(answers)
-        )
+        job = self.orders.job("accuracy", [self.models[name]], inputs=dict(sent), output=place, tell=tell,
+                              outputs=self.session.path(answers))  # fmt: skip
         outcome = run_job(self.session, job, progress(f"running {name}"))
         if not outcome.ok:
             return outcome, None

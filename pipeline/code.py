@@ -6,7 +6,7 @@ The digest of their text goes into a step's key, so that a result is never older
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from ..files import sha256
@@ -32,12 +32,13 @@ def modules_of(modules: Sequence[str], root: Path = ROOT) -> list[Path]:
     imported.
     """
     waiting = [path for name in modules for path in _required(root, name)]
+    files_of = cache(partial(_files_of, root))  # for this walk alone: files come and go
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += (each for name in _named_in(path, root) for each in _files_of(root, name))
+            waiting += (each for name in _named_in(path, root) for each in files_of(name))
     return sorted(found)
 
 

@@ -93,7 +93,7 @@ def matrix(
     with workers(jobs, f"{__package__}.matrix_worker", *settings, most_orders=MOST_ORDERS) as several:
         for order, answer in several.serve(orders, limit_s):
             note(order, answer)
-        waiting = [{**order, "timing": True} for order in orders if not _bad(rows[order["model"]])]
+        waiting = [{**order, "timing": True, "light": True} for order in orders if not _bad(rows[order["model"]])]
         for order, answer in several.serve(waiting, limit_s, at_once=1):
             note(order, answer)
             save()

@@ -111,6 +111,7 @@ class Pipeline:
         self.models: dict[str, Paths] = {}  # role -> its networks
         self.exported: list[str] = []
         self.made: dict[str, list[str]] = {}  # role -> the files of its step
+        self.read_back: dict[str, keras.Model] = {}  # file -> what was read of it and nobody has used yet
 
     def go(self) -> dict[str, Any]:
         """Do what is left and return the document of results.json; empty where timing is left undone."""
@@ -368,8 +369,9 @@ class Pipeline:
         return Path("models") / (f"{role}/{network}{ending}" if self.work.several else f"{role}{ending}")
 
     def loaded(self, paths: Paths) -> dict[str, keras.Model]:
-        """Read networks."""
-        return {network: load_model(self.folder / path) for network, path in paths.items()}
+        """Read networks; one that was read back once it was written is handed out, to the first who asks."""
+        return {network: self.read_back.pop(path, None) or load_model(self.folder / path)
+                for network, path in paths.items()}  # fmt: skip
 
     def answers(self, networks: Networks, judged: Evaluation | None) -> dict[str, list[np.ndarray]]:
         """Return what networks that go to a device answer, with which the answers of their files are compared.
@@ -423,10 +425,10 @@ class Pipeline:
         paths = {network: self.place(role, network, ".keras") for network in networks}
         for network, path in paths.items():
             save_model(networks[network], self.folder / path)
-            if (few := self.few(network)) is not None:
-                refuse_other(networks[network], self.folder / path, few)
             others = {"networks": {name: other.name for name, other in paths.items()}} if self.work.several else {}
             note(self.folder / path, {**self.work.facts(network), **others})
+            if (few := self.few(network)) is not None:
+                self.read_back[str(path)] = refuse_other(networks[network], self.folder / path, few)
         return {"files": [str(path) for path in paths.values()], "metric": metric, "history": list(history)}
 
     def few(self, network: str) -> Any:
@@ -437,12 +439,13 @@ class Pipeline:
         return self.work.samples(network, SAME_ON) if network in self.work.compressed else None
 
 
-def refuse_other(model: keras.Model, path: Path, samples: Any) -> None:
-    """Refuse to go on with a file that does not answer as the model it was written from.
+def refuse_other(model: keras.Model, path: Path, samples: Any) -> keras.Model:
+    """Return what is read of a file; refuse one that does not answer as the model it was written from.
 
     Raises: EdgewrightError naming the output and how far it is off.
     """
-    before, after = predict_all(model, samples), predict_all(load_model(path), samples)
+    copy = load_model(path)
+    before, after = predict_all(model, samples), predict_all(copy, samples)
     for place, (kept, read) in enumerate(zip(before, after, strict=True)):
         if not np.allclose(kept, read, rtol=1e-4, atol=1e-5 * max(1.0, float(np.abs(kept).max()))):
             off = float(np.abs(kept.astype(np.float64) - read).max())
@@ -452,6 +455,7 @@ def refuse_other(model: keras.Model, path: Path, samples: Any) -> None:
                 f"is not saved. A layer of yours that keeps state outside its weights must write it in get_config or "
                 "save_own_variables"
             )
+    return copy
 
 
 def _command() -> str:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ _TOOLS = ("edgewright", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime",
 Work = Callable[[Path], Mapping[str, Any]]
 
 
-def versions() -> dict[str, str]:
+@cache
+def versions() -> Mapping[str, str]:
     """Return the versions of the tools whose output a step keeps; a tool that is not installed is left out."""
     found = {}
     for tool in _TOOLS:

@@ -17,6 +17,7 @@ import keras
 from ..copies import copy_model, twins
 from ..errors import BadInput, WrongOrder
 from ..keras_internals import value_of
+from . import masks
 from .config import PruneConfig, PruneReport
 from .evidence import refuse_changed_gradients
 from .inside import ModelInside, refuse_unfinished
@@ -71,8 +72,8 @@ def strip_prune(model: keras.Model) -> keras.Model:
         )
     plain = copy_model(model.inner)
     kernels = twins(model.inner, plain)
-    for mask in model.masks:
-        kernels[id(mask.kernel)].assign(mask.at_inference(value_of(model.step)))
+    for mask, value in zip(model.masks, masks.at_inference(model.masks, value_of(model.step)), strict=True):
+        kernels[id(mask.kernel)].assign(value)
     return plain
 
 
@@ -100,10 +101,11 @@ class PruningModel(ModelInside):
         if training:
             if self.compiled and any(mask.looks for mask in self.masks):
                 refuse_changed_gradients(self.optimizer)  # not in compile: a model that overrides it is loaded without
-            for mask in self.masks:
-                mask.advance(step)
+            masks.advance(self.masks, step)
             self.step.assign(step + 1)
-        return [(mask.kernel, mask.in_training(step) if training else mask.at_inference(step)) for mask in self.masks]
+            return [(mask.kernel, mask.in_training(step)) for mask in self.masks]
+        values = masks.at_inference(self.masks, step)
+        return [(mask.kernel, value) for mask, value in zip(self.masks, values, strict=True)]
 
     def get_config(self) -> dict[str, Any]:
         """Return the model inside and the pruning configuration."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -48,14 +49,15 @@ class Mask:
         """Tell if the mask looks at gradients."""
         return self._evidence is not None
 
-    def advance(self, step: Any) -> None:
-        """Take in what the last step said, and choose the mask anew if that is due after `step` steps."""
+    def gather(self) -> None:
+        """Take in what the last step said."""
         if self._evidence:
             self._evidence.gather()
-        keep, due = value_of(self.keep), self.schedule.due(step)
-        chosen = ops.cond(due, lambda: self._chosen(step), lambda: keep)
+
+    def follow(self, chosen: Any) -> None:
+        """Take the mask `chosen`; what it lets grow starts from what its weight is now."""
         if self._origin is not None:
-            grown = ops.logical_and(chosen, ops.logical_not(keep))
+            grown = ops.logical_and(chosen, ops.logical_not(value_of(self.keep)))
             here = ops.stop_gradient(value_of(self.kernel))  # on JAX an assigned value keeps its gradient
             self._origin.assign(ops.where(grown, here, value_of(self._origin)))
         self.keep.assign(chosen)
@@ -69,17 +71,16 @@ class Mask:
 
         return masked(weight) if self._evidence is None else self._evidence.watch(weight, masked, keep, step)
 
-    def at_inference(self, step: Any) -> Any:
-        """Return the masked kernel at full sparsity, which the schedule may still be on its way to."""
-        keep = value_of(self.keep)
-        final = ops.cond(step > self.schedule.last, lambda: keep, lambda: self._least_cut(self._zeros))
-        return zeroed(self._weight(), final)
+    def at_inference(self, keep: Any) -> Any:
+        """Return the kernel under the mask `keep`, as inference sees it."""
+        return zeroed(self._weight(), keep)
 
     def _weight(self) -> Any:
         weight = value_of(self.kernel)
         return weight if self._origin is None else weight - value_of(self._origin)
 
-    def _chosen(self, step: Any) -> Any:
+    def chosen(self, step: Any) -> Any:
+        """Return the mask that is due after `step` steps."""
         count = ops.cast(ops.round(self.schedule.share(step) * self._zeros), "int32")
         if self._origin is None:
             return self._least_cut(count)
@@ -87,6 +88,10 @@ class Mask:
         exchanged = ops.cast(ops.round(self.schedule.regrown(step) * left), "int32")
         kept = self._least_cut(count + exchanged)
         return ops.logical_or(kept, self._grown(kept, exchanged, step))
+
+    def final(self) -> Any:
+        """Return the mask at full sparsity, of the weights as they are."""
+        return self._least_cut(self._zeros)
 
     def _least_cut(self, count: Any) -> Any:
         """Return the mask without the `count` least units of each group, first of all those with nothing alive."""
@@ -113,6 +118,34 @@ class Mask:
         return ops.logical_not(self._grid.spread(ops.zeros((self._grid.groups, self._grid.size), "bool")))
 
 
+def advance(masks: Sequence[Mask], step: Any) -> None:
+    """Take in what the last step said, and choose all masks anew if that is due after `step` steps.
+
+    It is due for all at once, and one branch of a graph is traced in a fraction of the time of one a mask.
+    """
+    if not masks:
+        return
+    for mask in masks:
+        mask.gather()
+    due = masks[0].schedule.due(step)
+    chosen = ops.cond(due, lambda: [mask.chosen(step) for mask in masks], lambda: _kept(masks))
+    for mask, keep in zip(masks, chosen, strict=True):
+        mask.follow(keep)
+
+
+def at_inference(masks: Sequence[Mask], step: Any) -> list[Any]:
+    """Return the masked kernels at full sparsity, which the schedule may still be on its way to."""
+    if not masks:
+        return []
+    over = step > masks[0].schedule.last
+    final = ops.cond(over, lambda: _kept(masks), lambda: [mask.final() for mask in masks])
+    return [mask.at_inference(keep) for mask, keep in zip(masks, final, strict=True)]
+
+
+def _kept(masks: Sequence[Mask]) -> list[Any]:
+    return [value_of(mask.keep) for mask in masks]
+
+
 class _Drawn(keras.random.SeedGenerator):
     """A seed that is a function of the step, so that no state is kept and a training that resumes draws the same."""
 
@@ -130,4 +163,4 @@ def zeroed(weight: Any, keep: Any) -> Any:
     return ops.where(keep, weight, ops.zeros_like(weight))  # a product would leave zeros of either sign
 
 
-__all__ = ["Mask", "smallest_cut", "zeroed"]
+__all__ = ["Mask", "advance", "at_inference", "smallest_cut", "zeroed"]

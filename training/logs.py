@@ -53,7 +53,11 @@ def curve(history: list[dict[str, float]]) -> str:
     epochs = [row["epoch"] for row in history]
     shown = [name for name in history[0] if f"val_{name}" in history[0]] if history else []
     with matplotlib.rc_context({"svg.hashsalt": "edgewright", "font.size": 9}):
-        figure = Figure(figsize=(4.2 * max(1, len(shown)), 2.8), layout="constrained")
+        width, height = 4.2 * max(1, len(shown)), 2.8  # inches
+        figure = Figure(figsize=(width, height))
+        # Margins are fixed: to find some that fit takes as long as to draw.
+        figure.subplots_adjust(left=0.6 / width, right=1 - 0.1 / width, bottom=0.5 / height, top=1 - 0.1 / height,
+                               wspace=0.25)  # fmt: skip
         for k, name in enumerate(shown):
             axes = figure.add_subplot(1, len(shown), k + 1)
             axes.plot(epochs, [row[name] for row in history], label="training")

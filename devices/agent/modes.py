@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,11 @@ def inspect(job: Job, say: Say):
     model = load(spec)
     if spec.get("states"):
         Stepper(model, spec["states"], Names(model, spec.get("named")))  # refuses states that the file does not have
+    tell(model, say)
+
+
+def tell(model: Any, say: Say):
+    """Say what an open model is: its operators with their number formats, its inputs and outputs."""
     with refusing():
         found = model.inspect()
         kinds = [layer.pop("kind") for layer in found["layers"]]
@@ -77,6 +83,8 @@ def inspect(job: Job, say: Say):
 
 def accuracy(job: Job, say: Say):
     """Run every sample once, batch 1; write the float outputs to `outputs`, an .npy that is whole or absent.
+
+    Where the job says `tell`, what `inspect` does is reported too, once all else is measured.
 
     Also reported: load time, time of the first inference, and the peak of resident memory above what the process
     held before the file was opened (the runtime's library is not counted, the model and its buffers are).
@@ -107,6 +115,8 @@ def accuracy(job: Job, say: Say):
             say("progress", done=i + 1, total=len(samples))
     values.flush()
     os.replace(target + ".part", target)
+    if job.get("tell"):
+        tell(model, say)
     say(
         "accuracy",
         n=len(samples),

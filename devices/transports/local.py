@@ -76,7 +76,8 @@ class LocalSession:
 
     def __init__(self, folder: Path, python: Sequence[str], environment: Mapping[str, str] | None = None):
         self._folder, self._python, self._environment = folder, python, environment
-        self._agent = shipment.write(folder / shipment.NAME)  # nothing beside it shadows a module that it imports
+        # Nothing beside it shadows a module that it imports.
+        self._agent = shipment.write(folder / shipment.NAME, compiled=True)
 
     def put(self, source: Path, name: str) -> str:
         """Link to a file instead of copying; the agent checks the content's sha256 anyway."""

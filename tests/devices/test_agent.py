@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+import zipimport
 from pathlib import Path
 
 import device_models
@@ -187,8 +188,13 @@ def test_the_agent_is_one_file_and_always_the_same(tmp_path):
     assert Path(agent.__file__).parent == shipment.PACKAGE
     job = {"mode": "probe", "models": [], "time_limit_s": 60}
     (tmp_path / "job.json").write_text(json.dumps(job))
-    ran = subprocess.run([sys.executable, first, tmp_path / "job.json"], capture_output=True, text=True, check=True)
-    assert [json.loads(line)["event"] for line in ran.stdout.splitlines()] == ["start", "probe", "done"]
+    compiled = shipment.write(tmp_path / "compiled.zip", compiled=True)
+    for agent_file in (first, compiled):
+        ran = subprocess.run([sys.executable, agent_file, tmp_path / "job.json"], capture_output=True, text=True,
+                             check=True)  # fmt: skip
+        assert [json.loads(line)["event"] for line in ran.stdout.splitlines()] == ["start", "probe", "done"]
+    inside = {zipped: zipimport.zipimporter(f"{zipped}/agent") for zipped in (first, compiled)}
+    assert {Path(each.get_filename("latency")).name for each in inside.values()} == {"latency.py", "latency.pyc"}
 
 
 def test_every_module_of_the_agent_can_be_read_at_once():

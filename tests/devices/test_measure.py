@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from device_models import SAMPLES, dense
 from edgewright import files
-from edgewright.devices import timing
+from edgewright.devices import timing, workbench
 from edgewright.devices.measure import BenchConfig, ModelFile, Run, bench
+from edgewright.devices.transports.transport import run_job
 from edgewright.devices.verdict.compare import Thresholds, compare
 from edgewright.devices.verdict.document import compose, save
 from edgewright.errors import BadInput
@@ -177,3 +178,42 @@ def test_arguments_that_do_not_fit_together(tflite, arguments, match):
 def test_config_is_validated(wrong, match):
     with pytest.raises(BadInput, match=match):
         BenchConfig(**wrong)
+
+
+def test_a_file_whose_manifest_tells_its_output_is_looked_at_by_one_process(tflite, onnx, tmp_path, monkeypatch):
+    """And all that is said of it is what two processes say; a broken one is told as such either way."""
+    asked = []
+
+    def watched(session, job, *listeners):
+        asked.append(job["mode"])
+        return run_job(session, job, *listeners)
+
+    monkeypatch.setattr(workbench, "run_job", watched)
+    told = {}
+    for folder in ("told", "untold"):
+        (tmp_path / folder).mkdir()
+        for name, content in {
+            "float.tflite": tflite["float"].read_bytes(),
+            "broken.tflite": tflite["int8"].read_bytes()[:300],
+            "float.onnx": onnx["float"].read_bytes(),
+        }.items():
+            path = tmp_path / folder / name
+            path.write_bytes(content)
+            manifest = {"sha256": files.sha256(path), "outputs": [{"name": "y"}], "stateful": False}
+            if folder == "told":
+                path.with_name(f"{name}.json").write_text(json.dumps(manifest))
+        asked.clear()
+        measured = bench([tmp_path / folder / name for name in ("broken.tflite", "float.tflite", "float.onnx")],
+                         baseline="float.onnx", inputs=SAMPLES, config=BenchConfig(latency=False))  # fmt: skip
+        told[folder] = measured, list(asked)
+    (one, by_one), (two, by_two) = told["told"], told["untold"]
+    assert by_one == ["accuracy", "inspect", "accuracy", "accuracy"]
+    assert by_two == ["inspect", "inspect", "accuracy", "inspect", "accuracy"]
+    assert one.layers == two.layers
+    assert {name: (found["status"], found["reason"]) for name, found in one.measured.items()} == {
+        name: (found["status"], found["reason"]) for name, found in two.measured.items()
+    }
+    assert one.measured["broken.tflite"]["status"] == "rejected"
+    assert set(one.answers) == set(two.answers) == {"float.tflite", "float.onnx"}
+    assert all(np.array_equal(one.answers[name][0], two.answers[name][0]) for name in one.answers)
+    assert all(one.measured[name]["peak_ram_bytes"] > 0 for name in one.answers)
