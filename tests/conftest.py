@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import gc
+import os
 import sys
 
 import pytest
@@ -16,6 +17,21 @@ def pytest_runtest_setup(item):
     """Draw the same numbers at every run, whatever ran before: weights and shuffles, also of fixtures."""
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module")
+def brief_timing():
+    """Let timings of a run end after a second: for tests that ask whether a file is timed, not how fast it is."""
+    from edgewright.pipeline import run
+
+    make = run.BenchConfig.__init__
+
+    def shortened(self, **given):
+        make(self, **{**given, "max_seconds": 1, "attempts": 1})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.BenchConfig, "__init__", shortened)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
