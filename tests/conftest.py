@@ -11,6 +11,12 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
+# One of several workers computes on one thread, and so does what it starts: the others have the other cores. TensorFlow
+# reads this when it is imported; what is about numbers of threads sets them itself.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
