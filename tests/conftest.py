@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import gc
+import os
 import sys
 
 import pytest
@@ -10,12 +11,33 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
+# One of several workers computes on one thread, and so does what it starts: the others have the other cores. TensorFlow
+# reads this when it is imported; what is about numbers of threads sets them itself.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Draw the same numbers at every run, whatever ran before: weights and shuffles, also of fixtures."""
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module")
+def brief_timing():
+    """Let timings of a run end after a second: for tests that ask whether a file is timed, not how fast it is."""
+    from edgewright.pipeline import run
+
+    make = run.BenchConfig.__init__
+
+    def shortened(self, **given):
+        make(self, **{**given, "max_seconds": 1, "attempts": 1})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.BenchConfig, "__init__", shortened)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

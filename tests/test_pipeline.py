@@ -1,5 +1,7 @@
 """The whole way on real digits with a small model: files, verdicts, report, resuming; and the README's example."""
 
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -17,46 +19,41 @@ from edgewright.devices.verdict.compare import WORDS
 from edgewright.pipeline.sweep import KEPT
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = [
-    sys.executable,
-    "-m",
-    "edgewright",
-    "run",
-    "softmax_regression",
-    "--data",
-    "digits",
-    "--quick",
-    "--epochs",
-    "3",
-]
+WORDS_OF_RUN = ["run", "softmax_regression", "--data", "digits", "--quick", "--epochs", "3"]
+
+
+def told(folder, *more):
+    """Run the command in this process; return its code, and what it said on standard output and error."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main([*WORDS_OF_RUN, "--out", str(folder), *more])
+    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, brief_timing):
+    """A run that was interrupted in a process of its own, and resumed in this one."""
     folder = tmp_path_factory.mktemp("run") / "digits"
-    interrupted = subprocess.Popen([*COMMAND, "--out", str(folder)], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "edgewright", *WORDS_OF_RUN, "--out", str(folder)]
+    interrupted = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     for line in interrupted.stderr:
         if line.startswith("prune ..."):
             interrupted.send_signal(signal.SIGINT)  # Ctrl-C
             break
     rest = interrupted.stderr.read()
     assert interrupted.wait() == 130 and "the same command resumes" in rest and "Traceback" not in rest
-    done = subprocess.run(
-        [*COMMAND, "--out", str(folder), "--json"], capture_output=True, text=True, timeout=300, check=False
-    )
-    return folder, done
+    return folder, told(folder, "--json")
 
 
 def test_an_interrupted_run_resumes_at_its_stage_and_finishes(finished):
-    folder, done = finished
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "train: done before" in done.stderr and "prune: done before" not in done.stderr
-    assert json.loads(done.stdout) == json.loads((folder / "results.json").read_text())
+    folder, (code, out, err) = finished
+    assert code == 0, err[-2000:]
+    assert "train: done before" in err and "prune: done before" not in err
+    assert json.loads(out) == json.loads((folder / "results.json").read_text())
 
 
 def test_every_file_is_measured_and_judged(finished):
-    _, done = finished
-    results = json.loads(done.stdout)
+    _, (_, out, _) = finished
+    results = json.loads(out)
     kinds = {(one["format"], one["precision"]) for one in results["artifacts"]}
     assert kinds >= {("tflite", p) for p in ("float32", "float16", "w8", "w8a8-ptq", "w8a8-qat")}
     assert kinds >= {("onnx", "float32"), ("onnx", "w8a8-qat")}
@@ -88,8 +85,8 @@ def test_what_a_sweep_keeps_of_a_run_is_enough_for_its_report(finished, tmp_path
 def test_a_finished_run_is_not_done_again(finished):
     folder, _ = finished
     start = time.monotonic()
-    done = subprocess.run([*COMMAND, "--out", str(folder)], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0 and done.stderr.count("done before") == 7
+    code, _, err = told(folder)
+    assert code == 0 and err.count("done before") == 7
     assert time.monotonic() - start < 60
 
 

@@ -153,7 +153,7 @@ def test_a_sweep_takes_files_and_options_and_tells_files_apart_by_what_they_hold
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory, brief_timing):
     folder = tmp_path_factory.mktemp("recipe")
     path = folder / "r.yaml"
     path.write_text(

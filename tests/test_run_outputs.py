@@ -42,6 +42,7 @@ def both(): return data("first", "second")
 PLAN = RunPlan(files=(("float", "tflite", "float32"), ("qat", "tflite", "w8a8-qat")), brief=True)
 
 
+@pytest.mark.usefixtures("brief_timing")
 @pytest.mark.parametrize(
     ("net", "data", "compared", "integer"),
     [

@@ -69,7 +69,7 @@ def registered():
 
 
 @pytest.fixture(scope="module", params=["tiny_gan", "tiny_text"])
-def run(request, tmp_path_factory):
+def run(request, tmp_path_factory, brief_timing):
     config = RunConfig(model=request.param, quick=True, epochs=1)
     folder = tmp_path_factory.mktemp("run") / "out"
     return request.param, config, *execute(config, folder, PLAN)

@@ -134,23 +134,10 @@ def own(loans):
 # ---------------------------------------------------------------- by `edgewright run`
 
 
-def briefly(make):
-    """Let timings end early, which are not what is asked here."""
-
-    def shortened(self, **given):
-        make(self, **{**given, "max_seconds": 1, "attempts": 1})
-
-    return shortened
-
-
 @pytest.fixture(scope="module")
-def a_run(desk):
-    from edgewright.pipeline import run
-
+def a_run(desk, brief_timing):
     line = "run shop.loans:build --data shop.loans:load --quick --class-weights balanced --epochs 4 --out run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run.BenchConfig, "__init__", briefly(run.BenchConfig.__init__))
-        assert main(line.split()) == 0
+    assert main(line.split()) == 0
     return desk / "run", json.loads((desk / "run" / "results.json").read_text())
 
 

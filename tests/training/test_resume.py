@@ -5,14 +5,14 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+from forks import Imported, lives
+from jax_process import QUICK
 
 SCRIPT = """
-import dataclasses, functools, hashlib, sys
+import dataclasses, functools, hashlib
 import keras, numpy as np
 from edgewright.training.distillation import Distillation
 from edgewright.training.data import load
@@ -27,50 +27,59 @@ def net(width):
     x = keras.layers.Dropout(0.3)(keras.layers.Flatten()(x))
     return keras.Model(inputs, keras.layers.Dense(10)(x), name="small")
 
-model = net(8)
-config = TrainConfig(epochs=int(sys.argv[2]), batch_size=16, patience=50, steps_per_execution=int(sys.argv[3]))
-data = dataclasses.replace(load("digits"), augmentation=functools.partial(shifted, share=1 / 8, mirrored=True))
-taught = sys.argv[4] == "taught"
-teaching = Distillation(teacher=net(12), features=["conv"], unlabelled=data.test.x) if taught else None
-train(model, data, config, out=sys.argv[1], teaching=teaching)
-with np.load(sys.argv[1] + "/checkpoint.npz") as kept:  # of the model, its optimizer and its random states
-    print(hashlib.sha256(b"".join(np.array(v).tobytes() for v in [*model.variables, *kept.values()])).hexdigest())
+digits = load("digits")
+
+def run(folder, epochs, steps, how):
+    model = net(8)
+    config = TrainConfig(epochs=int(epochs), batch_size=16, patience=50, steps_per_execution=int(steps))
+    data = dataclasses.replace(digits, augmentation=functools.partial(shifted, share=1 / 8, mirrored=True))
+    taught = how == "taught"
+    teaching = Distillation(teacher=net(12), features=["conv"], unlabelled=data.test.x) if taught else None
+    train(model, data, config, out=folder, teaching=teaching)
+    with np.load(folder + "/checkpoint.npz") as kept:  # of the model, its optimizer and its random states
+        whole = b"".join(np.array(v).tobytes() for v in [*model.variables, *kept.values()])
+    return hashlib.sha256(whole).hexdigest()
 """
 
 
-def _start(folder, epochs, backend="tensorflow", steps=8, how="alone"):
-    command = [sys.executable, "-c", SCRIPT, str(folder), str(epochs), str(steps), how]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+@pytest.fixture(scope="module", params=["tensorflow", "jax"])
+def runs(request):
+    """One process for each backend, of which all runs are forks: importing takes longer than training."""
+    flags = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {QUICK}"} if request.param == "jax" else {}
+    here = {"KERAS_BACKEND": request.param, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with Imported(SCRIPT, {**os.environ, **here, **flags}) as runs:
+        yield runs
 
 
-def _finish(process):
-    output, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
-    return output.strip().splitlines()[-1]
+def _finish(runs, *words):
+    runs.start(words)
+    code, said = runs.end()
+    assert code == 0, said
+    return said
 
 
-def _kill_in_training(process, folder, epoch, delay):
+def _kill_in_training(runs, words, folder, epoch, delay):
     """Kill -9 `delay` seconds after `epoch` was logged."""
+    process = runs.start(words)
     history = folder / "history.jsonl"
     while not (history.exists() and history.read_bytes().count(b"\n") >= epoch):
-        assert process.poll() is None, process.communicate()[1]
+        assert lives(process), runs.end()
         time.sleep(0.005)
     time.sleep(delay)
-    assert process.poll() is None, "the run ended before it was killed; give it more epochs"
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    assert lives(process), "the run ended before it was killed; give it more epochs"
+    os.kill(process, signal.SIGKILL)
+    assert runs.end()[0] == -signal.SIGKILL
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["alone", "taught"])
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, backend, how, epochs=20):
-    reference = _finish(_start(tmp_path / "whole", epochs, backend, how=how))
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, runs, how, epochs=20, steps=4):
+    words = [str(tmp_path / "killed"), str(epochs), str(steps), how]
+    reference = _finish(runs, str(tmp_path / "whole"), *words[1:])
     moments = random.Random()  # another one each time: any must do
     epoch, delay = moments.randint(1, epochs // 2), moments.uniform(0, 0.1)  # an epoch may take but 0.05 s
-    _kill_in_training(_start(tmp_path / "killed", epochs, backend, how=how), tmp_path / "killed", epoch, delay)
-    assert _finish(_start(tmp_path / "killed", epochs, backend, how=how)) == reference
+    _kill_in_training(runs, words, tmp_path / "killed", epoch, delay)
+    assert _finish(runs, *words) == reference
     logs = [(tmp_path / name / "history.jsonl").read_bytes() for name in ("whole", "killed")]
     assert logs[0] == logs[1]
     curves = [(tmp_path / name / "learning_curve.svg").read_bytes() for name in ("whole", "killed")]
