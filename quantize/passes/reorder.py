@@ -124,10 +124,10 @@ def _swaps_last_two(node: Node) -> bool:
     rank = len(node.output.shape)
     if node.op_type == "Swapaxes":
         return {node.op.axis1 % rank, node.op.axis2 % rank} == {rank - 2, rank - 1}
-    swapped = [*range(rank - 2), rank - 1, rank - 2]
-    return (
-        node.op_type == "Transpose" and node.op.axes is not None and [axis % rank for axis in node.op.axes] == swapped
-    )
+    if node.op_type != "Transpose" or rank < 2:
+        return False
+    order = range(rank)[::-1] if node.op.axes is None else [axis % rank for axis in node.op.axes]
+    return list(order) == [*range(rank - 2), rank - 1, rank - 2]
 
 
 def merge_movement(graph: Graph) -> None:
