@@ -254,19 +254,24 @@ def bahdanau_attention(input_shape: Shapes, classes: int, embedding: int = 620, 
 def gnmt(input_shape: Shapes, classes: int, *, embedding: int = 1024, units: int = 1024, depth: int = 8):
     """Build 8 + 8 LSTM layers with residual sums from the third on; the first of the encoder reads in both directions.
 
-    The lowest layer of the decoder asks by its state of the step before, and all layers above it read the answer.
+    The lowest layer of the decoder asks by its state of the step before, and all layers above it read the answer. The
+    paper does not say what they begin with: here each with the state of the encoder's layer, as its authors' tutorial
+    has it (tensorflow/nmt); from zero, attention alone has to carry a sentence, and takes many times as long to learn.
     Shapes: sequence: source (N, S), target (N, T) -> logits (N, T, classes); encoder: source -> memory, keys (N, S,
     units); step: token (N, 1), source, memory, keys, states (N, units) -> logits (N, 1, classes), new states.
     """
 
     def encoder(source: KerasTensor) -> dict[str, Any]:
-        x = layers.Embedding(classes, embedding, name="source_embedding")(source)
-        x = layers.Bidirectional(layers.LSTM(units, return_sequences=True, name="lstm"), name="encoder_1")(x)
+        x = layers.Embedding(classes, embedding, name="source_embedding")(ops.flip(source, axis=1))
+        both = layers.LSTM(units, return_sequences=True, return_state=True, name="lstm")
+        x, *states = layers.Bidirectional(both, name="encoder_1")(x)
+        made: dict[str, Any] = dict(zip(stacked(depth), states, strict=False))  # of what ends at the first word
         for k in range(2, depth + 1):
-            above = layers.LSTM(units, return_sequences=True, name=f"encoder_{k}")(x)
+            layer = layers.LSTM(units, return_sequences=True, return_state=True, name=f"encoder_{k}")
+            above, made[f"decoder_{k}_hidden"], made[f"decoder_{k}_cell"] = layer(x)
             last = "memory" if k == depth else f"encoder_{k}_add"
             x = layers.Add(name=last)([above, x]) if k > 2 else above
-        return {"memory": x, "keys": layers.Dense(units, use_bias=False, name="keys")(x)}
+        return {**made, "memory": x, "keys": layers.Dense(units, use_bias=False, name="keys")(x)}
 
     def decoder(tokens: KerasTensor, source: KerasTensor, made: Mapping[str, Any], states: Mapping[str, Any]):
         x = layers.Embedding(classes, embedding, name="target_embedding")(tokens)
@@ -282,7 +287,7 @@ def gnmt(input_shape: Shapes, classes: int, *, embedding: int = 1024, units: int
                 before = ops.expand_dims(states["decoder_1_hidden"], 1)
                 asked = layers.Concatenate(axis=1, name="asked")([before, above])[:, :-1]  # (N, T, units), a step late
                 alignment = Alignment(additive=True, name="alignment")
-                context = alignment(asked, *_seen(made), ops.not_equal(source, 0))
+                context = alignment(asked, *_seen(made), ops.not_equal(ops.flip(source, axis=1), 0))
         return layers.Dense(classes, name="logits")(x), new
 
     return networks_of(input_shape, encoder, decoder, dict.fromkeys(stacked(depth), (units,)), attends=True)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, layers, ops
 
-from .attending import Alignment, AttentiveRecurrence
+from .attending import Alignment
 from .registry import Deployable, register
 from .seq2seq import stacked
 
@@ -33,30 +33,31 @@ Parts = Callable[..., Any]  # (symbolic tensors) -> symbolic tensors
     dtype="int32",
     classes=300,
     params=0,
-    paper="Ling 2015, Character-based neural machine translation, arXiv:1511.04586, on the word net of Bahdanau 2015; "
+    paper="Ling 2015, Character-based neural machine translation, arXiv:1511.04586, on the word net of Luong 2015; "
     "sizes of the character nets are ours",
     data=("multi30k", "numbers_in_spanish"),
     learning_rate=4e-3,
     training={"clip_norm": 1.0},
     edge={
         "input_shape": {"source": (8, 14), "target": (10, 14), "target_letters": (10, 14)},
-        "classes": 64, "letter": 16, "letters": 32, "embedding": 48, "units": 64,
+        "classes": 64, "letter": 16, "letters": 32, "embedding": 48, "units": 64, "depth": 1,
     },
     networks=NETWORKS,
     deploy=DEPLOYED,
 )  # fmt: skip
 def char_hierarchical_seq2seq(
-    input_shape: Shapes, classes: int, *, letter: int = 50, letters: int = 150, embedding: int = 620, units: int = 1000
-):
+    input_shape: Shapes, classes: int, *, letter: int = 50, letters: int = 150, embedding: int = 1000,
+    units: int = 1000, depth: int = 4
+):  # fmt: skip
     """Build a net that makes words of their letters, reads and says sentences of them, and spells what it says.
 
     An LSTM in both directions makes a word of its letters, for the encoder as for the decoder, whose step reads the
-    word before; the GRU of RNNsearch attends and says what the next word is, and an LSTM spells it from there.
-    letter: width of a letter's vector. letters: units of what reads words.
+    word before. LSTM layers read the sentence backwards, as many attend and say what the next word is, and one more
+    spells it from there. letter: width of a letter's vector. letters: units of what reads words.
     Shapes: sequence: source (N, S, C), target (N, T, C), target_letters (N, T, C) -> logits (N, T, C, classes);
-    encoder: source -> memory (N, S, 2 units), keys (N, S, units), decoder_state (N, units); step: token (N, 1, C),
-    source, memory, keys, decoder_state -> word (N, 1, units), the new state; spelling: token (N, 1), word, cell
-    (N, units) -> logits (N, 1, classes), the new states.
+    encoder: source -> memory, keys (N, S, units), states (N, units); step: token (N, 1, C), source, memory, keys,
+    states -> word (N, 1, units), new states; spelling: token (N, 1), word, cell (N, units) -> logits (N, 1, classes),
+    new states.
     """
 
     def composed(words: KerasTensor, side: str) -> Any:
@@ -68,26 +69,18 @@ def char_hierarchical_seq2seq(
         return ops.reshape(x, (-1, words.shape[1], embedding))
 
     def encoder(source: KerasTensor) -> dict[str, Any]:
-        gru = layers.GRU(units, return_sequences=True, return_state=True, name="gru")
-        memory, _, backward = layers.Bidirectional(gru, name="memory")(composed(source, "source"))
-        return {
-            "memory": memory,
-            "keys": layers.Dense(units, name="keys")(memory),
-            "decoder_state": layers.Dense(units, activation="tanh", name="decoder_state")(backward),
-        }
+        return _encoded(composed(ops.flip(source, axis=1), "source"), units, depth)
 
     def decoder(words: KerasTensor, source: KerasTensor, made: Mapping[str, Any], states: Mapping[str, Any]):
-        there = ops.not_equal(source[:, :, 0], 0)
-        recurrence = AttentiveRecurrence("search", units, additive=True, name="decoder")
-        x, new = recurrence(composed(words, "target"), list(states.values()), made["memory"], made["keys"], there)
-        return {"word": layers.Dense(units, activation="tanh", name="word")(x)}, {"decoder_state": new}
+        x, new = _decoded(composed(words, "target"), source[:, :, 0], made, states)
+        return {"word": layers.Dense(units, activation="tanh", use_bias=False, name="word")(x)}, new
 
     def speller(read: KerasTensor, states: list[Any]):
         x = layers.Embedding(classes, letter, name="spelled_letter_table")(read)
         x, *new = layers.LSTM(units, return_sequences=True, return_state=True, name="spelled")(x, initial_state=states)
         return layers.Dense(classes, name="spelled_logits")(x), new
 
-    return spelling_networks(input_shape, encoder, decoder, speller, ["decoder_state"], units)
+    return spelling_networks(input_shape, encoder, decoder, speller, stacked(depth), units)
 
 
 @register(
@@ -129,22 +122,11 @@ def hybrid_nmt(
         known = layers.Embedding(classes, units, name="source_embedding")(source)
         is_rare = ops.expand_dims(ops.equal(source, UNKNOWN), -1)
         read = ops.flip(ops.where(is_rare, rare, known), axis=1)
-        made: dict[str, Any] = {}
-        for k in range(1, depth + 1):
-            layer = layers.LSTM(units, return_sequences=True, return_state=True, name=f"encoder_{k}")
-            read, made[f"decoder_{k}_hidden"], made[f"decoder_{k}_cell"] = layer(read)
-        memory = layers.Identity(name="memory")(read)
-        return {**made, "memory": memory, "keys": layers.Dense(units, use_bias=False, name="keys")(memory)}
+        return _encoded(read, units, depth)
 
     def decoder(tokens: KerasTensor, source: KerasTensor, made: Mapping[str, Any], states: Mapping[str, Any]):
-        x, new = layers.Embedding(classes, units, name="target_embedding")(tokens), {}
-        for k in range(1, depth + 1):
-            names = [f"decoder_{k}_{part}" for part in ("hidden", "cell")]
-            layer = layers.LSTM(units, return_sequences=True, return_state=True, name=f"decoder_{k}")
-            x, *after = layer(x, initial_state=[states[name] for name in names])
-            new |= dict(zip(names, after, strict=True))
-        there = ops.not_equal(ops.flip(source, axis=1), 0)
-        x = layers.Concatenate(name="context")([Alignment(name="alignment")(x, made["memory"], made["keys"], there), x])
+        x = layers.Embedding(classes, units, name="target_embedding")(tokens)
+        x, new = _decoded(x, source, made, states)
         said = layers.Dense(units, activation="tanh", use_bias=False, name="said")(x)
         word = layers.Dense(units, activation="tanh", use_bias=False, name="word")(x)
         return {"logits": layers.Dense(classes, name="logits")(said), "word": word}, new
@@ -155,6 +137,33 @@ def hybrid_nmt(
         return layers.Dense(letters, name="spelled_logits")(x), new
 
     return spelling_networks(input_shape, encoder, decoder, speller, stacked(depth), units)
+
+
+def _encoded(words: Any, units: int, depth: int) -> dict[str, Any]:
+    """Return what LSTM layers make of words (N, S, E), the last first: a memory, its keys, first states."""
+    made: dict[str, Any] = {}
+    for k in range(1, depth + 1):
+        layer = layers.LSTM(units, return_sequences=True, return_state=True, name=f"encoder_{k}")
+        words, made[f"decoder_{k}_hidden"], made[f"decoder_{k}_cell"] = layer(words)
+    memory = layers.Identity(name="memory")(words)
+    return {**made, "memory": memory, "keys": layers.Dense(units, use_bias=False, name="keys")(memory)}
+
+
+def _decoded(x: Any, source: Any, made: Mapping[str, Any], states: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return LSTM layers' outputs for words (N, T, E) beside what each attends to, (N, T, 2 units), and new states.
+
+    source: (N, S) tokens of its words, 0 where there is none.  Source: Luong 2015, bilinear ("general") attention.
+    """
+    new: dict[str, Any] = {}
+    for k in range(1, len(states) // 2 + 1):
+        names = [f"decoder_{k}_{part}" for part in ("hidden", "cell")]
+        units = states[names[0]].shape[-1]
+        layer = layers.LSTM(units, return_sequences=True, return_state=True, name=f"decoder_{k}")
+        x, *after = layer(x, initial_state=[states[name] for name in names])
+        new |= dict(zip(names, after, strict=True))
+    there = ops.not_equal(ops.flip(source, axis=1), 0)
+    context = Alignment(name="alignment")(x, made["memory"], made["keys"], there)
+    return layers.Concatenate(name="context")([context, x]), new
 
 
 def spelling_networks(

@@ -78,8 +78,9 @@ def of_words(name: str, parts: Mapping[str, Pairs], asked: Asked, source: tuple[
         left[part] = f"{len(pairs) - len(kept)} of {len(pairs)}"
         splits[part] = (_mixed if words else _spelled)(kept, shapes, words, letters)
     told = f"{len(words.ids)} words and {len(letters.ids)} letters" if words else f"{len(letters.ids)} letters"
-    heads = {WORDS: Head(task="translation", classes=len(words.ids), labels=words.labels),
-             LETTERS: Head(task="translation", classes=len(letters.ids), labels=letters.labels)} if words else {}  # fmt: skip
+    levels = {WORDS: words, LETTERS: letters} if words else {}
+    heads = {each: Head(task="translation", classes=len(level.ids), labels=level.labels)
+             for each, level in levels.items()}  # fmt: skip
     return Dataset(
         name=name,
         task=asked.task,

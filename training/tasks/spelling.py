@@ -18,7 +18,7 @@ from ..losses import PaddedCrossentropy
 from ..presented import takes
 from .objective import Objective
 from .register import Networks, enter
-from .translation import ENCODER, SEQUENCE, SOURCE, STEP, TARGET, Translation, presented, sources_of, token_logs
+from .translation import ENCODER, SEQUENCE, STEP, TARGET, Translation, presented, sources_of, token_logs
 
 SPELLING = "spelling"
 READ = "target_letters"
