@@ -32,7 +32,7 @@ Parts = Callable[..., Any]  # (symbolic tensors) -> symbolic tensors
     input_shape={"source": (50, 24), "target": (50, 24), "target_letters": (50, 24)},
     dtype="int32",
     classes=300,
-    params=0,
+    params=72_665_700,
     paper="Ling 2015, Character-based neural machine translation, arXiv:1511.04586, on the word net of Luong 2015; "
     "sizes of the character nets are ours",
     data=("multi30k", "numbers_in_spanish"),
@@ -88,7 +88,7 @@ def char_hierarchical_seq2seq(
     input_shape={"source": (50,), "source_letters": (50, 24), "target": (50,), "target_letters": (50, 24)},
     dtype="int32",
     classes=10_000,
-    params=0,
+    params=120_514_520,
     paper="Luong and Manning 2016, Achieving open vocabulary neural machine translation with hybrid word-character "
     "models, arXiv:1604.00788; one layer of letters is ours",
     data=("multi30k", "numbers_in_spanish"),

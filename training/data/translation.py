@@ -35,7 +35,7 @@ def multi30k(asked: Asked) -> Dataset:
     return show("multi30k", parts, asked, sources.describe(paths(languages)))
 
 
-@dataset(input_shape={"source": (12,), "target": (8,)}, dtype="int32", tasks=("translation",))
+@dataset(input_shape={"source": (12,), "target": (8,)}, dtype="int32", tasks=("translation",), floor=30.0)
 def number_words(asked: Asked) -> Dataset:
     """Return the numbers from 10,000 to 99,999 in words, and their digits; 4,000 / 400 / 400 of them by seed."""
     numbers = 10_000 + np.random.default_rng(0).permutation(90_000)[:4800]
