@@ -143,10 +143,10 @@ def _encoded(words: Any, units: int, depth: int) -> dict[str, Any]:
     """Return what LSTM layers make of words (N, S, E), the last first: a memory, its keys, first states."""
     made: dict[str, Any] = {}
     for k in range(1, depth + 1):
-        layer = layers.LSTM(units, return_sequences=True, return_state=True, name=f"encoder_{k}")
+        name = "memory" if k == depth else f"encoder_{k}"
+        layer = layers.LSTM(units, return_sequences=True, return_state=True, name=name)
         words, made[f"decoder_{k}_hidden"], made[f"decoder_{k}_cell"] = layer(words)
-    memory = layers.Identity(name="memory")(words)
-    return {**made, "memory": memory, "keys": layers.Dense(units, use_bias=False, name="keys")(memory)}
+    return {**made, "memory": words, "keys": layers.Dense(units, use_bias=False, name="keys")(words)}
 
 
 def _decoded(x: Any, source: Any, made: Mapping[str, Any], states: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
