@@ -2,8 +2,8 @@
 
 A sequence net is trained; its step, which a device calls, carries what later tokens may look at. What that is tells the
 rows apart: the keys and values of the last tokens, in a ring; those of this block and of the last token of each earlier
-one; those of this segment and the one before; or sums over all tokens. Positions are absolute, also where a paper's are
-relative.
+one; those of this segment and the one before; or means over all tokens. Positions are absolute, also where a paper's
+are relative.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def states_of(kind: str, *, length: int, width: int, heads: int, window: int) ->
         "segment": {"keys": row, "values": row, "memory_keys": row, "memory_values": row},
         "sparse": {"keys": row, "values": row, "kept_keys": (length // window, width),
                    "kept_values": (length // window, width)},
-        "linear": {"sums": (width * size,), "norms": (width,)},
+        "linear": {"sums": (width * size,), "norms": (width,), "total": (heads,)},
     }[kind]  # fmt: skip
 
 
@@ -273,8 +273,10 @@ class LinearAttentionCell(layers.Layer):
     """Attention by a product of features, as a recurrence: for `keras.layers.RNN`.
 
     phi(x) = elu(x) + 1; y = phi(q) S / (phi(q) z) with S and z the sums of phi(k) v' and of phi(k) over all tokens so
-    far. States are those sums over `length`, which leaves y as it is and keeps them within bounds.
-    width: of x and y.  Shapes: x (N, width), S (N, heads d d), z (N, width) -> y (N, width), states.
+    far. y is the same for any multiple of S and z, and of phi(q): kept are their means, each token weighing |phi(k)|,
+    and these weights' sum n over `length`, so that no value grows with time and no divisor comes near zero:
+    with k' = phi(k) / |phi(k)| and r = |phi(k)| / n, S += r (k' v' - S), z += r (k' - z).
+    width: of x and y.  Shapes: x (N, width), S (N, heads d d), z (N, width), n (N, heads) -> y (N, width), states.
     Source: arXiv:2006.16236, eq. 16 to 20.
     """
 
@@ -283,7 +285,7 @@ class LinearAttentionCell(layers.Layer):
         if width % heads:
             raise ValueError(f"heads={heads} must divide width={width}")
         self.width, self.heads, self.length, self.size = width, heads, length, width // heads
-        self.state_size, self.output_size = [width * self.size, width], width
+        self.state_size, self.output_size = [width * self.size, width, heads], width
 
     def build(self, input_shape: Sequence[int]):
         """Make the projections."""
@@ -294,23 +296,33 @@ class LinearAttentionCell(layers.Layer):
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         """Compute one time step."""
-        sums, norms = states
-        query, key = (self._features(part(inputs)) for part in (self.query_projection, self.key_projection))
-        value = self.value_projection(inputs)
-        key = key / self.length
-        column = ops.reshape(key, (-1, self.heads, self.size, 1))
-        pair: Any = ops.matmul(column, ops.reshape(value, (-1, self.heads, 1, self.size)))  # (N, heads, d, d)
-        sums = sums + ops.reshape(pair, (-1, self.width * self.size))
-        norms = norms + key
-        row = ops.reshape(query, (-1, self.heads, 1, self.size))
-        top: Any = ops.matmul(row, ops.reshape(sums, (-1, self.heads, self.size, self.size)))  # (N, heads, 1, d)
-        bottom = ops.matmul(row, ops.reshape(norms, (-1, self.heads, self.size, 1)))  # (N, heads, 1, 1)
+        sums, norms, total = states
+        rows = (-1, self.heads, 1, self.size)
+        query, key, value = (
+            ops.reshape(part(inputs), rows)
+            for part in (self.query_projection, self.key_projection, self.value_projection)
+        )
+        query, _ = self._features(query)
+        key, weight = self._features(key)
+        total = total + ops.reshape(weight, (-1, self.heads))
+        share: Any = weight / ops.reshape(total, (-1, self.heads, 1, 1))
+        pair: Any = ops.matmul(ops.reshape(key, (-1, self.heads, self.size, 1)), value)  # (N, heads, d, d)
+        before = ops.reshape(sums, (-1, self.heads, self.size, self.size))
+        sums = before + share * (pair - before)
+        before = ops.reshape(norms, rows)
+        norms = before + share * (key - before)
+        top: Any = ops.matmul(query, sums)  # (N, heads, 1, d)
+        bottom = ops.matmul(query, ops.reshape(norms, (-1, self.heads, self.size, 1)))  # (N, heads, 1, 1)
         mixed = ops.reshape(top / bottom, (-1, self.width))
-        return self.output_projection(mixed), [sums, norms]
+        states = zip((sums, norms, total), self.state_size, strict=True)
+        return self.output_projection(mixed), [ops.reshape(state, (-1, size)) for state, size in states]
 
-    def _features(self, x: Any) -> Any:
-        grown: Any = ops.elu(x)
-        return grown + 1.0
+    def _features(self, x: Any) -> tuple[Any, Any]:
+        """Return features that add up to one, (N, heads, 1, d), and their mean before, over the length."""
+        features: Any = ops.elu(x)
+        features = features + 1.0
+        mean = ops.mean(features, axis=-1, keepdims=True)
+        return features / (mean * self.size), mean / self.length
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
         """Return states of zero."""

@@ -6,14 +6,14 @@ the network runs, the others ask it once a token.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..errors import BadInput
 from ..runners import Arrays, Runner
-from .data.translation import BOS, EOS, PAD
+from .data.marks import BOS, EOS, PAD
 
 TOKEN, LOGITS = "token", "logits"  # of a step network
 
@@ -47,12 +47,16 @@ class Speaker:
         each = np.broadcast_to(self.begin, (self.count,))
         return np.repeat(each, count // self.count)[:, None].astype(np.int32)
 
-    def step(self, tokens: np.ndarray, states: Arrays, held: Arrays, step: int) -> tuple[np.ndarray, Arrays]:
-        """Return the logarithms of the next tokens' chances, and the new states.  Shapes: (N, 1) -> (N, K)."""
+    def answers(self, tokens: np.ndarray, states: Arrays, held: Arrays, step: int) -> tuple[Arrays, Arrays]:
+        """Return what the network answers to tokens (N, 1), and the new states."""
         at = {self.position: np.full((len(tokens), 1), step, np.int32)} if self.position else {}
         answers = self.run(self.network, {TOKEN: tokens.astype(np.int32), **at, **states, **held})
-        logits = answers[LOGITS].reshape(len(tokens), -1).astype(np.float64)
-        return logarithms(logits), {into: answers[output] for output, into in self.states.items()}
+        return answers, {into: answers[output] for output, into in self.states.items()}
+
+    def step(self, tokens: np.ndarray, states: Arrays, held: Arrays, step: int) -> tuple[np.ndarray, Arrays]:
+        """Return the logarithms of the next tokens' chances, and the new states.  Shapes: (N, 1) -> (N, K)."""
+        answers, new = self.answers(tokens, states, held, step)
+        return logarithms(answers[LOGITS].reshape(len(tokens), -1).astype(np.float64)), new
 
 
 def logarithms(logits: np.ndarray) -> np.ndarray:
@@ -69,6 +73,11 @@ def ended(ids: np.ndarray, end: int = EOS) -> np.ndarray:
 
 def greedy(speaker: Speaker) -> np.ndarray:
     """Return the likeliest token after the likeliest, ids (N, T): fed back on the device, all T steps in one call."""
+    return greedy_with_answers(speaker)[0]
+
+
+def greedy_with_answers(speaker: Speaker) -> tuple[np.ndarray, Arrays]:
+    """Return what `greedy` does, and what the network answered at each step, by output (N, T, ...)."""
     count, length = speaker.count, speaker.length
     steps = np.tile(np.arange(length, dtype=np.int32)[None, :, None], (count, 1, 1))
     answers = speaker.run.unroll(
@@ -79,7 +88,29 @@ def greedy(speaker: Speaker) -> np.ndarray:
         feed={LOGITS: TOKEN},
         held=speaker.held,
     )
-    return ended(np.asarray(answers[LOGITS]).reshape(count, length, -1).argmax(-1), speaker.end)
+    ids = np.asarray(answers[LOGITS]).reshape(count, length, -1).argmax(-1)
+    return ended(ids, speaker.end), answers
+
+
+def spelled(words: Speaker, spell: Callable[[Arrays], Speaker], longest: int) -> np.ndarray:
+    """Return sentences of words that are spelled one after the other, ids (N, T, C); one of no letters is the last.
+
+    words: the step network of words, which reads the letters (N, 1, C) of the word before, C being `longest`.
+    spell(answers): what spells, greedily, the word that these answers of it are about.
+    """
+    said = np.full((words.count, words.length, longest), PAD, np.int32)
+    letters, states = np.full((words.count, 1, longest), PAD, np.int32), words.first
+    letters[..., 0] = words.begin
+    going = np.ones(words.count, bool)
+    for step in range(words.length):
+        answers, states = words.answers(letters, states, words.held, step)
+        word = greedy(spell(answers))
+        said[going, step] = word[going]
+        going &= word[:, 0] != words.end
+        if not going.any():
+            break
+        letters = word[:, None]
+    return said
 
 
 # ---------------------------------------------------------------- beam search

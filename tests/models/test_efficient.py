@@ -62,7 +62,7 @@ def test_the_step_reproduces_the_sequence_token_by_token(name):
     for weight in built["sequence"].weights:
         weight.assign(3 * weight)
     (deployable,) = registry.with_states(registry.get(name).deploy, built)
-    assert len(deployable.states) == 2 * {"local_attention": 2, "linear_attention": 2}.get(name, 4)
+    assert len(deployable.states) == 2 * {"local_attention": 2, "linear_attention": 3}.get(name, 4)
     step = derive(built["step"], built["sequence"], deployable.states)
     run = KerasRunner({**built, "step": step}, [deployable])
     tokens = np.random.default_rng(0).integers(0, 7, (3, 16)).astype(np.int32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -66,10 +66,10 @@ def _both(name: str, load: Callable[[Asked], Dataset], asked: Asked, labels: tup
     Ids are those of the data set, and behind them one a language, with which a target begins in place of <s>.
     Raises: BadInput for a model whose sources and targets are not as long.
     """
-    shape = asked.input_shape
-    if not isinstance(shape, Mapping) or shape["source"] != shape["target"]:
-        raise BadInput(f"data set {name!r}: each sentence is a source and a target, and inputs are {shape}; build the "
-                       "model for as long ones")  # fmt: skip
+    source, target = asked.shapes(name, "source", "target")
+    if source != target:
+        raise BadInput(f"data set {name!r}: each sentence is a source and a target, and inputs are {source} and "
+                       f"{target}; build the model for as long ones")  # fmt: skip
     one_way = load(replace(asked, vocabulary=(asked.vocabulary or VOCABULARY) - len(labels)))
     return replace(
         one_way,

@@ -25,9 +25,8 @@ Shape = tuple[int, ...] | Mapping[str, tuple[int, ...]]
 class Asked:
     """What a model wants: shape and dtype of one sample, its task, and how many token ids it knows (0: any).
 
-    input_shape: of several inputs a dict by name, for the sets that have such. classes: how many the model tells apart
-    (0: any), which the words of a language model are cut to. inputs: of a model with several, in its order; shape,
-    dtype and vocabulary are then theirs.
+    classes: how many the model tells apart (0: any), which the words of a language model are cut to. inputs: of a model
+    with several, in its order; shape, dtype and vocabulary are then each one's own.
     """
 
     input_shape: Any
@@ -36,6 +35,17 @@ class Asked:
     vocabulary: int = 0
     classes: int = 0
     inputs: tuple[Input, ...] = ()
+
+    def shapes(self, name: str, *inputs: str) -> list[Any]:
+        """Return the shapes of a model's inputs of these names.
+
+        Raises: BadInput for other inputs, saying that data set `name` is for these.
+        """
+        shapes = {each.name: each.shape for each in self.inputs}
+        if set(shapes) != set(inputs):
+            there = ", ".join(f"{each} {shape}" for each, shape in shapes.items()) or self.input_shape
+            raise BadInput(f"data set {name!r} is for inputs {', '.join(inputs)}, asked is {there}")
+        return [shapes[each] for each in inputs]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +76,21 @@ def dataset(
         name = load.__name__  # pyright: ignore[reportAttributeAccessIssue]
         if name in _SOURCES:
             raise ValueError(f"data set {name!r} is registered twice")
-        native = Asked(input_shape=input_shape, dtype=dtype, task=tasks[0])
+        native = Asked(dtype=dtype, task=tasks[0], **_shown(input_shape, dtype))
         _SOURCES[name] = Source(name=name, load=load, native=native, tasks=tasks, here=here, floor=floor)
         return load
 
     return register
+
+
+def _shown(input_shape: Shape, dtype: str) -> dict[str, Any]:
+    """Return what `Asked` is told of a shape, or of several by input name."""
+    if not isinstance(input_shape, Mapping):
+        return {"input_shape": tuple(input_shape), "inputs": ()}
+    return {
+        "input_shape": (),
+        "inputs": tuple(Input(name=name, shape=tuple(shape), dtype=dtype) for name, shape in input_shape.items()),
+    }
 
 
 def sources() -> Mapping[str, Source]:
@@ -100,18 +120,19 @@ def asked(
     classes: int | None = None,
     inputs: Sequence[Input] | None = None,
 ) -> Asked:
-    """Fill what the caller left open from the set's native presentation; refuse a task that the set cannot serve."""
+    """Fill what the caller left open from the set's native presentation; refuse a task that the set cannot serve.
+
+    input_shape: of several inputs a dict, which says no more than their shapes; `inputs` says all.
+    """
     if task is not None and task not in entry.tasks:
         raise BadInput(f"data set {entry.name!r} cannot serve task {task!r}; it serves {', '.join(entry.tasks)}")
-    given = {
-        "input_shape": dict(input_shape) if isinstance(input_shape, Mapping) else input_shape and tuple(input_shape),
-        "dtype": dtype and str(np.dtype(dtype)),
-        "task": task,
-        "vocabulary": vocabulary,
-        "classes": classes,
-        "inputs": tuple(inputs) if inputs is not None and len(inputs) > 1 else None,
-    }
-    return replace(entry.native, **{name: value for name, value in given.items() if value})
+    named = {"dtype": dtype and str(np.dtype(dtype)), "task": task, "vocabulary": vocabulary, "classes": classes}
+    given = {name: value for name, value in named.items() if value}
+    if input_shape is not None:
+        given |= _shown(input_shape, given.get("dtype", entry.native.dtype))
+    if inputs is not None and len(inputs) > 1:
+        given["inputs"] = tuple(inputs)
+    return replace(entry.native, **given)
 
 
 def present(table: Mapping[tuple[str, int], Any], name: str, asked: Asked) -> Any:

@@ -14,7 +14,7 @@ SIZES = {"train": 8000, "validation": 500, "test": 500}
 @dataset(input_shape={"items": (10, 1), "last": (10, 1), "used": (10, 10)}, tasks=("pointing",))
 def sorting(asked: Asked) -> Dataset:
     """Return sets of numbers drawn evenly from [0, 1), 8,000 / 500 / 500 of them by seed, and their order."""
-    count, size = asked.input_shape["items"]
+    (count, size), *_ = asked.shapes("sorting", "items", "last", "used")
     if size != 1:
         raise BadInput(f"data set 'sorting' has items of one number, asked is {size}; build the model for (n, 1)")
     random = np.random.default_rng(0)

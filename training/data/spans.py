@@ -6,7 +6,7 @@ what stood there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -44,10 +44,7 @@ def corrupted_windows(name: str, texts: Sequence[str], asked: Asked, source: tup
     Ids: special tokens, characters, sentinels.  Shapes: source (N, S) and y (N, T) end in </s>, target (N, T) begins
     with <s>.  Raises: BadInput where the target is too short for what is taken out.
     """
-    shape = asked.input_shape
-    if not isinstance(shape, Mapping) or set(shape) != {"source", "target"}:
-        raise BadInput(f"data set {name!r} is for inputs source (S,) and target (T,), asked is {shape}")
-    (most,), (answer,) = shape["source"], shape["target"]
+    (most,), (answer,) = asked.shapes(name, "source", "target")
     length = text_length(most)
     noise, count = taken(length)
     if answer < noise + count + 1:

@@ -13,28 +13,29 @@ from . import sources
 from .captions import ENGLISH, GERMAN, SPLITS, captions, here, paths
 from .characters import SHAKESPEARE
 from .dataset import Dataset, Split
+from .marks import BOS, EOS, PAD, SPECIAL, UNKNOWN, Pairs
 from .sets import Asked, dataset
+from .spelled import of_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-PAD, BOS, EOS, UNKNOWN = range(4)
-SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how a token that begins a word begins
 VOCABULARY = 4000  # tokens, where the model sets none
 SHAPE = {"source": (32,), "target": (32,)}
-Pairs = Sequence[tuple[str, str]]
+SPELLED = ("spelled_translation", "mixed_translation")
 
 
-@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation",), here=here)
+@dataset(input_shape=SHAPE, dtype="int32", tasks=("translation", *SPELLED), here=here)
 def multi30k(asked: Asked) -> Dataset:
     """Return captions of pictures in German and English, 29,000 / 1,014 / 1,000 (Elliott 2016, arXiv:1605.00459)."""
     languages = (GERMAN, ENGLISH)
     parts = {part: list(zip(*captions(part, languages), strict=True)) for part in SPLITS}
-    return of_pairs("multi30k", parts, asked, sources.describe(paths(languages)))
+    show = of_words if asked.task in SPELLED else of_pairs
+    return show("multi30k", parts, asked, sources.describe(paths(languages)))
 
 
-@dataset(input_shape={"source": (12,), "target": (8,)}, dtype="int32", tasks=("translation",))
+@dataset(input_shape={"source": (12,), "target": (8,)}, dtype="int32", tasks=("translation",), floor=30.0)
 def number_words(asked: Asked) -> Dataset:
     """Return the numbers from 10,000 to 99,999 in words, and their digits; 4,000 / 400 / 400 of them by seed."""
     numbers = 10_000 + np.random.default_rng(0).permutation(90_000)[:4800]
@@ -73,19 +74,14 @@ def in_words(number: int) -> str:
     return TENS[number // 10] + (f" {ONES[number % 10]}" if number % 10 else "")
 
 
-def of_pairs(
-    name: str, parts: Mapping[str, Pairs], asked: Asked, source: tuple[str, ...], vocabulary: int = 0
-) -> Dataset:
+def of_pairs(name: str, parts: Mapping[str, Pairs], asked: Asked, source: tuple[str, ...]) -> Dataset:
     """Return pairs as ids: source (N, S) ends in </s>; target (N, T) begins with <s>, and y (N, T) is what follows.
 
     Byte-pair tokens of both languages are learned on the training pairs, as many as the model knows. A pair that is
     longer than the model's inputs is left out, of every split: `preprocessing` tells how many.
     Raises: BadInput where no pair is left of a split, or the model's inputs are not a source and a target.
     """
-    shape = asked.input_shape
-    if not isinstance(shape, Mapping) or set(shape) != {"source", "target"}:
-        raise BadInput(f"data set {name!r} is for inputs source (S,) and target (T,), asked is {shape}")
-    (longest_source,), (longest_target,) = shape["source"], shape["target"]
+    (longest_source,), (longest_target,) = asked.shapes(name, "source", "target")
     texts = (text for pair in parts["train"] for text in pair)
     tokenizer = byte_pairs(texts, asked.vocabulary or VOCABULARY)
     splits, left = {}, {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,9 +11,9 @@ from ...metrics import Metric, Scores
 from ...runners import Runner
 from ..data import Dataset
 from ..decoding import LOGITS, TOKEN
-from ..losses import PaddedCrossentropy, TokenAccuracy
+from ..losses import PaddedCrossentropy
 from .register import enter
-from .translation import PAD, POSITION, SOURCE, STEP, TARGET, Translation, positions
+from .translation import PAD, POSITION, SOURCE, STEP, TARGET, Translation, positions, token_logs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +41,4 @@ class SpanCorruption(Translation):
         return Scores(rows[text, place][:, None], text)
 
 
-def _logged(threshold: float) -> list[Any]:
-    return [TokenAccuracy()]
-
-
-enter(SpanCorruption(name="span_corruption", loss=PaddedCrossentropy, logs=_logged, labelled=True))
+enter(SpanCorruption(name="span_corruption", loss=PaddedCrossentropy, logs=token_logs, labelled=True))

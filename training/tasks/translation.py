@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
+import keras
 import numpy as np
 
 from ... import metrics
@@ -13,7 +14,8 @@ from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
 from ..data.dataset import subset
-from ..data.translation import BOS, text_of
+from ..data.marks import BOS, PAD
+from ..data.translation import text_of
 from ..decoding import TOKEN, Speaker, greedy
 from ..losses import PaddedCrossentropy, TokenAccuracy
 from ..presented import takes
@@ -23,18 +25,47 @@ from .register import Bound, Networks, enter
 NETWORKS = SEQUENCE, ENCODER, STEP = "sequence", "encoder", "step"
 SOURCE, TARGET = "source", "target"  # of the sequence net; the encoder reads the source alone
 POSITION = "position"  # of the step, where it reads one
-PAD = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stepped:
+    """What a step network reads.  states: output -> the input that it becomes."""
+
+    inputs: tuple[Input, ...]
+    states: dict[str, str]
+
+    @classmethod
+    def of(cls, network: keras.Model) -> Stepped:
+        """Return what a network reads; an output "x_out" is the state that becomes its input "x"."""
+        known = takes(network)
+        inputs, outputs = known["inputs"], [output.name for output in known["outputs"]]
+        states = {f"{each.name}_out": each.name for each in inputs if f"{each.name}_out" in outputs}
+        return cls(inputs=inputs, states=states)
+
+    def speaker(self, run: Runner, network: str, made: Arrays, given: Arrays, **how: Any) -> Speaker:
+        """Return what decodes by this network.
+
+        made: what networks before it answered; of the same name as a state it is what that begins with, zero if there
+        is none. given: what it reads at every step besides. how: as `Speaker` has it.
+        """
+        count = len(next(iter(made.values())))
+        first, held = {}, {}
+        for each in self.inputs:
+            shape = (count, *(size or 1 for size in each.shape))
+            if each.name in self.states.values():
+                first[each.name] = np.reshape(made[each.name], shape) if each.name in made else np.zeros(shape, "f4")
+            elif each.name not in (TOKEN, POSITION):
+                held[each.name] = given[each.name] if each.name in given else made[each.name]
+        position = POSITION if POSITION in [each.name for each in self.inputs] else None
+        return Speaker(run=run, network=network, count=count, first=first, held=held, states=self.states,
+                       position=position, **how)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sentences(Dataset):
-    """Pairs of sentences as ids, and what the step network reads, by name.
+    """Pairs of sentences as ids, and what each step network reads."""
 
-    states: output of the step -> the input that it becomes.
-    """
-
-    step: tuple[Input, ...]
-    states: dict[str, str]
+    steps: dict[str, Stepped]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +78,9 @@ class Translation(Objective):
     the state that becomes its input "x"; it begins with the encoder's output "x", or at zero. The unit is a sentence.
     """
 
+    _networks: ClassVar[tuple[str, ...]] = NETWORKS
+    _inputs: ClassVar[tuple[str, ...]] = (SOURCE, TARGET)  # of the sequence net
+
     @property
     def metric(self) -> Metric:
         """BLEU of the whole test text."""
@@ -57,20 +91,21 @@ class Translation(Objective):
 
         Raises: BadInput if a network is missing, or tells fewer tokens apart than the pairs have.
         """
-        if missing := [name for name in NETWORKS if name not in networks]:
+        if missing := [name for name in self._networks if name not in networks]:
             raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
-        sequence = networks[SEQUENCE]
-        shape = {each.name: each.shape for each in takes(sequence)["inputs"]}
-        if set(shape) != {SOURCE, TARGET}:
-            raise BadInput(f"{SEQUENCE!r} must take {SOURCE!r} and {TARGET!r}, it takes {', '.join(shape)}")
-        width = sequence.outputs[0].shape[-1]
-        known = None if rebuilt and isinstance(data, Dataset) else width  # pairs in memory keep the tokens they have
-        loaded = load(data, input_shape=shape, dtype="int32", task=self.name, vocabulary=known, **asked)
-        facts = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
-        step = takes(networks[STEP])
-        inputs, outputs = step["inputs"], [output.name for output in step["outputs"]]
-        states = {f"{each.name}_out": each.name for each in inputs if f"{each.name}_out" in outputs}
-        return Sentences(**{**facts, "step": inputs, "states": states})
+        inputs = takes(networks[SEQUENCE])["inputs"]
+        if {each.name for each in inputs} != set(self._inputs):
+            raise BadInput(f"{SEQUENCE!r} must take {', '.join(self._inputs)}; it takes "
+                           f"{', '.join(each.name for each in inputs)}")  # fmt: skip
+        width = None if rebuilt and isinstance(data, Dataset) else self._tokens(networks)
+        loaded = load(data, inputs=inputs, dtype="int32", task=self.name, vocabulary=width, **asked)
+        facts = {field.name: getattr(loaded, field.name) for field in fields(Dataset)}
+        steps = {name: Stepped.of(networks[name]) for name in self._networks if name not in (SEQUENCE, ENCODER)}
+        return Sentences(**facts, steps=steps)
+
+    def _tokens(self, networks: Networks) -> int:
+        """Return how many tokens are told apart; pairs in memory keep those they have."""
+        return networks[SEQUENCE].outputs[0].shape[-1]
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return the inputs of n training pairs: of the step by time, (n, T, ...), on a made-up memory.
@@ -81,19 +116,19 @@ class Translation(Objective):
         if network == SEQUENCE:
             return dict(pairs)
         if network == ENCODER:
-            return {SOURCE: pairs[SOURCE]}
-        sentences, (count, length) = _presented(dataset), pairs[TARGET].shape
+            return sources_of(pairs)
+        step, (count, length) = presented(dataset).steps[network], pairs[TARGET].shape[:2]
         random, given = np.random.default_rng(seed), {}
-        for each in sentences.step:
-            if each.name in sentences.states.values():
+        for each in step.inputs:
+            if each.name in step.states.values():
                 continue
             if each.name == TOKEN:
-                given[TOKEN] = pairs[TARGET][..., None]
+                given[TOKEN] = pairs[TARGET][:, :, None]
             elif each.name == POSITION:
                 given[POSITION] = positions(count, length)
             else:
                 shape = tuple(size or 1 for size in each.shape)
-                made = pairs[SOURCE] if each.name == SOURCE else random.standard_normal((count, *shape), np.float32)
+                made = pairs[each.name] if each.name in pairs else random.standard_normal((count, *shape), np.float32)
                 given[each.name] = np.repeat(made[:, None], length, axis=1)
         return given
 
@@ -102,20 +137,9 @@ class Translation(Objective):
 
         begin: the first token of each, which may name the language that is asked for.
         """
-        sentences, length = _presented(dataset), dataset.train.y.shape[1]
-        made, states = run(ENCODER, {SOURCE: source}), set(sentences.states.values())
-        first, held = {}, {}
-        for each in sentences.step:
-            if each.name in states:
-                zeros = np.zeros((len(source), *(size or 1 for size in each.shape)), np.float32)
-                first[each.name] = made.get(each.name, zeros)
-            elif each.name == SOURCE:
-                held[SOURCE] = source
-            elif each.name not in (TOKEN, POSITION):
-                held[each.name] = made[each.name]
-        positions = POSITION if POSITION in [each.name for each in sentences.step] else None
-        return Speaker(run=run, network=STEP, count=len(source), length=length, first=first, held=held,
-                       states=sentences.states, position=positions, begin=begin)  # fmt: skip
+        step, length = presented(dataset).steps[STEP], dataset.train.y.shape[1]
+        made = run(ENCODER, {SOURCE: source})
+        return step.speaker(run, STEP, made, {SOURCE: source}, length=length, begin=begin)
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each test sentence by what BLEU counts of it, (N, 10)."""
@@ -126,8 +150,9 @@ class Translation(Objective):
 
     def right(self, answers: np.ndarray, targets: np.ndarray, threshold: float) -> np.ndarray:
         """Return the share of each sentence's tokens that are the likeliest, (N,)."""
-        there = targets != PAD
-        return ((answers.argmax(-1) == targets) & there).sum(-1) / np.maximum(there.sum(-1), 1)
+        there = (targets != PAD).reshape(len(targets), -1)
+        right = (answers.argmax(-1) == targets).reshape(len(targets), -1)
+        return (right & there).sum(-1) / np.maximum(there.sum(-1), 1)
 
     def judge(self, dataset: Dataset) -> Judge:
         """Bind the task to its data."""
@@ -139,14 +164,21 @@ def positions(count: int, length: int) -> np.ndarray:
     return np.tile(np.arange(length, dtype=np.int32)[None, :, None], (count, 1, 1))
 
 
-def _presented(dataset: Dataset) -> Sentences:
+def sources_of(pairs: Arrays) -> Arrays:
+    """Return what an encoder reads of pairs."""
+    return {name: values for name, values in pairs.items() if name.startswith(SOURCE)}
+
+
+def presented(dataset: Dataset) -> Sentences:
+    """Return the data.  Raises: BadInput if they were loaded for no networks."""
     if not isinstance(dataset, Sentences):
         raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
     return dataset
 
 
-def _logged(threshold: float) -> list[Any]:
+def token_logs(threshold: float) -> list[Any]:
+    """Return what is logged of tokens."""
     return [TokenAccuracy()]
 
 
-enter(Translation(name="translation", loss=PaddedCrossentropy, logs=_logged, labelled=True))
+enter(Translation(name="translation", loss=PaddedCrossentropy, logs=token_logs, labelled=True))
