@@ -66,6 +66,7 @@ from .options import (
 )
 from .output import failed, place, results_only
 from .pruning import way_of
+from .quantizing import Choosing, Quantizing, choice_of, config_of
 from .teaching import Teaching, refuse_teacher, teaching_of
 from .training import BackTranslation, Training, settings_of, translated_of
 
@@ -226,37 +227,11 @@ def qat(
     out: Annotated[
         str, "where to write the quantization-aware .keras file; with --engine tfmot, the .tflite file", inputs.out_file
     ],
-    precision: Annotated[Literal["w8a8", "w8a16", "w7a8", "w4a8"], "bits of kernels (w) and activations (a)"] = "w8a8",
-    observer: Annotated[Literal["minmax", "percentile", "mse"], "how calibration chooses ranges"] = "minmax",
-    ranges: Annotated[
-        Literal["frozen", "moving-average", "learned"], "what becomes of the ranges in training"
-    ] = "frozen",
-    freeze_after: Annotated[
-        int | None, "steps after which moving or learned ranges stay; default: never", inputs.at_least(0)
-    ] = None,
-    recurrence: Annotated[
-        Literal["unrolled", "fused"] | None,
-        "an LSTM step by step (fast; default), or as one operator (small)",
-    ] = None,
+    quantized: Quantizing,
     target: Annotated[
         str | None, "quantize as the kernels of this target like it (see `edgewright check`)", inputs.target
     ] = None,
-    max_drop: Annotated[
-        float | None,
-        "give the fewest layers 16 bits, or float, that keep the metric this close before training; 0.01 is one point",
-    ] = None,
-    keep_db: Annotated[
-        float | None,
-        "in place of --max-drop: the decibels by which outputs have to stand above what rounding adds, before training",
-        inputs.above(0),
-    ] = None,
-    residual_stream: Annotated[
-        Literal["float32", "w8a16"] | None,
-        "bits of what blocks read, add to and hand on; products keep those of --precision",
-    ] = None,
-    by_clock: Annotated[
-        str | None, "leave in float what is slower in 8 bits on this device, by its clock, as local", inputs.device
-    ] = None,
+    choosing: Choosing,
     engine: Engine = "edgewright",
     quick: Quick = False,
     seed: Seed = 0,
@@ -267,22 +242,16 @@ def qat(
     import_: Import = None,
 ) -> Answer:
     """Retrain a trained model with quantization in the loop."""
-    given = {"--max-drop": max_drop, "--keep-db": keep_db, "--by-clock": by_clock}
-    asked = [f"{name} {value}" for name, value in given.items() if value is not None]
+    choice = choice_of(choosing, engine)
     if engine == "edgewright":
         _check_other(model, out)
         KerasOut("--out", out)
-    elif asked:
-        raise BadInput(f"{asked[0]}: engine tfmot quantizes every layer alike; leave one of the two out")
     _refuse_weights(engine, class_weights)
     refuse_teacher(engine, teacher)
     teaching = teaching_of(teacher, taught)
     verbs = with_keras("cli.verbs", import_)
-    return verbs.qat(model, Path(out), data, precision=precision, observer=observer, ranges=ranges,
-                     freeze_after=freeze_after, recurrence=recurrence, target=target, max_drop=max_drop,
-                     by_clock=by_clock, keep_db=keep_db, residual_stream=residual_stream, quick=quick, seed=seed,
-                     epochs=epochs, engine=engine,
-                     class_weights=class_weights, teaching=teaching)  # fmt: skip
+    return verbs.qat(model, Path(out), data, config_of(quantized), target=target, **choice, quick=quick, seed=seed,
+                     epochs=epochs, engine=engine, class_weights=class_weights, teaching=teaching)  # fmt: skip
 
 
 def export(

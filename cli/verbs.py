@@ -91,17 +91,11 @@ def _cut(model: str, out: Path, config: Any) -> Answer:
     return Answer(document={"model": str(next(iter(files.values()))), "rows": pruned.rows()}, text=text)
 
 
-def qat(model: str, out: Path, data: str, *, precision: str, observer: str, ranges: str, freeze_after: int | None,
-        recurrence: str | None, target: str | None, quick: bool, seed: int, epochs: int | None,
-        engine: str = "edgewright", max_drop: float | None = None, by_clock: str | None = None,
-        keep_db: float | None = None, residual_stream: str | None = None,
-        class_weights: str | None = None, teaching: Distillation | None = None) -> Answer:  # fmt: skip
-    """Retrain the networks of a file with quantizers in those that go to a device."""
-    if max_drop is not None and keep_db is not None:
-        raise BadInput(f"--max-drop {max_drop} and --keep-db {keep_db}: both choose the layers; give one of the two")
-    wanted = {"default": precision, "observer": observer, "ranges": ranges, "freeze_after": freeze_after}
-    wanted |= {"recurrence": recurrence} if recurrence else {}
-    wanted |= {"residual_stream": residual_stream} if residual_stream else {}
+def qat(model: str, out: Path, data: str, wanted: Mapping[str, Any], *, target: str | None, quick: bool, seed: int,
+        epochs: int | None, engine: str = "edgewright", max_drop: float | None = None, keep_db: float | None = None,
+        by_clock: str | None = None, class_weights: str | None = None,
+        teaching: Distillation | None = None) -> Answer:  # fmt: skip
+    """Retrain the networks of a file with quantizers in those that go to a device; wanted: fields of QatConfig."""
     config = preflight.quantization_for(target, **wanted) if target else QatConfig(**wanted)
     if engine == "tfmot":
         _check_for_tfmot(out, config)

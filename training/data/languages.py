@@ -42,10 +42,9 @@ def number_words_back(asked: Asked) -> Dataset:
 
 def _back(name: str, load: Callable[[Asked], Dataset], asked: Asked) -> Dataset:
     """Return the pairs of a data set turned round, for a model of its lengths turned round."""
-    shape = asked.input_shape
-    if isinstance(shape, Mapping):
-        shape = {"source": shape["target"], "target": shape["source"]}
-    dataset = turned(load(replace(asked, input_shape=shape)))
+    other = {"source": "target", "target": "source"}
+    inputs = tuple(replace(each, name=other.get(each.name, each.name)) for each in asked.inputs)
+    dataset = turned(load(replace(asked, inputs=inputs)))
     return replace(dataset, name=name, preprocessing=f"{dataset.preprocessing}; then each pair turned round")
 
 
