@@ -42,7 +42,7 @@ def with_monolingual(work: Workload, reverse: str, text: str) -> Workload:
     task, networks = tasks.get(TASK), with_siblings(Path(reverse))
     back = task.present(turned(dataset), networks)
     assert isinstance(task, Translation) and isinstance(back, Sentences)
-    run = KerasRunner(networks, [Deployable(network=STEP, states=back.states)])
+    run = KerasRunner(networks, [Deployable(network=STEP, states=back.steps[STEP].states)])
 
     def translate(ids: np.ndarray) -> np.ndarray:
         starts = range(0, len(ids), AT_ONCE)
