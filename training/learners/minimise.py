@@ -22,13 +22,15 @@ from ..optimizers import optimizer
 from ..runner import predict_all
 from ..state import Row, RunDir
 from ..tasks import Objective
-from .batches import Batches
+from .batches import Batches, in_turn
 from .callbacks import BestCheckpoint, Pace, Plateaus
 from .fitting import Fitting, Overrides, first_samples, resolved
 from .register import Networks, learner
 from .taught import taught
 from .teacher import schooled, shares
 from .wrapped import Augmented
+
+JUDGED_AT_ONCE = 256  # samples of a batch of validation data
 
 
 def minimiser(name: str) -> Callable[[Overrides], Overrides]:
@@ -88,9 +90,9 @@ def minimise(
     if keeper.next_epoch < epochs:
         with track(f"train {next(iter(networks))}", epochs * len(batches)) as advance:
             model.fit(
-                batches,
-                validation_data=validation,
-                validation_batch_size=256,
+                batches.read(),
+                validation_data=in_turn(validation, JUDGED_AT_ONCE),
+                validation_batch_size=JUDGED_AT_ONCE,
                 shuffle=False,  # Keras would shuffle the batches once more, by Python's global random state
                 initial_epoch=keeper.next_epoch,
                 epochs=epochs,
