@@ -46,7 +46,7 @@ class Batches(keras.utils.PyDataset):
         import tensorflow as tf
 
         whole = keras.tree.map_structure(tf.constant, self.parts)
-        order, size = tf.Variable(self._order, trainable=False), self.size
+        order, size = tf.Variable(tf.constant(self._order), trainable=False), self.size
         self._followed = order
 
         def batch(index: Any) -> Any:
@@ -70,8 +70,8 @@ def in_turn(parts: tuple[Any, ...], size: int) -> Any:
     import tensorflow as tf
 
     floats = keras.backend.floatx()  # what Keras makes of arrays
-    parts = keras.tree.map_structure(lambda array: array.astype(floats) if array.dtype.kind == "f" else array, parts)
-    return tf.data.Dataset.from_tensor_slices(parts).batch(size)
+    cast: Any = keras.tree.map_structure(lambda one: one.astype(floats) if one.dtype.kind == "f" else one, parts)
+    return tf.data.Dataset.from_tensor_slices(cast).batch(size)
 
 
 def readable(parts: Any) -> bool:
