@@ -68,7 +68,7 @@ class Workbench:
             self.record(file, self.models[file.name], outcome)
         elif not self.inspect(file):  # what it is, is known of one that does not run, too
             return
-        if self._entered(file.name, 0, outcome, outputs):
+        if self._entered(file.name, 0, outcome, outputs) and outputs is not None:
             self.run.outputs[file.name], self.run.answers[file.name] = outputs, [outputs]
 
     def inspect(self, file: ModelFile) -> bool:
@@ -101,7 +101,7 @@ class Workbench:
         answers = []
         for number, place in enumerate([each["place"] for each in self.outputs[name]] or [0]):
             outcome, outputs = self._answer_of(name, sent, place)
-            if not self._entered(name, number, outcome, outputs):
+            if not self._entered(name, number, outcome, outputs) or outputs is None:
                 return
             answers.append(outputs)
         self.run.outputs[name], self.run.answers[name] = answers[0], answers

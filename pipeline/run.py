@@ -325,7 +325,12 @@ class Pipeline:
         config |= {"teacher": teachers.identity(stage.step.teacher, self.work)} if stage.step.teaching else {}
         kind = KINDS[stage.step.kind]
         code = (*self.code(kind.stage), *kind.code)
-        result = self.steps.do(stage.name, work, config=config, inputs=inputs, code=code)
+
+        def seeded(scratch: Path) -> Mapping[str, Any]:
+            keras.utils.set_random_seed(self.config.seed)  # a layer that is copied draws anew what it drops out
+            return work(scratch)
+
+        result = self.steps.do(stage.name, seeded, config=config, inputs=inputs, code=code)
         self.curves[stage.name], self.made[stage.role] = result["history"], result["files"]
         return {network: str(self.place(stage.role, network, ".keras")) for network in self.work.networks}
 

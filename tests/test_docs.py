@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 from edgewright.cli import arguments, commands
+from edgewright.devices import measure
 from edgewright.devices.model_file import ModelFile
 from edgewright.devices.runner import open_runner
 from edgewright.devices.transports.local import LocalSession
@@ -252,6 +253,7 @@ def test_jobs_of_the_agent_keep_to_their_schema(tmp_path, monkeypatch):
     model = ew.build("softmax_regression", preset="edge")
     files = [ew.export_tflite(model).save(tmp_path / "a.tflite"), ew.export_onnx(model).save(tmp_path / "b.onnx")]
     ew.bench(files, baseline=files[0], config=replace(BENCH, profile=True))
+    assert measure.inspect(files[0]).ok
     with open_runner({"net": ModelFile.read(files[0])}) as run:
         assert run("net", {"inputs": np.zeros((2, 64), np.float32)})
     assert {job["mode"] for job in given} == {"inspect", "accuracy", "latency", "profile", "serve"}

@@ -14,7 +14,7 @@ from ..ends import input_names, output_names, symbolic_inputs
 from ..errors import BadInput
 from ..runners import Arrays
 
-UNCOMPILED, UNCOMPILED_BATCH = 1000, 128  # samples that are run without compiling, and how many at once
+UNCOMPILED, UNCOMPILED_BATCH = 1000, 256  # samples that are run without compiling, and how many at once
 
 
 class Deployed(Protocol):

@@ -6,14 +6,17 @@ from dataclasses import asdict, replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.training import data, learners, optimizers, tasks
+from edgewright.training.learners import batches as batches_of_training
 from edgewright.training.learners import register
 from edgewright.training.learners.batches import Batches
 from edgewright.training.losses import SmoothedCrossentropy
 from edgewright.training.state import RunDir, State, pack, unpack
 from edgewright.training.train import TrainConfig, data_for, evaluate, predict, train
+from keras import tree
 
 
 def _blobs(n=90, seed=0):
@@ -159,22 +162,45 @@ def test_each_epoch_takes_every_sample_once_in_another_order():
     assert orders[0] == orders[2]
 
 
-def test_the_network_sees_the_order_of_each_epoch(monkeypatch):
+class Watching(keras.layers.Layer):
+    """Passes on what it is given, and keeps it in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def call(self, x, training=False):
+        if training:
+            tf.py_function(lambda values: self.seen.append(values.numpy()), [x], [])
+        return x
+
+
+@pytest.mark.parametrize("reader", ["Python", "TensorFlow"])
+def test_the_network_sees_the_order_of_each_epoch(reader, monkeypatch):
     """Keras reads batches ahead, and by default shuffles them once more: neither may touch the order."""
-    seen, order, plain = [], [], Batches.__getitem__
-    expected = Batches(blobs().train, blobs().train.y, QUICK)
+    if reader == "Python":
+        monkeypatch.setattr(batches_of_training, "MOST_BYTES", 0)
+    expected, order = Batches(blobs().train, blobs().train.y, QUICK), []
+    assert isinstance(expected.read(), tf.data.Dataset) == (reader == "TensorFlow")
     for epoch in range(3):
         expected.begin(epoch)
         order += [expected[k][0] for k in range(len(expected))]
+    inputs, watching = keras.Input((2,)), Watching()
+    train(keras.Model(inputs, keras.layers.Dense(3)(watching(inputs))), blobs(), replace(QUICK, epochs=3))
+    assert _same(watching.seen, order)
 
-    def watched(self, index):
-        x, y = plain(self, index)
-        seen.append(x)
-        return x, y
 
-    monkeypatch.setattr(Batches, "__getitem__", watched)
-    train(toy(), blobs(), replace(QUICK, epochs=3))
-    assert _same(seen[-len(order) :], order)
+@pytest.mark.parametrize("weights", [None, np.linspace(0, 2, 90)])
+def test_a_pipeline_reads_the_batches_that_python_does(weights):
+    split = _blobs()
+    batches = Batches(split, {"a": split.y, "b": split.x.astype(np.float64)}, QUICK, weights)
+    for epoch in (1, 0):
+        pipeline = batches.read()
+        batches.begin(epoch)
+        for k, read in enumerate(pipeline):
+            for one, other in zip(tree.flatten(read), tree.flatten(batches[k]), strict=True):
+                assert one.dtype.name == other.dtype.name and np.array_equal(one, other)
+        assert k == len(batches) - 1
 
 
 def test_logs_agree_with_the_history(trained):
@@ -305,6 +331,7 @@ def test_an_embedding_too_small_for_the_tokens_is_refused():
 
 
 def test_anomaly_detection_learns_normal_samples_and_is_judged_by_labels():
+    keras.utils.set_random_seed(1)
     inputs = keras.Input((64,))
     outputs = keras.layers.Dense(64)(keras.layers.Dense(6, activation="relu")(inputs))
     model = keras.Model(inputs, outputs)

@@ -24,7 +24,7 @@ from ..optimizers import optimizer
 from ..runner import predict_all
 from ..state import Row, RunDir
 from ..tasks import Objective
-from .batches import Batches
+from .batches import Batches, in_turn
 from .callbacks import BestCheckpoint, Pace, Plateaus
 from .carrying import Streams, carrying
 from .fitting import Fitting, Overrides, first_samples, resolved
@@ -32,6 +32,8 @@ from .register import Networks, learner
 from .taught import taught
 from .teacher import schooled, shares
 from .wrapped import Augmented
+
+JUDGED_AT_ONCE = 256  # samples of a batch of validation data
 
 
 def minimiser(name: str) -> Callable[[Overrides], Overrides]:
@@ -95,9 +97,9 @@ def minimise(
     if keeper.next_epoch < epochs:
         with track(f"train {next(iter(networks))}", epochs * len(batches)) as advance:
             model.fit(
-                batches,
-                validation_data=validation,
-                validation_batch_size=256,
+                batches.read(),
+                validation_data=in_turn(validation, JUDGED_AT_ONCE),
+                validation_batch_size=JUDGED_AT_ONCE,
                 shuffle=False,  # Keras would shuffle the batches once more, by Python's global random state
                 initial_epoch=keeper.next_epoch,
                 epochs=epochs,

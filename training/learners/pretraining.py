@@ -146,6 +146,10 @@ class Drawn(Batches):
         self.parts = (split.x, split.y)
         self._order = np.random.default_rng([self._seed, 3, epoch]).permutation(self._steps * self.size)
 
+    def read(self) -> Any:
+        """Return these batches: their samples are others in each epoch."""
+        return self
+
     def __len__(self) -> int:
         return self._steps
 
