@@ -25,6 +25,12 @@ def pytest_runtest_setup(item):
         sys.modules["keras"].utils.set_random_seed(0)
 
 
+def pytest_collection_finish(session):
+    """Let the garbage collector pass over what was imported, some million objects, at each of its many rounds."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="module")
 def brief_timing():
     """Let timings of a run end after a second: for tests that ask whether a file is timed, not how fast it is."""

@@ -13,6 +13,7 @@ from edgewright.devices.measure import answers
 from edgewright.errors import EdgewrightError
 from edgewright.export import convert as converters
 from edgewright.export import export_onnx, export_tflite
+from jax_process import ENVIRONMENT
 
 
 def dense(name="dense"):
@@ -80,9 +81,8 @@ for export in (export_tflite, export_onnx):
 
 
 def test_float_export_on_jax_is_refused_with_the_remedy():
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", JAX], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", JAX], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.strip().splitlines()

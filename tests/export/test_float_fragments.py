@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import subprocess
 import sys
 
@@ -17,6 +16,7 @@ from edgewright.devices.targets import target
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline.diagnose import diagnose
 from edgewright.quantize.graph.layer_rules import LEAVES
+from jax_process import ENVIRONMENT
 from keras import layers, ops
 
 X = np.random.default_rng(0).normal(size=(40, 6, 8)).astype("float32")
@@ -197,9 +197,8 @@ model = keras.Model(inputs, keras.ops.sort(keras.layers.Dense(3)(inputs), axis=1
 qat, _ = ew.prepare_qat(model, calibration=np.ones((2, 4), "float32"))
 ew.export_tflite(qat)
 """
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
     )
     last = done.stderr.strip().splitlines()[-1]
     assert "operation sort (Sort), which stays float, needs the TensorFlow backend" in last

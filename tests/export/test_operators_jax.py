@@ -1,21 +1,21 @@
 """The operator cases prepared and exported on JAX: LiteRT rounds as JAX did, by the same operators as from TensorFlow.
 
-EDGEWRIGHT_JAX_CASES=all takes every case; by default each eighth, in two minutes less.
+EDGEWRIGHT_JAX_CASES=all takes every case; by default each sixteenth.
 """
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from edgewright.export import export_tflite
 from edgewright.quantize import prepare_qat
+from jax_process import ENVIRONMENT
 from kernel_agreement import Agreement, Tally
 from operator_cases import CASES, build, config
 
-NAMES = sorted(CASES) if os.environ.get("EDGEWRIGHT_JAX_CASES") == "all" else [*sorted(CASES)[::8], "lstm_fused"]
+NAMES = sorted(CASES) if os.environ.get("EDGEWRIGHT_JAX_CASES") == "all" else [*sorted(CASES)[::16], "lstm_fused"]
 SCRIPT = """
 import json, pathlib, sys, numpy as np
 from edgewright.export import export_tflite
@@ -45,14 +45,8 @@ with Server(folder) as server:
 def from_jax(tmp_path_factory):
     pytest.importorskip("jax", reason="the extra jax is not installed")
     folder = tmp_path_factory.mktemp("jax")
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": "jax",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
-    }
     command = [sys.executable, "-c", SCRIPT, folder, *NAMES]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads((folder / "facts.json").read_text())
 

@@ -153,5 +153,5 @@ def learned(data, **settings):
 def test_a_network_of_the_last_words_is_better_than_trigrams_of_the_treebank():
     if not available("ptb"):
         pytest.skip("ptb is not in $EDGEWRIGHT_DATA")
-    network, trigrams = learned("ptb", epochs=2, batch_size=256, learning_rate=0.01)
+    network, trigrams = learned("ptb", epochs=1, batch_size=256, learning_rate=0.01)
     assert network < trigrams

@@ -3,7 +3,6 @@
 import importlib
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 from edgewright.errors import BadInput
 from edgewright.keras_internals import without_weights
 from edgewright.models import index, registry
+from jax_process import ENVIRONMENT
 from keras.src.initializers.random_initializers import RandomInitializer
 
 # Names that Keras gives where the builder gives none: the class in snake case, numbered.
@@ -83,7 +83,7 @@ def test_jax_computes_the_same_from_the_same_weights(tmp_path):
         np.savez(tmp_path / f"{name}.npz", x=x, y=np.asarray(model(x, training=False)), **weights)
     done = subprocess.run(
         [sys.executable, "-c", OTHER_BACKEND, str(tmp_path), json.dumps(BOTH_BACKENDS)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=300,

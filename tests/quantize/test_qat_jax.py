@@ -1,13 +1,13 @@
 """The JAX backend trains the same quantized graph and exports the same operators."""
 
 import json
-import os
 import subprocess
 import sys
 
 from edgewright.export import export_tflite
 from edgewright.quantize import prepare_qat
 from int8_run import MODELS, samples
+from jax_process import ENVIRONMENT
 
 JAX = """
 import json, sys
@@ -45,15 +45,9 @@ print(json.dumps(found))
 
 def test_jax_trains_and_exports_the_same_operators():
     names = ["cnn"]
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": "jax",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": os.path.dirname(os.path.dirname(__file__)),
-    }
     done = subprocess.run(
         [sys.executable, "-c", JAX, json.dumps(names)],
-        env=environment,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=600,

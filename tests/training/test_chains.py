@@ -1,7 +1,6 @@
 """Linear chains against every path there is; chunks against seqeval."""
 
 import itertools
-import os
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ from edgewright import metrics
 from edgewright.training.chains import HIDDEN, PathLoss, log_partition, packed, path_score, viterbi
 from edgewright.training.chunks import counted
 from edgewright.training.data.tagging import TAGS
+from jax_process import ENVIRONMENT
 
 COUNT, STEPS, KINDS = 4, 4, 3
 LENGTHS = np.array([4, 3, 2, 1])
@@ -78,7 +78,7 @@ np.testing.assert_allclose(loss(kept["emissions"]), kept["loss"], rtol=1e-4)
 """
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "chain.npz")],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        env=ENVIRONMENT,
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

@@ -22,6 +22,7 @@ from edgewright.training.learners.taught import Lesson, taught
 from edgewright.training.learners.teacher import schooled, shares
 from edgewright.training.losses import LEAST_PROBABILITY, Divergence, HintError
 from edgewright.training.train import train
+from jax_process import ENVIRONMENT
 from keras import ops
 
 CONFIG = TrainConfig(label_smoothing=0.0)
@@ -397,7 +398,6 @@ print("all of them")
 
 
 def test_jax_teaches_alike():
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=300,
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
                           check=False)  # fmt: skip
     assert done.stdout.endswith("all of them\n"), done.stderr[-3000:]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.training.runner import KerasRunner
+from jax_process import ENVIRONMENT
 from keras import layers
 
 R = np.random.default_rng(0)
@@ -136,7 +137,7 @@ test_runner.test_a_quantization_aware_network_has_the_same_names_and_its_own_val
 """
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=300,
