@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import program
-from .constants import accumulator
 from .flatbuffer import Table, number, table
 from .program import Array, Operator
 
@@ -76,8 +75,8 @@ NAMES: dict[type[Operator] | tuple[type[Operator], str], str] = {
 
 
 def _by_rows(op: program.BatchMatmul) -> bool:
-    """Tell whether a product is with the rows of a table, of embeddings for one: in LiteRT these are weights of a layer,
-    which are packed once, not at every inference.
+    """Tell whether a product is with rows of a table, as of embeddings: LiteRT takes them for weights of a layer, which
+    it packs once rather than at every inference.
     """
     rows = op.inputs[1]
     is_table = op.transposed and rows.data is not None and len(rows.shape) == 2
@@ -224,11 +223,8 @@ def _batch_matmul(op: program.BatchMatmul) -> Spelled:
     data, rows = op.inputs
     if not _by_rows(op):
         return _spelled(op, options=table("BatchMatMulOptions", adjY=op.transposed))
-    kernel = replace(rows, shape=rows.shape[::-1], data=rows.values.T)
-    zeros, name = np.zeros(rows.shape[0], np.float32), f"{op.outputs[0].name}.bias"
-    is_float = data.scale is None
-    bias = Array(name, zeros.shape, "float32", data=zeros) if is_float else accumulator(name, zeros, data, kernel)
-    return _fully_connected(program.FullyConnected([data, kernel, bias], op.outputs))
+    options = table("FullyConnectedOptions", keepNumDims=len(data.shape) > 2)
+    return _spelled(op, [data, rows, None], options)  # rows as they are: (out, in)
 
 
 # ---------------------------------------------------------------- elementwise
