@@ -74,11 +74,22 @@ NAMES: dict[type[Operator] | tuple[type[Operator], str], str] = {
 }
 
 
+def _by_rows(op: program.BatchMatmul) -> bool:
+    """Tell whether a product is with rows of a table, as of embeddings: LiteRT takes them for weights of a layer, which
+    it packs once rather than at every inference.
+    """
+    rows = op.inputs[1]
+    is_table = op.transposed and rows.data is not None and len(rows.shape) == 2
+    return is_table and rows.dtype != "int16" and not rows.zero_point
+
+
 def name_of(operator: Operator) -> str:
     """Return what LiteRT calls an operator; of a fragment what Keras calls it."""
     if isinstance(operator, program.Fragment):
         return operator.op_type
     function = getattr(operator, "function", None)
+    if isinstance(operator, program.BatchMatmul) and _by_rows(operator):
+        return NAMES[program.FullyConnected]
     return NAMES[(type(operator), function) if function else type(operator)]
 
 
@@ -208,6 +219,14 @@ def _fully_connected(op: program.FullyConnected) -> Spelled:
     return _spelled(op, [data, Kernel(kernel, ROWS), bias], options)
 
 
+def _batch_matmul(op: program.BatchMatmul) -> Spelled:
+    data, rows = op.inputs
+    if not _by_rows(op):
+        return _spelled(op, options=table("BatchMatMulOptions", adjY=op.transposed))
+    options = table("FullyConnectedOptions", keepNumDims=len(data.shape) > 2)
+    return _spelled(op, [data, rows, None], options)  # rows as they are: (out, in)
+
+
 # ---------------------------------------------------------------- elementwise
 
 
@@ -235,7 +254,7 @@ def _table(op: program.Table) -> list[Spelled]:
     """Spell a look-up: the int8 value, shifted to 0..255, indexes a gather."""
     source, entries = op.inputs
     wide, index = (Array(f"{op.outputs[0].name}.{part}", source.shape, "int32") for part in ("wide", "index"))
-    shift = Array("table_shift", (), "int32", data=np.array(128, np.int32))
+    shift = Array("rowsshift", (), "int32", data=np.array(128, np.int32))
     return [
         _cast(program.Cast([source], [wide])),
         _binary(program.Binary([wide, shift], [index], function="add")),
@@ -348,7 +367,7 @@ SPELL: dict[type[Operator], Callable[[Any], Spelled]] = {
     program.DepthwiseConv2D: _depthwise,
     program.TransposedConv2D: _transposed_conv,
     program.FullyConnected: _fully_connected,
-    program.BatchMatmul: lambda op: _spelled(op, options=table("BatchMatMulOptions", adjY=op.transposed)),
+    program.BatchMatmul: _batch_matmul,
     program.Binary: _binary,
     program.Unary: _unary,
     program.LeakyRelu: lambda op: _spelled(op, options=table("LeakyReluOptions", alpha=op.alpha)),

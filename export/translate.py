@@ -6,7 +6,7 @@ Some kernels round otherwise than training did, or delegates do not know them; s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from keras import ops
 from ..quantize.graph.operations import NEVER
 from ..quantize.operators import NOTHING
 from . import program
-from .constants import accumulator, rounded
+from .constants import rounded
 from .program import Array, Operator
 
 ACTIVATIONS: dict[str | None, program.Activation | None] = {None: None, "RELU": "relu", "RELU6": "relu6"}
@@ -95,18 +95,7 @@ def _fully_connected(row: Operands) -> Operator:
 
 
 def _batch_matmul(row: Operands) -> Operator:
-    """Write a product of activations; one with a table is fully connected, which runtimes pack once, not every time."""
-    (data, other), (out,), transposed = *row.ends, row.options["transposed"]
-    if other.data is None or len(other.shape) != 2 or other.dtype == "int16" or other.zero_point:
-        return program.BatchMatmul(*row.ends, transposed=transposed)
-    values = other.values.T if transposed else other.values  # (in, out), as any kernel
-    kernel = replace(other, shape=values.shape, data=values)
-    units, name = values.shape[-1], f"{out.name}.bias"
-    if data.scale is None:
-        bias = Array(name, (units,), "float32", data=np.zeros(units, np.float32))
-    else:
-        bias = accumulator(name, np.zeros(units, np.float32), data, kernel)
-    return program.FullyConnected([data, kernel, bias], row.outputs)
+    return program.BatchMatmul(*row.ends, transposed=row.options["transposed"])
 
 
 # ---------------------------------------------------------------- elementwise

@@ -66,6 +66,12 @@ def _beside_features(x):
     return layers.Concatenate()([layers.Embedding(10, 4)(x), 20 * layers.Embedding(10, 4)(x)])
 
 
+def _tied(x):
+    """An embedding that is the last layer, too."""
+    table = layers.ReversibleEmbedding(10, 6)
+    return table(layers.Dense(6)(table(x)), reverse=True)
+
+
 def _beside_what_it_becomes(x):
     """An embedding that is read by a layer and stands beside the layer's result."""
     x = layers.Embedding(10, 4)(x)
@@ -266,6 +272,7 @@ CASES = {
     "up_sampling1d": (SEQUENCE, _layer(layers.UpSampling1D, 2)),
     "one_hot": (TOKENS, lambda x: layers.Dense(3)(ops.one_hot(x, 10))),
     "embedding": (TOKENS, _layer(layers.Embedding, 10, 5)),
+    "embedding_tied": (TOKENS, _tied),
     "embedding_beside_features": (TOKENS, _beside_features),
     "embedding_beside_what_it_becomes": (TOKENS, _beside_what_it_becomes),
     # recurrence

@@ -227,3 +227,20 @@ def test_what_is_always_zero_has_a_scale_that_kernels_take(body, tmp_path):
     artifact = export_tflite(qat)
     given, step = answers(artifact.save(tmp_path / "net.tflite"), x), artifact.manifest["outputs"][0]["scale"]
     assert (np.abs(given - qat.predict(x, verbose=0)) < 1.5 * step).mean() >= 0.99
+
+
+@pytest.mark.parametrize("export", [export_tflite, export_onnx])
+def test_a_table_that_is_the_last_layer_too_is_held_once(export):
+    """In LiteRT it is weights of a layer, which are packed when the file is loaded, not at every inference."""
+    ids = keras.Input((5,), dtype="int32", name="ids")
+    table = keras.layers.ReversibleEmbedding(512, 64, name="table")
+    model = keras.Model(ids, table(keras.layers.Dense(64, name="dense")(table(ids)), reverse=True), name="tied")
+    x = np.random.default_rng(0).integers(0, 512, (64, 5)).astype("int32")
+    qat, _ = prepare_qat(model, calibration=x)
+    artifact = export(qat)
+    if artifact.suffix == ".tflite":
+        kinds = [layer["op"] for layer in artifact.manifest["layers"]]
+        assert not {"TRANSPOSE", "BATCH_MATMUL"} & set(kinds) and kinds.count("FULLY_CONNECTED") == 2
+    assert len(artifact.data) < 1.5 * 512 * 64
+    step = output_step(find_quantized(qat))
+    assert share_within_one_step(run(artifact, x), np.asarray(qat(x)), step) >= 0.99
