@@ -81,7 +81,7 @@ class Translation(Objective):
         if network == SEQUENCE:
             return dict(pairs)
         if network == ENCODER:
-            return sources_of(pairs)
+            return sources_of(dict(pairs))
         step, (count, length) = presented(dataset).steps[network], pairs[TARGET].shape[:2]
         random, given = np.random.default_rng(seed), {}
         for each in step.inputs:
