@@ -60,7 +60,7 @@ def char_hierarchical_seq2seq(
     new states.
     """
 
-    def composed(words: KerasTensor, side: str) -> Any:
+    def composed(words: Any, side: str) -> Any:
         """Return words (N, L, C) as vectors (N, L, embedding)."""
         flat = ops.reshape(words, (-1, words.shape[-1]))
         x = layers.Embedding(classes, letter, name=f"{side}_letter_table")(flat)

@@ -69,6 +69,8 @@ def test_words_are_read_with_their_chunks():
     assert dataset.labels[y[0, 3]] == "I-NP" and (y[1, 2:] == tagging.HIDDEN).all() and (x[1, 2:] == 0).all()
     assert "2 longer sentences cut to 4 words" not in dataset.preprocessing and "6 longer" in dataset.preprocessing
     assert x[0, 0] >= tagging.UNKNOWN + tagging.SHAPES and x.max() < 40
+    read = [tagging.plain(word) for word, _ in sentences[0][:4]]
+    assert [dataset.tokens[token] for token in x[0]] == read and dataset.tokens[0] == "<pad>"
 
 
 def test_a_word_that_is_not_known_is_told_by_its_ending_and_its_case():
@@ -76,6 +78,7 @@ def test_a_word_that_is_not_known_is_told_by_its_ending_and_its_case():
     dataset = tagging.presented("few", parts, asked("conll2000", input_shape=(5,)), source=())
     words = dataset.train.x[0]
     assert len(set(words)) == 2  # nothing is met twice: a capital, and what ends in nothing particular
+    assert {dataset.tokens[word] for word in words} == {"<capital->", "<small->"}
     assert tagging.shape("Trading") != tagging.shape("trading") != tagging.shape("traded")
     assert tagging.plain("1990s") == "0000s" == tagging.plain("1991S")
 

@@ -45,11 +45,15 @@ def _at(arrays: Any, indices: Array) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """The network that samples are presented to, and what its inputs and outputs are, in its order."""
+    """The network that samples are presented to, and what its inputs and outputs are, in its order.
+
+    steps: networks that go through the first of these inputs a time step a call, and which of theirs reads it.
+    """
 
     network: str
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
+    steps: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

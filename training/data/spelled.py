@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def of_words(name: str, parts: Mapping[str, Pairs], asked: Asked, source: tuple[
     """
     mixed = "source_letters" in [each.name for each in asked.inputs]
     inputs = MIXED if mixed else SPELLED
-    shapes = dict(zip(inputs, asked.shapes(name, *inputs), strict=True))
+    shapes: dict[str, Any] = dict(zip(inputs, asked.shapes(name, *inputs), strict=True))
     known = next((each.vocabulary for each in asked.inputs if each.name == "target_letters"), None)
     split = {part: [tuple(map(PIECES.findall, pair)) for pair in pairs] for part, pairs in parts.items()}
     texts = [word for pair in split["train"] for text in pair for word in text]
@@ -76,7 +77,7 @@ def of_words(name: str, parts: Mapping[str, Pairs], asked: Asked, source: tuple[
             raise BadInput(f"data set {name!r}: no pair of {part} has at most {longest - 1} and {most - 1} words of "
                            f"{longest_word - 1} letters; build the model for longer ones")  # fmt: skip
         left[part] = f"{len(pairs) - len(kept)} of {len(pairs)}"
-        splits[part] = (_mixed if words else _spelled)(kept, shapes, words, letters)
+        splits[part] = _mixed(kept, shapes, words, letters) if words else _spelled(kept, shapes, letters)
     told = f"{len(words.ids)} words and {len(letters.ids)} letters" if words else f"{len(letters.ids)} letters"
     levels = {WORDS: words, LETTERS: letters} if words else {}
     heads = {each: Head(task="translation", classes=len(level.ids), labels=level.labels)
@@ -102,7 +103,7 @@ Words = Sequence[Sequence[str]]
 Kept = Sequence[tuple[Sequence[str], Sequence[str]]]
 
 
-def _spelled(pairs: Kept, shapes: Mapping[str, tuple[int, ...]], words: None, letters: _Level) -> Split:
+def _spelled(pairs: Kept, shapes: Mapping[str, tuple[int, ...]], letters: _Level) -> Split:
     given, said = zip(*pairs, strict=True)
     y = spelled(said, shapes["target"], letters.encode)
     read = spelled(given, shapes["source"], letters.encode)

@@ -60,7 +60,7 @@ def presented(name: str, parts: Mapping[str, Sequence[Sentence]], asked: Asked, 
     """Return sentences as a data set of word ids (T,) or feature ids (T, F), whichever is asked for."""
     show = present(FORMS, name, asked)
     length, size = asked.input_shape[0], asked.vocabulary or VOCABULARY
-    encode, words = show(parts["train"], size, asked.input_shape)
+    encode, words, tokens = show(parts["train"], size, asked.input_shape)
     cut = sum(len(sentence) > length for sentences in parts.values() for sentence in sentences)
     splits: dict[str, Any] = {}
     for part, sentences in parts.items():
@@ -74,6 +74,7 @@ def presented(name: str, parts: Mapping[str, Sequence[Sentence]], asked: Asked, 
         task=asked.task,
         classes=len(TAGS),
         vocabulary=size,
+        tokens=tokens,
         labels=TAGS,
         preprocessing=f"{words}; 0 fills up; {told}",
         **splits,
@@ -96,11 +97,14 @@ def shape(word: str) -> int:
 
 
 SHAPES = 2 * len(ENDINGS)
+PADDING = "<pad>"
+SHAPE_NAMES = tuple(f"<{case}-{ending}>" for ending in ENDINGS for case in ("small", "capital"))  # of unknown words
 Encode = Callable[[Sequence[Sequence[str]]], np.ndarray]
+Shown = tuple[Encode, str, tuple[str, ...]]  # what makes ids, how in words, and what they stand for
 
 
-def _as_words(sentences: Iterable[Sentence], size: int, shown: tuple[int, ...]) -> tuple[Encode, str]:
-    """Return what makes ids (N, T) of words, for `size` ids in all, and says so."""
+def _as_words(sentences: Iterable[Sentence], size: int, shown: tuple[int, ...]) -> Shown:
+    """Return what makes ids (N, T) of words, for `size` ids in all, says so, and what the ids stand for."""
     counts = Counter(plain(word) for sentence in sentences for word, _ in sentence)
     frequent = sorted((word for word in counts if counts[word] > 1), key=lambda word: (-counts[word], word))
     ids = {word: k for k, word in enumerate(frequent[: max(0, size - UNKNOWN - SHAPES)], UNKNOWN + SHAPES)}
@@ -111,10 +115,11 @@ def _as_words(sentences: Iterable[Sentence], size: int, shown: tuple[int, ...]) 
             row[: len(words)] = [ids.get(plain(word), UNKNOWN + shape(word) % (size - UNKNOWN)) for word in words]
         return x
 
-    return encode, (
+    said = (
         f"words in small letters with 0 for digits; the {len(ids)} most frequent of those that training sentences hold "
         f"twice are ids from {UNKNOWN + SHAPES} by frequency, ties by spelling; others from {UNKNOWN} by ending, case"
     )
+    return encode, said, (*(PADDING, *SHAPE_NAMES)[:size], *ids)
 
 
 # ---------------------------------------------------------------- sparse features
@@ -151,7 +156,7 @@ def case(word: str) -> str:
 FEATURES = len(features(["a"], 0))
 
 
-def _as_features(sentences: Iterable[Sentence], size: int, shown: tuple[int, ...]) -> tuple[Encode, str]:
+def _as_features(sentences: Iterable[Sentence], size: int, shown: tuple[int, ...]) -> Shown:
     """Return what makes ids (N, T, F) of sparse features, hashed to `size` - 1 of them, and says so."""
     if shown[1] != FEATURES:
         raise BadInput(f"input_shape={shown}: a word has {FEATURES} features; build the model for (T, {FEATURES})")
@@ -166,6 +171,7 @@ def _as_features(sentences: Iterable[Sentence], size: int, shown: tuple[int, ...
     return (
         encode,
         f"{FEATURES} features a word (itself, neighbours, pairs, affixes, case), CRC-32 modulo {size - 1} + 1",
+        (),
     )
 
 

@@ -13,7 +13,8 @@ from ..data import Dataset
 from ..decoding import LOGITS, TOKEN
 from ..losses import PaddedCrossentropy
 from .register import enter
-from .translation import PAD, POSITION, SOURCE, STEP, TARGET, Translation, positions, token_logs
+from .stepping import POSITION
+from .translation import PAD, SOURCE, STEP, TARGET, Translation, positions, token_logs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class SpelledTranslation(Translation):
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each test sentence by what BLEU counts of it, (N, 10)."""
-        pairs = {name: np.asarray(values) for name, values in dataset.test.x.items()}
+        pairs = {name: np.asarray(values) for name, values in dict(dataset.test.x).items()}
         said = self.said(run, dataset, pairs)
         return Scores.by_row(self.metric.scores(said, self.told(dataset, dataset.test.y)))
 
@@ -70,7 +70,7 @@ class SpelledTranslation(Translation):
         ids = spelled(words, lambda answers: self.spell(run, dataset, answers), pairs[READ].shape[-1])
         return self.told(dataset, ids)
 
-    def told(self, dataset: Dataset, ids: np.ndarray) -> list[str]:
+    def told(self, dataset: Dataset, ids: Any) -> list[str]:
         """Return the text of spelled words (N, T, C)."""
         return [text_of_letters(row, dataset.labels) for row in ids]
 
@@ -100,7 +100,7 @@ class MixedTranslation(SpelledTranslation):
             letters[rare] = greedy(self.spell(run, dataset, of_rare))
         return self.told(dataset, {WORDS: ids, LETTERS: letters})
 
-    def told(self, dataset: Dataset, ids: Arrays) -> list[str]:
+    def told(self, dataset: Dataset, ids: Any) -> list[str]:
         """Return the text of words (N, T) and the letters (N, T, C) of those that are unknown."""
         labels = dataset.named_labels
         pairs = zip(ids[WORDS], ids[LETTERS], strict=True)

@@ -23,9 +23,9 @@ from ..losses import OfFunction, SmoothedCrossentropy, of_tokens
 from ..presented import by_name, prepared
 from .objective import Objective
 from .register import Bound, Networks, enter
+from .stepping import Stepped
 
 SHOWN = 8  # pictures in a report
-STEP, TOKEN = "step", "token"  # the network that a device calls once a token, and what it reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +63,20 @@ class Supervised(Objective):
         return metrics.get(self.metric_name)
 
     def present(self, data: Any, networks: Networks, **asked: Any) -> Dataset:
-        """Load `data` as the inputs of the first network take it."""
-        name, network = next(iter(networks.items()))
-        return prepared(network, data, network=name, task=self.name, **asked)[1]
+        """Load `data` as the inputs of the first network take it; those with states are steps of it."""
+        (name, network), *others = networks.items()
+        dataset = prepared(network, data, network=name, task=self.name, **asked)[1]
+        stepped = {other: Stepped.of(model) for other, model in others}
+        steps = {other: step.read[0] for other, step in stepped.items() if step.states and step.read}
+        return replace(dataset, shown=replace(shown(dataset), steps=steps))
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
-        """Return the inputs of n training samples; of a step network the first of them, a token a time step."""
-        given = by_name(shown(dataset), calibration(dataset, n, seed))
-        return {TOKEN: next(iter(given.values()))[..., None]} if network == STEP else given
+        """Return the inputs of n training samples; of a step network the first of them, by time (n, T, 1, ...)."""
+        known = shown(dataset)
+        given = by_name(known, calibration(dataset, n, seed))
+        if network not in known.steps:
+            return given
+        return {known.steps[network]: given[known.inputs[0].name][:, :, None]}
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score the answers to the test split."""

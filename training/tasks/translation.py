@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-import keras
 import numpy as np
 
 from ... import metrics
 from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
-from ..data import Dataset, Input, load
+from ..data import Dataset, load
 from ..data.dataset import subset
 from ..data.marks import BOS, PAD
 from ..data.translation import text_of
@@ -21,44 +20,10 @@ from ..losses import PaddedCrossentropy, TokenAccuracy
 from ..presented import takes
 from .objective import Objective
 from .register import Bound, Networks, enter
+from .stepping import POSITION, Stepped
 
 NETWORKS = SEQUENCE, ENCODER, STEP = "sequence", "encoder", "step"
 SOURCE, TARGET = "source", "target"  # of the sequence net; the encoder reads the source alone
-POSITION = "position"  # of the step, where it reads one
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stepped:
-    """What a step network reads.  states: output -> the input that it becomes."""
-
-    inputs: tuple[Input, ...]
-    states: dict[str, str]
-
-    @classmethod
-    def of(cls, network: keras.Model) -> Stepped:
-        """Return what a network reads; an output "x_out" is the state that becomes its input "x"."""
-        known = takes(network)
-        inputs, outputs = known["inputs"], [output.name for output in known["outputs"]]
-        states = {f"{each.name}_out": each.name for each in inputs if f"{each.name}_out" in outputs}
-        return cls(inputs=inputs, states=states)
-
-    def speaker(self, run: Runner, network: str, made: Arrays, given: Arrays, **how: Any) -> Speaker:
-        """Return what decodes by this network.
-
-        made: what networks before it answered; of the same name as a state it is what that begins with, zero if there
-        is none. given: what it reads at every step besides. how: as `Speaker` has it.
-        """
-        count = len(next(iter(made.values())))
-        first, held = {}, {}
-        for each in self.inputs:
-            shape = (count, *(size or 1 for size in each.shape))
-            if each.name in self.states.values():
-                first[each.name] = np.reshape(made[each.name], shape) if each.name in made else np.zeros(shape, "f4")
-            elif each.name not in (TOKEN, POSITION):
-                held[each.name] = given[each.name] if each.name in given else made[each.name]
-        position = POSITION if POSITION in [each.name for each in self.inputs] else None
-        return Speaker(run=run, network=network, count=count, first=first, held=held, states=self.states,
-                       position=position, **how)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +81,7 @@ class Translation(Objective):
         if network == SEQUENCE:
             return dict(pairs)
         if network == ENCODER:
-            return sources_of(pairs)
+            return sources_of(dict(pairs))
         step, (count, length) = presented(dataset).steps[network], pairs[TARGET].shape[:2]
         random, given = np.random.default_rng(seed), {}
         for each in step.inputs:
