@@ -69,7 +69,7 @@ def test_tied_weights_stay_tied_when_pruned_and_quantized():
     assert tied_to(pruned, kernel) < 1e-4
     training, _ = prepare_prune(model, PruneConfig(sparsity=0.5))
     tuned = strip_prune(train(training, load("digits", input_shape=(64,), task="reconstruction", limit=64),
-                              TrainConfig(epochs=2)) and training)  # fmt: skip
+                              TrainConfig(epochs=2, jit_compile=False)) and training)  # fmt: skip
     (kernel,) = [np.asarray(weight) for weight in tuned.weights if len(weight.shape) == 2]
     assert tied_to(tuned, kernel) < 1e-4 and (kernel == 0).mean() == pytest.approx(0.5, abs=0.01)
     aware, _ = prepare_qat(tuned, calibration=x)
@@ -131,7 +131,7 @@ def fitted(name, learner, **settings):
     entry, given = registry.get(name), {"input_shape": (16,), "code": 12}
     task, networks = tasks.get(entry.task), registry.networks(name, "edge", **given)
     dataset = task.present("digits", networks)
-    config = TrainConfig(**{"epochs": 12, "learning_rate": 0.02, **settings})
+    config = TrainConfig(**{"epochs": 8, "learning_rate": 0.03, "jit_compile": False, **settings})
     history = learners.get(learner)(networks, dataset, task, config, RunDir(None))
     return networks, dataset, task, history
 
@@ -161,7 +161,13 @@ def test_each_layer_of_a_stack_says_again_what_the_layers_before_it_make():
     pairs = [
         Pair(f"layer_{units}", keras.layers.Dense(units), keras.layers.Dense(back)) for units, back in ((4, 6), (3, 4))
     ]
-    pretrain(pairs, x, x[:32], TrainConfig(epochs=60, learning_rate=0.02, schedule="constant"), RunDir(None))
+    pretrain(
+        pairs,
+        x,
+        x[:32],
+        TrainConfig(epochs=40, learning_rate=0.02, schedule="constant", jit_compile=False),
+        RunDir(None),
+    )
     for pair in pairs:
         made = np.asarray(pair(x))
         assert ((made - x) ** 2).sum() < 0.05 * ((x - x.mean(0)) ** 2).sum()
@@ -173,7 +179,7 @@ def test_with_a_hundred_labels_pre_training_beats_the_same_net_from_scratch():
     scores = {}
     for learner in ("fit", "stacked_classification"):
         model = registry.build("stacked_classifier", "edge", seed=0)
-        result = train(model, "digits_few_labels", TrainConfig(epochs=4, passes=10, seed=0), learner=learner)
+        result = train(model, "digits_few_labels", TrainConfig(epochs=4, passes=10, jit_compile=False), learner=learner)
         scores[learner] = result.metric
     assert scores["stacked_classification"] > scores["fit"]
 
