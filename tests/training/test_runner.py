@@ -122,18 +122,22 @@ def test_an_unroll_that_cannot_be_is_refused(given, words):
         run.unroll("counter", **given)
 
 
-def test_jax_runs_networks_and_steps():
+def test_jax_runs_networks_and_steps_and_what_a_training_puts_around_them():
     script = f"""
 import sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 import keras
 assert keras.backend.backend() == "jax"
-import test_runner
+import test_carrying, test_mixing, test_restraints, test_runner
 test_runner.test_states_start_at_zero_and_are_fed_back()
 test_runner.test_what_is_said_becomes_the_next_input()
 test_runner.test_what_is_held_is_read_at_every_step()
 test_runner.test_networks_are_run_by_the_names_of_their_ends()
 test_runner.test_a_quantization_aware_network_has_the_same_names_and_its_own_values()
+test_carrying.test_a_text_in_pieces_is_read_as_the_whole(lambda model: model)
+test_mixing.test_the_loss_is_that_of_the_mixed_label()
+for form in test_restraints.PREPARED:
+    test_restraints.test_every_form_of_a_network_has_its_kernels_restrained(form)
 """
     done = subprocess.run(
         [sys.executable, "-c", script],
