@@ -20,10 +20,14 @@ docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open build/docs/index.html, or with search: $(BIN)/python -m http.server --directory build/docs"
 
-# Faults in full; takes an hour on two cores. `make torture ARGS="--mutants 200"` for less.
+# Faults in full, and all cases of which `make test` takes some; an hour or two on two cores. `make torture ARGS="--mutants
+# 200"` for less.
 torture: $(STAMP)
 	$(BIN)/python benchmarks/torture.py $(ARGS)
 	$(BIN)/python benchmarks/referees.py
+	EDGEWRIGHT_SHAPES=all EDGEWRIGHT_JAX_CASES=all EDGEWRIGHT_GRAPHS=500 $(BIN)/python -m pytest -q \
+		tests/prune/test_structured.py tests/prune/test_structured_groups.py tests/export/test_operators_jax.py \
+		tests/export/test_random_graphs.py
 
 # Does the suite notice? 47 faults, each put into a copy of the tree. `make mutations ARGS="--only softmax"` for some.
 mutations: $(STAMP)

@@ -1,5 +1,7 @@
 """Channels leave a model: what is built again computes what the masked one does, and goes on to QAT and files."""
 
+import itertools
+import os
 import random
 import time
 
@@ -11,6 +13,7 @@ from edgewright.cli import main
 from edgewright.copies import copy_model
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.prune import ChannelConfig, prepare_prune, prune_channels
+from edgewright.prune.structured import channels
 from edgewright.prune.structured.cut import Cut
 from edgewright.prune.structured.units import Anatomy, place
 from edgewright.quantize.graph.tracing import trace_calls
@@ -51,30 +54,42 @@ def test_rebuilt_equals_masked(make, share):
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("make", [*IMAGE_NETS, *SEQUENCE_NETS], ids=lambda make: make.__name__)
-def test_nets_of_other_shapes(make):
-    """Share, scope and criterion are drawn, each net's own; `benchmarks/structured_nets.py` tries more."""
-    draw = random.Random(make.__name__)
-    config = ChannelConfig(
-        channels=draw.choice([0.3, 0.7]),
-        scope=draw.choice(["group", "global"]),
-        criterion=draw.choice(["l1", "random", "activation"]),
-    )
-    model = build_net(make)
-    smaller, report = prune_channels(model, config, samples=sample(model))
-    assert report.deviation <= 1e-5
-    assert smaller.count_params() == report.parameters[1] < report.parameters[0]
+def cuts_of_all_shapes():
+    """Yield each net with each share; the scopes alternate, both with EDGEWRIGHT_SHAPES=all (`make torture`).
+
+    The criterion is drawn, each net's own; `benchmarks/structured_nets.py` tries more.
+    """
+    for index, make in enumerate([*NETS, *IMAGE_NETS, *SEQUENCE_NETS]):
+        draw = random.Random(make.__name__)
+        for number, share in enumerate((0.0, 0.3, 0.7)):
+            for which, scope in enumerate(("group", "global")):
+                if os.environ.get("EDGEWRIGHT_SHAPES") == "all" or (index + number) % 2 == which:
+                    config = ChannelConfig(
+                        channels=share, scope=scope, criterion=draw.choice(["l1", "random", "activation"])
+                    )
+                    yield pytest.param(make, config, id=f"{make.__name__}-{share}-{scope}")
+
+
+@pytest.fixture(scope="module")
+def shape(request):
+    """A net, built and traced once for all its shares and scopes: a cut changes neither (`test_rebuilt_equals_masked`).
+
+    What is shared: the model, its trace and the groups in it.
+    """
+    model = build_net(request.param)
+    trace = trace_calls(model)
+    return model, trace, Anatomy(trace)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scope", ["group", "global"])
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
-@pytest.mark.parametrize("make", [*NETS, *IMAGE_NETS, *SEQUENCE_NETS], ids=lambda make: make.__name__)
-def test_all_shapes(make, share, scope):
-    model = build_net(make)
-    smaller, report = prune_channels(model, ChannelConfig(channels=share, scope=scope, criterion="random"))
-    assert report.deviation <= 1e-5
-    assert (smaller.count_params() == model.count_params()) == (share == 0)
+@pytest.mark.parametrize(("shape", "config"), list(cuts_of_all_shapes()), indirect=["shape"])
+def test_all_shapes(shape, config, monkeypatch):
+    model, trace, anatomy = shape
+    monkeypatch.setattr(channels, "trace_calls", lambda given: {id(model): trace}[id(given)])
+    monkeypatch.setattr(channels, "Anatomy", lambda given: {id(trace): anatomy}[id(given)])
+    smaller, report = prune_channels(model, config, samples=sample(model))
+    assert report.deviation <= 1e-5 and smaller.count_params() == report.parameters[1] <= report.parameters[0]
+    assert (smaller.count_params() == model.count_params()) == (config.channels == 0)
 
 
 def test_nothing_cut_is_the_identity():
@@ -219,8 +234,7 @@ def test_verb(tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ZOO)
-@pytest.mark.parametrize("share", [0.3, 0.7])
+@pytest.mark.parametrize(("name", "share"), zip(ZOO, itertools.cycle([0.3, 0.7]), strict=False))
 def test_zoo(name, share):
     model = edgewright.build(name)
     for network in model.values() if isinstance(model, dict) else [model]:

@@ -1,12 +1,12 @@
 """TensorFlow Model Optimization on Keras 3 models. Each job starts TensorFlow anew, some ten seconds: few jobs."""
 
 import json
-import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
+from edgewright.cli import main
 from edgewright.devices.measure import answers, inspect
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.quantize.tfmot import engine as tfmot
@@ -179,20 +179,22 @@ def test_arguments_are_checked_before_any_process_starts(call, words):
 
 
 @needs_tfmot
-def test_the_command_line_takes_the_engine(tmp_path):
+def test_the_command_line_takes_the_engine(tmp_path, monkeypatch, capfd):
     given = keras.Input((64,), name="x")
     model = keras.Model(given, layers.Dense(10, name="logits")(given), name="linear")
     model.save(tmp_path / "linear.keras")
 
-    def edgewright(*arguments):
-        command = [sys.executable, "-m", "edgewright", *arguments, "--engine", "tfmot", "--data", "digits"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path, check=False)
+    monkeypatch.chdir(tmp_path)
 
-    done = edgewright("qat", "linear.keras", "--out", "linear.keras")
-    assert done.returncode == 2 and ".tflite" in done.stderr
-    done = edgewright("qat", "linear.keras", "--out", "linear.tflite", "--epochs", "1", "--json")
-    assert done.returncode == 0, done.stderr
-    answer, manifest = json.loads(done.stdout), json.loads((tmp_path / "linear.tflite.json").read_text())
+    def edgewright(*arguments):
+        code = main([*arguments, "--engine", "tfmot", "--data", "digits"])
+        return code, *capfd.readouterr()
+
+    code, _, said = edgewright("qat", "linear.keras", "--out", "linear.keras")
+    assert code == 2 and ".tflite" in said
+    code, told, said = edgewright("qat", "linear.keras", "--out", "linear.tflite", "--epochs", "1", "--json")
+    assert code == 0, said
+    answer, manifest = json.loads(told), json.loads((tmp_path / "linear.tflite.json").read_text())
     assert answer["metric"] == "accuracy" and 0 <= answer["value"] <= 1
     assert manifest["engine"] == "tfmot" and manifest["precision"] == "w8a8-qat"
     assert (tmp_path / "linear.tflite").stat().st_size == manifest["bytes"]
