@@ -254,7 +254,7 @@ def _table(op: program.Table) -> list[Spelled]:
     """Spell a look-up: the int8 value, shifted to 0..255, indexes a gather."""
     source, entries = op.inputs
     wide, index = (Array(f"{op.outputs[0].name}.{part}", source.shape, "int32") for part in ("wide", "index"))
-    shift = Array("rowsshift", (), "int32", data=np.array(128, np.int32))
+    shift = Array("table_shift", (), "int32", data=np.array(128, np.int32))
     return [
         _cast(program.Cast([source], [wide])),
         _binary(program.Binary([wide, shift], [index], function="add")),

@@ -27,7 +27,7 @@ def keys(tree):
 
 EVERY = set(CODE)
 QUANTIZING = {"qat", "export"}
-MEASURING = {"answers", "bench"}
+MEASURING = {"answers", "bench", "pictures"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Graphs drawn at random: every kernel of the exported file rounds as the fake-quantizer beside it did.
 
-EDGEWRIGHT_GRAPHS sets how many (100; 5000 take about an hour, `make torture` draws 500).
+EDGEWRIGHT_GRAPHS sets how many (200; `make torture` draws 500, 5000 take about an hour).
 """
 
 import os
@@ -140,7 +140,7 @@ def test_every_kernel_rounds_as_in_training(server):
     tallies = {runtime: Tally(runtime) for runtime in ("xnnpack", "onnxruntime")}
 
     @settings(
-        max_examples=int(os.environ.get("EDGEWRIGHT_GRAPHS", "100")),
+        max_examples=int(os.environ.get("EDGEWRIGHT_GRAPHS", "200")),
         deadline=None,
         derandomize="EDGEWRIGHT_GRAPHS" not in os.environ,
         suppress_health_check=list(HealthCheck),
@@ -173,5 +173,7 @@ def kernels_of(qat, x, server):
     """Return by runtime how each kernel rounds."""
     layer = find_quantized(qat)
     given = probe(layer, qat.name)
+    if not given.tensors:  # where movements cancel the graph returns its input
+        return {"xnnpack": [], "onnxruntime": []}
     files = {"xnnpack": write_tflite(given.program), "onnxruntime": write_onnx(given.program)}
     return agreements(layer, x, {name: given.parts(server.run(data, name, x)) for name, data in files.items()})

@@ -1,6 +1,6 @@
 """Units are what brute force finds: noise in one leaks nowhere, and no part of one can go alone.
 
-EDGEWRIGHT_GRAPHS sets how many graphs are drawn (100; 2000 take some minutes, `make torture` draws 500).
+EDGEWRIGHT_GRAPHS sets how many graphs are drawn (200; 2000 take some minutes).
 """
 
 import os
@@ -13,7 +13,7 @@ from edgewright.quantize.graph.tracing import trace_calls
 from keras import ops
 from random_nets import draw_net
 
-GRAPHS = int(os.environ.get("EDGEWRIGHT_GRAPHS", "100"))
+GRAPHS = int(os.environ.get("EDGEWRIGHT_GRAPHS", "200"))
 CHUNK = 20
 PRODUCTS = {"Matmul", "Einsum", "DotProductAttention"}
 # Where an index of one operand meets the same of the other; of a grouped convolution a group goes whole
