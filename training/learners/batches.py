@@ -45,8 +45,9 @@ class Batches(keras.utils.PyDataset):
             return self
         import tensorflow as tf
 
-        whole = keras.tree.map_structure(tf.constant, self.parts)
-        order, size = tf.Variable(tf.constant(self._order), trainable=False), self.size
+        with tf.device("CPU"):  # where pipelines run, and can read a variable
+            whole = keras.tree.map_structure(tf.constant, self.parts)
+            order, size = tf.Variable(tf.constant(self._order), trainable=False), self.size
         self._followed = order
 
         def batch(index: Any) -> Any:
@@ -71,7 +72,8 @@ def in_turn(parts: tuple[Any, ...], size: int) -> Any:
 
     floats = keras.backend.floatx()  # what Keras makes of arrays
     cast: Any = keras.tree.map_structure(lambda one: one.astype(floats) if one.dtype.kind == "f" else one, parts)
-    return tf.data.Dataset.from_tensor_slices(cast).batch(size)
+    with tf.device("CPU"):
+        return tf.data.Dataset.from_tensor_slices(cast).batch(size)
 
 
 def readable(parts: Any) -> bool:
