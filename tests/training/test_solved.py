@@ -9,7 +9,7 @@ from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.data import Dataset, Split
 from edgewright.training.learners.register import LEARNERS
-from edgewright.training.learners.solved import solver
+from edgewright.training.learners.solved import Solution, solver, validate
 from edgewright.training.train import train
 
 CALLS = []
@@ -21,7 +21,7 @@ def least_squares():
     def solve(networks, dataset, task, config, support):
         (network,) = networks.values()
         kernel = network.get_layer("out").kernel
-        alive = support.get(kernel.path, np.ones(kernel.shape, bool))[:, 0]
+        alive = support.get(id(kernel), np.ones(kernel.shape, bool))[:, 0]
         solution = np.zeros(kernel.shape, np.float32)
         solution[alive] = np.linalg.lstsq(dataset.train.x[:, alive], dataset.train.y, rcond=None)[0]
         kernel.assign(solution)
@@ -96,3 +96,20 @@ def test_a_solution_is_kept_where_it_is_not_solved_again(problem):
     judged = entry.validate({"plane": aware}, dataset, tasks.of(dataset), TrainConfig())
     assert entry.best_epoch([judged, history[-1]], dataset, tasks.of(dataset)) == 0
     assert len(CALLS) == 1 and entry.steps(dataset, TrainConfig()) == 1
+
+
+def test_networks_whose_layers_have_one_name_keep_zeros_of_their_own():
+    networks = {}
+    for name, weights in (("up", [1, 2, 3, 4]), ("down", [4, 3, 2, 1])):
+        inputs = keras.Input((4,), name="inputs")
+        model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False, name="out")(inputs), name=name)
+        model.set_weights([np.array(weights, np.float32)[:, None]])
+        networks[name], _ = prepare_prune(model, PruneConfig(by_name={"out": 0.5}, end_step=1, frequency=1))
+
+    def ones(networks, dataset, task, config, support):
+        for network in networks.values():
+            network.get_layer("out").kernel.assign(np.ones((4, 1)))
+
+    Solution(solve=ones, again=True, validate=validate)._assigned(networks, None, None, TrainConfig())
+    found = {name: network.inner.get_weights()[0][:, 0].tolist() for name, network in networks.items()}
+    assert found == {"up": [0, 0, 1, 1], "down": [1, 1, 0, 0]}

@@ -107,7 +107,7 @@ def descend(
 
 @solver("contrastive_divergence", again=True, options=Chains)
 def contrastive_divergence(
-    networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, support: Mapping[str, Any], options: Chains
+    networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, support: Mapping[int, Any], options: Chains
 ) -> list[Row]:
     """Fit each layer as a machine of its own, the lowest first, on what those below make of samples.
 
@@ -149,7 +149,7 @@ def _held(up: Any, down: Any) -> Machine:
     return Machine(kernel=kernel, visible=visible, hidden=hidden)
 
 
-def _alive(up: Any, down: Any, whole: Any, support: Mapping[str, Any]) -> Machine:
+def _alive(up: Any, down: Any, whole: Any, support: Mapping[int, Any]) -> Machine:
     """Return where weights may be other than zero, 1 or 0."""
     kernel = _kept(up.kernel, support) * _kept(down.kernel, support).T
     visible: Any = np.ones(kernel.shape[0], np.float32)
@@ -159,8 +159,8 @@ def _alive(up: Any, down: Any, whole: Any, support: Mapping[str, Any]) -> Machin
     return Machine(kernel=kernel, visible=visible, hidden=np.ones(kernel.shape[1], np.float32))
 
 
-def _kept(variable: Any, support: Mapping[str, Any]) -> np.ndarray:
-    return np.asarray(support.get(variable.path, np.ones(variable.shape)), np.float32)
+def _kept(variable: Any, support: Mapping[int, Any]) -> np.ndarray:
+    return np.asarray(support.get(id(variable), np.ones(variable.shape)), np.float32)
 
 
 def _assign(machine: Machine, up: Any, down: Any, whole: Any) -> None:

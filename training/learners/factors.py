@@ -26,7 +26,7 @@ def factor_solver(name: str, **more: Any) -> Callable[[Solve], Solve]:
 
     def enter(fit: Solve) -> Solve:
         def solve(
-            networks: Networks, dataset: Dataset, *given: Any, support: Mapping[str, Any], **options: Any
+            networks: Networks, dataset: Dataset, *given: Any, support: Mapping[int, Any], **options: Any
         ) -> None:
             if support:
                 fitted_again(networks, _flat(dataset), support)
@@ -39,13 +39,13 @@ def factor_solver(name: str, **more: Any) -> Callable[[Solve], Solve]:
     return enter
 
 
-def fitted_again(networks: Networks, x: np.ndarray, support: Mapping[str, np.ndarray]) -> None:
+def fitted_again(networks: Networks, x: np.ndarray, support: Mapping[int, np.ndarray]) -> None:
     """Fit the weights that are left by least squares: the decoder's to the samples, the encoder's to the best codes.
 
     x: (N, n).
     """
     encoder, decoder = networks["encoder"].get_layer("code"), networks["decoder"].get_layer("reconstruction")
-    alive = [support.get(layer.kernel.path, np.ones(layer.kernel.shape, bool)) for layer in (encoder, decoder)]
+    alive = [support.get(id(layer.kernel), np.ones(layer.kernel.shape, bool)) for layer in (encoder, decoder)]
     kernel, bias = (np.asarray(weight, np.float64) for weight in (encoder.kernel, encoder.bias))
     for _ in range(REFITS):
         back, offset = _regressed(x @ kernel + bias, x, alive[1])

@@ -25,7 +25,7 @@ TOGETHER = 16  # windows whose updates are averaged
 
 @solver("readout", again=True)
 def readout(
-    networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, support: Mapping[str, np.ndarray]
+    networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, support: Mapping[int, np.ndarray]
 ) -> None:
     """Fit the last layer, a Dense, to the targets by ridge regression on what it reads.
 
@@ -46,7 +46,7 @@ def readout(
             adapt(layer.cell, np.asarray(dataset.train.x)[:: max(1, len(dataset.train) // BATCH)], config.seed)
     states = predict(keras.Model(model.input, last.input), dataset.train.x, BATCH)
     targets = np.asarray(dataset.train.y).reshape(-1, kernel.shape[-1])
-    there = support.get(kernel.path, np.ones(kernel.shape, bool))
+    there = support.get(id(kernel), np.ones(kernel.shape, bool))
     noise = NOISE * float(np.ptp(states)) / 2
     w, b = ridge(states.reshape(-1, states.shape[-1]), targets, noise**2 * len(targets), there)
     kernel.assign(w)

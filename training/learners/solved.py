@@ -7,7 +7,7 @@ What happens to a solution that is compressed:
 
 - Pruned while training goes on, its weights are cut once, by the masks that the solved weights give. A solver that
   says `again` solves what is left once more: it is given the networks with the cut weights in place, and `support`,
-  path -> where a weight may be other than zero. Whatever it assigns, zeros stay zero.
+  id of a variable -> where a weight may be other than zero. Whatever it assigns, zeros stay zero.
 - Quantization-aware or clustered, the weights are kept and nothing is trained: it is judged as it was calibrated.
 """
 
@@ -113,15 +113,15 @@ class Solution:
             return self.solve(networks, dataset, task, config, **more) or ()
         if not self.again or not all(_pruned(network) or not _changed(network) for network in networks.values()):
             return ()
-        support: dict[str, np.ndarray] = {}
+        support: dict[int, np.ndarray] = {}
         for variable, values in [pair for network in networks.values() for pair in _cut(network)]:
             variable.assign(values)
-            support[variable.path] = _numbers(values) != 0
+            support[id(variable)] = _numbers(values) != 0
         inner: dict[str, Any] = {name: getattr(network, "inner", network) for name, network in networks.items()}
         rows = self.solve(inner, dataset, task, config, support=support, **options) or ()
         for variable in [variable for network in inner.values() for variable in network.variables]:
-            if variable.path in support:
-                variable.assign(_numbers(variable) * support[variable.path])
+            if id(variable) in support:
+                variable.assign(_numbers(variable) * support[id(variable)])
         return rows
 
 
