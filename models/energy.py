@@ -19,6 +19,7 @@ FAMILY = "generative"
     paper="Hinton 2002, Training products of experts by minimizing contrastive divergence; 784-500",
     data=("mnist", "digits"),
     networks=("encoder", "decoder", "energy"),
+    learning_rate=0.025,
     training={"passes": 5},
     edge={"input_shape": (64,), "code": 64},
     variants={

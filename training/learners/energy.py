@@ -32,18 +32,14 @@ MOMENTUM = 0.9
 class Chains:
     """Options of contrastive divergence.
 
-    steps: of the chain (CD-k). rate: of learning, falling to 0; the one of `TrainConfig` is that of losses.
-    Raises: BadInput for a number outside its range.
+    steps: of the chain (CD-k).  Raises: BadInput for less than one.
     """
 
     steps: int = 1
-    rate: float = 0.1
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise BadInput(f"steps={self.steps}: a chain has at least 1")
-        if self.rate <= 0:
-            raise BadInput(f"rate={self.rate}: allowed is a number above 0")
 
 
 @dataclass(kw_only=True)
@@ -83,7 +79,7 @@ def contrast(machine: Machine, v: np.ndarray, steps: int, random: np.random.Gene
 def descend(
     machine: Machine, alive: Machine, x: np.ndarray, config: TrainConfig, options: Chains, random: np.random.Generator
 ) -> list[float]:
-    """Change the machine by contrastive divergence where weights are alive.
+    """Change the machine by contrastive divergence where weights are alive; the rate falls to 0.
 
     x: (N, n) in [0, 1], probabilities of which binary samples are drawn anew each time.
     Returns: for each epoch the mean squared error of P(v | P(h | v)) before it.
@@ -93,7 +89,7 @@ def descend(
     epochs = config.epochs_for(max(1, len(x) // size) * config.passes)
     for epoch in range(epochs):
         errors.append(float(((machine.down(machine.up(x)) - x) ** 2).mean()))
-        rate = options.rate * (1 - epoch / epochs)
+        rate = config.learning_rate * (1 - epoch / epochs)
         for order in (random.permutation(len(x)) for _ in range(config.passes)):
             for start in range(0, len(x) - size + 1, size):
                 slope = contrast(machine, on(x[order[start : start + size]], random), options.steps, random)
