@@ -168,3 +168,60 @@ def _convolutional(shape: tuple[int, ...], widths: tuple[int, ...], kernel: int,
     if labels:
         said["label"] = layers.Dense(labels, name="label")(x)
     return keras.Model(inputs, said if labels else said["logit"], name="discriminator")
+
+
+@register(
+    task="generation",
+    learner="adversarial:information=1",
+    input_shape=(28, 28, 1),
+    params=13_344_912,  # as published, 6,637,761 + 6,556,865 + 133,006, and 17,280 of norms
+    paper="Chen 2016, InfoGAN, arXiv:1606.03657, table 1",
+    data=("mnist", "digits"),
+    learning_rate=2e-4,
+    edge={"input_shape": (8, 8, 1), "latent": 14, "widths": (32, 16), "hidden": 128, "telling": 32},
+    networks=NETWORKS,
+    bars=Bars(floor=-0.3),
+)
+def infogan(
+    input_shape: tuple[int, ...], latent: int = 62, categories: int = 10, code: int = 2,
+    widths: tuple[int, ...] = (128, 64), hidden: int = 1024, telling: int = 128, slope: float = 0.1
+):  # fmt: skip
+    """Build a generator of noise, a category and a code, and a discriminator that tells both back from a sample.
+
+    Shapes: generator: z (N, latent), category (N, categories) one-hot, code (N, code) -> sample (N, H, W, C) in
+    [-1, 1]; discriminator: sample -> logit (N, 1), category (N, categories) logits, mean and log_deviation (N, code).
+    Raises: ValueError for sides that cannot be halved so often.
+    """
+    given: dict[str, Any] = {
+        name: keras.Input((size,), name=name) for name, size in (("z", latent), ("category", categories), ("code", code))
+    }
+    start = _smallest(input_shape, len(widths))
+    x = layers.Concatenate(name="joined")(list(given.values()))
+    x = _normed(layers.Dense(hidden, name="hidden")(x), 1)
+    x = _normed(layers.Dense(math.prod(start) * widths[0], name="project")(x), 2)
+    x = layers.Reshape((*start, widths[0]), name="maps")(x)
+    for index, width in enumerate(widths[1:], 3):
+        x = _normed(layers.Conv2DTranspose(width, 4, 2, "same", name=f"conv_{index}")(x), index)
+    x = layers.Conv2DTranspose(input_shape[-1], 4, 2, "same", activation="tanh", name="sample")(x)
+    return {"generator": keras.Model(given, x, name="generator"),
+            "discriminator": _telling(input_shape, widths[::-1], hidden, (telling, categories, code), slope)}  # fmt: skip
+
+
+def _telling(shape: tuple[int, ...], widths: tuple[int, ...], hidden: int, told: tuple[int, int, int], slope: float):
+    """Build the discriminator of `infogan`; told: how wide the head is, categories, values of a code."""
+    inputs: Any = keras.Input(shape, name="images")
+    x = layers.Conv2D(widths[0], 4, 2, "same", name="conv_1")(inputs)
+    x = layers.LeakyReLU(slope, name="leaky_1")(x)
+    for index, width in enumerate(widths[1:], 2):
+        x = _leaky_normed(layers.Conv2D(width, 4, 2, "same", name=f"conv_{index}")(x), f"{index}", slope)
+    x = layers.Dense(hidden, name="hidden")(layers.Flatten(name="flat")(x))
+    trunk = _leaky_normed(x, "hidden", slope)
+    width, categories, code = told
+    head = _leaky_normed(layers.Dense(width, name="telling")(trunk), "telling", slope)
+    sizes = {"category": categories, "mean": code, "log_deviation": code}
+    said = {name: layers.Dense(size, name=name)(head) for name, size in sizes.items()}
+    return keras.Model(inputs, {"logit": layers.Dense(1, name="logit")(trunk), **said}, name="discriminator")
+
+
+def _leaky_normed(x: KerasTensor, name: str, slope: float):
+    return layers.LeakyReLU(slope, name=f"leaky_{name}")(layers.BatchNormalization(name=f"norm_{name}")(x))
