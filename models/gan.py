@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, layers
 
+from ..untyped import ops
 from .registry import Bars, register
 
 FAMILY = "generative"
@@ -38,12 +39,19 @@ NETWORKS = ("generator", "discriminator")
             "paper": "Mirza and Osindero 2014, Conditional generative adversarial nets, arXiv:1411.1784",
             "labels": 10,
         },
+        "minibatch_gan": {
+            "params": 3_010_627,
+            "paper": "Salimans 2016, Improved techniques for training GANs, arXiv:1606.03498, section 3.2",
+            "deploy": ("generator",),  # what a discriminator says of a sample depends on the batch
+            "comparing": (50, 5),
+            "edge": {"comparing": (16, 4)},
+        },
         "gan_1d": {
             "params": 187,
             "task": "distribution",
             "input_shape": (1,),
             "data": ("normal",),
-            "learning_rate": 2e-3,
+            "learning_rate": 5e-3,
             "latent": 1,
             "hidden": (5, 5),
             "judging": (10, 10),
@@ -55,12 +63,14 @@ NETWORKS = ("generator", "discriminator")
 )
 def gan_mlp(
     input_shape: tuple[int, ...], latent: int = 100, hidden: tuple[int, ...] = (256, 512, 1024), slope: float = 0.2,
-    judging: tuple[int, ...] | None = None, labels: int = 0, open_range: bool = False
+    *, judging: tuple[int, ...] | None = None, labels: int = 0, open_range: bool = False,
+    comparing: tuple[int, int] | None = None
 ):  # fmt: skip
     """Build two dense nets: the generator widens a latent vector by `hidden`, the discriminator narrows a sample again.
 
     judging: widths of the discriminator, the generator's in reverse where None. labels: so many classes, of which one
     is given to both, one-hot. open_range: samples are any numbers.
+    comparing: the discriminator compares the samples of a batch, by so many kernels of so many values.
     Shapes: generator: z (N, latent) [and label (N, labels)] -> sample (N, n), in [-1, 1] but for an open range;
     discriminator: sample (N, n) [and label] -> logit (N, 1), above 0 for a real one.
     """
@@ -68,7 +78,7 @@ def gan_mlp(
     end = None if open_range else "tanh"
     return {
         "generator": _generator(width, latent, hidden, slope, labels, end),
-        "discriminator": _discriminator(width, hidden[::-1] if judging is None else judging, slope, labels),
+        "discriminator": _discriminator(width, hidden[::-1] if judging is None else judging, slope, labels, comparing),
     }
 
 
@@ -78,10 +88,33 @@ def _generator(width: int, latent: int, hidden: tuple[int, ...], slope: float, l
     return keras.Model(inputs, layers.Dense(width, activation=end, name="sample")(x), name="generator")
 
 
-def _discriminator(width: int, hidden: tuple[int, ...], slope: float, labels: int):
+def _discriminator(
+    width: int, hidden: tuple[int, ...], slope: float, labels: int, comparing: tuple[int, int] | None
+):  # fmt: skip
     inputs, x = _given("images", (width,), labels)
     x = _leaky(x, hidden, slope)
+    if comparing:
+        compared = layers.Dense(math.prod(comparing), use_bias=False, name="compared")(x)
+        compared = layers.Reshape(comparing, name="kernels")(compared)
+        x = layers.Concatenate(name="with_others")([x, MinibatchDiscrimination(name="others")(compared)])
     return keras.Model(inputs, layers.Dense(1, name="logit")(x), name="discriminator")
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class MinibatchDiscrimination(layers.Layer):
+    """How near the other samples of the batch are: the sum of exp(-|difference|_1) over them, by each kernel.
+
+    Source: Salimans 2016, arXiv:1606.03498, section 3.2.  Shapes: (N, kernels, values) -> (N, kernels)
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Compare each sample with each, itself left out."""
+        apart = ops.expand_dims(inputs, 1) - ops.expand_dims(inputs, 0)  # (N, N, kernels, values)
+        return ops.sum(ops.exp(-ops.sum(ops.absolute(apart), axis=-1)), axis=1) - 1.0
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return (N, kernels)."""
+        return input_shape[:-1]
 
 
 def _given(name: str, shape: tuple[int, ...], labels: int) -> tuple[Any, Any]:
@@ -105,7 +138,7 @@ def _leaky(x: KerasTensor, widths: tuple[int, ...], slope: float):
     learner="adversarial",
     input_shape=(28, 28, 1),
     params=2_913_154,
-    paper="Radford 2016, Unsupervised representation learning with DCGANs, arXiv:1511.06434; two layers, for 28x28 pixels",
+    paper="Radford 2016, Unsupervised representation learning with DCGANs, arXiv:1511.06434; two layers for 28x28",
     data=("mnist", "digits"),
     learning_rate=2e-4,
     edge={"input_shape": (8, 8, 1), "latent": 16, "widths": (64, 32)},
@@ -183,7 +216,7 @@ def _convolutional(shape: tuple[int, ...], widths: tuple[int, ...], kernel: int,
     bars=Bars(floor=-0.3),
 )
 def infogan(
-    input_shape: tuple[int, ...], latent: int = 62, categories: int = 10, code: int = 2,
+    input_shape: tuple[int, ...], latent: int = 62, *, categories: int = 10, code: int = 2,
     widths: tuple[int, ...] = (128, 64), hidden: int = 1024, telling: int = 128, slope: float = 0.1
 ):  # fmt: skip
     """Build a generator of noise, a category and a code, and a discriminator that tells both back from a sample.
@@ -193,7 +226,8 @@ def infogan(
     Raises: ValueError for sides that cannot be halved so often.
     """
     given: dict[str, Any] = {
-        name: keras.Input((size,), name=name) for name, size in (("z", latent), ("category", categories), ("code", code))
+        name: keras.Input((size,), name=name)
+        for name, size in (("z", latent), ("category", categories), ("code", code))
     }
     start = _smallest(input_shape, len(widths))
     x = layers.Concatenate(name="joined")(list(given.values()))
@@ -203,8 +237,10 @@ def infogan(
     for index, width in enumerate(widths[1:], 3):
         x = _normed(layers.Conv2DTranspose(width, 4, 2, "same", name=f"conv_{index}")(x), index)
     x = layers.Conv2DTranspose(input_shape[-1], 4, 2, "same", activation="tanh", name="sample")(x)
-    return {"generator": keras.Model(given, x, name="generator"),
-            "discriminator": _telling(input_shape, widths[::-1], hidden, (telling, categories, code), slope)}  # fmt: skip
+    return {
+        "generator": keras.Model(given, x, name="generator"),
+        "discriminator": _telling(input_shape, widths[::-1], hidden, (telling, categories, code), slope),
+    }
 
 
 def _telling(shape: tuple[int, ...], widths: tuple[int, ...], hidden: int, told: tuple[int, int, int], slope: float):

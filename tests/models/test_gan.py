@@ -14,6 +14,7 @@ from edgewright.training.config import TrainConfig
 from edgewright.training.data import load
 from edgewright.training.learners import adversarial
 from edgewright.training.learners.adversarial import Rules, moves
+from edgewright.training.learners.games import Move
 from edgewright.training.state import RunDir
 from edgewright.training.tasks.generative import latents
 
@@ -130,7 +131,11 @@ def test_the_bound_of_information_is_the_entropy_where_every_category_is_named()
     assert adversarial.information(np.zeros((200, 10), "f4"), categories) == pytest.approx(0, abs=1e-5)
     random = np.random.default_rng(0)
     assert adversarial.information(random.normal(size=(200, 10)).astype("f4"), categories) < 2.302585
-    made = {"category": 100 * categories, "mean": np.ones((200, 2), "f4"), "log_deviation": np.full((200, 2), 0.5, "f4")}
+    made = {
+        "category": 100 * categories,
+        "mean": np.ones((200, 2), "f4"),
+        "log_deviation": np.full((200, 2), 0.5, "f4"),
+    }
     found = adversarial.untold(made, {"category": categories, "code": np.full((200, 2), 3.0, "f4")})
     np.testing.assert_allclose(found, np.full((200, 1), 2 * (0.5 + 4 / (2 * math.e))), rtol=1e-4)
 
@@ -145,6 +150,17 @@ def test_infogan_plays_and_reports_what_is_told_of_its_categories():
     given = task.samples(dataset, "generator", 300)
     assert set(given) == {"z", "category", "code"} and (given["category"].sum(1) == 1).all()
     assert np.abs(given["code"]).max() <= 1 and given["category"].sum(0).min() > 10
+
+
+def test_numbers_that_are_drawn_have_the_mean_and_the_deviation_of_the_real_ones():
+    """N(1, 1) by 187 parameters; the metric that chooses the epoch is near the density's own, -1.4189 nats."""
+    networks, task = registry.networks("gan_1d", seed=1), tasks.get("distribution")
+    dataset = task.present("normal", networks)
+    config = TrainConfig(learning_rate=5e-3, epochs=4, passes=5, batch_size=128, seed=1)
+    keras.utils.set_random_seed(1)
+    learners.get("adversarial")(networks, dataset, task, config, RunDir(None))
+    drawn = np.asarray(networks["generator"](task.samples(dataset, "generator", 4000)["z"]))
+    assert abs(drawn.mean() - 1) < 0.15 and abs(drawn.std() - 1) < 0.15
 
 
 def test_labels_of_real_samples_go_with_them():
@@ -219,8 +235,6 @@ def test_players_who_move_in_turns_stay_near_where_those_of_one_time_drift_apart
     for _ in range(100):
         x, y = x - 0.1 * y, y + 0.1 * x
     assert math.hypot(x, y) / math.sqrt(2) == pytest.approx(1.64463, abs=1e-4)
-    from edgewright.training.learners.games import Move
-
     networks = {}
     for name in ("x", "y"):
         inputs = keras.Input((1,), name="inputs")
@@ -239,10 +253,30 @@ def test_players_who_move_in_turns_stay_near_where_those_of_one_time_drift_apart
             move.make({"one": one}, nothing)
         expected[1] += 0.1 * expected[0]
         expected[0] -= 0.1 * expected[1]
-        lengths.append(math.hypot(*(float(networks[name].weights[0].numpy()) for name in ("x", "y"))))
-    assert 1.414 * 0.99 < min(lengths) and max(lengths) < 1.487
-    found = [float(networks[name].weights[0].numpy()) for name in ("x", "y")]
+        lengths.append(math.hypot(*(float(np.asarray(networks[name].weights[0])) for name in ("x", "y"))))
+    assert min(lengths) > 1.414 and max(lengths) < 1.487
+    found = [float(np.asarray(networks[name].weights[0])) for name in ("x", "y")]
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_where_both_sides_are_convex_the_game_ends_at_its_saddle():
+    """V = x^2 - y^2, x minimises and y maximises."""
+    x, y = 1.0, 1.0
+    for _ in range(100):
+        x -= 0.1 * 2 * x
+        y += 0.1 * -2 * y
+    assert math.hypot(x, y) < 1e-9
+
+
+def test_samples_of_a_batch_are_compared_with_each_other():
+    from edgewright.models.gan import MinibatchDiscrimination
+
+    given = np.random.default_rng(0).normal(size=(4, 3, 2)).astype("f4")
+    expected = np.zeros((4, 3))
+    for i in range(4):
+        for j in {0, 1, 2, 3} - {i}:
+            expected[i] += np.exp(-np.abs(given[i] - given[j]).sum(1))
+    np.testing.assert_allclose(MinibatchDiscrimination()(given), expected, rtol=1e-4)
 
 
 def test_rules_are_checked():

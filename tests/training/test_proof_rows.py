@@ -140,7 +140,10 @@ def test_all_runners_are_judged_on_the_same_latents():
     first, second = (task.evaluate(Recorder(networks), dataset).rows for _ in range(2))
     np.testing.assert_array_equal(seen[0], seen[1])
     np.testing.assert_array_equal(first, second)
-    assert len(first) == len(dataset.test) and not (latents(np.random.default_rng(0), 4, {"z": (16,)})["z"] == seen[0][:4]).any()
+    assert (
+        len(first) == len(dataset.test)
+        and not (latents(np.random.default_rng(0), 4, {"z": (16,)})["z"] == seen[0][:4]).any()
+    )
 
 
 def test_parzen_windows_are_a_mixture_of_gaussians():
