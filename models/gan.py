@@ -143,7 +143,7 @@ def _leaky(x: KerasTensor, widths: tuple[int, ...], slope: float):
     learning_rate=2e-4,
     edge={"input_shape": (8, 8, 1), "latent": 16, "widths": (64, 32)},
     networks=NETWORKS,
-    bars=Bars(floor=-0.3),
+    bars=Bars(floor=-0.1),
     variants={
         "acgan": {
             "params": 3_164_044,
@@ -213,7 +213,7 @@ def _convolutional(shape: tuple[int, ...], widths: tuple[int, ...], kernel: int,
     learning_rate=2e-4,
     edge={"input_shape": (8, 8, 1), "latent": 14, "widths": (32, 16), "hidden": 128, "telling": 32},
     networks=NETWORKS,
-    bars=Bars(floor=-0.3),
+    bars=Bars(floor=-0.1),
 )
 def infogan(
     input_shape: tuple[int, ...], latent: int = 62, *, categories: int = 10, code: int = 2,

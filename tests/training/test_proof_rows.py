@@ -128,6 +128,17 @@ def test_the_generator_never_sees_an_image():
         task.present("digits", {"generator": networks["generator"]})
 
 
+def test_a_discriminator_is_calibrated_on_drawn_samples_too():
+    _, networks, task, dataset = presented("gan_mlp")
+    run = KerasRunner(networks)
+    (given,) = task.observed(run, dataset, "discriminator", 6, seed=3).values()
+    (drawn,) = run("generator", task.samples(dataset, "generator", 3, seed=3)).values()
+    np.testing.assert_allclose(given[3:], drawn, atol=1e-6)
+    assert (given[:3, None] == dataset.train.x[None]).all(-1).any(1).all() and len(given) == 6
+    asked = (task.observed(run, dataset, "generator", 5), task.samples(dataset, "generator", 5))
+    np.testing.assert_array_equal(asked[0]["z"], asked[1]["z"])
+
+
 def test_all_runners_are_judged_on_the_same_latents():
     _, networks, task, dataset = presented("gan_mlp")
     seen = []

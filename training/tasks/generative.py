@@ -91,6 +91,20 @@ class Generation:
         chosen = subset(dataset.train, n, seed, stratify=False)
         return {each.name: np.asarray(chosen.y if each.name == LABEL else chosen.x) for each in dataset.judged}
 
+    def observed(self, run: Runner, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
+        """Return the same, but for the discriminator half of it drawn by the generator of `run`.
+
+        Ranges of real samples alone cut off what it says of drawn ones, and with it all that either learns from it.
+        """
+        given = self.samples(dataset, network, n, seed)
+        if network == "generator":
+            return given
+        assert isinstance(dataset, Drawn)
+        latent = _drawn_from(dataset, n // 2, seed)
+        (drawn,) = run("generator", latent).values()
+        made = {name: latent[LABEL] if name == LABEL else drawn for name in given}
+        return {name: np.concatenate([values[: n - n // 2], made[name]]) for name, values in given.items()}
+
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score the test images under samples from the same latents for all runners; validation chooses the width."""
         assert isinstance(dataset, Drawn)
