@@ -141,7 +141,7 @@ def test_the_bound_of_information_is_the_entropy_where_every_category_is_named()
 
 
 def test_infogan_plays_and_reports_what_is_told_of_its_categories():
-    networks, task = registry.networks("infogan", "edge"), tasks.get("generation")
+    networks, task = registry.networks("infogan", "edge", widths=(8,)), tasks.get("generation")
     dataset = task.present("digits", networks, limit=64, test_limit=16)
     few = replace(dataset, validation=dataset.validation.take(np.arange(16)))
     config = TrainConfig(epochs=1, batch_size=32, learning_rate=2e-4)
