@@ -25,6 +25,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "models.cells": ("DeepTransitionCell", "LSTMVariantCell"),
     "models.efficient": ("LinearAttentionCell", "LocalAttention", "SegmentAttention", "SparseAttention"),
     "models.elmo": ("LayerMix",),
+    "models.gan": ("MinibatchDiscrimination",),
     "models.linear": ("Monomials", "RandomFourierFeatures"),
     "models.lstm_dropout": ("LSTMDropoutCell", "RecurrentDropout"),
     "models.markov": ("FilterCell", "LogSum"),

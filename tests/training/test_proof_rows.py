@@ -17,10 +17,9 @@ from edgewright.training.config import TrainConfig
 from edgewright.training.data import graphs, load, sets, sources
 from edgewright.training.data.characters import windows
 from edgewright.training.data.environments import play
-from edgewright.training.learners.adversarial import latents
 from edgewright.training.runner import KerasRunner
 from edgewright.training.state import RunDir
-from edgewright.training.tasks.generative import log_likelihoods
+from edgewright.training.tasks.generative import latents, log_likelihoods
 
 ROWS = {
     "gan_mlp": ("digits", {}),
@@ -129,6 +128,17 @@ def test_the_generator_never_sees_an_image():
         task.present("digits", {"generator": networks["generator"]})
 
 
+def test_a_discriminator_is_calibrated_on_drawn_samples_too():
+    _, networks, task, dataset = presented("gan_mlp")
+    run = KerasRunner(networks)
+    (given,) = task.observed(run, dataset, "discriminator", 6, seed=3).values()
+    (drawn,) = run("generator", task.samples(dataset, "generator", 3, seed=3)).values()
+    np.testing.assert_allclose(given[3:], drawn, atol=1e-6)
+    assert (given[:3, None] == dataset.train.x[None]).all(-1).any(1).all() and len(given) == 6
+    asked = (task.observed(run, dataset, "generator", 5), task.samples(dataset, "generator", 5))
+    np.testing.assert_array_equal(asked[0]["z"], asked[1]["z"])
+
+
 def test_all_runners_are_judged_on_the_same_latents():
     _, networks, task, dataset = presented("gan_mlp")
     seen = []
@@ -141,7 +151,10 @@ def test_all_runners_are_judged_on_the_same_latents():
     first, second = (task.evaluate(Recorder(networks), dataset).rows for _ in range(2))
     np.testing.assert_array_equal(seen[0], seen[1])
     np.testing.assert_array_equal(first, second)
-    assert len(first) == len(dataset.test) and not (latents(np.random.default_rng(0), 4, (16,)) == seen[0][:4]).any()
+    assert (
+        len(first) == len(dataset.test)
+        and not (latents(np.random.default_rng(0), 4, {"z": (16,)})["z"] == seen[0][:4]).any()
+    )
 
 
 def test_parzen_windows_are_a_mixture_of_gaussians():

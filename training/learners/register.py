@@ -19,8 +19,8 @@ It says whether it heeds a teacher (`teachable`): then it takes an argument `tea
 samples are in memory, or None.
 
 Its own settings are a frozen dataclass of numbers, `options=Penalties`: a model names them behind the learner's name,
-"autoencoding:noise=0.1,beta=4", and `fit` and `validate` are given an argument `options`, the defaults where none are
-named.
+"autoencoding:noise=0.1,beta=4", and `fit`, `validate` and, where it takes one, `steps` are given an argument `options`,
+the defaults where none are named.
 
 It says its steps: how often `config` has it run a network that it trains, by which pruning lays out its schedule.
 
@@ -36,6 +36,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import keras
@@ -53,7 +54,7 @@ Networks = Mapping[str, keras.Model]
 Fit = Callable[..., list[Row]]
 Validate = Callable[..., Row]  # (networks, dataset, task, config), and options where a learner has them
 BestEpoch = Callable[[Sequence[Row], Dataset, Any], int]
-Steps = Callable[[Dataset, TrainConfig], int]
+Steps = Callable[..., int]  # (dataset, config), and options where it asks for them
 
 
 def steps_by_batches(dataset: Dataset, config: TrainConfig) -> int:
@@ -103,7 +104,9 @@ class Learner:
             return self
         bound = {"options": self.options(**_read(self.name, self.options, text))}
         named = f"{self.name}:{text}" if text else self.name
-        return replace(self, name=named, fit=partial(self.fit, **bound), validate=partial(self.validate, **bound))
+        steps = partial(self.steps, **bound) if "options" in signature(self.steps).parameters else self.steps
+        return replace(self, name=named, fit=partial(self.fit, **bound), validate=partial(self.validate, **bound),
+                       steps=steps)  # fmt: skip
 
     def __call__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -23,28 +23,35 @@ DRAWN = 2000  # samples under which the test images are judged
 WIDTHS = np.geomspace(0.05, 1.0, 14)  # of a kernel, in grey levels of [0, 1]
 BLOCK = 500  # points whose distances are held at once
 LATENT_SEED = 20_140_610  # apart from those of training and calibration
+LABEL, CATEGORY, CODE = "label", "category", "code"  # latents that are no noise; the label is a class of the data
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn(Dataset):
-    """Samples in [-1, 1], and the inputs of the two networks: what is drawn from, and what is drawn."""
+    """Samples, and the inputs of the two networks: what is drawn from, and what is drawn.
 
-    latent: Input
-    sample: Input
+    Where one of them has a "label", the splits' y is the class, one-hot; else it is the sample.
+    """
+
+    latent: tuple[Input, ...]
+    judged: tuple[Input, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
     """Samples of a generator, judged by the Parzen-window log-likelihood of the test images in nats per value.
 
-    Networks: "generator", z -> sample, and of a game "discriminator", sample -> logit. The unit is an image. Multiplied
-    by the number of values it is the figure of the literature, but for fewer samples, which make it lower.
-    game: samples lie in [-1, 1], and a discriminator tells them from real ones; else they lie in [0, 1].
+    Networks: "generator", latents -> sample, and of a game "discriminator", sample -> logit. The unit is an image.
+    Multiplied by the number of values it is the figure of the literature, but for fewer samples, which make it lower.
+    Latents are drawn from a normal distribution, "label" and "category" from one-hot classes, "code" from [-1, 1].
+    game: a discriminator tells samples from real ones. signed: samples lie in [-1, 1], of data in [0, 1]; else both are
+    as the data are.
     Source: Goodfellow 2014, arXiv:1406.2661, section 5; Breuleux 2011.
     """
 
     name: str
     game: bool
+    signed: bool = False
 
     @property
     def metric(self) -> Metric:
@@ -58,40 +65,63 @@ class Generation:
         """
         if missing := [name for name in ("generator", *self.game * ("discriminator",)) if name not in networks]:
             raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
-        (latent,), made = takes(networks["generator"])["inputs"], networks["generator"].output_shape[1:]
-        sample = takes(networks["discriminator"])["inputs"][0] if self.game else replace(latent, shape=made)
-        loaded = load(data, input_shape=sample.shape, dtype="float32", task="reconstruction", **asked)
+        latent, judged = takes(networks["generator"])["inputs"], ()
+        shape, width = networks["generator"].output_shape[1:], None
+        if self.game:
+            judged = takes(networks["discriminator"])["inputs"]
+            shape = next(each.shape for each in judged if each.name != LABEL)
+            width = next((each.shape[-1] for each in (*latent, *judged) if each.name == LABEL), None)
+        served = "classification" if width else "reconstruction"
+        loaded = load(data, input_shape=shape, dtype="float32", task=served, **asked)
         facts = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
         splits, words = loaded.splits, loaded.preprocessing
-        if self.game:
+        if self.signed:
             splits = {part: _signed(split, f"{loaded.name} {part}") for part, split in splits.items()}
             words = f"{words}; [0, 1] to [-1, 1]"
-        return Drawn(**{**facts, **splits, "task": self.name, "preprocessing": words}, latent=latent, sample=sample)
+        if width:
+            splits = {part: _one_hot(split, width, f"{loaded.name} {part}") for part, split in splits.items()}
+            facts |= {"classes": 0, "augmentation": None}
+        return Drawn(**{**facts, **splits, "task": self.name, "preprocessing": words}, latent=latent, judged=judged)
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
-        """Return n latents for the generator, n training images for the discriminator."""
+        """Return n latents for the generator; for the discriminator n training images, and their classes if it asks."""
         assert isinstance(dataset, Drawn)
         if network == "generator":
-            return {dataset.latent.name: latents(dataset, n, seed)}
-        return {dataset.sample.name: np.asarray(subset(dataset.train, n, seed, stratify=False).x)}
+            return _drawn_from(dataset, n, seed)
+        chosen = subset(dataset.train, n, seed, stratify=False)
+        return {each.name: np.asarray(chosen.y if each.name == LABEL else chosen.x) for each in dataset.judged}
+
+    def observed(self, run: Runner, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
+        """Return the same, but for the discriminator half of it drawn by the generator of `run`.
+
+        Ranges of real samples alone cut off what it says of drawn ones, and with it all that either learns from it.
+        """
+        given = self.samples(dataset, network, n, seed)
+        if network == "generator":
+            return given
+        assert isinstance(dataset, Drawn)
+        latent = _drawn_from(dataset, n // 2, seed)
+        (drawn,) = run("generator", latent).values()
+        made = {name: latent[LABEL] if name == LABEL else drawn for name in given}
+        return {name: np.concatenate([values[: n - n // 2], made[name]]) for name, values in given.items()}
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score the test images under samples from the same latents for all runners; validation chooses the width."""
         assert isinstance(dataset, Drawn)
-        (drawn,) = run("generator", {dataset.latent.name: latents(dataset, DRAWN, LATENT_SEED)}).values()
+        (drawn,) = run("generator", _drawn_from(dataset, DRAWN, LATENT_SEED)).values()
         kernels, validation, test = map(self.grey, (drawn, dataset.validation.x, dataset.test.x))
         width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
         return Scores.by_row(log_likelihoods(test, kernels, np.array([width]))[0, :, None] / test.shape[1])
 
     def grey(self, x: Any) -> np.ndarray:
-        """Return values in [0, 1], flat, (N, n) float32."""
+        """Return values as the data have them, flat, (N, n) float32."""
         flat = np.asarray(x, np.float32).reshape(len(x), -1)
-        return (flat + 1) / 2 if self.game else flat
+        return (flat + 1) / 2 if self.signed else flat
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return real images, and what is drawn from the same latents for all runners."""
         assert isinstance(dataset, Drawn)
-        (made,) = run("generator", {dataset.latent.name: latents(dataset, SHOWN, LATENT_SEED)}).values()
+        (made,) = run("generator", _drawn_from(dataset, SHOWN, LATENT_SEED)).values()
         real = np.asarray(dataset.test.x)[:SHOWN]
         return {name: self.grey(x).reshape(real.shape) for name, x in (("samples", real), ("drawn", made))}
 
@@ -100,10 +130,28 @@ class Generation:
         return Bound(self, dataset)
 
 
-def latents(dataset: Drawn, count: int, seed: int) -> np.ndarray:
-    """Return latents of a normal distribution by seed, (count, ...) float32."""
-    shape = tuple(size or 1 for size in dataset.latent.shape)
-    return np.random.default_rng(seed).standard_normal((count, *shape), np.float32)
+def latents(random: np.random.Generator, count: int, shapes: Mapping[str, tuple[int | None, ...]]) -> Arrays:
+    """Return what is drawn for inputs by name, see `Generation`: (count, *shape) float32, 1 for what is open."""
+    return {name: _latent(random, name, (count, *(size or 1 for size in shape))) for name, shape in shapes.items()}
+
+
+def _latent(random: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    if name in (LABEL, CATEGORY):
+        return np.eye(shape[-1], dtype=np.float32)[random.integers(0, shape[-1], shape[:-1])]
+    if name == CODE:
+        return random.uniform(-1, 1, shape).astype(np.float32)
+    return random.standard_normal(shape, np.float32)
+
+
+def _drawn_from(dataset: Drawn, count: int, seed: int) -> Arrays:
+    return latents(np.random.default_rng(seed), count, {each.name: each.shape for each in dataset.latent})
+
+
+def _one_hot(split: Split, width: int, where: str) -> Split:
+    classes = np.asarray(split.y)
+    if classes.max() >= width:
+        raise BadInput(f"{where}: class {classes.max()}, but the input {LABEL!r} takes {width}; give data of so many")
+    return Split(x=split.x, y=np.eye(width, dtype=np.float32)[classes])
 
 
 def _signed(split: Split, where: str) -> Split:
@@ -111,7 +159,7 @@ def _signed(split: Split, where: str) -> Split:
     if x.min() < 0 or x.max() > 1:
         raise BadInput(f"{where}: values from {x.min():g} to {x.max():g}; images to be drawn lie in [0, 1]")
     x = x * np.float32(2) - np.float32(1)
-    return Split(x=x, y=x)
+    return Split(x=x, y=x if split.y is split.x else split.y)
 
 
 def log_likelihoods(points: np.ndarray, kernels: np.ndarray, widths: np.ndarray) -> np.ndarray:
@@ -134,5 +182,6 @@ def log_likelihoods(points: np.ndarray, kernels: np.ndarray, widths: np.ndarray)
     return found
 
 
-enter(Generation(name="generation", game=True))
+enter(Generation(name="generation", game=True, signed=True))
+enter(Generation(name="distribution", game=True))
 enter(Generation(name="sampling", game=False))
