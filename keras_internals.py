@@ -32,6 +32,11 @@ def layers_in(layer: Any, *, itself: bool = True, deep: bool = True) -> Iterator
     return iter(getattr(layer, "layers", ()))
 
 
+def dense_in(network: keras.Model) -> list[Any]:
+    """Return the Dense layers inside a network, in the order in which it has them."""
+    return [layer for layer in layers_in(network) if isinstance(layer, keras.layers.Dense)]
+
+
 def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
     """Return the trainable variables that `layer` made itself, not those of layers inside it."""
     return list(layer._trainable_variables)

@@ -21,13 +21,11 @@ COMPARED = ("float32", "w8a8-ptq", "w8a8-qat")
 
 
 def shown(files: Made, work: Workload, device: str = "local") -> list[dict[str, Any]]:
-    """Return pictures of what the task shows by each model of files, as `{artifact, shows, png}`; [] if it has none.
+    """Return pictures of what the task, which has some, shows by each model of files, as `{artifact, shows, png}`.
 
     What does not depend on the files, as the samples themselves, is shown of the first alone.
     """
-    show = getattr(work.task, "pictures", None)
-    if show is None:
-        return []
+    task: Any = work.task
     bundles: dict[str, dict[str, Path]] = {}
     for file, path in files:
         if file.format == FORMAT and file.precision in COMPARED:
@@ -36,7 +34,7 @@ def shown(files: Made, work: Workload, device: str = "local") -> list[dict[str, 
     first: Mapping[str, np.ndarray] = {}
     for bundle, paths in bundles.items():
         with open_runner({network: ModelFile.read(path) for network, path in paths.items()}, device) as run:
-            images = show(run, work.dataset)
+            images = task.pictures(run, work.dataset)
         for name, values in images.items():
             if name not in first or not np.array_equal(first[name], values):
                 found.append({"artifact": bundle, "shows": name, "png": pictures.strip(values)})

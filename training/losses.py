@@ -32,6 +32,16 @@ class SmoothedCrossentropy(keras.losses.Loss):
         return {"smoothing": self.smoothing, "name": self.name}
 
 
+def squared_error(smoothing: float) -> keras.losses.Loss:
+    """Return the mean squared error, which knows nothing to smooth."""
+    return keras.losses.MeanSquaredError()
+
+
+def loss_of_logits(smoothing: float) -> keras.losses.Loss:
+    """Return minus the log-likelihood of values in [0, 1] by logits, a mean over values."""
+    return keras.losses.BinaryCrossentropy(from_logits=True)
+
+
 def of_tokens(smoothing: float) -> keras.losses.Loss:
     """Return the cross-entropy of the next token; smoothed targets would be paid for in perplexity."""
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)

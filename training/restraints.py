@@ -6,7 +6,7 @@ Keras' own regularizers and constraints, which its losses and optimizers heed on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,11 +53,27 @@ def restrained(networks: Mapping[str, keras.Model], config: TrainConfig) -> Iter
     if asked and not kernels:
         name, value = next(iter(asked.items()))
         raise BadInput(f"training setting {name} is {value}: {', '.join(networks)} trains no kernel; leave it out")
-    before = [(weight, weight.regularizer, weight.constraint) for weight, _ in kernels]
-    try:
+    with put_back([weight for weight, _ in kernels]):
         for weight, outputs in kernels:
             weight.regularizer = _penalty(weight.regularizer, config)
             weight.constraint = _constraint(weight.constraint, config, _others(weight, outputs))
+        yield
+
+
+@contextmanager
+def clipped(weights: Sequence[keras.Variable], limit: float) -> Iterator[None]:
+    """Hold weights within +-limit after every update inside the block, beside what they have; 0 for any."""
+    with put_back(weights):
+        for weight in weights if limit else ():
+            weight.constraint = _in_turn(weight.constraint, _within(limit))
+        yield
+
+
+@contextmanager
+def put_back(weights: Sequence[keras.Variable]) -> Iterator[None]:
+    """Give weights, after the block, the penalties and constraints that they have now."""
+    before = [(weight, weight.regularizer, weight.constraint) for weight in weights]
+    try:
         yield
     finally:
         for weight, regularizer, constraint in before:
@@ -79,18 +95,28 @@ def _penalty(own: Callable[[Any], Any] | None, config: TrainConfig) -> Callable[
 
 def _constraint(own: Callable[[Any], Any] | None, config: TrainConfig, inputs: list[int]) -> Any:
     """Return what is done to a kernel after each update; inputs: the axes that one output's weights lie along."""
-    steps: list[Any] = [own] if own is not None else []
+    steps: list[Any] = [own]
     if config.max_norm is not None:
         largest: Any = keras.constraints.MaxNorm
         steps.append(largest(config.max_norm, axis=inputs))
-    if (limit := config.weight_clip) is not None:
-        steps.append(lambda kernel: ops.clip(kernel, -limit, limit))
-    if not steps:
+    if config.weight_clip is not None:
+        steps.append(_within(config.weight_clip))
+    return _in_turn(*steps)
+
+
+def _within(limit: float) -> Callable[[Any], Any]:
+    return lambda weight: ops.clip(weight, -limit, limit)
+
+
+def _in_turn(*steps: Callable[[Any], Any] | None) -> Any:
+    """Return constraints one after the other, None for none."""
+    there = [step for step in steps if step is not None]
+    if not there:
         return None
 
-    def constrained(kernel: Any) -> Any:
-        for step in steps:
-            kernel = step(kernel)
-        return kernel
+    def constrained(weight: Any) -> Any:
+        for step in there:
+            weight = step(weight)
+        return weight
 
     return constrained

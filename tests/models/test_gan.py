@@ -15,6 +15,7 @@ from edgewright.training.data import load
 from edgewright.training.learners import adversarial
 from edgewright.training.learners.adversarial import Rules, moves
 from edgewright.training.learners.games import Move
+from edgewright.training.restraints import clipped
 from edgewright.training.state import RunDir
 from edgewright.training.tasks.generative import latents
 
@@ -87,7 +88,7 @@ def test_a_critic_says_the_difference_of_its_means_and_stays_within_the_clip():
     given = {"real": np.float32([[2, 1], [4, 1]]), "z": EVEN["z"]}
     config = TrainConfig(learning_rate=0.05, optimizer="rmsprop")
     telling, drawing = moves(networks, Rules(clip=0.2), config)
-    with adversarial.clipped(networks["discriminator"], 0.2):
+    with clipped(networks["discriminator"].trainable_variables, 0.2):
         assert telling.make(given, NOTHING) == pytest.approx(0.3 * 2 - 0.3 * 4, abs=1e-5)  # drawn less real
         np.testing.assert_allclose(networks["discriminator"].get_weights()[0], [[0.2], [0.2]])  # not 0.3 and more
         assert drawing.make({"z": given["z"]}, NOTHING) == pytest.approx(-0.2 * 2, abs=1e-5)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +15,13 @@ from ...untyped import ops, tree
 from ..config import TrainConfig
 from ..data import Dataset
 from ..optimizers import optimizer
+from ..restraints import clipped
 from ..runner import KerasRunner
 from ..state import Row, RunDir
 from ..tasks.generative import CATEGORY, CODE, LABEL, latents
 from .games import Epochs, Move
 from .register import Networks, best_by_metric, learner, validate_by_metric
+from .wrapped import answered
 
 MOMENTUM = 0.5  # Adam's beta_1: Radford 2016, arXiv:1511.06434, section 4
 EPOCHS, UPDATES = 20, 4000  # at least so many, and moves of the generator aimed at, where `epochs` is left open
@@ -134,7 +135,7 @@ def adversarial(
         return {"loss": told, "generator_loss": drawn, **_information(networks, options, random)}
 
     game = Epochs(networks, {move.name: move.optimizer.variables for move in (telling, drawing)}, config, run)
-    with clipped(networks["discriminator"], options.clip):
+    with clipped(networks["discriminator"].trainable_variables, options.clip):
         return game.play(lengths.epochs, epoch, dataset, task, validate_by_metric, best_by_metric)
 
 
@@ -146,7 +147,7 @@ def moves(networks: Networks, rules: Rules, config: TrainConfig) -> tuple[Move, 
     _check(networks, rules)
 
     def tell(players: Networks, given: Mapping[str, Any]) -> Any:
-        drawn = answers(players["generator"], given)
+        drawn = answered(players["generator"], given)
         real = judged(players["discriminator"], given["real"], given.get("real_label"))
         made = judged(players["discriminator"], _lone(drawn), given.get(LABEL))
         cost = _told_apart(real[LOGIT], made[LOGIT], rules)
@@ -156,7 +157,7 @@ def moves(networks: Networks, rules: Rules, config: TrainConfig) -> tuple[Move, 
         return cost + rules.information * untold(made, given) if rules.information else cost
 
     def draw(players: Networks, given: Mapping[str, Any]) -> Any:
-        drawn = answers(players["generator"], given)
+        drawn = answered(players["generator"], given)
         made = judged(players["discriminator"], _lone(drawn), given.get(LABEL))
         if rules.matching:
             real = judged(players["discriminator"], given["real"], given.get("real_label"))
@@ -195,16 +196,9 @@ def latent_shapes(generator: keras.Model) -> dict[str, tuple[int, ...]]:
     return {symbol.name: tuple(symbol.shape[1:]) for symbol in tree.flatten(symbolic_inputs(generator))}
 
 
-def answers(network: keras.Model, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a network in training on tensors by name; return its outputs by name."""
-    packed = tree.pack_sequence_as(symbolic_inputs(network), [given[name] for name in input_names(network)])
-    made = tree.flatten(network(packed, training=True))
-    return dict(zip(output_names(network, len(made)), made, strict=True))
-
-
 def judged(discriminator: keras.Model, sample: Any, label: Any) -> dict[str, Any]:
     """Return what a discriminator says of samples, by output; a lone output is the logit."""
-    said = answers(discriminator, {name: label if name == LABEL else sample for name in input_names(discriminator)})
+    said = answered(discriminator, {name: label if name == LABEL else sample for name in input_names(discriminator)})
     return {LOGIT: _lone(said)} if len(said) == 1 else said
 
 
@@ -259,23 +253,6 @@ def _information(networks: Networks, rules: Rules, random: np.random.Generator) 
     (sample,) = run("generator", given).values()
     (name,) = input_names(networks["discriminator"])
     return {"information": information(run("discriminator", {name: sample})[CATEGORY], given[CATEGORY])}
-
-
-@contextmanager
-def clipped(network: keras.Model, limit: float) -> Iterator[None]:
-    """Hold each weight that is trained within +-limit after every update inside the block; 0 for any."""
-    before = [(weight, weight.constraint) for weight in network.trainable_variables] if limit else []
-    for weight, own in before:
-        weight.constraint = _within(own, limit)
-    try:
-        yield
-    finally:
-        for weight, own in before:
-            weight.constraint = own
-
-
-def _within(own: Any, limit: float) -> Any:
-    return lambda weight: ops.clip(weight if own is None else own(weight), -limit, limit)
 
 
 def _answer(y_true: Any, y_pred: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...ends import input_names, output_names, symbolic_inputs
+from ...ends import input_names, symbolic_inputs
 from ...errors import BadInput
 from ...keras_internals import layers_in
 from ...untyped import ops, tree
@@ -24,6 +24,7 @@ from .fitting import FitOverrides
 from .minimise import best_epoch, minimise
 from .minimise import validate as validate_loss
 from .register import Networks, learner
+from .wrapped import answered
 
 NEARBY = 1e-2  # length of the step, for a value, by which a derivative is told
 CLAMPED = tuple(NAMES.index(name) for name in ("orientation", "x", "y"))  # factors with a latent each
@@ -110,16 +111,9 @@ class Coder(keras.Model):
         return ops.concatenate([flat, penalty], axis=1)
 
     def _encoded(self, x: Any, random: Any, training: bool | None) -> dict[str, Any]:
-        names = input_names(self.encoder)
-        if len(names) == 1:
-            answers = tree.flatten(self.encoder(x, training=training))
-        else:
-            given = [self._noise(x, random) if name == NOISE else x for name in names]
-            packed = tree.pack_sequence_as(symbolic_inputs(self.encoder), given)
-            answers = tree.flatten(self.encoder(packed, training=training))
-        if len(answers) == 1:
-            return {CODE: answers[0]}
-        return dict(zip(output_names(self.encoder, len(answers)), answers, strict=True))
+        given = {name: self._noise(x, random) if name == NOISE else x for name in input_names(self.encoder)}
+        answers = answered(self.encoder, given, training)
+        return {CODE: next(iter(answers.values()))} if len(answers) == 1 else answers
 
     def _noise(self, x: Any, random: Any) -> Any:
         size = next(symbol.shape[1:] for symbol in tree.flatten(symbolic_inputs(self.encoder)) if symbol.name == NOISE)

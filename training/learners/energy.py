@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from ...errors import BadInput
-from ...keras_internals import layers_in
+from ...keras_internals import dense_in
 from ..config import TrainConfig
 from ..data import Dataset
 from ..state import Row
@@ -116,7 +116,7 @@ def contrastive_divergence(
     if x.min() < 0 or x.max() > 1:
         raise BadInput(f"data {dataset.name!r}: values from {x.min():g} to {x.max():g}; units have chances in [0, 1]")
     random, rows = np.random.default_rng(config.seed), []
-    halves = _dense(networks[ENCODER]), _dense(networks[DECODER])[::-1]
+    halves = dense_in(networks[ENCODER]), dense_in(networks[DECODER])[::-1]
     for up, down in zip(*halves, strict=True):
         whole = networks.get(ENERGY) if len(halves[0]) == 1 else None
         alive = _alive(up, down, whole, support)
@@ -126,10 +126,6 @@ def contrastive_divergence(
         rows += [{"loss": error} for error in errors]
         x = machine.up(x)
     return rows
-
-
-def _dense(network: keras.Model) -> list[Any]:
-    return [layer for layer in layers_in(network) if isinstance(layer, keras.layers.Dense)]
 
 
 def _fresh(x: np.ndarray, units: int, random: np.random.Generator) -> Machine:

@@ -12,10 +12,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...keras_internals import layers_in
+from ...keras_internals import dense_in
 from ..config import TrainConfig
 from ..data import Dataset, Split
 from ..distillation import Distillation
+from ..losses import squared_error
 from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.autoencoding import DECODER, ENCODER
@@ -25,7 +26,7 @@ from .fitting import FitOverrides
 from .minimise import minimise
 from .register import Networks, learner
 
-OBJECTIVE = Objective(name="layer", loss=lambda smoothing: keras.losses.MeanSquaredError())
+OBJECTIVE = Objective(name="layer", loss=squared_error)
 
 
 class Pair(keras.Model):
@@ -61,16 +62,12 @@ def _overrides(*given: Any) -> FitOverrides:
     return FitOverrides(loss=keras.losses.MeanSquaredError(), targets=lambda split: split.y)
 
 
-def _dense_layers(network: keras.Model) -> list[Any]:
-    return [layer for layer in layers_in(network) if isinstance(layer, keras.layers.Dense)]
-
-
 @learner("stacked_autoencoding", validate=validate, best_epoch=best_epoch, tuner="autoencoding", options=Penalties)
 def stacked_autoencoding(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Penalties
 ) -> list[Row]:
     """Pre-train each layer of the encoder with the layer of the decoder that mirrors it, then all as "autoencoding"."""
-    halves = (_dense_layers(networks[ENCODER]), reversed(_dense_layers(networks[DECODER])))
+    halves = (dense_in(networks[ENCODER]), reversed(dense_in(networks[DECODER])))
     pairs = [Pair(f"layer_{place}", *both) for place, both in enumerate(zip(*halves, strict=True), 1)]
     pretrain(pairs, np.asarray(dataset.train.x), np.asarray(dataset.validation.x), config, run)
     return autoencoding(networks, dataset, task, config, run, options=options)
@@ -91,7 +88,7 @@ def stacked_classification(
     The samples without a label that the data set has are learned from first.
     """
     (classifier,) = networks.values()
-    *hidden, _ = _dense_layers(classifier)
+    *hidden, _ = dense_in(classifier)
     unlabelled = dataset.train.x if dataset.unlabelled is None else dataset.unlabelled
     pairs = [
         Pair(

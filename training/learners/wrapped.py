@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from ...ends import input_names, output_names, symbolic_inputs
+from ...untyped import tree
 from ..mixing import Mixed, Mixing, judged_twice
 
 
@@ -56,6 +58,13 @@ class Augmented(keras.Model):
 def with_share(said: Any, share: Any) -> Any:
     """Return answers with the share that each sample's own label has, where samples were mixed."""
     return said if share is None else Mixed(said, share)
+
+
+def answered(network: keras.Model, given: Mapping[str, Any], training: bool | None = True) -> dict[str, Any]:
+    """Run a network on tensors by name; return its outputs by name."""
+    packed = tree.pack_sequence_as(symbolic_inputs(network), [given[name] for name in input_names(network)])
+    made = tree.flatten(network(packed, training=training))
+    return dict(zip(output_names(network, len(made)), made, strict=True))
 
 
 class Named(keras.Model):

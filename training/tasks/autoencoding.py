@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
 import numpy as np
 
 from ... import metrics
@@ -17,7 +16,7 @@ from ...runners import Arrays, Judge, Recording, Runner
 from ..answers import outputs_of
 from ..data import Dataset, Shown, calibration, load
 from ..data.dataset import subset
-from ..losses import NormalLikelihood
+from ..losses import NormalLikelihood, loss_of_logits, squared_error
 from ..presented import takes
 from .objective import Objective, check_outputs
 from .register import Bound, Networks, enter
@@ -158,22 +157,7 @@ def divergence(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
     return (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(-1) / 2
 
 
-def _shown(dataset: Dataset) -> Shown:
-    if dataset.shown is None:
-        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
-    return dataset.shown
-
-
-def _error(smoothing: float) -> keras.losses.Loss:
-    return keras.losses.MeanSquaredError()
-
-
-def loss_of_logits(smoothing: float) -> keras.losses.Loss:
-    """Return minus the log-likelihood of values in [0, 1] by logits, a mean over values."""
-    return keras.losses.BinaryCrossentropy(from_logits=True)
-
-
-enter(Autoencoding(name="autoencoding", loss=_error))
+enter(Autoencoding(name="autoencoding", loss=squared_error))
 enter(Variational(name="bernoulli_autoencoding", loss=loss_of_logits))
 enter(Variational(name="gaussian_autoencoding", loss=lambda smoothing: NormalLikelihood(DEVIATION),
                   gaussian=True))  # fmt: skip

@@ -13,7 +13,8 @@ from ...metrics import Metric, Scores
 from ...runners import Runner
 from ..data import Dataset
 from ..data.shapes import LEVELS, NAMES, Scenes
-from .autoencoding import CODE, ENCODER, MEAN, Variational, loss_of_logits, read
+from ..losses import loss_of_logits
+from .autoencoding import CODE, ENCODER, MEAN, Variational, read
 from .register import Networks, enter
 
 FIXED = tuple(NAMES.index(name) for name in ("scale", "orientation", "x", "y"))

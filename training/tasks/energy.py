@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from ...runners import Arrays, Runner
 from ..data import Dataset
+from ..losses import squared_error
 from .autoencoding import CODE, DECODER, ENCODER, Autoencoding, read
 from .register import enter
 from .supervised import SHOWN
@@ -60,4 +60,4 @@ def on(probable: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return (random.random(probable.shape, np.float32) < probable).astype(np.float32)
 
 
-enter(EnergyModel(name="energy", loss=lambda smoothing: keras.losses.MeanSquaredError()))
+enter(EnergyModel(name="energy", loss=squared_error))

@@ -15,8 +15,8 @@ from ...runners import Arrays, Judge, Runner
 from ..answers import outputs_of
 from ..data import Dataset, Shown, Split, load
 from ..data.dataset import subset
+from ..losses import loss_of_logits
 from ..presented import takes
-from .autoencoding import loss_of_logits
 from .objective import Objective
 from .register import Bound, Networks, enter
 from .supervised import SHOWN

@@ -19,7 +19,7 @@ from ...runners import Arrays, Judge, Runner
 from ..answers import places_of
 from ..data import Dataset, Output, Shown, Split, calibration
 from ..data.targets import Head
-from ..losses import OfFunction, SmoothedCrossentropy, of_tokens
+from ..losses import OfFunction, SmoothedCrossentropy, of_tokens, squared_error
 from ..presented import by_name, prepared
 from .objective import Objective
 from .register import Bound, Networks, enter
@@ -149,10 +149,6 @@ def shown(dataset: Dataset) -> Shown:
     return dataset.shown
 
 
-def _error(smoothing: float) -> keras.losses.Loss:
-    return keras.losses.MeanSquaredError()
-
-
 def _yes_or_no(smoothing: float) -> keras.losses.Loss:
     return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
 
@@ -172,9 +168,9 @@ for row in (
                ending="sigmoid", width=1),
     Supervised(name="multilabel", loss=_yes_or_no, logs=_sides, metric_name="label_accuracy", ending="sigmoid"),
     Supervised(name="next_token", loss=of_tokens, metric_name="perplexity", labelled=True),
-    Supervised(name="regression", loss=_error, metric_name="explained_variance"),
-    Reconstruction(name="reconstruction", loss=_error, metric_name="explained_variance"),
-    Supervised(name="anomaly_detection", loss=_error, metric_name="auc", flagged=True),
+    Supervised(name="regression", loss=squared_error, metric_name="explained_variance"),
+    Reconstruction(name="reconstruction", loss=squared_error, metric_name="explained_variance"),
+    Supervised(name="anomaly_detection", loss=squared_error, metric_name="auc", flagged=True),
 ):  # fmt: skip
     enter(row)
 
@@ -183,7 +179,7 @@ def composed(rows: Sequence[Supervised]) -> Supervised:
     """Return the task of several outputs, one row each."""
     heads = {str(place): row for place, row in enumerate(rows)}
     names, judges = "+".join(row.name for row in rows), "+".join(row.metric_name for row in rows)
-    return Supervised(name=names, loss=_error, metric_name=judges, heads=heads)
+    return Supervised(name=names, loss=squared_error, metric_name=judges, heads=heads)
 
 
 def with_own_loss(task: Any, head: Head) -> Supervised:
