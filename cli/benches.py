@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..devices.preflight import compile as compiling
 from ..devices.report import overview, report
@@ -119,14 +118,8 @@ def judged(run: Run, thresholds: Thresholds, out: Path | None) -> Answer:
     return Answer(document=results, text=report.markdown(results), ok=all(one.verdict != "fail" for one in verdicts))
 
 
-def inspect(path: str) -> dict[str, Any]:
-    """Return what the runtime says of a model file."""
-    found = measure.inspect(ModelFile.read(path))
-    return {"path": path, "status": found.status, "reason": found.reason, **(found.one("model") if found.ok else {})}
-
-
 def _run_in(folder: Path) -> Run:
     return Run.load(folder / "bench" if (folder / "bench").is_dir() else folder)
 
 
-__all__ = ["bench", "compare", "inspect", "judged", "render"]
+__all__ = ["bench", "compare", "judged", "render"]

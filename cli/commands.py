@@ -17,6 +17,7 @@ from ..progress import say
 from ..training.config import CORRUPTIONS
 from . import inputs
 from .arguments import Answer, parse
+from .inspecting import inspect
 from .loading import with_keras
 from .many import matrix, sweep, tune
 from .options import (
@@ -426,8 +427,8 @@ def devices(
     return fleet.act(action, name, url)
 
 
-VERBS = (models, run, train, prune, qat, check, export, diagnose, bench, compare, report, matrix, sweep, tune, view,
-         doctor, devices)  # fmt: skip
+VERBS = (models, run, train, prune, qat, check, export, diagnose, inspect, bench, compare, report, matrix, sweep, tune,
+         view, doctor, devices)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

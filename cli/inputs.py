@@ -20,7 +20,14 @@ from ..training import config
 from ..training.distillation import ITSELF
 
 PICTURES = (".svg", ".png", ".pdf")
-_OURS = {".lock", "steps", "results.json", "matrix.json", "tune.json"}  # what marks a folder as one of ours
+_OURS = {
+    ".lock",
+    "steps",
+    "results.json",
+    "matrix.json",
+    "tune.json",
+    "inspection.json",
+}  # what marks a folder as one of ours
 _PREFIX, _VARIABLES = "EDGEWRIGHT_", ("DATA", "CACHE")
 
 
@@ -78,6 +85,26 @@ def one_of(*names: str, without: str = "") -> Callable[[str, str], None]:
             config.measured_by(f"{argument} {value}:", value, names)
 
     return check
+
+
+def named(*names: str) -> Callable[[str, str], None]:
+    """Return a check of a name."""
+
+    def check(argument: str, value: str) -> None:
+        if value not in names:
+            raise BadInput(f"{argument} {value!r}: unknown; {nearest(value, names)}")
+
+    return check
+
+
+def written_share(argument: str, value: str) -> None:
+    """Check a share, above 0, that is still text."""
+    try:
+        within = 0 < float(value) <= 1
+    except ValueError:
+        within = False
+    if not within:
+        raise BadInput(f"{argument} {value!r}: must be a number above 0, at most 1")
 
 
 def part(argument: str, value: float) -> None:

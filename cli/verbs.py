@@ -13,7 +13,8 @@ from ..devices.targets import target as targets
 from ..errors import BadInput, EdgewrightError
 from ..export import EXPORTERS
 from ..files import write
-from ..pipeline import by_tfmot, deliver, exporting, find, pruning, quantizing, sanity, training, validating
+from ..inspection.methods import Asked
+from ..pipeline import by_tfmot, deliver, exporting, find, inspecting, pruning, quantizing, sanity, training, validating
 from ..pipeline import check as preflight
 from ..pipeline import diagnose as noise
 from ..pipeline.back_translating import with_monolingual
@@ -31,7 +32,7 @@ from ..training.data import Dataset
 from ..training.distillation import Distillation
 from ..training.tasks import Evaluation, Networks
 from .arguments import Answer
-from .benches import bench, compare, inspect, judged, render
+from .benches import bench, compare, judged, render
 
 RARE = 0.2  # of an even share of the samples, below which a class is called rare
 
@@ -238,6 +239,19 @@ def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | No
     if out is not None:
         write(out, noise.picture(diagnosis, out.suffix[1:]))
     return Answer(document=diagnosis.to_json(), text=str(diagnosis), ok=diagnosis.first_divergence is None)
+
+
+def inspect(
+    model: str, methods: Sequence[str], out: Path | None, *, data: str, against: str | None, samples: int, **asked: Any
+) -> Answer:
+    """Show what a network and its quantized form look at. asked: of `Asked`."""
+    networks, work = _loaded(model, data, quick=True)
+    (network,) = _alone(networks, "edgewright inspect").values()
+    plain = None if against is None else load_model(against)
+    found = inspecting.inspect(network, work, methods, Asked(**asked), samples=samples, against=plain)
+    page = None if out is None else found.save(out)
+    text = "\n".join([str(found), *([] if page is None else [f"pictures: {page}"])])
+    return Answer(document={**found.to_json(), "page": page and str(page)}, text=text)
 
 
 def _logs(out: Path) -> Path:

@@ -26,6 +26,15 @@ HEADS = ("linear", "tanh", "none")
         "input_shape": (28, 28, 1), "classes": 10, "patch": 7, "depth": 2, "width": 64, "heads": 4,
         "hidden": 128, "dropout": 0.0,
     },
+    variants={
+        "attention_distance": {
+            "family": "inspection",
+            "params": 86_567_656,
+            "paper": "Dosovitskiy 2021, arXiv:2010.11929, appendix D.7",
+            "attention_of": tuple(range(1, 13)),
+            "edge": {"attention_of": (1, 2)},
+        },
+    },
 )  # fmt: skip
 def vit(
     inputs: KerasTensor, classes: int, *, patch: int = 16, depth: int = 12, width: int = 768, heads: int = 12,

@@ -16,20 +16,24 @@ if TYPE_CHECKING:
 
 Watch = Callable[[Tensor, Any], None]
 After = Callable[[Tensor, Any], Any]
+Instead = Callable[[Node], Callable[[Any], Any] | None]
 
 
 class Execution:
     """One run of the plan of `layer`, with its present weights and ranges.
 
     quantize: False for the float model. watch(tensor, value) sees every tensor that has a scale, before it is rounded;
-    after(tensor, value) returns what to go on with.
+    after(tensor, value) returns what to go on with. instead: node -> the function of its first input that is
+    computed in its place, as one with a gradient of its own, or None.
     """
 
     def __init__(
-        self, layer: QuantizedGraph, *, training: bool | None, quantize: bool, watch: Watch | None, after: After | None
-    ):
+        self, layer: QuantizedGraph, *, training: bool | None, quantize: bool, watch: Watch | None,
+        after: After | None, instead: Instead | None = None
+    ):  # fmt: skip
         self.layer, self.plan = layer, layer.plan
         self.training, self.quantize, self.watch, self.after = training, quantize, watch, after
+        self.instead = instead
         self.batch: Any = 1
         self._held: dict[int, Any] = {}  # by id of a tensor, as operators in integers read it
         self._real: dict[int, Any] = {}  # likewise, what was made in float, as operators in float read it
@@ -50,13 +54,16 @@ class Execution:
         """Run the nodes of one operator; only its outputs are rounded and kept."""
         inner = self._weights(fused)
         given = self._real_value if fused.rule is None else self._value
+
+        def value(tensor: Tensor) -> Any:
+            return inner[id(tensor)] if id(tensor) in inner else given(tensor)
+
         for node in fused.nodes:
-            results = node.run(
-                lambda tensor: inner[id(tensor)] if id(tensor) in inner else given(tensor),
-                training=self.training,
-                batch=self.batch,
-                **self._roundings(fused, node),
-            )
+            if self.instead is not None and (other := self.instead(node)) is not None:
+                results = [other(value(node.inputs[0]))]
+            else:
+                how = {"training": self.training, "batch": self.batch, **self._roundings(fused, node)}
+                results = node.run(value, **how)
             inner.update((id(out), result) for out, result in zip(node.outputs, results, strict=True))
         moves = fused.rule is not None and fused.rule.passthrough
         rounding = self._rounding(fused)

@@ -20,7 +20,7 @@ from .config import QatConfig
 from .fake_quant import fake_quantize, fake_quantize_bias, nudged, steps, value_range
 from .graph.nodes import Tensor
 from .graph.operations import NEVER
-from .interpreter import After, Execution, Watch
+from .interpreter import After, Execution, Instead, Watch
 from .narrow import narrowest
 from .placement import FusedOp, Plan, Scale
 from .planning import make_plan
@@ -210,9 +210,10 @@ class QuantizedGraph(keras.Layer):
         quantize: bool = True,
         watch: Watch | None = None,
         after: After | None = None,
+        instead: Instead | None = None,
     ) -> Any:
         """Run the operators once, see `Execution`; return the output, or a list of several."""
-        run = Execution(self, training=training, quantize=quantize, watch=watch, after=after)
+        run = Execution(self, training=training, quantize=quantize, watch=watch, after=after, instead=instead)
         results = run.run(inputs)
         return results[0] if len(results) == 1 else results
 

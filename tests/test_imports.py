@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "prune": {"models"},
     "quantize": {"models"},
     "export": {"quantize", "devices"},
+    "inspection": {"quantize"},
 }
 MAY_IMPORT_PART = {"prune": {"quantize.graph"}}  # a leaf of a folder that it may not import as a whole
 LEAVES = ("models", "devices/targets", "quantize/graph")

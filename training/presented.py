@@ -9,6 +9,9 @@ import keras
 from ..vocabulary import vocabularies
 from .answers import built, outputs_of
 from .data import Dataset, Input, Shown, load
+from .data.targets import Head
+
+ANSWER = "logits"  # of several outputs, the one that targets for one are for
 
 
 def data_for(
@@ -38,7 +41,16 @@ def prepared(
         model = built(model, load(data, task=asked.get("task")).train.x)
     known = takes(model, rebuilt=rebuilt)
     shown = Shown(network=network or model.name, inputs=known["inputs"], outputs=known["outputs"])
-    return model, replace(load(data, **known, **asked), shown=shown)
+    return model, replace(_for_the_answer(load(data, **known, **asked), shown), shown=shown)
+
+
+def _for_the_answer(dataset: Dataset, shown: Shown) -> Dataset:
+    """Give targets for one output to the one called `ANSWER`, where a model shows more beside it."""
+    if dataset.heads or len(shown.outputs) < 2 or ANSWER not in {output.name for output in shown.outputs}:
+        return dataset
+    head = Head(task=dataset.task, classes=dataset.classes, labels=dataset.labels)
+    splits = {part: replace(split, y={ANSWER: split.y}) for part, split in dataset.splits.items()}
+    return replace(dataset, heads={ANSWER: head}, **splits)
 
 
 def takes(model: keras.Model, rebuilt: bool = False) -> dict[str, Any]:

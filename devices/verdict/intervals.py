@@ -45,6 +45,17 @@ def median(values: np.ndarray, seed: int = 0) -> Estimate:
     return Estimate(float(np.median(values)), *map(float, ends))
 
 
+def mean(values: np.ndarray, seed: int = 0) -> Estimate:
+    """Estimate a mean over independent values; of fewer than two the interval is open."""
+    if len(values) < 2:
+        value = float(np.mean(values)) if len(values) else float("nan")
+        return Estimate(value, float("-inf"), float("inf"))
+    found = stats.bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(seed)
+    )
+    return Estimate(float(np.mean(values)), *map(float, found.confidence_interval))
+
+
 def speedup(baseline: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Estimate:
     """Estimate how many times faster the candidate is, from block medians paired by round, each of shape (rounds,)."""
     return median(baseline / candidate, seed)

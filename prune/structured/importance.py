@@ -10,6 +10,7 @@ import numpy as np
 
 from ...ends import symbolic_inputs
 from ...errors import BadInput
+from ...gradients import gradients
 from ...quantize.graph.nodes import Tensor
 from ...untyped import ops, tree
 from .config import ChannelConfig
@@ -131,23 +132,13 @@ def _packed(model: keras.Model, samples: list[np.ndarray]) -> Any:
 
 def _gradients(model: keras.Model, given: Any, loss: Callable[[Any], Any]) -> dict[int, np.ndarray]:
     given = tree.map_structure(ops.convert_to_tensor, given)
-    variables = model.trainable_variables
-    if keras.backend.backend() == "jax":
-        import jax
+    variables, fixed = model.trainable_variables, [each.value for each in model.non_trainable_variables]
 
-        def value_of(values: Any) -> Any:
-            fixed = [each.value for each in model.non_trainable_variables]
-            return loss(model.stateless_call(values, fixed, given)[0])
+    def value_of(values: Sequence[Any]) -> tuple[Any, tuple[()]]:
+        return loss(model.stateless_call(values, fixed, given)[0]), ()
 
-        made = jax.grad(value_of)([each.value for each in variables])
-    else:
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            value = loss(model(given, training=False))
-        none = tf.UnconnectedGradients.ZERO
-        made = tape.gradient(value, [each.value for each in variables], unconnected_gradients=none)
-    return {id(each): np.asarray(ops.convert_to_numpy(one)) for each, one in zip(variables, made, strict=True)}
+    made, _ = gradients(value_of, [each.value for each in variables])
+    return {id(each): one for each, one in zip(variables, made, strict=True)}
 
 
 _CRITERIA: dict[str, Callable[[Anatomy, Group], np.ndarray]] = {
