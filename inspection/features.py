@@ -50,5 +50,7 @@ def common_neighbours(one: np.ndarray, other: np.ndarray, count: int = NEIGHBOUR
     from sklearn.neighbors import NearestNeighbors
 
     count = min(count, len(one) - 1)
-    near = [NearestNeighbors(n_neighbors=count).fit(each).kneighbors(return_distance=False) for each in (one, other)]
-    return np.array([len(np.intersect1d(*pair)) / count for pair in zip(*near, strict=True)])
+    first, second = (
+        NearestNeighbors(n_neighbors=count).fit(each).kneighbors(return_distance=False) for each in (one, other)
+    )
+    return np.array([len(set(here) & set(there)) / count for here, there in zip(first, second, strict=True)])

@@ -11,7 +11,7 @@ from ..errors import BadInput
 from ..quantize.graph.nodes import Node, Tensor
 from ..quantize.interpreter import Instead
 from ..untyped import ops
-from .net import Net
+from .net import Net, size_of
 from .scores import of_channel, of_class
 
 SEEDS, GROWN = 0.95, 0.7  # quantiles of a saliency map above which a segment begins, and is grown through
@@ -106,8 +106,9 @@ def activation_gradient(net: Net, x: np.ndarray, place: Tensor, channel: int) ->
 
     Raises: BadInput for a channel that is not there.
     """
-    if not 0 <= channel < place.shape[-1]:
-        raise BadInput(f"unit {channel}: {place.name} has units 0 to {place.shape[-1] - 1}")
+    *_, channels = size_of(place)
+    if not 0 <= channel < channels:
+        raise BadInput(f"unit {channel}: {place.name} has units 0 to {channels - 1}")
     return net.slopes(x, of_channel(channel), of=place)[0]
 
 

@@ -313,7 +313,7 @@ def targeted_attack(pair: Pair, asked: Asked) -> Look:
     each: dict[str, dict[str, np.ndarray]] = {}
     rows = [Picture(title="samples", values=x[:SHOWN], kind="image")]
     for net in pair.nets:
-        wide = np.float32(high - low)
+        wide = high - low
         moved = attacks.targeted(net, x, chosen, far=attacks.FAR * wide, rate=attacks.RATE * wide, low=low, high=high)
         said = net.answers(moved)
         found = {"reach the chosen class": predicted(said) == chosen,
@@ -354,6 +354,6 @@ def tsne_features(pair: Pair, asked: Asked) -> Look:
         for net, values in zip(pair.nets, found, strict=True)
         for name, points in features.maps(values, asked.seed).items()
     ]
-    common = features.common_neighbours(*found)
+    common = features.common_neighbours(found[0], found[1])
     return Look(both={f"of {features.NEIGHBOURS} nearest neighbours, the same": common}, pictures=rows,
                 note=f"of {places[0].name}")  # fmt: skip

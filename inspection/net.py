@@ -59,7 +59,7 @@ class Net:
     def maps(self) -> list[str]:
         """The names of places of feature maps, (N, h, w, c) with more than one position."""
         return [name for name, tensor in self.places.items()
-                if len(tensor.shape) == 4 and np.prod(tensor.shape[1:3]) > 1]  # fmt: skip
+                if len(tensor.shape) == 4 and np.prod(size_of(tensor)[:2]) > 1]  # fmt: skip
 
     def place(self, name: str) -> Tensor:
         """Return a place by its name, or that of a layer, of which the last.  Raises: BadInput that lists some."""
@@ -104,7 +104,7 @@ class Net:
             said, changed = self._run(x, [of, by], {id(by): at[0]}, instead)
             return ops.sum(score(said)), changed
 
-        (slope,), value = gradients(scored, [np.zeros((len(x), *by.shape[1:]), np.float32)])
+        (slope,), value = gradients(scored, [np.zeros((len(x), *size_of(by)), np.float32)])
         return slope, value
 
     def _run(
@@ -122,6 +122,11 @@ class Net:
 
         self.layer.execute([x], quantize=self.quantize, after=after, instead=instead)
         return [held[id(place)] for place in places]
+
+
+def size_of(place: Tensor) -> tuple[int, ...]:
+    """Return the shape of what a place says of one sample."""
+    return tuple(size for size in place.shape[1:] if size is not None)
 
 
 def _parts(x: np.ndarray) -> Iterator[np.ndarray]:

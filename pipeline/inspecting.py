@@ -53,12 +53,7 @@ class Inspection:
     def save(self, folder: Path) -> Path:
         """Write inspection.json and the page inspection.html; return the path of the page."""
         write_json(folder / "inspection.json", self.to_json())
-        methods = [
-            {"name": name, "does": (METHODS[name].__doc__ or "").strip(), "note": look.note,
-             "rows": [{**row, **{key: _said(row[key]) for key in (FLOAT, INTEGER, "both")}} for row in _figures(look)],
-             "pictures": [{"title": one.title, "png": png} for one in look.pictures if (png := page.picture(one))]}
-            for name, look in self.looks.items()
-        ]  # fmt: skip
+        methods = [_shown(name, look) for name, look in self.looks.items()]
         title = f"{self.model} on {self.data}: what it looks at"
         html = page.html(title=title, samples=self.samples, columns=COLUMNS, methods=methods)
         return write(folder / "inspection.html", html)
@@ -92,10 +87,8 @@ def inspect(
 
 def _images(dataset: Dataset, samples: int) -> tuple[np.ndarray, np.ndarray]:
     x, y = dataset.test.x, dataset.test.y
-    y = y.get(ANSWER, y) if isinstance(y, Mapping) else y
-    if dataset.task not in ("classification", "binary_classification") or not all(
-        isinstance(array, np.ndarray) for array in (x, y)
-    ):
+    y = y.get(ANSWER) if isinstance(y, Mapping) else y
+    if dataset.task not in ("classification", "binary_classification") or isinstance(x, Mapping) or y is None:
         raise BadInput(f"task {dataset.task!r} of data {dataset.name!r}: inspection looks at classifiers of images")
     if x.ndim != 4 or x.dtype.kind != "f":
         raise BadInput(f"data {dataset.name!r} are presented as {x.dtype} {x.shape[1:]}; inspection takes real images "
@@ -139,6 +132,18 @@ def _estimated(values: np.ndarray) -> dict[str, Any]:
     found = intervals.mean(kept)
     ends = found.ci95 if all(map(math.isfinite, found.ci95)) else None
     return {"value": found.value if len(kept) else None, "ci95": ends, "samples": len(kept)}
+
+
+def _shown(name: str, look: Look) -> dict[str, Any]:
+    """Return what the page shows of a method."""
+    drawn = ((one.title, page.picture(one.values, one.kind, one.labels)) for one in look.pictures)
+    return {
+        "name": name,
+        "does": (METHODS[name].__doc__ or "").strip(),
+        "note": look.note,
+        "rows": [{**row, **{key: _said(row[key]) for key in (FLOAT, INTEGER, "both")}} for row in _figures(look)],
+        "pictures": [{"title": title, "png": png} for title, png in drawn if png],
+    }
 
 
 def _said(found: Mapping[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,28 +15,24 @@ from .report import render
 CLIP = 0.995  # quantile of a map at which its colours end
 
 
-class Row(Protocol):
-    """A row of pictures, see `inspection.methods.Picture`."""
-
-    values: np.ndarray
-    kind: str
-    labels: np.ndarray | None
-
-
 def html(*, title: str, samples: int, columns: Sequence[str], methods: Sequence[dict[str, Any]]) -> str:
     """Render the page."""
     return render("inspection.html", title=title, samples=samples, columns=columns, methods=methods)
 
 
-def picture(row: Row) -> str:
-    """Return a row as a PNG in base64; maps from dark to light, what has a sign in blue and red about white."""
-    values = np.asarray(row.values, np.float32)
-    if row.kind == "points":
-        return _points(values, np.asarray(row.labels))
-    if row.kind == "image":
+def picture(values: np.ndarray, kind: str, labels: np.ndarray | None = None) -> str:
+    """Return a row as a PNG in base64.
+
+    kind: "image"; "map", from dark to light; "signed", in blue and red about white; "points", coloured by label.
+    Shapes: (N, H, W) or (N, H, W, C), points (N, 2).
+    """
+    values = np.asarray(values, np.float32)
+    if kind == "points":
+        return _points(values, np.asarray(labels))
+    if kind == "image":
         return pictures.strip(values)
     flat = values if values.ndim == 3 else values.mean(-1)
-    return pictures.strip(np.stack([_coloured(each, row.kind) for each in flat]))
+    return pictures.strip(np.stack([_coloured(each, kind) for each in flat]))
 
 
 def _coloured(values: np.ndarray, kind: str) -> np.ndarray:

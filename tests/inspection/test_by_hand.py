@@ -83,7 +83,9 @@ def test_a_gradient_inside_is_what_a_small_change_there_makes(cam):
     direction = np.random.default_rng(1).normal(size=values.shape).astype(np.float32)
     inner = keras.Model(model.get_layer("pool_2").output, model.output["logits"])
     here, there = (np.asarray(inner(values + step * direction))[:, 0] for step in (-1e-4, 1e-4))
-    np.testing.assert_allclose((slopes * direction).sum((1, 2, 3)), (there - here) / 2e-4, atol=0.01)  # a ReLU may bend between
+    np.testing.assert_allclose(
+        (slopes * direction).sum((1, 2, 3)), (there - here) / 2e-4, atol=0.01
+    )  # a ReLU may bend between
 
 
 def test_a_softmax_at_the_end_is_looked_through():
@@ -153,7 +155,7 @@ def test_patches_are_what_a_unit_sees():
     net = net_of(model, x)
     order, boxes = maps.exciting(net, x, net.place("conv"), 0, 2)
     assert order.tolist() == [2, 1] and boxes.tolist() == [[0, 0, 3, 3], [3, 4, 6, 7]]
-    with pytest.raises(BadInput, match="unit 1: conv.* has units 0 to 0"):
+    with pytest.raises(BadInput, match=r"unit 1: conv.* has units 0 to 0"):
         maps.activation_gradient(net, x, net.place("conv"), 1)
 
 
