@@ -83,7 +83,9 @@ class Metric:
 
     @property
     def columns(self) -> list[slice]:
-        """The columns of the scores that belong to each of `each`."""
+        """The columns of the scores that belong to each of `each`: to a lone one all, however many classes have some."""
+        if not self.heads:
+            return [slice(None)]
         ends = np.cumsum([0, *(head.width for head in self.each)])
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 

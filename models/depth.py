@@ -13,7 +13,7 @@ FAMILY = "dense"
 @register(
     task="inverse_depth",
     input_shape=(128, 416, 3),
-    params=1,
+    params=31_593_873,
     paper="Zhou 2017, Unsupervised learning of depth and ego-motion from video, arXiv:1704.07813; its finest scale",
     data=("rendered_scenes",),
     edge={"input_shape": (64, 64, 3), "maps": (8, 16, 24, 32), "windows": (7, 5, 3, 3)},
