@@ -83,7 +83,7 @@ class Metric:
 
     @property
     def columns(self) -> list[slice]:
-        """The columns of the scores that belong to each of `each`: to a lone one all, however many classes have some."""
+        """The columns of the scores that belong to each of `each`: to a lone one all."""
         if not self.heads:
             return [slice(None)]
         ends = np.cumsum([0, *(head.width for head in self.each)])

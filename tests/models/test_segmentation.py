@@ -122,6 +122,6 @@ def test_a_pool_is_undone_in_integers_alone():
     up = MaxUnpooling2D(name="up")([x, pooled, layers.Conv2D(4, 1)(pooled)])
     model = keras.Model(inputs, layers.Conv2D(2, 1)(up))
     given = R.random((16, 8, 8, 2), np.float32)
-    aware, report = prepare_qat(model, calibration=given)
+    aware, _ = prepare_qat(model, calibration=given)
     apart = np.abs(np.asarray(aware(given)) - np.asarray(model(given)))
     assert np.median(apart) < 0.05 * np.abs(np.asarray(model(given))).max()
