@@ -109,7 +109,7 @@ def _maps(stage: int, width: int) -> int:
     params=31_030_658,
     paper="Ronneberger 2015, U-Net: convolutional networks for biomedical image segmentation, arXiv:1505.04597",
     data=("isbi_membrane", "drawn_cells"),
-    training={"label_smoothing": 0.0},
+    training={"label_smoothing": 0.0, "batch_size": 8},
     edge={"input_shape": (128, 128, 1), "width": 8, "dropout": 0.0},
 )
 def unet(inputs: KerasTensor, classes: int, width: int = 64, depth: int = 4, dropout: float = 0.5):
