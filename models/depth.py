@@ -1,6 +1,7 @@
 """Nets of depth: one that tells it of an image, one that reads it beside the image."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from keras import KerasTensor, layers
 
@@ -16,6 +17,7 @@ FAMILY = "dense"
     params=31_593_873,
     paper="Zhou 2017, Unsupervised learning of depth and ego-motion from video, arXiv:1704.07813; its finest scale",
     data=("rendered_scenes",),
+    learning_rate=1e-3,
     edge={"input_shape": (64, 64, 3), "maps": (8, 16, 24, 32), "windows": (7, 5, 3, 3)},
 )
 def depth_net(
@@ -27,18 +29,20 @@ def depth_net(
     maps: of each level, which halves the image by the first of two convolutions of its `windows`. The output is linear,
     and is fitted to known depths. The host takes 1 / x.  Shapes: images (N, H, W, 3) -> inverse depth (N, H, W, 1).
     """
+    active: Any = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"}
     x, skips = inputs, []
     for level, (width, window) in enumerate(zip(maps, windows, strict=True)):
         skips.append(x)
-        x = layers.Conv2D(width, window, 2, "same", activation="relu", name=f"down_{level}_half")(x)
-        x = layers.Conv2D(width, window, padding="same", activation="relu", name=f"down_{level}")(x)
+        x = layers.Conv2D(width, window, 2, name=f"down_{level}_half", **active)(x)
+        x = layers.Conv2D(width, window, name=f"down_{level}", **active)(x)
     for level in reversed(range(len(maps))):
         width = maps[level - 1] if level else maps[0] // 2
-        x = layers.Conv2DTranspose(width, 3, 2, "same", activation="relu", name=f"up_{level}_twice")(x)
+        x = layers.Conv2DTranspose(width, 3, 2, name=f"up_{level}_twice", **active)(x)
         if level:
             x = layers.Concatenate(name=f"up_{level}_join")([_cut(x, skips[level], f"up_{level}_cut"), skips[level]])
-        x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"up_{level}")(x)
-    return layers.Conv2D(1, 3, padding="same", name="inverse_depth")(x)
+        x = layers.Conv2D(width, 3, name=f"up_{level}", **active)(x)
+    # From zero: what fresh weights answer is ten times too near, and unlearning that leaves most units silent.
+    return layers.Conv2D(1, 3, padding="same", kernel_initializer="zeros", name="inverse_depth")(x)
 
 
 def _cut(x: KerasTensor, like: KerasTensor, name: str):
