@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from . import per_pixel
 from .calibration import calibration, top
 
 FROM_CLASSES = 10  # on, five answers say something
@@ -40,6 +41,7 @@ class Metric:
     short training reaches; None where that depends on the data alone.
     unit: what differences are told in: points (hundredths), or the metric's own unit, "" where it has none.
     centred: outputs are taken less the threshold that decides: 0.5 of a probability, 0 of a logit (see `centred`).
+    grouped: samples of one group, as tiles of an image, are one unit.
     parts: what the number is a mean over and may hide; None where there is nothing to tell apart.
     heads: the metrics of several outputs; outputs and targets are then sequences.
     """
@@ -55,6 +57,7 @@ class Metric:
     floor: float | None = None
     unit: str = "points"
     centred: bool = False
+    grouped: bool = False
     parts: Parts | None = None
     heads: tuple[Metric, ...] = ()
 
@@ -80,7 +83,9 @@ class Metric:
 
     @property
     def columns(self) -> list[slice]:
-        """The columns of the scores that belong to each of `each`."""
+        """The columns of the scores that belong to each of `each`: to a lone one all."""
+        if not self.heads:
+            return [slice(None)]
         ends = np.cumsum([0, *(head.width for head in self.each)])
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
@@ -304,6 +309,12 @@ METRICS = {
         Metric(name="elbo", scores=_totals, reduce=_mean, agreement=_explained_by, unit="nats"),
         # Rows are trials: is the factor named that two samples share?
         Metric(name="disentanglement", scores=_totals, reduce=_mean, agreement=_explained_by),
+        # Rows are pixels of each class, where both say so and where either does; a unit is an image, perhaps of tiles.
+        Metric(name="mean_iou", scores=per_pixel.counts, reduce=per_pixel.mean_iou, agreement=_same_class, grouped=True,
+               floor=0.5),
+        # Rows are squares, of an image. Eigen 2014, arXiv:1406.2283, section 4.
+        Metric(name="log_depth_rmse", scores=per_pixel.log_depth_errors, reduce=per_pixel.root_mean,
+               agreement=_explained_by, unit="", higher_is_better=False, floor=0.4),
         # Rows are features, those of a made sample and those of a real one: (N, 2k). Dowson and Landau 1982; for
         # generators Heusel 2017, arXiv:1706.08500.
         Metric(name="frechet_distance", scores=_features, reduce=_frechet, agreement=_explained_by, unit="",
@@ -391,11 +402,13 @@ def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[st
     Of each class from 0 on, or label: precision, recall, f1, specificity, npv (negative predictive value), support;
     macro and micro means of the first three; confusion (rows true) up to 100 classes; roc_auc, of several classes the
     mean of one against the rest, None where only one occurs. Of logits or probabilities of classes besides how far they
-    can be believed (see `calibration`), and from 10 classes on top_5. Of values mae and rmse. outputs: as the metric
-    takes them.
+    can be believed (see `calibration`), and from 10 classes on top_5. Of values mae and rmse; of masks see
+    `per_pixel.figures`. outputs: as the metric takes them.
     """
-    if metric.name == "explained_variance":
+    if metric.name in ("explained_variance", "log_depth_rmse"):
         return _errors(outputs, targets)
+    if metric.name == "mean_iou":
+        return per_pixel.figures(outputs, targets)
     truth = truth_of(metric, targets)
     if truth is None or metric.parts is None or metric.parts.unit == "value":
         return {}

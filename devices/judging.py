@@ -163,6 +163,8 @@ class _Judged:
         """Score a file against the targets."""
         run, given, truths = self.bench.run, self._given[name], list(self.heads.values())
         scores = _scores(self.metric, given, truths)
+        if self.metric.grouped and self.groups is not None:
+            scores = Scores(scores.rows, np.asarray(self.groups))
         run.raw.scores[name] = scores.rows
         if len(scores.rows) != len(scores.units):
             run.raw.units[name] = scores.unit
@@ -182,7 +184,7 @@ class _Judged:
             for own, outputs, (head, truth) in zip(self.metric.each, given, self.heads.items(), strict=True)
         }
         if self.groups is not None:
-            of = np.asarray(self.groups)[scores.unit]
+            of = scores.unit if self.metric.grouped else np.asarray(self.groups)[scores.unit]
             for own, head, columns in zip(self.metric.each, self.heads, self.metric.columns, strict=True):
                 figures[head]["groups"] = metrics.by_group(own, scores.rows[:, columns], of)
         heads = [

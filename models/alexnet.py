@@ -27,18 +27,7 @@ def alexnet(
     groups: 2 splits the second, fourth and fifth convolution as the paper did between two GPUs. response_norm: local
     response normalisation after the first two.  Shapes: images (N, H, W, C) -> logits (N, classes).
     """
-    x = convolution(inputs, 96 * width, stem_size, stem_strides, padding="valid", name="conv1")  # (N, 55, 55, 96)
-    if response_norm:
-        x = LocalResponseNormalization(name="norm1")(x)
-    x = layers.MaxPooling2D(3, 2, name="pool1")(x)  # (N, 27, 27, 96)
-    x = convolution(x, 256 * width, 5, groups=groups, name="conv2")
-    if response_norm:
-        x = LocalResponseNormalization(name="norm2")(x)
-    x = layers.MaxPooling2D(3, 2, name="pool2")(x)  # (N, 13, 13, 256)
-    x = convolution(x, 384 * width, 3, name="conv3")
-    x = convolution(x, 384 * width, 3, groups=groups, name="conv4")
-    x = convolution(x, 256 * width, 3, groups=groups, name="conv5")
-    x = layers.MaxPooling2D(3, 2, name="pool5")(x)  # (N, 6, 6, 256)
+    x = convolutions(inputs, width, stem_size, stem_strides, groups=groups, response_norm=response_norm)
     return classifier(x, classes, hidden, dropout)
 
 
@@ -85,10 +74,34 @@ def convolution(
     )(x)
 
 
+def convolutions(
+    x: KerasTensor, width: float, stem_size: int, stem_strides: int, *, groups: int = 1, response_norm: bool = True,
+    prefix: str = ""
+):  # fmt: skip
+    """Add the convolutional part of AlexNet.  Shapes: (N, 227, 227, C) -> (N, 6, 6, 256 width)."""
+    x = convolution(x, 96 * width, stem_size, stem_strides, padding="valid", name=f"{prefix}conv1")  # (N, 55, 55, 96)
+    if response_norm:
+        x = LocalResponseNormalization(name=f"{prefix}norm1")(x)
+    x = layers.MaxPooling2D(3, 2, name=f"{prefix}pool1")(x)  # (N, 27, 27, 96)
+    x = convolution(x, 256 * width, 5, groups=groups, name=f"{prefix}conv2")
+    if response_norm:
+        x = LocalResponseNormalization(name=f"{prefix}norm2")(x)
+    x = layers.MaxPooling2D(3, 2, name=f"{prefix}pool2")(x)  # (N, 13, 13, 256)
+    x = convolution(x, 384 * width, 3, name=f"{prefix}conv3")
+    x = convolution(x, 384 * width, 3, groups=groups, name=f"{prefix}conv4")
+    x = convolution(x, 256 * width, 3, groups=groups, name=f"{prefix}conv5")
+    return layers.MaxPooling2D(3, 2, name=f"{prefix}pool5")(x)  # (N, 6, 6, 256)
+
+
 def classifier(x: KerasTensor, classes: int, hidden: int, dropout: float):
     """Add two dense layers with dropout, and the logits."""
-    x = layers.Flatten(name="flatten")(x)
+    return layers.Dense(classes, name="logits")(dense(x, hidden, dropout))
+
+
+def dense(x: KerasTensor, hidden: int, dropout: float, prefix: str = ""):
+    """Add two dense layers with dropout.  Shapes: (N, H, W, C) -> (N, hidden)."""
+    x = layers.Flatten(name=f"{prefix}flatten")(x)
     for index in (6, 7):
-        x = layers.Dense(hidden, "relu", kernel_initializer="he_normal", name=f"fc{index}")(x)
-        x = layers.Dropout(dropout, name=f"dropout{index}")(x)
-    return layers.Dense(classes, name="logits")(x)
+        x = layers.Dense(hidden, "relu", kernel_initializer="he_normal", name=f"{prefix}fc{index}")(x)
+        x = layers.Dropout(dropout, name=f"{prefix}dropout{index}")(x)
+    return x

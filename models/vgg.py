@@ -31,17 +31,22 @@ def vgg16(
 
     width: maps of the first stage; they double up to eight times.  Shapes: images (N, H, W, C) -> logits (N, classes).
     """
-    x = inputs
-    for stage, depth in enumerate(depths, 1):
-        maps = width * min(2 ** (stage - 1), 8)
-        for index in range(1, depth + 1):
-            x = layers.Conv2D(
-                maps, 3, padding="same", activation="relu", kernel_initializer="he_normal",
-                name=f"stage_{stage}_conv{index}"
-            )(x)  # fmt: skip
-        x = layers.MaxPooling2D(2, name=f"stage_{stage}_pool")(x)
-    x = layers.Flatten(name="flatten")(x)
+    x = layers.Flatten(name="flatten")(stages(inputs, depths, width)[-1])
     for index in (1, 2):
         x = layers.Dense(hidden, "relu", kernel_initializer="he_normal", name=f"fc_{index}")(x)
         x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
     return layers.Dense(classes, name="logits")(x)
+
+
+def stages(x: KerasTensor, depths: Sequence[int], width: int) -> list[KerasTensor]:
+    """Add the stages of a VGG net; return what each comes to, half as high and wide as the one before."""
+    pooled = []
+    for stage, depth in enumerate(depths, 1):
+        for index in range(1, depth + 1):
+            x = layers.Conv2D(
+                width * min(2 ** (stage - 1), 8), 3, padding="same", activation="relu",
+                kernel_initializer="he_normal", name=f"stage_{stage}_conv{index}"
+            )(x)  # fmt: skip
+        x = layers.MaxPooling2D(2, name=f"stage_{stage}_pool")(x)
+        pooled.append(x)
+    return pooled

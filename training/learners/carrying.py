@@ -95,7 +95,7 @@ class Carried(Augmented):
         """Run the network; in training on samples with `GOES_ON`, from the states at hand."""
         if not training:
             return super().call(samples_of(inputs), training=training)
-        samples, share = self.changed(inputs[SAMPLES])
+        samples, share, _ = self.changed(inputs[SAMPLES])
         kept = ops.expand_dims(inputs[GOES_ON], -1)  # (N, 1)
         first = {name: self._packed(name, [value_of(state) * kept for state in states])
                  for name, states in self.states.items()}  # fmt: skip

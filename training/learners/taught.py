@@ -101,11 +101,11 @@ class Taught(Augmented):
         if not training:
             return self.network(inputs, training=training)
         hints = self._hints.value
-        inputs, share = self.changed(inputs)
+        inputs, share, back = self.changed(inputs)
         with recorded({name: hint.student for name, hint in hints.items()}) as shown:
-            said = self.network(inputs, training=True)
+            said = back(self.network(inputs, training=True))
         with recorded({name: hint.teacher for name, hint in hints.items()}) as ideal:
-            told = self._teacher(inputs)
+            told = tree.map_structure(back, self._teacher(inputs))
         pairs = [(teachers.fixed(ideal[name]), self._brought(name, shown[name])) for name in hints]
         return Lesson(said, told, pairs, share)
 

@@ -1,20 +1,34 @@
 """A network as it is trained: its samples changed at random, its outputs by head."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 
 from ...ends import input_names, output_names, symbolic_inputs
 from ...untyped import tree
 from ..mixing import Mixed, Mixing, judged_twice
+from ..moving import Moving
+
+
+class Changed(NamedTuple):
+    """Samples changed at random.
+
+    share: (N,) of their own in those that are mixed, None for all. back: answers to samples that were moved -> to those
+    that were given.
+    """
+
+    samples: Any
+    share: Any
+    back: Callable[[Any], Any]
 
 
 class Augmented(keras.Model):
     """A model whose training samples first go through layers that change them at random.
 
     These lie in the compiled step, and their random states among the variables: a resumed run goes on with them. Where
-    one mixes samples, the model answers `Mixed` in training, and both labels count.
+    one mixes samples, the model answers `Mixed` in training, and both labels count; where one moves them, it answers
+    as if they had not been moved.
     """
 
     def __init__(self, model: keras.Model, augmentation: Sequence[keras.layers.Layer]):
@@ -28,18 +42,27 @@ class Augmented(keras.Model):
         """Run the network, in training on changed inputs."""
         if not training:
             return self.network(inputs, training=training)
-        inputs, share = self.changed(inputs)
-        return with_share(self.network(inputs, training=True), share)
+        changed = self.changed(inputs)
+        return with_share(changed.back(self.network(changed.samples, training=True)), changed.share)
 
-    def changed(self, inputs: Any) -> tuple[Any, Any]:
-        """Return samples changed at random, and the share (N,) of their own in those that are mixed, None for all."""
-        share = None
+    def changed(self, inputs: Any) -> Changed:
+        """Return samples changed at random."""
+        share, moved = None, []
         for layer in self.augmentation:
             if isinstance(layer, Mixing):
                 inputs, share = layer(inputs, training=True)
+            elif isinstance(layer, Moving):
+                inputs, moves = layer(inputs, training=True)
+                moved.append((layer, moves))
             else:
                 inputs = layer(inputs, training=True)
-        return inputs, share
+
+        def back(answers: Any) -> Any:
+            for layer, moves in reversed(moved):
+                answers = layer.back(answers, moves)
+            return answers
+
+        return Changed(inputs, share, back)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

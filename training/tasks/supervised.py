@@ -80,7 +80,8 @@ class Supervised(Objective):
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score the answers to the test split."""
-        return Scores.by_row(self.evaluation(run, dataset, dataset.test).scores)
+        judged = self.evaluation(run, dataset, dataset.test)
+        return Scores.by_row(judged.scores) if judged.units is None else Scores(judged.scores, judged.units)
 
     def judge(self, dataset: Dataset) -> Judge:
         """Bind the task to its data."""
@@ -128,6 +129,7 @@ class Supervised(Objective):
             outputs=answers[0],
             figures=figures,
             all_outputs={output.name: values for output, values in zip(outputs, answers, strict=True)},
+            units=split.group if metric.grouped else None,
         )
 
 
