@@ -15,11 +15,6 @@ from .registry import Bars, register
 
 FAMILY = "autoregressive"
 
-DENSITY = {
-    "task": "ordered_likelihood",
-    "networks": ("density",),
-    "learning_rate": 3e-3,
-}
 OF_DIGITS = Bars(floor=-0.35)  # nats a pixel: independent pixels have -0.386 on digits
 
 
@@ -51,12 +46,14 @@ def logits_of(x: KerasTensor, maps: int) -> Any:
 
 
 @register(
-    **DENSITY,
+    task="ordered_likelihood",
     input_shape=(28, 28, 1),
     params=2_234_177,
     paper="van den Oord 2016, Pixel recurrent neural networks, arXiv:1601.06759; PixelCNN of its CIFAR-10 row, 15 layers "
     "of 128, with the top of its MNIST nets",
     data=("mnist", "digits"),
+    learning_rate=3e-3,
+    networks=("density",),
     edge={"input_shape": (8, 8, 1), "depth": 3, "width": 16},
     bars=OF_DIGITS,
 )
@@ -77,11 +74,13 @@ def pixel_cnn(input_shape: tuple[int, ...], *, depth: int = 15, width: int = 128
 
 
 @register(
-    **DENSITY,
+    task="ordered_likelihood",
     input_shape=(28, 28, 1),
     params=56_321,
     paper="van den Oord 2016, Pixel recurrent neural networks, arXiv:1601.06759; Row LSTM, 7 layers of 16 on MNIST",
     data=("mnist", "digits"),
+    learning_rate=3e-3,
+    networks=("density",),
     edge={"input_shape": (8, 8, 1), "depth": 2, "width": 16},
     bars=OF_DIGITS,
 )
@@ -107,11 +106,13 @@ def pixel_rnn(input_shape: tuple[int, ...], *, depth: int = 7, width: int = 16, 
 
 
 @register(
-    **DENSITY,
+    task="ordered_likelihood",
     input_shape=(20, 64, 64, 1),
     params=23_369_217,
     paper="Kalchbrenner 2016, Video pixel networks, arXiv:1610.00527; Moving MNIST",
     data=("moving_mnist", "moving_digits"),
+    learning_rate=3e-3,
+    networks=("density",),
     edge={"input_shape": (4, 12, 12, 1), "width": 8, "encoder": 1, "decoder": 1},
     bars=Bars(floor=-0.35),
 )
