@@ -49,8 +49,8 @@ def logits_of(x: KerasTensor, maps: int) -> Any:
     task="ordered_likelihood",
     input_shape=(28, 28, 1),
     params=2_234_177,
-    paper="van den Oord 2016, Pixel recurrent neural networks, arXiv:1601.06759; PixelCNN of its CIFAR-10 row, 15 layers "
-    "of 128, with the top of its MNIST nets",
+    paper="van den Oord 2016, Pixel recurrent neural networks, arXiv:1601.06759; PixelCNN of its CIFAR-10 row, 15 "
+    "layers of 128, with the top of its MNIST nets",
     data=("mnist", "digits"),
     learning_rate=3e-3,
     networks=("density",),

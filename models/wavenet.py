@@ -17,8 +17,8 @@ FAMILY = "autoregressive"
     dtype="int32",
     classes=256,
     params=548_640,
-    paper="van den Oord 2016, WaveNet: a generative model for raw audio, arXiv:1609.03499; three times ten layers, maps "
-    "of 32 and 256, which the paper leaves open",
+    paper="van den Oord 2016, WaveNet: a generative model for raw audio, arXiv:1609.03499; three times ten layers, "
+    "maps of 32 and 256, which the paper leaves open",
     data=("fsdd_waves", "made_up_waves"),
     edge={"input_shape": (64,), "classes": 32, "dilations": (1, 2, 4, 8, 16), "stacks": 1, "width": 16, "skip": 32},
     networks=("sequence", "step"),

@@ -10,8 +10,8 @@ import numpy as np
 
 from ...errors import BadInput
 from .dataset import Dataset, Split
-from .images import digits, mnist
-from .sets import Asked, dataset, sources, split_for
+from .images import digits, mnist, to_channels
+from .sets import Asked, dataset, source, split_for
 
 TASKS = ("classification", "reconstruction")
 COUNTS = {"train": 2000, "validation": 250, "test": 500}
@@ -25,17 +25,17 @@ def moving_digits(asked: Asked) -> Dataset:
     return _moving(digits, asked)
 
 
-@dataset(input_shape=(16, 64, 64, 1), tasks=TASKS, here=lambda: sources()["mnist"].here(), floor=0.5)
+@dataset(input_shape=(16, 64, 64, 1), tasks=TASKS, here=lambda: source("mnist").here(), floor=0.5)
 def moving_mnist(asked: Asked) -> Dataset:
     """Return videos of MNIST's digits, one in each (Srivastava 2015, arXiv:1502.04681, has two)."""
     return _moving(mnist, asked)
 
 
 def _moving(images: Callable[[Asked], Dataset], asked: Asked) -> Dataset:
-    if asked.dtype != "float32" or len(asked.input_shape) != 4 or asked.input_shape[-1] != 1:
+    if asked.dtype != "float32" or len(asked.input_shape) != 4:
         raise BadInput(f"videos of digits cannot be shown as {asked.dtype} {asked.input_shape}; give float32 of shape "
-                       "(frames, height, width, 1)")  # fmt: skip
-    frames, height, width, _ = asked.input_shape
+                       "(frames, height, width, channels)")  # fmt: skip
+    frames, height, width, channels = asked.input_shape
     side = min(height, width) // 2
     known = images(replace(asked, input_shape=(side, side, 1), task="classification"))
     random, splits = np.random.default_rng(0), {}
@@ -43,7 +43,7 @@ def _moving(images: Callable[[Asked], Dataset], asked: Asked) -> Dataset:
         split: Split = known.splits[part]
         chosen = random.integers(0, len(split), count)
         x = videos(np.asarray(split.x)[chosen, ..., 0], frames, (height, width), random)
-        splits[part] = split_for(asked.task, part, x, np.asarray(split.y)[chosen], ANOMALOUS)
+        splits[part] = split_for(asked.task, part, to_channels(x, channels), np.asarray(split.y)[chosen], ANOMALOUS)
     facts: dict[str, Any] = {"classes": known.classes} if asked.task == "classification" else {}
     return Dataset(
         name=f"moving_{known.name}",
