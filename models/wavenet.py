@@ -16,7 +16,7 @@ FAMILY = "autoregressive"
     input_shape=(4096,),
     dtype="int32",
     classes=256,
-    params=548_640,
+    params=549_696,
     paper="van den Oord 2016, WaveNet: a generative model for raw audio, arXiv:1609.03499; three times ten layers, "
     "maps of 32 and 256, which the paper leaves open",
     data=("fsdd_waves", "made_up_waves"),
@@ -31,7 +31,7 @@ def wavenet(
 ):  # fmt: skip
     """Build gated residual layers of convolutions of two values, so far apart as `dilations` say, `stacks` times.
 
-    Levels are read through a table, which is a 1x1 convolution of one-hot vectors. A stack of L layers, dilations of 1
+    Levels are read through a table and a 1x1 convolution, the paper's one-hot vectors by a convolution. A stack of L layers, dilations of 1
     to 2^(L - 1), sees 2^L values.
     Shapes: sequence: levels (N, T) int32 -> logits of the next (N, T, classes); step: token (N, 1) int32 and, for each
     layer, "past_K" (N, dilation, width), the last values that it read, zeros at first -> logits (N, 1, classes) and the
@@ -59,7 +59,8 @@ def _padded(x: Any, dilation: int, name: str) -> Any:
 
 def _logits(tokens: Any, classes: int, apart: Sequence[int], width: int, skip: int, before: Any) -> Any:
     """Return (N, T, classes).  before(x, dilation, name): x with so many values before it."""
-    x = layers.Embedding(classes, width, name="embedding")(tokens)
+    # Behind the table, whose values have the scale of a kernel, what is remembered has one of activations.
+    x = layers.Dense(width, name="front")(layers.Embedding(classes, width, name="embedding")(tokens))
     told = []
     for index, dilation in enumerate(apart, 1):
         name, window = f"layer_{index}", before(x, dilation, f"past_{index}")
