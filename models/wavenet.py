@@ -31,8 +31,8 @@ def wavenet(
 ):  # fmt: skip
     """Build gated residual layers of convolutions of two values, so far apart as `dilations` say, `stacks` times.
 
-    Levels are read through a table and a 1x1 convolution, the paper's one-hot vectors by a convolution. A stack of L layers, dilations of 1
-    to 2^(L - 1), sees 2^L values.
+    Levels are read through a table and a 1x1 convolution, where the paper convolves one-hot vectors. A stack of L
+    layers, dilations of 1 to 2^(L - 1), sees 2^L values.
     Shapes: sequence: levels (N, T) int32 -> logits of the next (N, T, classes); step: token (N, 1) int32 and, for each
     layer, "past_K" (N, dilation, width), the last values that it read, zeros at first -> logits (N, 1, classes) and the
     same, one value on.
