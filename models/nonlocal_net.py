@@ -21,7 +21,7 @@ FAMILY = "dense"
     paper="Wang 2018, Non-local neural networks, arXiv:1711.07971; ResNet-50 C2D with 5 blocks, embedded Gaussian",
     data=("moving_mnist", "moving_digits"),
     edge={
-        "input_shape": (8, 16, 16, 1), "classes": 10, "depths": (1, 2), "attending": ((), (2,)), "width": 12,
+        "input_shape": (8, 16, 16, 1), "classes": 10, "depths": (1, 2), "attending": ((), (2,)), "width": 16,
         "stem_size": 3, "stem_pool": False, "every": 1, "dropout": 0.0,
     },
 )  # fmt: skip

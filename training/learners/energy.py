@@ -5,8 +5,8 @@ A gradient of no loss: statistics of units that are on together, with the data a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,12 +14,12 @@ import numpy as np
 from scipy.special import expit
 
 from ...errors import BadInput
-from ...keras_internals import dense_in
+from ...keras_internals import dense_in, layers_in
 from ..config import TrainConfig
 from ..data import Dataset
 from ..state import Row
 from ..tasks.autoencoding import DECODER, ENCODER
-from ..tasks.energy import ENERGY, on
+from ..tasks.energy import ENERGY, SWEEP, on
 from .register import Networks
 from .solved import solver
 
@@ -32,7 +32,7 @@ MOMENTUM = 0.9
 class Chains:
     """Options of contrastive divergence.
 
-    steps: of the chain (CD-k).  Raises: BadInput for less than one.
+    steps: of the chain (CD-k), or sweeps of it.  Raises: BadInput for less than one.
     """
 
     steps: int = 1
@@ -44,26 +44,66 @@ class Chains:
 
 @dataclass(kw_only=True)
 class Machine:
-    """Weights of a restricted Boltzmann machine, or a step of them: kernel (n, m), visible (n,), hidden (m,)."""
+    """Weights of a Boltzmann machine, or a step of them: kernel (n, m), visible (n,), hidden (m,).
+
+    among_visible (n, n), among_hidden (m, m): symmetric, between units of one kind; None of a restricted machine.
+    rounds: of the mean field by which it tells units of one kind that see each other.
+    """
 
     kernel: np.ndarray
     visible: np.ndarray
     hidden: np.ndarray
+    among_visible: np.ndarray | None = None
+    among_hidden: np.ndarray | None = None
+    rounds: int = 0
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights that there are."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
 
     def up(self, v: np.ndarray) -> np.ndarray:
-        """Return P(h = 1 | v).  Shapes: (N, n) -> (N, m)."""
-        return expit(v @ self.kernel + self.hidden)
+        """Return P(h = 1 | v), by mean field where hidden units see each other.  Shapes: (N, n) -> (N, m)."""
+        return mean_field(v @ self.kernel + self.hidden, self.among_hidden, self.rounds)
 
     def down(self, h: np.ndarray) -> np.ndarray:
-        """Return P(v = 1 | h).  Shapes: (N, m) -> (N, n)."""
-        return expit(h @ self.kernel.T + self.visible)
+        """Return P(v = 1 | h), by mean field where visible units see each other.  Shapes: (N, m) -> (N, n)."""
+        return mean_field(h @ self.kernel.T + self.visible, self.among_visible, self.rounds)
+
+    def joined(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return kernel (n + m, n + m) and biases (n + m,) of all units."""
+        kernel = np.block([[self.among_visible, self.kernel], [self.kernel.T, self.among_hidden]])
+        return kernel, np.concatenate([self.visible, self.hidden])
+
+
+def mean_field(x: np.ndarray, among: np.ndarray | None, rounds: int) -> np.ndarray:
+    """Return the chances of units that are told x by others, and see each other: half way to what they say, `rounds`
+    times.
+    """
+    found = expit(x)
+    for _ in range(rounds if among is not None else 0):
+        found = (found + expit(x + found @ among)) / 2
+    return found
+
+
+def swept(machine: Machine, state: np.ndarray, units: Iterable[int], random: np.random.Generator) -> np.ndarray:
+    """Return the state (N, n + m) in which these units were drawn anew, each given all others as they are by then."""
+    kernel, bias = machine.joined()
+    state = state.copy()
+    for unit in units:
+        state[:, unit] = on(expit(state @ kernel[:, unit] + bias[unit]), random)
+    return state
 
 
 def contrast(machine: Machine, v: np.ndarray, steps: int, random: np.random.Generator) -> Machine:
     """Return the estimate of the log-likelihood's gradient by chains of `steps` from the samples v (N, n).
 
-    The last hidden units are told by their probabilities.  Source: Hinton 2002; its guide of 2010, section 3.
+    The last hidden units are told by their probabilities. Where units of one kind see each other, `steps` sweeps draw
+    the hidden ones for the samples, and as many draw all.  Source: Hinton 2002; its guide of 2010, section 3; Ackley
+    1985, A learning algorithm for Boltzmann machines.
     """
+    if machine.among_hidden is not None:
+        return _contrast_of_all(machine, v, steps, random)
     first = told = machine.up(v)
     seen = v
     for _ in range(steps):
@@ -76,6 +116,26 @@ def contrast(machine: Machine, v: np.ndarray, steps: int, random: np.random.Gene
     )
 
 
+def _contrast_of_all(machine: Machine, v: np.ndarray, steps: int, random: np.random.Generator) -> Machine:
+    visible, count = v.shape[1], v.shape[1] + len(machine.hidden)
+    state = np.concatenate([v, on(machine.up(v), random)], axis=1)
+    for _ in range(steps):
+        state = swept(machine, state, range(visible, count), random)
+    given = state
+    for _ in range(steps):
+        state = swept(machine, state, range(count), random)
+    together = (given.T @ given - state.T @ state) / len(v)
+    np.fill_diagonal(together, 0)
+    alone = (given - state).mean(0)
+    return Machine(
+        kernel=together[:visible, visible:],
+        visible=alone[:visible],
+        hidden=alone[visible:],
+        among_visible=together[:visible, :visible],
+        among_hidden=together[visible:, visible:],
+    )
+
+
 def descend(
     machine: Machine, alive: Machine, x: np.ndarray, config: TrainConfig, options: Chains, random: np.random.Generator
 ) -> list[float]:
@@ -84,7 +144,7 @@ def descend(
     x: (N, n) in [0, 1], probabilities of which binary samples are drawn anew each time.
     Returns: for each epoch the mean squared error of P(v | P(h | v)) before it.
     """
-    moving = Machine(**{each.name: np.zeros_like(getattr(machine, each.name)) for each in fields(Machine)})
+    moving = {name: np.zeros_like(value) for name, value in machine.arrays.items()}
     size, errors = config.batch_for(len(x)), []
     epochs = config.epochs_for(max(1, len(x) // size) * config.passes)
     for epoch in range(epochs):
@@ -93,11 +153,10 @@ def descend(
         for order in (random.permutation(len(x)) for _ in range(config.passes)):
             for start in range(0, len(x) - size + 1, size):
                 slope = contrast(machine, on(x[order[start : start + size]], random), options.steps, random)
-                slope.kernel -= DECAY * machine.kernel
-                for name in ("kernel", "visible", "hidden"):
-                    step = MOMENTUM * getattr(moving, name) + rate * getattr(slope, name)
-                    setattr(moving, name, step)
-                    setattr(machine, name, (getattr(machine, name) + step) * getattr(alive, name))
+                for name, value in machine.arrays.items():
+                    decay = DECAY * value if value.ndim > 1 else 0.0
+                    moving[name] = MOMENTUM * moving[name] + rate * (slope.arrays[name] - decay)
+                    setattr(machine, name, (value + moving[name]) * alive.arrays[name])
     return errors
 
 
@@ -107,8 +166,10 @@ def contrastive_divergence(
 ) -> list[Row]:
     """Fit each layer as a machine of its own, the lowest first, on what those below make of samples.
 
-    networks: "encoder" and "decoder", Dense layers in mirrored order, and of a lone machine perhaps "energy". A weight
-    that pruning took in one of them is none in any.
+    networks: "encoder" and "decoder", Dense layers in mirrored order, and of a lone machine perhaps "energy". Of one
+    whose units all see each other the Dense layers have a layer of mean field behind them, with "kernel" and "rounds",
+    and "sweep" has a layer of that name, with the kernel of all units, and "bias". A weight that pruning took in one of
+    them is none in any.
     Source: Hinton 2006, A fast learning algorithm for deep belief nets.
     Raises: BadInput for samples outside [0, 1].
     """
@@ -118,45 +179,86 @@ def contrastive_divergence(
     random, rows = np.random.default_rng(config.seed), []
     halves = dense_in(networks[ENCODER]), dense_in(networks[DECODER])[::-1]
     for up, down in zip(*halves, strict=True):
-        whole = networks.get(ENERGY) if len(halves[0]) == 1 else None
-        alive = _alive(up, down, whole, support)
-        machine = _held(up, down) if support else _fresh(x, up.units, random)
+        alone = len(halves[0]) == 1
+        whole, among = (networks.get(ENERGY), Among.of(networks)) if alone else (None, None)
+        alive = _alive(up, down, whole, support, among)
+        machine = _held(up, down, among) if support else _fresh(x, up.units, random, among)
         errors = descend(machine, alive, x, config, options, random)
-        _assign(machine, up, down, whole)
+        _assign(machine, up, down, whole, among)
         rows += [{"loss": error} for error in errors]
         x = machine.up(x)
     return rows
 
 
-def _fresh(x: np.ndarray, units: int, random: np.random.Generator) -> Machine:
+@dataclass(frozen=True, kw_only=True)
+class Among:
+    """Layers that know what units of one kind are to each other: two of mean field, and the one that sweeps."""
+
+    visible: Any
+    hidden: Any
+    sweep: Any
+
+    @classmethod
+    def of(cls, networks: Networks) -> Among | None:
+        """Return those of a machine whose units all see each other, None of a restricted one."""
+        if SWEEP not in networks:
+            return None
+        visible, hidden = (
+            next(layer for layer in layers_in(networks[name]) if hasattr(layer, "rounds"))
+            for name in (DECODER, ENCODER)
+        )
+        return cls(visible=visible, hidden=hidden, sweep=networks[SWEEP].get_layer(SWEEP))
+
+
+def _fresh(x: np.ndarray, units: int, random: np.random.Generator, among: Among | None = None) -> Machine:
     """Return a machine that knows how often each visible unit is on: Hinton 2010, section 8."""
     share = np.clip(x.mean(0), 0.01, 0.99)
     kernel = START * random.standard_normal((x.shape[1], units), np.float32)
-    return Machine(kernel=kernel, visible=np.log(share / (1 - share)), hidden=np.zeros(units, np.float32))
+    machine = Machine(kernel=kernel, visible=np.log(share / (1 - share)), hidden=np.zeros(units, np.float32))
+    if among is not None:
+        machine.rounds = among.hidden.rounds
+        machine.among_visible, machine.among_hidden = (np.zeros((n, n), np.float32) for n in kernel.shape)
+    return machine
 
 
-def _held(up: Any, down: Any) -> Machine:
+def _held(up: Any, down: Any, among: Among | None = None) -> Machine:
     """Return the machine as pruning left it."""
-    kernel, hidden, visible = (np.array(keras.ops.convert_to_numpy(each)) for each in (up.kernel, up.bias, down.bias))
-    return Machine(kernel=kernel, visible=visible, hidden=hidden)
+    machine = Machine(kernel=_numbers(up.kernel), hidden=_numbers(up.bias), visible=_numbers(down.bias))
+    if among is not None:
+        machine.rounds = among.hidden.rounds
+        machine.among_visible, machine.among_hidden = (_numbers(e.kernel) for e in (among.visible, among.hidden))
+    return machine
 
 
-def _alive(up: Any, down: Any, whole: Any, support: Mapping[int, Any]) -> Machine:
+def _numbers(variable: Any) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(variable))
+
+
+def _alive(up: Any, down: Any, whole: Any, support: Mapping[int, Any], among: Among | None = None) -> Machine:
     """Return where weights may be other than zero, 1 or 0."""
     kernel = _kept(up.kernel, support) * _kept(down.kernel, support).T
     visible: Any = np.ones(kernel.shape[0], np.float32)
     if whole is not None:
         kernel = kernel * _kept(whole.get_layer("code").kernel, support)
         visible = _kept(whole.get_layer("visible").kernel, support)[:, 0]
-    return Machine(kernel=kernel, visible=visible, hidden=np.ones(kernel.shape[1], np.float32))
+    alive = Machine(kernel=kernel, visible=visible, hidden=np.ones(kernel.shape[1], np.float32))
+    if among is not None:
+        both, units = _kept(among.sweep.kernel, support), len(visible)
+        both = both * both.T
+        alive.kernel = kernel * both[:units, units:]
+        for name, layer, part in (("among_visible", among.visible, both[:units, :units]),
+                                  ("among_hidden", among.hidden, both[units:, units:])):  # fmt: skip
+            own = _kept(layer.kernel, support)
+            setattr(alive, name, own * own.T * part)
+    return alive
 
 
 def _kept(variable: Any, support: Mapping[int, Any]) -> np.ndarray:
     return np.asarray(support.get(id(variable), np.ones(variable.shape)), np.float32)
 
 
-def _assign(machine: Machine, up: Any, down: Any, whole: Any) -> None:
-    pairs: Sequence[tuple[Any, np.ndarray]] = (
+def _assign(machine: Machine, up: Any, down: Any, whole: Any, among: Among | None = None) -> None:
+    pairs: Sequence[tuple[Any, Any]] = (
         (up.kernel, machine.kernel), (up.bias, machine.hidden), (down.kernel, machine.kernel.T),
         (down.bias, machine.visible),
     )  # fmt: skip
@@ -164,5 +266,9 @@ def _assign(machine: Machine, up: Any, down: Any, whole: Any) -> None:
         code = whole.get_layer("code")
         pairs = (*pairs, (code.kernel, machine.kernel), (code.bias, machine.hidden),
                  (whole.get_layer("visible").kernel, -machine.visible[:, None]))  # fmt: skip
+    if among is not None:
+        kernel, bias = machine.joined()
+        pairs = (*pairs, (among.visible.kernel, machine.among_visible), (among.hidden.kernel, machine.among_hidden),
+                 (among.sweep.kernel, kernel), (among.sweep.bias, bias))  # fmt: skip
     for variable, values in pairs:
         variable.assign(values.astype(np.float32))
