@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, layers, ops
 
-from .registry import register
+from .registry import Bars, register
 
 FAMILY = "generative"
 
@@ -115,6 +115,7 @@ class Sweep(layers.Layer):
         """Compute a sweep."""
         state, uniform = inputs
         units = state.shape[-1]
+        state = ops.cast(state > 0.5, state.dtype)  # in int8 on the scale of what is drawn, so that all are on one
         now, chosen = ([each[:, unit : unit + 1] for unit in range(units)] for each in (state, uniform))
         for unit in range(units):
             sums = ops.matmul(ops.concatenate(now, axis=1), self.kernel) + self.bias
@@ -139,23 +140,24 @@ class Sweep(layers.Layer):
     learning_rate=0.025,
     training={"passes": 5},
     edge={"input_shape": (36,), "code": 12},
+    bars=Bars(
+        floor=0.3
+    ),  # units are drawn by grey levels, of which a digit of 36 pixels has most: chance hides the rest
 )
 def boltzmann_machine(input_shape: tuple[int, ...], code: int = 500, rounds: int = 5):
-    """Build the conditionals of a machine all of whose units see each other, by mean field, and one sweep of its chain.
+    """Build the conditionals of a machine all of whose units see each other, and one sweep of its chain.
 
     E(v, h) = -b v - c h - v W h - v L v / 2 - h J h / 2. Each file has weights of its own, as those of `rbm`.
-    Shapes: encoder: v (N, n) -> P(h = 1 | v), "code" (N, code); decoder: h -> P(v = 1 | h) (N, n); sweep: "state" of
-    all units (N, n + code), the visible ones first, and "uniform" (N, n + code) in [0, 1) -> the next state.
+    Shapes: encoder: v (N, n) -> P(h = 1 | v), by mean field, "code" (N, code); decoder: "state" of all units
+    (N, n + code), the visible ones first -> P(v = 1 | all others) (N, n); sweep: "state" and "uniform" (N, n + code) in
+    [0, 1) -> the next state.
     """
     (features,) = input_shape
-    networks = {}
-    for name, given, last, (read, made) in (
-        ("encoder", "inputs", "code", (features, code)),
-        ("decoder", "code", "reconstruction", (code, features)),
-    ):
-        inputs: Any = keras.Input((read,), name=given)
-        told = layers.Dense(made, name=f"{last}_told")(inputs)
-        networks[name] = keras.Model(inputs, MeanField(rounds, name=last)(told), name=name)
+    inputs: Any = keras.Input((features,), name="inputs")
+    told = layers.Dense(code, name="code_told")(inputs)
     state, uniform = (keras.Input((features + code,), name=name) for name in ("state", "uniform"))
-    sweep = keras.Model({"state": state, "uniform": uniform}, Sweep(name="sweep")([state, uniform]), name="sweep")
-    return {**networks, "sweep": sweep}
+    return {
+        "encoder": keras.Model(inputs, MeanField(rounds, name="code")(told), name="encoder"),
+        "decoder": keras.Model(state, layers.Dense(features, "sigmoid", name="reconstruction")(state), name="decoder"),
+        "sweep": keras.Model({"state": state, "uniform": uniform}, Sweep(name="sweep")([state, uniform]), name="sweep"),
+    }

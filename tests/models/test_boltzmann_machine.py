@@ -42,7 +42,7 @@ def networks():
 
 
 def given_to(networks, machine):
-    layers = networks["encoder"].get_layer("code_told"), networks["decoder"].get_layer("reconstruction_told")
+    layers = networks["encoder"].get_layer("code_told"), networks["decoder"].get_layer("reconstruction")
     assign(machine, *layers, None, Among.of(networks))
     return KerasRunner(networks)
 
@@ -79,17 +79,26 @@ def test_a_sweep_draws_by_the_conditionals_and_leaves_the_distribution_as_it_is(
     assert np.all(np.abs(share - moves) <= 5 * np.sqrt(moves * (1 - moves) / count) + 1 / count)
 
 
-def test_mean_field_is_exact_where_units_of_a_kind_do_not_see_each_other_and_near_it_where_little(networks):
-    for scale, close in ((0.0, 1e-6), (0.3, 0.02)):
-        machine, random = random_machine(3), np.random.default_rng(4)
-        machine.among_visible, machine.among_hidden = symmetric(random, N, scale), symmetric(random, M, scale)
-        run, both = given_to(networks, machine), joint(machine).reshape(2**N, 2**M)
-        v, h = STATES[:: 2**M, :N], STATES[: 2**M, N:]
-        np.testing.assert_allclose(run("encoder", {"inputs": v})["code"], both @ h / both.sum(1, keepdims=True),
-                                   atol=close)  # fmt: skip
-        np.testing.assert_allclose(run("decoder", {"code": h})["reconstruction"], both.T @ v / both.sum(0)[:, None],
-                                   atol=close)  # fmt: skip
-        np.testing.assert_allclose(run("encoder", {"inputs": v})["code"], machine.up(v), atol=1e-5)
+def test_the_decoder_tells_each_unit_from_all_others(networks):
+    machine = random_machine(5)
+    run, chance = given_to(networks, machine), joint(machine)
+    (found,) = run("decoder", {"state": STATES}).values()
+    for unit in range(N):
+        pairs = [
+            (int(np.where(np.arange(N + M) == unit, value, state) @ PLACE)) for state in STATES for value in (0, 1)
+        ]
+        each = chance[pairs].reshape(-1, 2)
+        np.testing.assert_allclose(found[:, unit], each[:, 1] / each.sum(1), atol=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "close"), [(0.0, 1e-5), (0.3, 0.02)])
+def test_mean_field_is_exact_where_hidden_units_do_not_see_each_other_and_near_it_where_little(networks, scale, close):
+    machine = random_machine(3)
+    machine.among_hidden = symmetric(np.random.default_rng(4), M, scale)
+    run, both = given_to(networks, machine), joint(machine).reshape(2**N, 2**M)
+    found = run("encoder", {"inputs": STATES[:: 2**M, :N]})["code"]
+    np.testing.assert_allclose(found, both @ STATES[: 2**M, N:] / both.sum(1, keepdims=True), atol=close)
+    np.testing.assert_allclose(found, machine.up(STATES[:: 2**M, :N]), atol=1e-5)
 
 
 def exact_gradient(machine, data):
@@ -128,15 +137,17 @@ def test_training_fits_digits_by_one_set_of_weights_and_keeps_what_is_pruned_awa
     rows = contrastive_divergence(networks, dataset, task, config, support={}, options=Chains())
     assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]  # of the mean image
     among, up = Among.of(networks), networks["encoder"].get_layer("code_told")
-    kernel, whole = np.asarray(among.visible.kernel), np.asarray(among.sweep.kernel)
+    down = networks["decoder"].get_layer("reconstruction")
+    kernel, whole = np.asarray(among.field.kernel), np.asarray(among.sweep.kernel)
     np.testing.assert_array_equal(whole, whole.T)
-    np.testing.assert_array_equal(whole[:36, :36], kernel)
+    np.testing.assert_array_equal(whole[:, :36], np.asarray(down.kernel))
+    np.testing.assert_array_equal(whole[36:, 36:], kernel)
     np.testing.assert_array_equal(whole[:36, 36:], np.asarray(up.kernel))
-    assert not np.diag(whole).any() and np.abs(kernel).max() > 0.1
+    assert not np.diag(whole).any() and np.abs(whole[:36, :36]).max() > 0.1
     shown = task.pictures(KerasRunner(networks), dataset)
     assert shown["drawn"].shape == shown["samples"].shape and shown["drawn"].std() > 0
     for network in networks:
         assert set(task.observed(KerasRunner(networks), dataset, network, 8)) == set(networks[network].input_names)
-    support = {id(among.visible.kernel): np.abs(kernel) > np.median(np.abs(kernel))}
+    support = {id(down.kernel): np.abs(whole[:, :36]) > np.median(np.abs(whole[:, :36]))}
     contrastive_divergence(networks, dataset, task, TrainConfig(epochs=1), support=support, options=Chains())
-    np.testing.assert_array_equal(np.asarray(among.visible.kernel) != 0, support[id(among.visible.kernel)])
+    np.testing.assert_array_equal(np.asarray(up.kernel).T != 0, support[id(down.kernel)][36:])

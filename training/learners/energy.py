@@ -47,7 +47,7 @@ class Machine:
     """Weights of a Boltzmann machine, or a step of them: kernel (n, m), visible (n,), hidden (m,).
 
     among_visible (n, n), among_hidden (m, m): symmetric, between units of one kind; None of a restricted machine.
-    rounds: of the mean field by which it tells units of one kind that see each other.
+    rounds: of the mean field by which it tells hidden units that see each other.
     """
 
     kernel: np.ndarray
@@ -63,27 +63,25 @@ class Machine:
         return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
 
     def up(self, v: np.ndarray) -> np.ndarray:
-        """Return P(h = 1 | v), by mean field where hidden units see each other.  Shapes: (N, n) -> (N, m)."""
-        return mean_field(v @ self.kernel + self.hidden, self.among_hidden, self.rounds)
+        """Return P(h = 1 | v), half way, `rounds` times, to what hidden units that see each other say by mean field.
 
-    def down(self, h: np.ndarray) -> np.ndarray:
-        """Return P(v = 1 | h), by mean field where visible units see each other.  Shapes: (N, m) -> (N, n)."""
-        return mean_field(h @ self.kernel.T + self.visible, self.among_visible, self.rounds)
+        Shapes: (N, n) -> (N, m).
+        """
+        told = v @ self.kernel + self.hidden
+        found = expit(told)
+        for _ in range(self.rounds):
+            found = (found + expit(told + found @ self.among_hidden)) / 2
+        return found
+
+    def down(self, h: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Return P(v = 1 | h), and the other visible units v if they see each other.  Shapes: (N, m) -> (N, n)."""
+        seen = 0.0 if self.among_visible is None else v @ self.among_visible
+        return expit(h @ self.kernel.T + self.visible + seen)
 
     def joined(self) -> tuple[np.ndarray, np.ndarray]:
         """Return kernel (n + m, n + m) and biases (n + m,) of all units."""
         kernel = np.block([[self.among_visible, self.kernel], [self.kernel.T, self.among_hidden]])
         return kernel, np.concatenate([self.visible, self.hidden])
-
-
-def mean_field(x: np.ndarray, among: np.ndarray | None, rounds: int) -> np.ndarray:
-    """Return the chances of units that are told x by others, and see each other: half way to what they say, `rounds`
-    times.
-    """
-    found = expit(x)
-    for _ in range(rounds if among is not None else 0):
-        found = (found + expit(x + found @ among)) / 2
-    return found
 
 
 def swept(machine: Machine, state: np.ndarray, units: Iterable[int], random: np.random.Generator) -> np.ndarray:
@@ -107,7 +105,7 @@ def contrast(machine: Machine, v: np.ndarray, steps: int, random: np.random.Gene
     first = told = machine.up(v)
     seen = v
     for _ in range(steps):
-        seen = on(machine.down(on(told, random)), random)
+        seen = on(machine.down(on(told, random), seen), random)
         told = machine.up(seen)
     return Machine(
         kernel=(v.T @ first - seen.T @ told) / len(v),
@@ -142,13 +140,13 @@ def descend(
     """Change the machine by contrastive divergence where weights are alive; the rate falls to 0.
 
     x: (N, n) in [0, 1], probabilities of which binary samples are drawn anew each time.
-    Returns: for each epoch the mean squared error of P(v | P(h | v)) before it.
+    Returns: for each epoch the mean squared error of P(v | P(h | v)) before it, and given the other v if they are seen.
     """
     moving = {name: np.zeros_like(value) for name, value in machine.arrays.items()}
     size, errors = config.batch_for(len(x)), []
     epochs = config.epochs_for(max(1, len(x) // size) * config.passes)
     for epoch in range(epochs):
-        errors.append(float(((machine.down(machine.up(x)) - x) ** 2).mean()))
+        errors.append(float(((machine.down(machine.up(x), x) - x) ** 2).mean()))
         rate = config.learning_rate * (1 - epoch / epochs)
         for order in (random.permutation(len(x)) for _ in range(config.passes)):
             for start in range(0, len(x) - size + 1, size):
@@ -167,9 +165,9 @@ def contrastive_divergence(
     """Fit each layer as a machine of its own, the lowest first, on what those below make of samples.
 
     networks: "encoder" and "decoder", Dense layers in mirrored order, and of a lone machine perhaps "energy". Of one
-    whose units all see each other the Dense layers have a layer of mean field behind them, with "kernel" and "rounds",
-    and "sweep" has a layer of that name, with the kernel of all units, and "bias". A weight that pruning took in one of
-    them is none in any.
+    whose units all see each other the encoder has a layer of mean field, with "kernel" and "rounds", the decoder reads
+    all units, and "sweep" has a layer of that name, with the kernel of all units, and "bias". A weight that pruning
+    took in one of them is none in any.
     Source: Hinton 2006, A fast learning algorithm for deep belief nets.
     Raises: BadInput for samples outside [0, 1].
     """
@@ -192,10 +190,9 @@ def contrastive_divergence(
 
 @dataclass(frozen=True, kw_only=True)
 class Among:
-    """Layers that know what units of one kind are to each other: two of mean field, and the one that sweeps."""
+    """Layers that know what units of one kind are to each other: of mean field, and the one that sweeps."""
 
-    visible: Any
-    hidden: Any
+    field: Any
     sweep: Any
 
     @classmethod
@@ -203,11 +200,8 @@ class Among:
         """Return those of a machine whose units all see each other, None of a restricted one."""
         if SWEEP not in networks:
             return None
-        visible, hidden = (
-            next(layer for layer in layers_in(networks[name]) if hasattr(layer, "rounds"))
-            for name in (DECODER, ENCODER)
-        )
-        return cls(visible=visible, hidden=hidden, sweep=networks[SWEEP].get_layer(SWEEP))
+        field = next(layer for layer in layers_in(networks[ENCODER]) if hasattr(layer, "rounds"))
+        return cls(field=field, sweep=networks[SWEEP].get_layer(SWEEP))
 
 
 def _fresh(x: np.ndarray, units: int, random: np.random.Generator, among: Among | None = None) -> Machine:
@@ -216,40 +210,36 @@ def _fresh(x: np.ndarray, units: int, random: np.random.Generator, among: Among 
     kernel = START * random.standard_normal((x.shape[1], units), np.float32)
     machine = Machine(kernel=kernel, visible=np.log(share / (1 - share)), hidden=np.zeros(units, np.float32))
     if among is not None:
-        machine.rounds = among.hidden.rounds
+        machine.rounds = among.field.rounds
         machine.among_visible, machine.among_hidden = (np.zeros((n, n), np.float32) for n in kernel.shape)
     return machine
 
 
 def _held(up: Any, down: Any, among: Among | None = None) -> Machine:
     """Return the machine as pruning left it."""
-    machine = Machine(kernel=_numbers(up.kernel), hidden=_numbers(up.bias), visible=_numbers(down.bias))
+    kernel, visible, hidden = (np.array(keras.ops.convert_to_numpy(each)) for each in (up.kernel, down.bias, up.bias))
+    machine = Machine(kernel=kernel, visible=visible, hidden=hidden)
     if among is not None:
-        machine.rounds = among.hidden.rounds
-        machine.among_visible, machine.among_hidden = (_numbers(e.kernel) for e in (among.visible, among.hidden))
+        whole = np.array(keras.ops.convert_to_numpy(among.sweep.kernel))
+        machine.rounds, units = among.field.rounds, len(visible)
+        machine.among_visible, machine.among_hidden = whole[:units, :units], whole[units:, units:]
     return machine
-
-
-def _numbers(variable: Any) -> np.ndarray:
-    return np.array(keras.ops.convert_to_numpy(variable))
 
 
 def _alive(up: Any, down: Any, whole: Any, support: Mapping[int, Any], among: Among | None = None) -> Machine:
     """Return where weights may be other than zero, 1 or 0."""
-    kernel = _kept(up.kernel, support) * _kept(down.kernel, support).T
-    visible: Any = np.ones(kernel.shape[0], np.float32)
+    kernel, back = _kept(up.kernel, support), _kept(down.kernel, support)
+    units, visible = len(kernel), np.ones(len(kernel), np.float32)
+    alive = Machine(kernel=kernel * back[-kernel.shape[1] :].T, visible=visible, hidden=np.ones_like(kernel[0]))
     if whole is not None:
-        kernel = kernel * _kept(whole.get_layer("code").kernel, support)
-        visible = _kept(whole.get_layer("visible").kernel, support)[:, 0]
-    alive = Machine(kernel=kernel, visible=visible, hidden=np.ones(kernel.shape[1], np.float32))
+        alive.kernel = alive.kernel * _kept(whole.get_layer("code").kernel, support)
+        alive.visible = _kept(whole.get_layer("visible").kernel, support)[:, 0]
     if among is not None:
-        both, units = _kept(among.sweep.kernel, support), len(visible)
-        both = both * both.T
-        alive.kernel = kernel * both[:units, units:]
-        for name, layer, part in (("among_visible", among.visible, both[:units, :units]),
-                                  ("among_hidden", among.hidden, both[units:, units:])):  # fmt: skip
-            own = _kept(layer.kernel, support)
-            setattr(alive, name, own * own.T * part)
+        both = _kept(among.sweep.kernel, support) * _kept(among.sweep.kernel, support).T
+        alive.kernel = alive.kernel * both[:units, units:]
+        alive.among_visible = back[:units] * back[:units].T * both[:units, :units]
+        own = _kept(among.field.kernel, support)
+        alive.among_hidden = own * own.T * both[units:, units:]
     return alive
 
 
@@ -258,9 +248,9 @@ def _kept(variable: Any, support: Mapping[int, Any]) -> np.ndarray:
 
 
 def _assign(machine: Machine, up: Any, down: Any, whole: Any, among: Among | None = None) -> None:
+    back = np.concatenate([*([] if machine.among_visible is None else [machine.among_visible]), machine.kernel.T])
     pairs: Sequence[tuple[Any, Any]] = (
-        (up.kernel, machine.kernel), (up.bias, machine.hidden), (down.kernel, machine.kernel.T),
-        (down.bias, machine.visible),
+        (up.kernel, machine.kernel), (up.bias, machine.hidden), (down.kernel, back), (down.bias, machine.visible),
     )  # fmt: skip
     if whole is not None:
         code = whole.get_layer("code")
@@ -268,7 +258,7 @@ def _assign(machine: Machine, up: Any, down: Any, whole: Any, among: Among | Non
                  (whole.get_layer("visible").kernel, -machine.visible[:, None]))  # fmt: skip
     if among is not None:
         kernel, bias = machine.joined()
-        pairs = (*pairs, (among.visible.kernel, machine.among_visible), (among.hidden.kernel, machine.among_hidden),
-                 (among.sweep.kernel, kernel), (among.sweep.bias, bias))  # fmt: skip
+        pairs = (*pairs, (among.field.kernel, machine.among_hidden), (among.sweep.kernel, kernel),
+                 (among.sweep.bias, bias))  # fmt: skip
     for variable, values in pairs:
         variable.assign(values.astype(np.float32))

@@ -10,7 +10,7 @@ import numpy as np
 from ...runners import Arrays, Runner
 from ..data import Dataset
 from ..losses import squared_error
-from .autoencoding import CODE, DECODER, ENCODER, Autoencoding, read
+from .autoencoding import CODE, DECODER, ENCODER, NOISE_SEED, Autoencoding, read
 from .register import enter
 from .supervised import SHOWN, shown
 
@@ -26,27 +26,35 @@ class EnergyModel(Autoencoding):
 
     Networks: "encoder", v -> P(h | v), and "decoder", h -> P(v | h); of one that tells it, "energy", v -> free energy.
     Of a stack h are the units on top, and what lies between goes on as probabilities. The unit is a sample.
-    connected: all units see each other: both say chances by mean field, and "sweep", the "state" of all units, the
-    visible ones first, and "uniform" numbers -> the next state, is what a chain is made of.
+    connected: all units see each other, and the decoder tells the visible ones from the "state" of all, the visible
+    ones first; "sweep", state and "uniform" numbers -> the next state, is what a chain is made of.
     """
 
     connected: bool = False
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
-        """Return n training samples for encoder and energy, states for the sweep; for the decoder see `observed`."""
-        if network == SWEEP:
-            random, v = np.random.default_rng(seed), super().samples(dataset, ENCODER, n, seed)
-            (v,) = v.values()
-            return states(on(v, random), random.random((len(v), *code_shape(dataset)), np.float32) < 0.5, random)
+        """Return n training samples for encoder and energy; codes and states are made up: `observed` has true ones."""
+        if self.connected and network != ENCODER:
+            (v,), random = super().samples(dataset, ENCODER, n, seed).values(), np.random.default_rng(seed)
+            h = random.random((len(v), *code_shape(dataset)), np.float32) < 0.5
+            return states(network, np.concatenate([on(v, random), h], axis=1), random)
         return super().samples(dataset, ENCODER if network == ENERGY else network, n, seed)
 
     def observed(self, run: Runner, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return what `network` reads as n training samples go through encoder and decoder, or are swept."""
         if network == SWEEP:
-            random, given = np.random.default_rng(seed), super().samples(dataset, ENCODER, n, seed)
-            (v,) = given.values()
-            return states(on(v, random), on(run(ENCODER, given)[CODE], random), random)
+            given, random = super().samples(dataset, ENCODER, n, seed), np.random.default_rng(seed)
+            state = np.concatenate([*given.values(), run(ENCODER, given)[CODE]], axis=1)
+            return states(network, on(state, random), random)
         return super().observed(run, dataset, ENCODER if network == ENERGY else network, n, seed)
+
+    def through(self, run: Runner, dataset: Dataset, x: np.ndarray, seed: int = NOISE_SEED) -> dict[str, np.ndarray]:
+        """Return what the encoder says of samples, and as "" what the decoder makes of that."""
+        if not self.connected:
+            return super().through(run, dataset, x, seed)
+        said = dict(run(ENCODER, read(dataset, x, seed)))
+        (made,) = run(DECODER, {STATE: np.concatenate([x, said[CODE]], axis=1)}).values()
+        return {**said, "": np.asarray(made)}
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return test samples, the same said again, and where a chain from noise has come to, the same for all."""
@@ -61,11 +69,11 @@ class EnergyModel(Autoencoding):
         return {**super().pictures(run, dataset), "drawn": probable}
 
     def _swept(self, run: Runner, dataset: Dataset, v: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Return the chances of visible units given the hidden ones that a chain has come to."""
+        """Return the chances of visible units given the state that a chain has come to."""
         state = np.concatenate([v, np.zeros((len(v), *code_shape(dataset)), np.float32)], axis=1)
         for _ in range(STEPS):
             (state,) = run(SWEEP, {STATE: state, UNIFORM: random.random(state.shape, np.float32)}).values()
-        (probable,) = run(DECODER, {CODE: np.asarray(state)[:, v.shape[1] :]}).values()
+        (probable,) = run(DECODER, {STATE: state}).values()
         return np.asarray(probable)
 
 
@@ -74,10 +82,10 @@ def code_shape(dataset: Dataset) -> tuple[int, ...]:
     return tuple(size or 1 for size in shown(dataset).outputs[0].shape)
 
 
-def states(v: np.ndarray, h: np.ndarray, random: np.random.Generator) -> Arrays:
-    """Return what a sweep reads of visible and hidden units."""
-    state = np.concatenate([v, h], axis=1).astype(np.float32)
-    return {STATE: state, UNIFORM: random.random(state.shape, np.float32)}
+def states(network: str, state: np.ndarray, random: np.random.Generator) -> Arrays:
+    """Return what decoder or sweep read of a state."""
+    uniform = {UNIFORM: random.random(state.shape, np.float32)} if network == SWEEP else {}
+    return {STATE: state.astype(np.float32), **uniform}
 
 
 def gibbs(run: Runner, given: str, v: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
