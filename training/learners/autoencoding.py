@@ -213,14 +213,14 @@ class OneFactor(Batches):
 class Penalised(keras.losses.Loss):
     """The loss of a task, and behind the answers what is added to it.  Shapes: (N, n), (N, walks n + 1)."""
 
-    def __init__(self, loss: keras.losses.Loss):
+    def __init__(self, loss: keras.losses.Loss, walks: int = 1):
         super().__init__(name="penalised")
-        self.loss = loss
+        self.loss, self.walks = loss, walks
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample, (N,)."""
-        walks = y_pred.shape[-1] // y_true.shape[-1]
-        return self.loss.call(ops.tile(y_true, (1, walks)) if walks > 1 else y_true, y_pred[:, :-1]) + y_pred[:, -1]
+        wanted = ops.concatenate([y_true] * self.walks, axis=1) if self.walks > 1 else y_true
+        return self.loss.call(wanted, y_pred[:, :-1]) + y_pred[:, -1]
 
 
 def _overrides(model: Any, dataset: Dataset, task: Objective, config: TrainConfig) -> FitOverrides:
@@ -231,7 +231,9 @@ def _overrides(model: Any, dataset: Dataset, task: Objective, config: TrainConfi
         latents = model.decoder.inputs[0].shape[-1]
         told["batches"] = lambda split, targets, config, weights: OneFactor(dataset, latents, factors, config)
     return FitOverrides(
-        loss=Penalised(task.loss(0.0)), targets=lambda split: split.y.reshape(len(split), -1).astype("float32"), **told
+        loss=Penalised(task.loss(0.0), model.penalties.walks),
+        targets=lambda split: split.y.reshape(len(split), -1).astype("float32"),
+        **told,
     )
 
 
