@@ -114,13 +114,13 @@ class Sweep(layers.Layer):
     def call(self, inputs: Any):
         """Compute a sweep."""
         state, uniform = inputs
-        units = state.shape[-1]
-        state = ops.cast(state > 0.5, state.dtype)  # in int8 on the scale of what is drawn, so that all are on one
+        units, dtype = state.shape[-1], state.dtype
+        state: Any = ops.cast(state > 0.5, dtype)  # in int8 on the scale of what is drawn, so that all are on one
         now, chosen = ([each[:, unit : unit + 1] for unit in range(units)] for each in (state, uniform))
         for unit in range(units):
-            sums = ops.matmul(ops.concatenate(now, axis=1), self.kernel) + self.bias
+            sums: Any = ops.matmul(ops.concatenate(now, axis=1), self.kernel) + self.bias
             chance = ops.sigmoid(sums[:, unit : unit + 1])
-            now[unit] = ops.cast(chosen[unit] < chance, state.dtype)
+            now[unit] = ops.cast(chosen[unit] < chance, dtype)
         return ops.concatenate(now, axis=1)
 
     def compute_output_shape(self, input_shape: Any):

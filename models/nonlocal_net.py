@@ -36,7 +36,7 @@ def nonlocal_net(
     every: one frame in so many is seen. All but the attention has two axes at most, so that it has int8 kernels.
     Shapes: clips (N, T, H, W, C) -> logits (N, classes).
     """
-    x = inputs[:, ::every] if every > 1 else inputs
+    x: Any = inputs[:, ::every] if every > 1 else inputs
     x = _each_frame(x, lambda frame: _stem(frame, width, stem_size, stem_pool), "stem")
     x = halved_in_time(x, "stem_time") if stem_pool else x
     for stage, (depth, places) in enumerate(zip(depths, attending, strict=True), 1):

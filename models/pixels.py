@@ -128,7 +128,8 @@ def video_pixel_network(
     frames, height, across, channels = input_shape
     inputs: Any = keras.Input(input_shape, name="inputs")
     flat = layers.Reshape((frames, height * across * channels), name="frames")(inputs)
-    before = layers.ZeroPadding1D((1, 0), name="blank")(layers.Cropping1D((0, 1), name="but_last")(flat))
+    blank: Any = (1, 0)  # Keras says that a padding is one number
+    before = layers.ZeroPadding1D(blank, name="blank")(layers.Cropping1D((0, 1), name="but_last")(flat))
     before = layers.Reshape(input_shape, name="before")(before)  # each frame is the one before it, the first blank
     sums = layers.TimeDistributed(_encoder(input_shape[1:], width, encoder), name="encoder")(before)
     sums = layers.Reshape((frames, height * across * 8 * width), name="sums")(sums)

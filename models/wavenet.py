@@ -54,7 +54,8 @@ def wavenet(
 
 
 def _padded(x: Any, dilation: int, name: str) -> Any:
-    return layers.ZeroPadding1D((dilation, 0), name=name)(x)
+    padding: Any = (dilation, 0)  # Keras says that it is one number
+    return layers.ZeroPadding1D(padding, name=name)(x)
 
 
 def _logits(tokens: Any, classes: int, apart: Sequence[int], width: int, skip: int, before: Any) -> Any:

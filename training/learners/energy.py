@@ -5,7 +5,7 @@ A gradient of no loss: statistics of units that are on together, with the data a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -248,17 +248,16 @@ def _kept(variable: Any, support: Mapping[int, Any]) -> np.ndarray:
 
 
 def _assign(machine: Machine, up: Any, down: Any, whole: Any, among: Among | None = None) -> None:
-    back = np.concatenate([*([] if machine.among_visible is None else [machine.among_visible]), machine.kernel.T])
-    pairs: Sequence[tuple[Any, Any]] = (
+    back: Any = np.concatenate([*([] if machine.among_visible is None else [machine.among_visible]), machine.kernel.T])
+    pairs: list[tuple[Any, Any]] = [
         (up.kernel, machine.kernel), (up.bias, machine.hidden), (down.kernel, back), (down.bias, machine.visible),
-    )  # fmt: skip
+    ]  # fmt: skip
     if whole is not None:
-        code = whole.get_layer("code")
-        pairs = (*pairs, (code.kernel, machine.kernel), (code.bias, machine.hidden),
-                 (whole.get_layer("visible").kernel, -machine.visible[:, None]))  # fmt: skip
+        code, visible = whole.get_layer("code"), whole.get_layer("visible")
+        pairs += [(code.kernel, machine.kernel), (code.bias, machine.hidden)]
+        pairs += [(visible.kernel, -machine.visible[:, None])]
     if among is not None:
         kernel, bias = machine.joined()
-        pairs = (*pairs, (among.field.kernel, machine.among_hidden), (among.sweep.kernel, kernel),
-                 (among.sweep.bias, bias))  # fmt: skip
+        pairs += [(among.field.kernel, machine.among_hidden), (among.sweep.kernel, kernel), (among.sweep.bias, bias)]
     for variable, values in pairs:
         variable.assign(values.astype(np.float32))
