@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -161,3 +162,46 @@ class DeepTransitionCell(layers.Layer):
         """Return what the cell is made of."""
         own = ("units", "input_layers", "transition_layers", "shortcut", "lags")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class ConvLSTMCell(layers.Layer):
+    """An LSTM cell whose units lie on a grid, each of which sees its neighbours' of the step before.
+
+    x, what the input adds to the gates, is there already, in the order o, f, i, g: o, f, i = sigmoid(x + K * h),
+    g = tanh(x + K * h); c = f c + i g; h = o tanh(c). The biases are those of x. Grids are flat outside the cell.
+    shape: of the grid, of one axis or two. size: of the kernel K along each.
+    Shapes: x (N, grid 4 units), h and c (N, grid units) -> h, [h, c].
+    Source: van den Oord 2016, arXiv:1601.06759, equation 3 (row LSTM); Shi 2015, arXiv:1506.04214.
+    """
+
+    def __init__(self, shape: Sequence[int], units: int, size: int = 3, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.shape, self.units, self.size = tuple(shape), units, size
+        self.output_size = units * math.prod(self.shape)
+        self.state_size = [self.output_size, self.output_size]
+
+    def build(self, input_shape: Any) -> None:
+        """Make the kernel (size, ..., units, 4 units)."""
+        sizes = (*[self.size] * len(self.shape), self.units, 4 * self.units)
+        self.recurrent_kernel = self.add_weight(sizes, "glorot_uniform", name="recurrent_kernel")
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+        """Compute one step."""
+        hidden, memory = (ops.reshape(each, (-1, *self.shape, self.units)) for each in states)
+        given = ops.reshape(inputs, (-1, *self.shape, 4 * self.units))
+        sums = ops.add(given, ops.conv(hidden, self.recurrent_kernel, padding="same"))
+        *gates, update = ops.split(sums, 4, axis=-1)
+        let_out, forget, let_in = map(ops.sigmoid, gates)
+        memory = ops.add(ops.multiply(forget, memory), ops.multiply(let_in, ops.tanh(update)))
+        hidden = ops.multiply(let_out, ops.tanh(memory))
+        hidden, memory = (ops.reshape(each, (-1, self.output_size)) for each in (hidden, memory))
+        return hidden, [hidden, memory]
+
+    def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
+        """Return states of zero."""
+        return [ops.zeros((batch_size, self.output_size), dtype=self.compute_dtype) for _ in range(2)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the cell is made of."""
+        return {**super().get_config(), "shape": self.shape, "units": self.units, "size": self.size}

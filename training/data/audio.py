@@ -34,11 +34,12 @@ TREE = "fsdd/recordings"
 PACKED = ("fsdd/free-spoken-digit-dataset.tar.xz", "fsdd/free-spoken-digit-dataset.tar.gz")
 
 
-def _archive() -> Path | None:
+def packed() -> Path | None:
+    """Return where the archive lies, or None."""
     return next(filter(None, map(sources.find, PACKED)), None)
 
 
-@dataset(input_shape=(49, 10, 1), tasks=("classification", "reconstruction"), here=lambda: _archive() is not None)
+@dataset(input_shape=(49, 10, 1), tasks=("classification", "reconstruction"), here=lambda: packed() is not None)
 def fsdd(asked: Asked) -> Dataset:
     """Return 3,000 spoken digits: takes 0-4 of a digit and speaker are the official test set, 5-9 for validation.
     The groups are the speakers.
@@ -49,7 +50,7 @@ def fsdd(asked: Asked) -> Dataset:
     frames, coefficients, channels = (*asked.input_shape, 1)[:3]
     if channels != 1 or coefficients > BANDS or frames < 2:
         raise BadInput(f"fsdd cannot be shown as {asked.input_shape}: 2 or more frames, up to {BANDS} coefficients")
-    archive = _archive() or sources.download(PACKED[1], None)  # its content is verified, the packing may differ
+    archive = fetched()
     raw = sources.remembered(f"fsdd v2 {frames} {sha256(archive)}", lambda: _read(archive, frames))
     x, digit, take = raw["cepstra"][..., :coefficients], raw["digit"], raw["take"]
     parts = {"train": take >= 10, "validation": (take >= 5) & (take < 10), "test": take < 5}
@@ -72,18 +73,34 @@ def fsdd(asked: Asked) -> Dataset:
     )
 
 
-def _read(archive: Path, frames: int) -> dict[str, np.ndarray]:
+def fetched() -> Path:
+    """Return where the archive lies, downloaded first where it lies nowhere."""
+    return packed() or sources.download(PACKED[1], None)  # its content is verified, the packing may differ
+
+
+def recordings(archive: Path) -> dict[str, bytes]:
+    """Return the WAV files by name, in their order.  Raises: BadInput if one of them is not the official one."""
     members = ((name.rsplit("/", 1)[-1], content) for name, content in tar_members(archive))
-    recordings = {name: content for name, content in members if NAME.fullmatch(name)}
+    found = {name: content for name, content in sorted(members) if NAME.fullmatch(name)}
     try:
-        sources.verify(TREE, listing(recordings))
+        sources.verify(TREE, listing(found))
     except BadInput:
         if archive.is_relative_to(sources.cache()):
             archive.unlink()  # a damaged download is not kept
         raise
-    names = sorted(recordings)
-    digit, take = zip(*((int(name[0]), int(name.rpartition("_")[2][:-4])) for name in names), strict=True)
-    waves = np.stack([read_wave(recordings[name]) for name in names])
+    return found
+
+
+def take_of(name: str) -> int:
+    """Return which take of its digit and speaker a recording is."""
+    return int(name.rpartition("_")[2][:-4])
+
+
+def _read(archive: Path, frames: int) -> dict[str, np.ndarray]:
+    found = recordings(archive)
+    names = list(found)
+    digit, take = zip(*((int(name[0]), take_of(name)) for name in names), strict=True)
+    waves = np.stack([read_wave(found[name]) for name in names])
     speaker = np.array([name.split("_")[1] for name in names])
     return {"cepstra": cepstra(waves, frames), "digit": np.array(digit), "take": np.array(take), "speaker": speaker}
 

@@ -46,6 +46,9 @@ class Penalties:
     being the bound itself (Higgins 2017, beta-VAE). clamped: so many latents stand for one factor of the picture each,
     the others for the rest; in each batch of training one factor changes, or the rest does, and the latents of all that
     does not are clamped, see `clamp` (Kulkarni 2015, Deep convolutional inverse graphics network, section 3.2).
+    walks: so many times samples are said again, drawn by the logits of the time before, and each time it is the first
+    that is to be said (Bengio 2013, arXiv:1306.1091, algorithm 1). quiet: 1 for an encoder whose noise is zero while it
+    learns.
     Raises: BadInput for a number outside its range.
     """
 
@@ -58,6 +61,8 @@ class Penalties:
     contractive: float = 0.0
     beta: float = 1.0
     clamped: int = 0
+    walks: int = 1
+    quiet: int = 0
 
     def __post_init__(self) -> None:
         for name in ("noise", "sparse_kl", "sparse_l1", "contractive", "beta"):
@@ -68,6 +73,8 @@ class Penalties:
                 raise BadInput(f"{name}={getattr(self, name)}: allowed is a share in [0, 1)")
         if not 0 <= self.clamped <= len(CLAMPED):
             raise BadInput(f"clamped={self.clamped}: allowed is 0 to {len(CLAMPED)}")
+        if self.walks < 1 or self.quiet not in (0, 1):
+            raise BadInput(f"walks={self.walks}, quiet={self.quiet}: allowed are walks from 1, and quiet 0 or 1")
         if not 0 < self.activity < 1:
             raise BadInput(f"activity={self.activity}: allowed is a share in (0, 1)")
 
@@ -75,7 +82,8 @@ class Penalties:
 class Coder(keras.Model):
     """Encoder and decoder behind each other; answers what is said again, flat, and behind it the penalty of the sample.
 
-    So that the penalties are in every loss that is told, of training and of validation.  Shapes: (N, ...) -> (N, n + 1)
+    So that the penalties are in every loss that is told, of training and of validation. What is said again on a walk
+    lies behind each other.  Shapes: (N, ...) -> (N, walks n + 1)
     """
 
     def __init__(self, networks: Networks, penalties: Penalties, seed: int):
@@ -93,9 +101,20 @@ class Coder(keras.Model):
             seen = seen + asked.noise * keras.random.normal(ops.shape(seen), seed=self.random)
         if training and asked.drop:
             seen = seen * ops.cast(keras.random.uniform(ops.shape(seen), seed=self.random) >= asked.drop, "float32")
-        # Validation draws the same noise at every call: two of them are to be compared.
-        random = self.random if training else 0
-        said = self._encoded(seen, random, training)
+        walked, penalties = [], []
+        for step in range(asked.walks):
+            # Validation draws the same noise at every call: two of them are to be compared.
+            flat, penalty = self._again(seen, free, self.random if training else step, training)
+            walked.append(flat)
+            penalties.append(penalty)
+            if len(walked) < asked.walks:
+                chance = keras.random.uniform(ops.shape(flat), seed=self.random if training else step)
+                seen = ops.reshape(ops.cast(chance < ops.sigmoid(flat), "float32"), ops.shape(seen))
+        return ops.concatenate([*walked, sum(penalties) / asked.walks], axis=1)
+
+    def _again(self, seen: Any, free: Any, random: Any, training: bool | None) -> tuple[Any, Any]:
+        """Return samples said again, flat, and their penalties, (N, n) and (N, 1)."""
+        asked, said = self.penalties, self._encoded(seen, random, training)
         code = said[CODE]
         pull: Any = 0.0
         if free is not None:
@@ -107,8 +126,7 @@ class Coder(keras.Model):
         values = 1
         for size in made.shape[1:]:
             values *= size
-        penalty = self._penalty(seen, said, values, random) + pull / values
-        return ops.concatenate([flat, penalty], axis=1)
+        return flat, self._penalty(seen, said, values, random) + pull / values
 
     def _encoded(self, x: Any, random: Any, training: bool | None) -> dict[str, Any]:
         given = {name: self._noise(x, random) if name == NOISE else x for name in input_names(self.encoder)}
@@ -117,7 +135,8 @@ class Coder(keras.Model):
 
     def _noise(self, x: Any, random: Any) -> Any:
         size = next(symbol.shape[1:] for symbol in tree.flatten(symbolic_inputs(self.encoder)) if symbol.name == NOISE)
-        return keras.random.normal((ops.shape(x)[0], *size), seed=random)
+        shape = (ops.shape(x)[0], *size)
+        return ops.zeros(shape) if self.penalties.quiet else keras.random.normal(shape, seed=random)
 
     def _penalty(self, x: Any, said: dict[str, Any], values: int, random: Any) -> Any:
         """Return the penalty of each sample, (N, 1)."""
@@ -192,15 +211,16 @@ class OneFactor(Batches):
 
 
 class Penalised(keras.losses.Loss):
-    """The loss of a task, and behind the answers what is added to it.  Shapes: (N, n), (N, n + 1)."""
+    """The loss of a task, and behind the answers what is added to it.  Shapes: (N, n), (N, walks n + 1)."""
 
-    def __init__(self, loss: keras.losses.Loss):
+    def __init__(self, loss: keras.losses.Loss, walks: int = 1):
         super().__init__(name="penalised")
-        self.loss = loss
+        self.loss, self.walks = loss, walks
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample, (N,)."""
-        return self.loss.call(y_true, y_pred[:, :-1]) + y_pred[:, -1]
+        wanted = ops.concatenate([y_true] * self.walks, axis=1) if self.walks > 1 else y_true
+        return self.loss.call(wanted, y_pred[:, :-1]) + y_pred[:, -1]
 
 
 def _overrides(model: Any, dataset: Dataset, task: Objective, config: TrainConfig) -> FitOverrides:
@@ -211,7 +231,9 @@ def _overrides(model: Any, dataset: Dataset, task: Objective, config: TrainConfi
         latents = model.decoder.inputs[0].shape[-1]
         told["batches"] = lambda split, targets, config, weights: OneFactor(dataset, latents, factors, config)
     return FitOverrides(
-        loss=Penalised(task.loss(0.0)), targets=lambda split: split.y.reshape(len(split), -1).astype("float32"), **told
+        loss=Penalised(task.loss(0.0), model.penalties.walks),
+        targets=lambda split: split.y.reshape(len(split), -1).astype("float32"),
+        **told,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,14 +15,17 @@ from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, load
 from ..data.dataset import subset
+from ..decoding import sample
 from ..losses import of_tokens
 from ..presented import takes
 from .objective import Objective
 from .register import Bound, Networks, enter
+from .stepping import Stepped
 
 # The networks: the one that is trained, the one that takes a prompt where there is one, the one that goes on.
 SEQUENCE, PREFILL, STEP = "sequence", "prefill", "step"
 TOKEN, POSITION, LOGITS = "token", "position", "logits"  # of the step
+DRAWN = 4  # waveforms in a report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,4 +132,37 @@ def continued(run: Runner, tokens: np.ndarray, steps: int, *, positions: bool = 
     return logits.reshape(len(tokens), steps, -1).argmax(-1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Waveforms(Texts):
+    """Waveforms as levels, and what their step network reads and keeps."""
+
+    step: Stepped
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformModel(LanguageModel):
+    """The next level of waveforms, judged as the next token of texts is: the unit is a waveform."""
+
+    def present(self, data: Any, networks: Networks, *, rebuilt: bool = False, **asked: Any) -> Dataset:
+        """Return waveforms as texts are.  Raises: BadInput if there is no step network."""
+        if STEP not in networks:
+            raise BadInput(f"task {self.name!r} is for networks {SEQUENCE!r} and {STEP!r}, got {', '.join(networks)}")
+        known = super().present(data, networks, rebuilt=rebuilt, **asked)
+        facts = {field.name: getattr(known, field.name) for field in fields(Texts)}
+        return Waveforms(**facts, step=Stepped.of(networks[STEP]))
+
+    def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
+        """Return test waveforms, and some drawn level by level with the same chances for all runners."""
+        assert isinstance(dataset, Waveforms)
+        x, levels = np.asarray(dataset.test.x)[:DRAWN], dataset.classes
+        speaker = dataset.step.speaker(run, STEP, {"": x}, {}, length=x.shape[1], begin=x[:, 0], end=-1)
+        return {"samples": plotted(x, levels), "drawn": plotted(sample(speaker, seed=DRAWN), levels)}
+
+
+def plotted(levels: np.ndarray, count: int) -> np.ndarray:
+    """Return waveforms of so many levels as curves, the highest on top.  Shapes: (N, T) -> (N, count, T, 1)."""
+    return (np.arange(count - 1, -1, -1)[:, None] == levels[:, None]).astype(np.float32)[..., None]
+
+
 enter(LanguageModel(name="language_model", loss=of_tokens, labelled=True))
+enter(WaveformModel(name="waveform_model", loss=of_tokens, labelled=True))
