@@ -153,7 +153,7 @@ def _residual(shape: tuple[int, ...], width: int, blocks: int, name: str):
     task="inpainting",
     learner="adversarial:squared=0.999,taken=0.001",
     input_shape=(128, 128, 3),
-    params=1,
+    params=8_838_916,
     paper="Pathak 2016, Context encoders: feature learning by inpainting, arXiv:1604.07379; its code's widths, and the "
     "channel-wise layer of section 3.1",
     data=("fashion_mnist", "digits"),

@@ -107,7 +107,7 @@ def pairs(networks: Networks) -> list[Pair]:
     wanted = {name for pair in found for name in (pair.generator, pair.discriminator)}
     if set(networks) != wanted or len(ways) != (2 if all(ways) else 1):
         raise BadInput("learner 'adversarial' trains generator and discriminator, or two pairs of them, as "
-                       f"generator_a, discriminator_a, generator_b, discriminator_b; got {', '.join(networks)}")  # fmt: skip
+                       f"generator_a, discriminator_a, generator_b, discriminator_b; got {', '.join(networks)}")
     return found
 
 
@@ -212,7 +212,9 @@ def judged(discriminator: keras.Model, sample: Any, given: Mapping[str, Any]) ->
     being of any of them, against one more whose own logit is 0 (Salimans 2016, arXiv:1606.03498, section 5).
     """
     told = (LABEL, SOURCE)
-    said = answered(discriminator, {name: given[name] if name in told else sample for name in input_names(discriminator)})
+    said = answered(
+        discriminator, {name: given[name] if name in told else sample for name in input_names(discriminator)}
+    )
     if len(said) == 1:
         return {LOGIT: _lone(said)}
     if LOGIT not in said:

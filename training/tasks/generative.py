@@ -106,7 +106,7 @@ class Generation:
         """Return n latents for the generator; for the discriminator n training images, and their classes if it asks."""
         assert isinstance(dataset, Drawn)
         if network == "generator":
-            return _drawn_from(dataset, n, seed)
+            return drawn_from(dataset, n, seed)
         known = dataset.train if dataset.unlabelled is None else Split(x=dataset.drawable, y=dataset.drawable)
         chosen = subset(known, n, seed, stratify=False)
         return {each.name: np.asarray(chosen.y if each.name == LABEL else chosen.x) for each in dataset.judged}
@@ -120,7 +120,7 @@ class Generation:
         if network == "generator":
             return given
         assert isinstance(dataset, Drawn)
-        latent = _drawn_from(dataset, n // 2, seed)
+        latent = drawn_from(dataset, n // 2, seed)
         (drawn,) = run("generator", latent).values()
         made = {name: latent[LABEL] if name == LABEL else drawn for name in given}
         return {name: np.concatenate([values[: n - n // 2], made[name]]) for name, values in given.items()}
@@ -128,7 +128,7 @@ class Generation:
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score the test images under samples from the same latents for all runners; validation chooses the width."""
         assert isinstance(dataset, Drawn)
-        (drawn,) = run("generator", _drawn_from(dataset, DRAWN, LATENT_SEED)).values()
+        (drawn,) = run("generator", drawn_from(dataset, DRAWN, LATENT_SEED)).values()
         kernels, validation, test = map(self.grey, (drawn, dataset.validation.x, dataset.test.x))
         width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
         return Scores.by_row(log_likelihoods(test, kernels, np.array([width]))[0, :, None] / test.shape[1])
@@ -141,7 +141,7 @@ class Generation:
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return real images, and what is drawn from the same latents for all runners."""
         assert isinstance(dataset, Drawn)
-        (made,) = run("generator", _drawn_from(dataset, SHOWN, LATENT_SEED)).values()
+        (made,) = run("generator", drawn_from(dataset, SHOWN, LATENT_SEED)).values()
         real = np.asarray(dataset.test.x)[:SHOWN]
         return {name: self.grey(x).reshape(real.shape) for name, x in (("samples", real), ("drawn", made))}
 
@@ -163,7 +163,8 @@ def _latent(random: np.random.Generator, name: str, shape: tuple[int, ...]) -> n
     return random.standard_normal(shape, np.float32)
 
 
-def _drawn_from(dataset: Drawn, count: int, seed: int) -> Arrays:
+def drawn_from(dataset: Drawn, count: int, seed: int) -> Arrays:
+    """Return what the generator is given for `count` samples."""
     return latents(np.random.default_rng(seed), count, {each.name: each.shape for each in dataset.latent})
 
 

@@ -61,8 +61,8 @@ class ImageTranslation:
         """
         ways = [name for name in networks if name.startswith("generator")]
         if not ways or (len(ways) > 1 and set(ways) != {"generator" + way for way in (THERE, BACK)}):
-            raise BadInput(f"task {self.name!r} needs a network 'generator', or two that end in {THERE} and {BACK}, got "
-                           f"{', '.join(networks)}")  # fmt: skip
+            raise BadInput(f"task {self.name!r} needs a network 'generator', or two that end in {THERE} and {BACK}, "
+                           f"got {', '.join(networks)}")  # fmt: skip
         latent = takes(networks[ways[0]])["inputs"]
         shape = next(each.shape for each in latent if each.name == SOURCE)
         loaded = self.loaded(data, shape, **asked)
