@@ -315,6 +315,9 @@ METRICS = {
                higher_is_better=False, relative=True),
         # Rows are mean squared errors of images, of values in [0, 1].
         Metric(name="psnr", scores=_totals, reduce=_decibels, agreement=_explained_by, point=0.1, unit="dB"),
+        # Rows are losses of images by the features of a net: shares of what was to be reached.
+        Metric(name="perceptual_loss", scores=_totals, reduce=_mean, agreement=_explained_by, unit="",
+               higher_is_better=False, relative=True),
     )
 }  # fmt: skip
 

@@ -108,10 +108,10 @@ def _of_instances(name: str) -> layers.Layer:
     "arXiv:1703.10593; without a history of samples, padded by zeros",
     data=("fashion_mnist_edges", "digits_edges"),
     learning_rate=2e-4,
-    edge={"input_shape": (16, 16, 1), "width": 12, "blocks": 2, "judging": (16, 32)},
+    edge={"input_shape": (16, 16, 1), "width": 8, "blocks": 1, "judging": (8, 16)},
     networks=("generator_there", "generator_back", "discriminator_there", "discriminator_back"),
     deploy=("generator_there", "generator_back"),
-    bars=Bars(floor=10.0),  # dB, both ways
+    bars=Bars(floor=8.5),  # dB, both ways
 )
 def cyclegan(
     input_shape: tuple[int, ...], width: int = 64, blocks: int = 9, judging: tuple[int, ...] = (64, 128, 256, 512)

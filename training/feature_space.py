@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from .data import Dataset
+from .data import Dataset, Split
 from .runner import predict
 
 FEATURES = 32
@@ -54,11 +54,16 @@ def feature_space(dataset: Dataset, steps: int = STEPS) -> FeatureSpace:
     features = layers.Dense(FEATURES, "relu", kernel_initializer=start(), name="features")(hidden)
     logits = layers.Dense(int(y.max()) + 1, kernel_initializer=start(), name="logits")(features)
     classifier = keras.Model(inputs, logits, name="classifier")
+    fit_classes(classifier, dataset.train, steps)
+    right = predict(classifier, np.asarray(dataset.test.x)).argmax(-1) == np.asarray(dataset.test.y)
+    return FeatureSpace(keras.Model(inputs, features, name="features"), float(right.mean()))
+
+
+def fit_classes(classifier: keras.Model, split: Split, steps: int = STEPS) -> None:
+    """Fit a classifier, images -> logits, to class numbers, by a seed of its own."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classifier.compile(keras.optimizers.Adam(RATE), loss)
-    random = np.random.default_rng(SEED)
+    random, x, y = np.random.default_rng(SEED), np.asarray(split.x), np.asarray(split.y)
     for _ in range(steps):
         chosen = random.integers(0, len(x), BATCH)
         classifier.train_on_batch(x[chosen], y[chosen])
-    right = predict(classifier, np.asarray(dataset.test.x)).argmax(-1) == np.asarray(dataset.test.y)
-    return FeatureSpace(keras.Model(inputs, features, name="features"), float(right.mean()))

@@ -12,7 +12,7 @@ from edgewright.models import registry
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.data import load
-from edgewright.training.learners import adversarial, adversaries
+from edgewright.training.learners import adversaries
 from edgewright.training.learners.adversaries import Rules, moves
 from edgewright.training.learners.games import Move
 from edgewright.training.restraints import clipped

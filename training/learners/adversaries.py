@@ -106,8 +106,10 @@ def pairs(networks: Networks) -> list[Pair]:
     found = [Pair(way, back) for way, back in zip(ways, reversed(ways), strict=True)]
     wanted = {name for pair in found for name in (pair.generator, pair.discriminator)}
     if set(networks) != wanted or len(ways) != (2 if all(ways) else 1):
-        raise BadInput("learner 'adversarial' trains generator and discriminator, or two pairs of them, as "
-                       f"generator_a, discriminator_a, generator_b, discriminator_b; got {', '.join(networks)}")
+        raise BadInput(
+            "learner 'adversarial' trains generator and discriminator, or two pairs of them, as "
+            f"generator_a, discriminator_a, generator_b, discriminator_b; got {', '.join(networks)}"
+        )
     return found
 
 
