@@ -133,8 +133,8 @@ def _discriminator(shape: tuple[int, ...], widths: Sequence[int]):
     for step in range(steps, 0, -1):
         x = _leaky(layers.Conv2D(widths[step], 3, padding="same", name=f"size_{step}_a")(x), f"size_{step}_a")
         x = _leaky(layers.Conv2D(widths[step - 1], 3, padding="same", name=f"size_{step}_b")(x), f"size_{step}_b")
-        x = layers.AveragePooling2D(name=f"size_{step}_down")(x)
-        seen = layers.AveragePooling2D(name=f"images_{step}_down")(seen)
+        x = layers.AveragePooling2D(2, name=f"size_{step}_down")(x)
+        seen = layers.AveragePooling2D(2, name=f"images_{step}_down")(seen)
         read = _leaky(layers.Conv2D(widths[step - 1], 1, name=f"read_{step - 1}")(seen), f"read_{step - 1}")
         x = Fade(step, steps, name=f"fade_{step}")([read, x])
     x = _leaky(layers.Conv2D(widths[0], 3, padding="same", name="size_0_a")(x), "size_0_a")

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, layers
 
+from .blocks import MOMENTUM
 from .gan import convolutional
 from .registry import Bars, register
 
@@ -50,13 +51,13 @@ def u_net(shape: tuple[int, ...], widths: tuple[int, ...], dropout: float):
         innermost = index == len(widths)
         x = layers.Conv2D(width, 4, 2, "same", use_bias=False, name=f"down_{index}")(x)
         if not innermost and index > 1:
-            x = layers.BatchNormalization(name=f"down_{index}_norm")(x)
+            x = _of_batch(f"down_{index}_norm")(x)
         leaky = layers.ReLU(name=f"down_{index}_relu") if innermost else layers.LeakyReLU(SLOPE, name=f"leaky_{index}")
         x = leaky(x)
         seen.append(x)
     for index in range(len(widths) - 1, 0, -1):
         x = layers.Conv2DTranspose(widths[index - 1], 4, 2, "same", use_bias=False, name=f"up_{index}")(x)
-        x = layers.BatchNormalization(name=f"up_{index}_norm")(x)
+        x = _of_batch(f"up_{index}_norm")(x)
         if len(widths) - index <= DROPPED:
             x = layers.Dropout(dropout, name=f"up_{index}_dropout")(x)
         x = layers.ReLU(name=f"up_{index}_relu")(x)
@@ -89,10 +90,14 @@ def patch_gan(
             x = layers.ZeroPadding2D(1, name=f"pad_{index}")(x)
             x = layers.Conv2D(width, 4, use_bias=bias, name=f"conv_{index}")(x)
         if normed:
-            x = (_of_instances if instances else layers.BatchNormalization)(name=f"norm_{index}")(x)
+            x = (_of_instances if instances else _of_batch)(f"norm_{index}")(x)
         x = layers.LeakyReLU(SLOPE, name=f"leaky_{index}")(x)
     x = layers.ZeroPadding2D(1, name="pad_logit")(x)
     return keras.Model(inputs, layers.Conv2D(1, 4, name="logit")(x), name=name)
+
+
+def _of_batch(name: str) -> layers.Layer:
+    return layers.BatchNormalization(momentum=MOMENTUM, epsilon=1e-5, name=name)
 
 
 def _of_instances(name: str) -> layers.Layer:
@@ -182,14 +187,14 @@ def context_encoder(
     x = layers.Concatenate(name="joined")([source, mask])
     for index, width in enumerate(widths, 1):
         x = layers.Conv2D(width, 4, 2, "same", use_bias=index == 1, name=f"down_{index}")(x)
-        x = x if index == 1 else layers.BatchNormalization(name=f"down_{index}_norm")(x)
+        x = x if index == 1 else _of_batch(f"down_{index}_norm")(x)
         x = layers.LeakyReLU(SLOPE, name=f"leaky_{index}")(x)
     x = channelwise_dense(x, "channelwise")
     x = layers.Conv2D(widths[-1], 1, use_bias=False, name="across")(x)
-    x = layers.ReLU(name="across_relu")(layers.BatchNormalization(name="across_norm")(x))
+    x = layers.ReLU(name="across_relu")(_of_batch("across_norm")(x))
     for index in range(len(widths) - 1, 0, -1):
         x = layers.Conv2DTranspose(widths[index - 1], 4, 2, "same", use_bias=False, name=f"up_{index}")(x)
-        x = layers.ReLU(name=f"up_{index}_relu")(layers.BatchNormalization(name=f"up_{index}_norm")(x))
+        x = layers.ReLU(name=f"up_{index}_relu")(_of_batch(f"up_{index}_norm")(x))
     x = layers.Conv2DTranspose(channels, 4, 2, "same", activation="tanh", name="sample")(x)
     return {"generator": keras.Model({"source": source, "mask": mask}, x, name="generator"),
             "discriminator": convolutional(input_shape, judging, 4, SLOPE)}  # fmt: skip

@@ -51,7 +51,7 @@ def pixel_style_transfer(inputs: KerasTensor, classes: int, widths: tuple[int, .
         x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv_{index}_b")(x)
         said[f"gram_{index}"] = Gram(name=f"gram_{index}")(x)
         features = x
-        x = layers.AveragePooling2D(name=f"pool_{index}")(x)
+        x = layers.AveragePooling2D(2, name=f"pool_{index}")(x)
     x = layers.GlobalAveragePooling2D(name="pooled")(x)
     return {"label": layers.Dense(classes, name="label")(x), "features": features, **said}
 
