@@ -31,7 +31,7 @@ class Gram(layers.Layer):
     task="style_scoring",
     input_shape=(32, 32, 3),
     classes=10,
-    params=152_298,
+    params=288_298,
     paper="Gatys 2016, Image style transfer using convolutional neural networks, arXiv:1508.06576; of a small net that "
     "is trained here",
     data=("cifar10", "digits"),

@@ -1,7 +1,10 @@
 """A GAN that grows: what fades in when, and what is drawn meanwhile."""
 
+import math
+
 import numpy as np
 import pytest
+from edgewright.keras_internals import without_weights
 from edgewright.models import registry
 from edgewright.models.growing import Fade, PixelNormalization
 
@@ -49,6 +52,15 @@ def test_at_first_samples_are_of_squares_and_what_is_finer_in_images_is_not_seen
     np.testing.assert_allclose(told, of_finer, atol=1e-5)
     last = np.asarray(networks["generator"](z))
     assert (np.ptp(last.reshape(3, 4, 4, 4, 4), axis=(2, 4)) > 0).any()
+
+
+def test_sizes_are_those_of_the_published_code():
+    """The discriminator's but for a map of the deviation of a batch, of 3 x 3 x 512 weights."""
+    with without_weights():
+        networks = registry.networks("pggan")
+    found = {name: sum(math.prod(weight.shape) for weight in network.trainable_weights)
+             for name, network in networks.items()}  # fmt: skip
+    assert found == {"generator": 23_079_115, "discriminator": 23_087_249 - 4_608}
 
 
 def test_sides_are_those_of_the_widths():
