@@ -237,6 +237,11 @@ def _frechet(scores: np.ndarray) -> float:
     return float(((made.mean(0) - real.mean(0)) ** 2).sum() + np.trace(ours) + np.trace(theirs) - 2 * shared)
 
 
+def _decibels(scores: np.ndarray) -> float:
+    """Return the peak signal-to-noise ratio of mean squared errors of values in [0, 1]; 100 dB at most."""
+    return float(-10 * np.log10(max(scores.mean(), 1e-10)))
+
+
 def _matches(said: Sequence[str], references: Sequence[str]) -> np.ndarray:
     """Count what BLEU is made of: lengths of sentence and reference, n-grams in common, and n-grams said. (N, 10)."""
     from sacrebleu.metrics.bleu import BLEU
@@ -318,6 +323,11 @@ METRICS = {
         # Rows are features, those of a made sample and those of a real one: (N, 2k). Dowson and Landau 1982; for
         # generators Heusel 2017, arXiv:1706.08500.
         Metric(name="frechet_distance", scores=_features, reduce=_frechet, agreement=_explained_by, unit="",
+               higher_is_better=False, relative=True),
+        # Rows are mean squared errors of images, of values in [0, 1].
+        Metric(name="psnr", scores=_totals, reduce=_decibels, agreement=_explained_by, point=0.1, unit="dB"),
+        # Rows are losses of images by the features of a net: shares of what was to be reached.
+        Metric(name="perceptual_loss", scores=_totals, reduce=_mean, agreement=_explained_by, unit="",
                higher_is_better=False, relative=True),
     )
 }  # fmt: skip

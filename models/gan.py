@@ -39,6 +39,12 @@ NETWORKS = ("generator", "discriminator")
             "paper": "Mirza and Osindero 2014, Conditional generative adversarial nets, arXiv:1411.1784",
             "labels": 10,
         },
+        "unrolled_gan": {
+            "params": 2_946_577,
+            "paper": "Metz 2017, Unrolled generative adversarial networks, arXiv:1611.02163; without gradients through "
+            "the steps, of dense nets",
+            "learner": "adversarial:unrolling=5",
+        },
         "minibatch_gan": {
             "params": 3_010_627,
             "paper": "Salimans 2016, Improved techniques for training GANs, arXiv:1606.03498, section 3.2",
@@ -134,6 +140,49 @@ def _leaky(x: KerasTensor, widths: tuple[int, ...], slope: float):
 
 
 @register(
+    task="half_labelled_classification",
+    learner="adversarial:classes=1,matching=1",
+    input_shape=(784,),
+    classes=10,
+    params=2_233_544,
+    paper="Salimans 2016, Improved techniques for training GANs, arXiv:1606.03498, section 5 and its code for MNIST; "
+    "without normalisation of weights",
+    data=("mnist_few_labels", "digits_few_labels"),
+    learning_rate=3e-3,
+    edge={"input_shape": (64,), "latent": 16, "hidden": (64, 64), "judging": (128, 64, 64)},
+    networks=NETWORKS,
+    deploy=("discriminator",),
+    bars=Bars(floor=0.65),
+)
+def sgan(
+    input_shape: tuple[int, ...], classes: int, latent: int = 100, hidden: tuple[int, ...] = (500, 500),
+    judging: tuple[int, ...] = (1000, 500, 250, 250, 250), noise: float = 0.5
+):  # fmt: skip
+    """Build a generator and a classifier; that a sample is drawn is one more class, whose logit is 0 and not built.
+
+    hidden, judging: widths of the two. noise: deviation of what is added to each hidden layer of the classifier in
+    training, to its input 3/5 of that.
+    Shapes: generator: z (N, latent) -> sample (N, n) in [-1, 1]; discriminator: sample -> label (N, classes), logits,
+    and features (N, the last width).
+    """
+    (width,) = input_shape
+    z: Any = keras.Input((latent,), name="z")
+    x = z
+    for index, units in enumerate(hidden, 1):
+        x = _normed(layers.Dense(units, use_bias=False, name=f"hidden_{index}")(x), index)
+    images: Any = keras.Input(input_shape, name="images")
+    y = layers.GaussianNoise(0.6 * noise, name="noise_0")(images)
+    for index, units in enumerate(judging, 1):
+        y = features = layers.Dense(units, activation="relu", name=f"hidden_{index}")(y)
+        y = layers.GaussianNoise(noise, name=f"noise_{index}")(y)
+    said = {"label": layers.Dense(classes, name="label")(y), "features": features}
+    return {
+        "generator": keras.Model(z, layers.Dense(width, activation="tanh", name="sample")(x), name="generator"),
+        "discriminator": keras.Model(images, said, name="discriminator"),
+    }
+
+
+@register(
     task="generation",
     learner="adversarial",
     input_shape=(28, 28, 1),
@@ -173,7 +222,7 @@ def dcgan(
     x = _normed(x, len(widths))
     x = layers.Conv2DTranspose(input_shape[-1], kernel, 2, "same", activation="tanh", name="sample")(x)
     return {"generator": keras.Model(inputs, x, name="generator"),
-            "discriminator": _convolutional(input_shape, widths[::-1], kernel, slope, labels)}  # fmt: skip
+            "discriminator": convolutional(input_shape, widths[::-1], kernel, slope, labels)}  # fmt: skip
 
 
 def _smallest(shape: tuple[int, ...], halvings: int) -> tuple[int, int]:
@@ -188,7 +237,8 @@ def _normed(x: KerasTensor, index: int):
     return layers.ReLU(name=f"relu_{index}")(x)
 
 
-def _convolutional(shape: tuple[int, ...], widths: tuple[int, ...], kernel: int, slope: float, labels: int):
+def convolutional(shape: tuple[int, ...], widths: tuple[int, ...], kernel: int, slope: float, labels: int = 0):
+    """Build a discriminator of strided convolutions.  Shapes: see `dcgan`."""
     inputs: Any = keras.Input(shape, name="images")
     x = inputs
     for index, width in enumerate(widths, 1):

@@ -12,8 +12,8 @@ from edgewright.models import registry
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.data import load
-from edgewright.training.learners import adversarial
-from edgewright.training.learners.adversarial import Rules, moves
+from edgewright.training.learners import adversaries
+from edgewright.training.learners.adversaries import Rules, moves
 from edgewright.training.learners.games import Move
 from edgewright.training.restraints import clipped
 from edgewright.training.state import RunDir
@@ -122,22 +122,22 @@ def test_classes_are_told_of_real_and_drawn_samples():
 def test_feature_matching_is_the_squared_distance_of_mean_features():
     """Drawn (1, 0) and (0, 1), real (1, 0) twice: the means differ by (1/2, -1/2), the features by three times that."""
     given = {"real": np.float32([[1, 0], [1, 0]]), "z": NOTHING, "label": np.eye(2, dtype="f4")}
-    _, drawing = moves(of_classes(), Rules(matching=2.0), TrainConfig())
+    _, drawing = moves(of_classes(), Rules(matching=2.0, taken=0.0), TrainConfig())
     assert drawing.make(given, NOTHING) == pytest.approx(2 * 4.5, abs=1e-5)
 
 
 def test_the_bound_of_information_is_the_entropy_where_every_category_is_named():
     categories = np.eye(10, dtype="f4")[np.arange(200) % 10]
-    assert adversarial.information(100 * categories, categories) == pytest.approx(2.302585, abs=1e-5)
-    assert adversarial.information(np.zeros((200, 10), "f4"), categories) == pytest.approx(0, abs=1e-5)
+    assert adversaries.information(100 * categories, categories) == pytest.approx(2.302585, abs=1e-5)
+    assert adversaries.information(np.zeros((200, 10), "f4"), categories) == pytest.approx(0, abs=1e-5)
     random = np.random.default_rng(0)
-    assert adversarial.information(random.normal(size=(200, 10)).astype("f4"), categories) < 2.302585
+    assert adversaries.information(random.normal(size=(200, 10)).astype("f4"), categories) < 2.302585
     made = {
         "category": 100 * categories,
         "mean": np.ones((200, 2), "f4"),
         "log_deviation": np.full((200, 2), 0.5, "f4"),
     }
-    found = adversarial.untold(made, {"category": categories, "code": np.full((200, 2), 3.0, "f4")})
+    found = adversaries.untold(made, {"category": categories, "code": np.full((200, 2), 3.0, "f4")})
     np.testing.assert_allclose(found, np.full((200, 1), 2 * (0.5 + 4 / (2 * math.e))), rtol=1e-4)
 
 
@@ -188,8 +188,8 @@ def test_value_of_the_game_at_the_best_discriminator():
     assert value == pytest.approx(-1.083578, abs=1e-6)
     logits = np.log(best / (1 - best))
     real, drawn = (np.repeat(logits, np.rint(1000 * shares).astype(int)).astype("f4") for shares in (p, q))
-    assert -2 * np.mean(adversarial._told_apart(real, drawn, Rules())) == pytest.approx(value, abs=1e-5)
-    even = adversarial._told_apart(np.zeros(3, "f4"), np.zeros(3, "f4"), Rules())
+    assert -2 * np.mean(adversaries._told_apart(real, drawn, Rules())) == pytest.approx(value, abs=1e-5)
+    even = adversaries._told_apart(np.zeros(3, "f4"), np.zeros(3, "f4"), Rules())
     assert -2 * np.mean(even) == pytest.approx(-1.386294, abs=1e-5)  # nothing is told apart where p = q
 
 
@@ -202,10 +202,10 @@ def test_of_two_segments_the_distance_is_said_by_a_critic_alone(apart):
     real, drawn = (np.stack([np.full_like(heights, place), heights], 1) for place in (0.0, apart))
     assert wasserstein_distance(real[:, 0], drawn[:, 0]) == pytest.approx(abs(apart), abs=1e-6)
     slope = np.float32(-np.sign(apart))  # of the best critic of slope 1, along the first axis
-    critic = adversarial._told_apart(slope * real[:, 0], slope * drawn[:, 0], Rules(clip=1.0))
+    critic = adversaries._told_apart(slope * real[:, 0], slope * drawn[:, 0], Rules(clip=1.0))
     assert -np.mean(critic) == pytest.approx(abs(apart), abs=1e-6)
     logit = np.float32(60 if apart else 0)  # a discriminator that names the segment, where there are two
-    loss = np.mean(adversarial._told_apart(np.full(50, logit), np.full(50, -logit), Rules()))
+    loss = np.mean(adversaries._told_apart(np.full(50, logit), np.full(50, -logit), Rules()))
     divergence = math.log(2) - loss  # value = 2 JS - log 4
     assert divergence == pytest.approx(0.6931 if apart else 0.0, abs=1e-4)
 
@@ -245,7 +245,7 @@ def test_players_who_move_in_turns_stay_near_where_those_of_one_time_drift_apart
         return lambda players, given: sign * players["x"](given["one"]) * players["y"](given["one"])
 
     maximiser, minimiser = (
-        Move(name, networks, [who], value(sign)).prepare(adversarial._answer, keras.optimizers.SGD(0.1), TrainConfig())
+        Move(name, networks, [who], value(sign)).prepare(adversaries._answer, keras.optimizers.SGD(0.1), TrainConfig())
         for name, who, sign in (("up", "y", -1.0), ("down", "x", 1.0))
     )
     one, nothing, lengths, expected = np.ones((1, 1), "f4"), np.zeros((1, 1), "f4"), [], np.ones(2)

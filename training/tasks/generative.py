@@ -24,6 +24,8 @@ WIDTHS = np.geomspace(0.05, 1.0, 14)  # of a kernel, in grey levels of [0, 1]
 BLOCK = 500  # points whose distances are held at once
 LATENT_SEED = 20_140_610  # apart from those of training and calibration
 LABEL, CATEGORY, CODE = "label", "category", "code"  # latents that are no noise; the label is a class of the data
+SOURCE, MASK = "source", "mask"  # what a sample is drawn of, and where it is drawn (1) or left as it is (0)
+REAL, LABELLED = "real", "labelled"  # samples, and those of which the class is known where not all are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,20 @@ class Drawn(Dataset):
 
     latent: tuple[Input, ...]
     judged: tuple[Input, ...]
+
+    @property
+    def drawable(self) -> np.ndarray:
+        """Training samples, those without a label too."""
+        return np.asarray(self.train.x if self.unlabelled is None else self.unlabelled)
+
+    def pools(self) -> tuple[dict[str, np.ndarray], ...]:
+        """Return training samples by what a game calls them; of each pool batches are drawn by themselves."""
+        if self.train.y is self.train.x:
+            return ({REAL: np.asarray(self.train.x)},)
+        labels = np.asarray(self.train.y)
+        if self.unlabelled is None:
+            return ({REAL: np.asarray(self.train.x), f"{REAL}_{LABEL}": labels},)
+        return {REAL: self.drawable}, {LABELLED: np.asarray(self.train.x), f"{LABELLED}_{LABEL}": labels}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +86,16 @@ class Generation:
         if self.game:
             judged = takes(networks["discriminator"])["inputs"]
             shape = next(each.shape for each in judged if each.name != LABEL)
-            width = next((each.shape[-1] for each in (*latent, *judged) if each.name == LABEL), None)
+            ends = (*latent, *judged, *takes(networks["discriminator"])["outputs"])
+            width = next((each.shape[-1] for each in ends if each.name == LABEL), None)
         served = "classification" if width else "reconstruction"
         loaded = load(data, input_shape=shape, dtype="float32", task=served, **asked)
         facts = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
         splits, words = loaded.splits, loaded.preprocessing
         if self.signed:
             splits = {part: _signed(split, f"{loaded.name} {part}") for part, split in splits.items()}
+            if loaded.unlabelled is not None:
+                facts["unlabelled"] = signed(np.asarray(loaded.unlabelled), f"{loaded.name} unlabelled")
             words = f"{words}; [0, 1] to [-1, 1]"
         if width:
             splits = {part: _one_hot(split, width, f"{loaded.name} {part}") for part, split in splits.items()}
@@ -87,8 +106,9 @@ class Generation:
         """Return n latents for the generator; for the discriminator n training images, and their classes if it asks."""
         assert isinstance(dataset, Drawn)
         if network == "generator":
-            return _drawn_from(dataset, n, seed)
-        chosen = subset(dataset.train, n, seed, stratify=False)
+            return drawn_from(dataset, n, seed)
+        known = dataset.train if dataset.unlabelled is None else Split(x=dataset.drawable, y=dataset.drawable)
+        chosen = subset(known, n, seed, stratify=False)
         return {each.name: np.asarray(chosen.y if each.name == LABEL else chosen.x) for each in dataset.judged}
 
     def observed(self, run: Runner, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
@@ -100,7 +120,7 @@ class Generation:
         if network == "generator":
             return given
         assert isinstance(dataset, Drawn)
-        latent = _drawn_from(dataset, n // 2, seed)
+        latent = drawn_from(dataset, n // 2, seed)
         (drawn,) = run("generator", latent).values()
         made = {name: latent[LABEL] if name == LABEL else drawn for name in given}
         return {name: np.concatenate([values[: n - n // 2], made[name]]) for name, values in given.items()}
@@ -108,7 +128,7 @@ class Generation:
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score the test images under samples from the same latents for all runners; validation chooses the width."""
         assert isinstance(dataset, Drawn)
-        (drawn,) = run("generator", _drawn_from(dataset, DRAWN, LATENT_SEED)).values()
+        (drawn,) = run("generator", drawn_from(dataset, DRAWN, LATENT_SEED)).values()
         kernels, validation, test = map(self.grey, (drawn, dataset.validation.x, dataset.test.x))
         width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
         return Scores.by_row(log_likelihoods(test, kernels, np.array([width]))[0, :, None] / test.shape[1])
@@ -116,12 +136,12 @@ class Generation:
     def grey(self, x: Any) -> np.ndarray:
         """Return values as the data have them, flat, (N, n) float32."""
         flat = np.asarray(x, np.float32).reshape(len(x), -1)
-        return (flat + 1) / 2 if self.signed else flat
+        return unsigned(flat) if self.signed else flat
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return real images, and what is drawn from the same latents for all runners."""
         assert isinstance(dataset, Drawn)
-        (made,) = run("generator", _drawn_from(dataset, SHOWN, LATENT_SEED)).values()
+        (made,) = run("generator", drawn_from(dataset, SHOWN, LATENT_SEED)).values()
         real = np.asarray(dataset.test.x)[:SHOWN]
         return {name: self.grey(x).reshape(real.shape) for name, x in (("samples", real), ("drawn", made))}
 
@@ -143,7 +163,8 @@ def _latent(random: np.random.Generator, name: str, shape: tuple[int, ...]) -> n
     return random.standard_normal(shape, np.float32)
 
 
-def _drawn_from(dataset: Drawn, count: int, seed: int) -> Arrays:
+def drawn_from(dataset: Drawn, count: int, seed: int) -> Arrays:
+    """Return what the generator is given for `count` samples."""
     return latents(np.random.default_rng(seed), count, {each.name: each.shape for each in dataset.latent})
 
 
@@ -155,11 +176,20 @@ def _one_hot(split: Split, width: int, where: str) -> Split:
 
 
 def _signed(split: Split, where: str) -> Split:
-    x = np.asarray(split.x)
+    x = signed(np.asarray(split.x), where)
+    return Split(x=x, y=x if split.y is split.x else split.y)
+
+
+def signed(x: np.ndarray, where: str) -> np.ndarray:
+    """Return values of [0, 1] in [-1, 1].  Raises: BadInput for others, naming `where` they are."""
     if x.min() < 0 or x.max() > 1:
         raise BadInput(f"{where}: values from {x.min():g} to {x.max():g}; images to be drawn lie in [0, 1]")
-    x = x * np.float32(2) - np.float32(1)
-    return Split(x=x, y=x if split.y is split.x else split.y)
+    return x * np.float32(2) - np.float32(1)
+
+
+def unsigned(x: Any) -> np.ndarray:
+    """Return values of [-1, 1] in [0, 1], float32."""
+    return (np.asarray(x, np.float32) + 1) / 2
 
 
 def log_likelihoods(points: np.ndarray, kernels: np.ndarray, widths: np.ndarray) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""Style transfer: what scores an image by content and style, and a net that gives images one style."""
+
+from typing import Any
+
+import keras
+from keras import KerasTensor, layers, ops
+
+from .registry import Bars, register
+
+FAMILY = "dense"
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class Gram(layers.Layer):
+    """How much maps are there at the same places: the sum of their products over places.
+
+    Shapes: (N, H, W, C) -> (N, C, C).  Source: Gatys 2016, Image style transfer using convolutional neural networks.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Compute the layer."""
+        maps = ops.reshape(inputs, (-1, inputs.shape[1] * inputs.shape[2], inputs.shape[3]))
+        return ops.matmul(ops.transpose(maps, (0, 2, 1)), maps)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return (N, C, C)."""
+        return (input_shape[0], input_shape[-1], input_shape[-1])
+
+
+@register(
+    task="style_scoring",
+    input_shape=(32, 32, 3),
+    classes=10,
+    params=288_298,
+    paper="Gatys 2016, Image style transfer using convolutional neural networks, arXiv:1508.06576; of a small net that "
+    "is trained here",
+    data=("cifar10", "digits"),
+    edge={"input_shape": (16, 16, 1), "widths": (16, 32)},
+    bars=Bars(floor=0.2),
+)
+def pixel_style_transfer(inputs: KerasTensor, classes: int, widths: tuple[int, ...] = (32, 64, 128)):
+    """Build the classifier whose maps say what is in an image and in which style it is.
+
+    It scores images; `training.learners.style.stylised` descends on the pixels of one, on the host in float.
+    Shapes: images (N, H, W, C) -> label (N, classes), logits; features (N, h, w, the last width), the content; gram_1
+    and on (N, C, C), one a width, the style.
+    """
+    x, said = inputs, {}
+    for index, width in enumerate(widths, 1):
+        x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv_{index}_a")(x)
+        x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv_{index}_b")(x)
+        said[f"gram_{index}"] = Gram(name=f"gram_{index}")(x)
+        features = x
+        x = layers.AveragePooling2D(2, name=f"pool_{index}")(x)
+    x = layers.GlobalAveragePooling2D(name="pooled")(x)
+    return {"label": layers.Dense(classes, name="label")(x), "features": features, **said}
+
+
+@register(
+    task="stylisation",
+    learner="perceptual",
+    input_shape=(256, 256, 3),
+    params=1_679_235,
+    paper="Johnson 2016, Perceptual losses for real-time style transfer and super-resolution, arXiv:1603.08155; norms "
+    "of images by themselves, Ulyanov 2016, arXiv:1607.08022; padded by zeros",
+    data=("cifar10", "digits"),
+    learning_rate=1e-3,
+    edge={"input_shape": (16, 16, 1), "width": 8, "blocks": 1},
+)
+def feed_forward_style_transfer(inputs: KerasTensor, width: int = 32, blocks: int = 5):
+    """Build a net that gives an image the one style that it was trained for.
+
+    width: maps of the first layer; two more double them and halve the sides, on which the residual blocks work.
+    Shapes: images (N, H, W, C) in [0, 1] -> the same.
+    """
+    channels = inputs.shape[-1]
+
+    def normed(x: KerasTensor, layer: layers.Layer, relu: bool = True):
+        x = layers.GroupNormalization(-1, epsilon=1e-5, name=f"{layer.name}_norm")(layer(x))
+        return layers.ReLU(name=f"{layer.name}_relu")(x) if relu else x
+
+    x = normed(inputs, layers.Conv2D(width, 9, padding="same", name="stem"))
+    for index in (1, 2):
+        x = normed(x, layers.Conv2D(width * 2**index, 3, 2, "same", name=f"down_{index}"))
+    for index in range(1, blocks + 1):
+        y = normed(x, layers.Conv2D(4 * width, 3, padding="same", name=f"block_{index}_a"))
+        y = normed(y, layers.Conv2D(4 * width, 3, padding="same", name=f"block_{index}_b"), relu=False)
+        x = layers.Add(name=f"block_{index}")([x, y])
+    for index in (1, 0):
+        x = normed(x, layers.Conv2DTranspose(width * 2**index, 3, 2, "same", name=f"up_{index}"))
+    return layers.Conv2D(channels, 9, padding="same", activation="sigmoid", name="sample")(x)
