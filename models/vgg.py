@@ -33,15 +33,19 @@ def vgg16(
     """
     x = inputs
     for stage, depth in enumerate(depths, 1):
-        maps = width * min(2 ** (stage - 1), 8)
-        for index in range(1, depth + 1):
-            x = layers.Conv2D(
-                maps, 3, padding="same", activation="relu", kernel_initializer="he_normal",
-                name=f"stage_{stage}_conv{index}"
-            )(x)  # fmt: skip
+        x = convolutions(x, depth, width * min(2 ** (stage - 1), 8), name=f"stage_{stage}")
         x = layers.MaxPooling2D(2, name=f"stage_{stage}_pool")(x)
     x = layers.Flatten(name="flatten")(x)
     for index in (1, 2):
         x = layers.Dense(hidden, "relu", kernel_initializer="he_normal", name=f"fc_{index}")(x)
         x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
     return layers.Dense(classes, name="logits")(x)
+
+
+def convolutions(x: KerasTensor, depth: int, maps: int, name: str):
+    """Add the 3x3 convolutions of a stage.  Shapes: (N, H, W, C) -> (N, H, W, maps)."""
+    for index in range(1, depth + 1):
+        x = layers.Conv2D(
+            maps, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=f"{name}_conv{index}"
+        )(x)  # fmt: skip
+    return x
