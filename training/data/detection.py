@@ -18,7 +18,7 @@ from ...archives import tar_members
 from ...errors import BadInput
 from . import sources
 from .dataset import Dataset, Split
-from .images import resize, to_channels
+from .images import to_channels
 from .sets import Asked, dataset
 
 TASKS = ("detection",)
@@ -45,7 +45,7 @@ def bccd(asked: Asked) -> Dataset:
     """
     shape = _picture_shape("bccd", asked)
     archive = sources.read(ARCHIVE)
-    arrays = sources.remembered(f"bccd v1 {shape} {sha256(archive).hexdigest()}", lambda: _read(archive, shape))
+    arrays = sources.remembered(f"bccd v2 {shape} {sha256(archive).hexdigest()}", lambda: _read(archive, shape))
     splits = {part: Split(x=arrays[f"{part} x"], y=arrays[f"{part} y"]) for part in PARTS}
     words = f"resized to {shape}; boxes without area left out; training pictures mirrored both ways as well"
     splits["train"] = mirrored(splits["train"])
@@ -81,10 +81,12 @@ def _picture(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarray:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
             if max(image.size) > MOST_SIDE:
                 raise BadInput(f"{name}: {image.size} pixels; at most {MOST_SIDE} a side are read")
-            pixels = np.asarray(image.convert("RGB"), np.float32) / 255
+            height, width, channels = shape
+            small = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)  # which widens to shrink
+            pixels = np.asarray(small, np.float32) / 255
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise BadInput(f"{name}: no picture ({error}); fetch the archive again") from error
-    return resize(to_channels(pixels[None], shape[-1]), shape[:2])[0]
+    return to_channels(pixels[None], channels)[0]
 
 
 def annotated(content: bytes, name: str) -> np.ndarray:
