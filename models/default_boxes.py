@@ -1,7 +1,7 @@
 """Default boxes: where the places of a map are in the picture, and of what sizes objects are looked for there.
 
-They are a table that the host has: a network of one weight (B, 4), whose rows are the centre and size of a box as shares
-of the picture's sides. Rows are in the order of maps, then of rows, columns and sizes.
+They are a table that the host has: a network of one weight (B, 4), whose rows are centre and size of a box, shares of
+the picture's sides. Rows are in the order of maps, then of rows, columns and sizes.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def liu_sizes(scale: float, following: float, count: int) -> list[tuple[float, f
     scale: of this map, as a share of the picture; following: that of the next.
     Source: Liu 2016, arXiv:1512.02325, section 2.2.
     """
+
     def of(ratio: float) -> tuple[float, float]:
         return scale * ratio**0.5, scale / ratio**0.5
 

@@ -21,10 +21,8 @@ from .vgg import convolutions
 
 FAMILY = "dense"
 NETWORKS: dict[str, Any] = {
-    "task": "detection",
     "networks": ("detector", NAME),
     "deploy": (Deployable(network="detector", tables=(NAME,)),),
-    "data": ("bccd", "drawn_shapes"),
 }
 PRIOR = 0.01  # chance of a class that a focal loss begins with: Lin 2017, arXiv:1708.02002, section 3.3
 
@@ -60,6 +58,8 @@ EXTRAS = ((256, 512, 2), (128, 256, 2), (128, 256, 1), (128, 256, 1))
 
 @register(
     **NETWORKS,
+    task="detection",
+    data=("bccd", "drawn_shapes"),
     learner="detecting",
     input_shape=(300, 300, 3),
     classes=20,
@@ -130,6 +130,8 @@ class ScaledNorm(layers.Layer):
 # How the published configuration does it: 3 boxes at a place of the first map, 6 at others, 1x1 windows.
 @register(
     **NETWORKS,
+    task="detection",
+    data=("bccd", "drawn_shapes"),
     learner="detecting",
     input_shape=(300, 300, 3),
     classes=90,
@@ -164,6 +166,8 @@ def ssd_mobilenet(
 
 @register(
     **NETWORKS,
+    task="detection",
+    data=("bccd", "drawn_shapes"),
     learner="detecting:gamma=1.5,weight=50",
     input_shape=(512, 512, 3),
     classes=90,
@@ -291,6 +295,8 @@ FAST = ((96, 11, 4, "valid", 2), (256, 5, 1, "valid", 2), (512, 3, 1, "same", 0)
 
 @register(
     **NETWORKS,
+    task="detection",
+    data=("bccd", "drawn_shapes"),
     learner="detecting:squared=1,weight=1",
     input_shape=(231, 231, 3),
     classes=1000,

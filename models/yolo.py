@@ -17,7 +17,6 @@ FAMILY = "dense"
 ANCHORED: dict[str, Any] = {
     "networks": ("detector", "anchors"),
     "deploy": (Deployable(network="detector", tables=("anchors",)),),
-    "data": ("bccd", "drawn_shapes"),
     "learner": "detecting",
 }
 SLOPE = 0.1  # of a leaky rectifier below zero
@@ -78,6 +77,7 @@ BESIDES = 5  # what a box is told by besides classes: place, size, object
 @register(
     **ANCHORED,
     task="anchored_grid_detection",
+    data=("bccd", "drawn_shapes"),
     input_shape=(416, 416, 3),
     classes=80,
     params=8_852_366,  # as published for COCO
@@ -132,18 +132,26 @@ PP_ANCHORS = (((116, 90), (156, 198), (373, 326)), ((30, 61), (62, 45), (59, 119
 @register(
     **ANCHORED,
     task="aware_grid_detection",
+    data=("bccd", "drawn_shapes"),
     input_shape=(608, 608, 3),
     classes=80,
     params=39_783_782,
     paper="Long 2020, PP-YOLO: an effective and efficient implementation of object detector, arXiv:2007.12099",
-    edge={"input_shape": (64, 64, 3), "classes": 3, "width": 8, "depths": (1, 1, 1), "anchors": SMALL_ANCHORS,
-          "neck": 32, "stem_pool": False},
+    edge={
+        "input_shape": (64, 64, 3),
+        "classes": 3,
+        "width": 8,
+        "depths": (1, 1, 1),
+        "anchors": SMALL_ANCHORS,
+        "neck": 32,
+        "stem_pool": False,
+    },
 )
 def pp_yolo(
     input_shape: tuple[int, ...], classes: int, *, width: int = 64, depths: Sequence[int] = (3, 4, 6, 3),
     anchors: Sequence[Any] = PP_ANCHORS, neck: int = 512, stem_pool: bool = True, drop: float = 0.1
 ):  # fmt: skip
-    """Build PP-YOLO: a residual net of the "d" kind, pooled pyramids, coordinates as maps, and grids from coarse to fine.
+    """Build PP-YOLO: a residual net of the "d" kind, a pyramid of pools, places as maps, grids from coarse to fine.
 
     Its convolutions are ordinary ones: the deformable ones of the last stage have no integer kernel. DropBlock is
     dropout of whole maps. width: maps of the stem; depths: blocks of the stages, the last of which, one for each entry

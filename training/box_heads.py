@@ -103,8 +103,9 @@ class Cells:
 
 @dataclass(frozen=True)
 class AnchoredCells:
-    """Grids (H, W, A (5 + K)): of each cell and anchor logits of the place in it, logs of size over the anchor's, logits
-    of object and classes. The table holds the anchors of all grids, in their order: (grids, A, 2), shares of the sides.
+    """Grids (H, W, A (5 + K)): of each cell and anchor logits of the place in it, logs of size over the anchor's,
+    logits of object and classes. The table holds the anchors of all grids, in their order: (grids, A, 2), shares of the
+    picture's sides.
 
     aware: behind the object's is a logit of the overlap with the true box, 6 + K in all; scores are the object's to the
     power 0.6 times the overlap to 0.4 (Long 2020, arXiv:2007.12099).
@@ -153,9 +154,10 @@ class AnchoredCells:
             size = np.exp(np.minimum(said[..., 2:4], 4.0)) * anchors
             trust = sure[..., 4:5] ** 0.6 * sure[..., 5:6] ** 0.4 if self.aware else sure[..., 4:5]
             whole = corners(np.concatenate([place, size], -1))
-            parts.append((whole.reshape(len(grid), -1, 4), (trust * sure[..., -classes:]).reshape(len(grid), -1, classes)))
-        boxes, scores = zip(*parts, strict=True)
-        return np.concatenate(boxes, 1), np.concatenate(scores, 1)
+            scores = trust * sure[..., -classes:]
+            parts.append((whole.reshape(len(grid), -1, 4), scores.reshape(len(grid), -1, classes)))
+        boxes, sureness = zip(*parts, strict=True)
+        return np.concatenate(boxes, 1), np.concatenate(sureness, 1)
 
 
 def _by_size(true: Array) -> Array:
@@ -175,7 +177,8 @@ def _places(rows: int, columns: int) -> Array:
 def _anchored(shape: tuple[int, ...], anchors: Array) -> Array:
     """Return anchors in the middle of each cell.  Shape (rows, columns, A, 4)."""
     rows, columns = shape
-    place = np.broadcast_to(((_places(rows, columns) + 0.5) / (columns, rows))[:, :, None], (rows, columns, len(anchors), 2))
+    middle = (_places(rows, columns) + 0.5) / (columns, rows)
+    place = np.repeat(middle[:, :, None], len(anchors), 2)
     return np.concatenate([place, np.broadcast_to(anchors, place.shape)], -1)
 
 

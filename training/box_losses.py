@@ -132,10 +132,10 @@ def overlap(first: Any, last: Any, true_first: Any, true_last: Any) -> Any:
 class AnchoredGrid(_Told):
     """Cross-entropies of place, object and classes of a grid with anchors, squared error of the logarithms of sizes.
 
-    aware: weight of what the overlap with the true box adds: 1 - its square, and the cross-entropy of what the net says
-    of it, where that has a channel (Long 2020, PP-YOLO, arXiv:2007.12099, sections 3.2 and 3.3).
-    Shapes: (N, H, W, A, 6 + K): 1 for an object, 0, or -1 for neither, weight of the box, place in the cell, log of size
-    over the anchor's, classes; (N, H, W, A (5 + K)), or 6 + K -> (N,).  Source: Redmon 2018, arXiv:1804.02767.
+    aware: weight of what the overlap with the true box adds: 1 - its square, and the cross-entropy of what the net
+    says of it, where that has a channel (Long 2020, PP-YOLO, arXiv:2007.12099, sections 3.2 and 3.3).
+    Shapes: (N, H, W, A, 6 + K): 1 for an object, 0, or -1 for neither, weight of the box, place in the cell, log of
+    size over the anchor's, classes; (N, H, W, A (5 + K)), or 6 + K -> (N,).  Source: Redmon 2018, arXiv:1804.02767.
     """
 
     aware: float

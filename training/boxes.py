@@ -1,8 +1,8 @@
 """Boxes in NumPy: overlap, matching, offsets from default boxes, suppression, what counts as found.
 
 A box is its corners (left, top, right, bottom) as shares of the picture's width and height; a default box, as tables of
-models hold it, is its centre and size (x, y, width, height). Truth of pictures is an array (N, most, 5): class, corners,
-and class -1 where there is none.
+models hold it, is its centre and size (x, y, width, height). Truth of pictures is an array (N, most, 5): class and
+corners, the class -1 where there is none.
 """
 
 from __future__ import annotations

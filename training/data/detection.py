@@ -7,10 +7,10 @@ none. Everingham 2010, The PASCAL visual object classes challenge; Shenggan, BCC
 from __future__ import annotations
 
 import io
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from xml.etree import ElementTree
 
 import numpy as np
 
