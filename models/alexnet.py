@@ -27,6 +27,16 @@ def alexnet(
     groups: 2 splits the second, fourth and fifth convolution as the paper did between two GPUs. response_norm: local
     response normalisation after the first two.  Shapes: images (N, H, W, C) -> logits (N, classes).
     """
+    x = alexnet_maps(inputs, width, stem_size=stem_size, stem_strides=stem_strides, groups=groups,
+                     response_norm=response_norm)  # fmt: skip
+    return classifier(x, classes, hidden, dropout)
+
+
+def alexnet_maps(
+    inputs: KerasTensor, width: float = 1.0, *, stem_size: int = 11, stem_strides: int = 4, groups: int = 1,
+    response_norm: bool = True
+):  # fmt: skip
+    """Add AlexNet's convolutions and pools.  Shapes: images (N, H, W, C) -> (N, H', W', 256 width)."""
     x = convolution(inputs, 96 * width, stem_size, stem_strides, padding="valid", name="conv1")  # (N, 55, 55, 96)
     if response_norm:
         x = LocalResponseNormalization(name="norm1")(x)
@@ -38,8 +48,7 @@ def alexnet(
     x = convolution(x, 384 * width, 3, name="conv3")
     x = convolution(x, 384 * width, 3, groups=groups, name="conv4")
     x = convolution(x, 256 * width, 3, groups=groups, name="conv5")
-    x = layers.MaxPooling2D(3, 2, name="pool5")(x)  # (N, 6, 6, 256)
-    return classifier(x, classes, hidden, dropout)
+    return layers.MaxPooling2D(3, 2, name="pool5")(x)  # (N, 6, 6, 256)
 
 
 @register(
