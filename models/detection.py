@@ -137,7 +137,6 @@ class ScaledNorm(layers.Layer):
     classes=90,
     params=6_819_839,
     paper="Howard 2017, MobileNets, arXiv:1704.04861, section 4.6; Liu 2016, SSD, arXiv:1512.02325",
-    training={"augment": ("brightness:0.2", "contrast:0.2")},
     edge={"input_shape": (120, 160, 3), "classes": 3, "width": 0.25, "sources": (5, 11, 13), "extras": (),
           "counts": (4, 4, 4), "scales": (0.1, 0.18, 0.36, 0.6), "window": 3},
 )  # fmt: skip

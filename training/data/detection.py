@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -25,6 +26,7 @@ TASKS = ("detection",)
 ARCHIVE = "bccd/BCCD.tar.gz"
 CELLS = ("RBC", "WBC", "Platelets")
 PARTS = {"train": "train", "validation": "val", "test": "test"}  # split -> its list in ImageSets/Main
+LIGHT = 0.2  # how far the light of training pictures changes
 MOST_TEXT, MOST_SIDE = 1 << 17, 4096  # bytes of an annotation, pixels of a picture's side
 
 SHAPES = ("disc", "square", "triangle")
@@ -50,7 +52,15 @@ def bccd(asked: Asked) -> Dataset:
     words = f"resized to {shape}; boxes without area left out; training pictures mirrored both ways as well"
     splits["train"] = mirrored(splits["train"])
     return Dataset(name="bccd", task=asked.task, classes=len(CELLS), labels=CELLS, preprocessing=words,
-                   source=sources.describe([ARCHIVE]), **splits)  # fmt: skip
+                   source=sources.describe([ARCHIVE]), augmentation=_lit, **splits)  # fmt: skip
+
+
+def _lit(seed: int) -> Sequence[Any]:
+    """Return layers that change the light of pictures, which no box would notice."""
+    from keras import layers
+
+    light = layers.RandomBrightness(LIGHT, (0, 1), seed=seed, name="brightness")
+    return light, layers.RandomContrast(LIGHT, (0, 1), seed=seed + 1, name="contrast")
 
 
 def _read(archive: bytes, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
