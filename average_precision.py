@@ -11,13 +11,16 @@ def average_precisions(scores: np.ndarray) -> dict[int, float]:
 
     scores: rows of class, score, whether it hits, and in rows of their own how many there are.
     """
+    labels = scores[:, 0].astype(int)
+    true = np.bincount(labels, weights=scores[:, 3])
+    order = np.argsort(-scores[:, 1], kind="stable")
+    order = order[scores[order, 1] > 0]
+    labels, hit = labels[order], scores[order, 2]
     found = {}
-    for label in np.unique(scores[scores[:, 3] > 0, 0]):
-        rows = scores[scores[:, 0] == label]
-        said = rows[rows[:, 1] > 0]
-        hits = np.cumsum(said[np.argsort(-said[:, 1], kind="stable"), 2])
+    for label in np.flatnonzero(true):
+        hits = np.cumsum(hit[labels == label])
         precision = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
-        places = np.searchsorted(hits, np.arange(11) / 10 * rows[:, 3].sum() - 1e-9)  # the first of such a recall
+        places = np.searchsorted(hits, np.arange(11) / 10 * true[label] - 1e-9)  # the first of such a recall
         found[int(label)] = float(np.append(precision, 0.0)[places].sum() / 11)
     return found
 

@@ -14,6 +14,7 @@ import numpy as np
 Array = np.ndarray
 VARIANCES = (0.1, 0.1, 0.2, 0.2)  # by which offsets are divided: Liu 2016, arXiv:1512.02325, in its code
 OVERLAP = 0.5  # from which a box is the other one
+FAINT = 0.05  # score of what is not kept: it is too seldom right to change the average precision
 LARGEST_LOG = 4.0  # of a size over the default one, against overflow
 
 
@@ -96,7 +97,7 @@ def matched(default: Array, truth: Array, overlap: float = OVERLAP) -> Array:
     return chosen
 
 
-def found(boxes: Array, scores: Array, floor: float = 0.01, most: int = 100, overlap: float = OVERLAP) -> Array:
+def found(boxes: Array, scores: Array, floor: float = FAINT, most: int = 100, overlap: float = OVERLAP) -> Array:
     """Return what is detected in a picture, best first: class, score, corners.
 
     Of each class the boxes above `floor` that are not suppressed; of all together the `most` best.

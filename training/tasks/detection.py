@@ -18,7 +18,7 @@ from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..answers import outputs_of
 from ..box_heads import AnchoredCells, Cells, DefaultBoxes, Head
-from ..boxes import drawn, found, judged, there
+from ..boxes import FAINT, drawn, found, judged, there
 from ..data import Dataset, Shown, calibration, sets
 from ..data.dataset import limited
 from ..losses import squared_error
@@ -58,7 +58,7 @@ class Detection(Objective):
         """Return n training pictures."""
         return by_name(shown(dataset), calibration(dataset, n, seed))
 
-    def detected(self, run: Runner, dataset: Dataset, x: np.ndarray, floor: float = 0.01) -> list[np.ndarray]:
+    def detected(self, run: Runner, dataset: Dataset, x: np.ndarray, floor: float = FAINT) -> list[np.ndarray]:
         """Return what is found in each picture, best first: class, score, corners.  Shapes: N arrays (n, 6)."""
         network, table = shown(dataset).network, self.table(run)
         answers = run(network, by_name(shown(dataset), x))

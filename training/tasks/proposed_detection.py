@@ -16,7 +16,7 @@ from ...runners import Arrays, Recording, Runner
 from .. import proposals
 from ..answers import outputs_of
 from ..box_heads import DefaultBoxes
-from ..boxes import centred, corners, found, placed
+from ..boxes import FAINT, centred, corners, found, placed
 from ..data import Dataset, Shown, calibration
 from ..data.dataset import limited, subset
 from ..losses import squared_error
@@ -94,7 +94,7 @@ class ProposedDetection(Detection):
         self.detected(seen, dataset, np.asarray(part.x))
         return seen.chosen(n, seed)
 
-    def detected(self, run: Runner, dataset: Dataset, x: np.ndarray, floor: float = 0.01) -> list[np.ndarray]:
+    def detected(self, run: Runner, dataset: Dataset, x: np.ndarray, floor: float = FAINT) -> list[np.ndarray]:
         """Return what is found in each picture, best first: class, score, corners."""
         of = _proposed(dataset)
         rois, maps = self.proposed(run, of, x)
