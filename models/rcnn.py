@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
     learner="proposing",
     input_shape=(227, 227, 3),
     classes=20,
-    params=0,
+    params=58_695_141,
     paper="Girshick 2014, Rich feature hierarchies for accurate object detection, arXiv:1311.2524",
     data=("bccd", "drawn_shapes"),
     learning_rate=1e-3,
@@ -64,7 +64,7 @@ def rcnn(
     learner="proposing",
     input_shape=(608, 608, 3),
     classes=20,
-    params=0,
+    params=134_674_341,
     paper="Girshick 2015, Fast R-CNN, arXiv:1504.08083 (VGG-16)",
     data=("bccd", "drawn_shapes"),
     learning_rate=1e-3,
@@ -73,7 +73,7 @@ def rcnn(
     edge=SMALL,
     variants={
         "faster_rcnn": {
-            "params": 0, "proposes": True, "edge": {"rpn": 32},
+            "params": 137_061_851, "proposes": True, "edge": {"rpn": 32},
             "paper": "Ren 2015, Faster R-CNN: towards real-time object detection with region proposal networks, "
                      "arXiv:1506.01497 (VGG-16)",
         },
