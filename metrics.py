@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from . import per_pixel
+from .average_precision import mean_average_precision
 from .calibration import calibration, top
 
 FROM_CLASSES = 10  # on, five answers say something
@@ -303,6 +304,9 @@ METRICS = {
                higher_is_better=False, relative=True),
         # Rows are the chunks of a sentence, which the task counts: right, said, true. Tjong Kim Sang and Buchholz 2000.
         Metric(name="chunk_f1", scores=_counts, reduce=_f1, agreement=_same_class, width=3),
+        # Rows are detections and, apart, true boxes: class, score, hit, how many. A unit is a picture.
+        Metric(name="mean_average_precision", scores=_counts, reduce=mean_average_precision, agreement=_explained_by,
+               width=4),
         # Rows are counts of a sentence, of which BLEU is made after they are summed. Sentences, not logits, are scored.
         Metric(name="bleu", scores=_matches, reduce=_bleu, agreement=_same_sentence, width=10, point=1.0, unit="BLEU"),
         # Rows are returns; a unit is an episode.

@@ -51,9 +51,23 @@ def efficientnet_b0(
     take ReLU6, for hardware that computes in integers. drop_connect: chance of skipping the last block in training, the
     others' grow towards it.  Shapes: images (N, H, W, C) -> logits (N, classes).
     """
+    *_, x = scaled_stages(
+        inputs, width, depth, stages=stages, activation=activation, squeeze=squeeze, drop_connect=drop_connect
+    )
+    x = conv_norm(x, divisible(head * width), 1, activation=activation, name="head")
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    return layers.Dense(classes, name="logits")(x)
+
+
+def scaled_stages(
+    inputs: KerasTensor, width: float, depth: float, *, stages: Sequence[Any] = STAGES, activation: str = "silu",
+    squeeze: float = 0.25, drop_connect: float = 0.2
+) -> list[Any]:  # fmt: skip
+    """Add EfficientNet's stem and stages; return the maps behind each stage.  Arguments: see `efficientnet_b0`."""
     x = conv_norm(inputs, divisible(32 * width), 3, 2, activation=activation, name="stem")
     repeats = [math.ceil(depth * blocks) for _, _, _, blocks, _ in stages]
-    done = 0
+    done, found = 0, []
     for stage, (size, expansion, maps, _, strides) in enumerate(stages, 1):
         for index in range(1, repeats[stage - 1] + 1):
             x = inverted_residual(
@@ -63,7 +77,5 @@ def efficientnet_b0(
                 name=f"stage_{stage}_block_{index}"
             )  # fmt: skip
             done += 1
-    x = conv_norm(x, divisible(head * width), 1, activation=activation, name="head")
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
-    return layers.Dense(classes, name="logits")(x)
+        found.append(x)
+    return found

@@ -57,12 +57,19 @@ def mobilenet_v1(
     bias: of the convolutions; MLPerf Tiny's net for visual wake words (width 0.25, 96x96, 2 classes) has it.
     Shapes: images (N, H, W, C) -> logits (N, classes).
     """
-    x = conv_norm(inputs, int(32 * width), 3, 2, bias=bias, activation="relu6", name="stem")
-    for index, (maps, strides) in enumerate(blocks, 1):
-        x = separable(x, int(maps * width), strides, bias=bias, activation="relu6", name=f"block_{index}")
+    x = v1_blocks(inputs, width, blocks, bias=bias)[-1]
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     return layers.Dense(classes, name="logits")(x)
+
+
+def v1_blocks(inputs: KerasTensor, width: float, blocks: Sequence[Any], *, bias: bool = False) -> list[Any]:
+    """Add MobileNet's stem and blocks; return the maps behind the stem and behind each block."""
+    found = [conv_norm(inputs, int(32 * width), 3, 2, bias=bias, activation="relu6", name="stem")]
+    for index, (maps, strides) in enumerate(blocks, 1):
+        x = separable(found[-1], int(maps * width), strides, bias=bias, activation="relu6", name=f"block_{index}")
+        found.append(x)
+    return found
 
 
 def separable(x: KerasTensor, maps: int, strides: int = 1, *, activation: str, bias: bool = False, name: str):

@@ -42,11 +42,16 @@ def stages(x: KerasTensor, depths: Sequence[int], width: int) -> list[KerasTenso
     """Add the stages of a VGG net; return what each comes to, half as high and wide as the one before."""
     pooled = []
     for stage, depth in enumerate(depths, 1):
-        for index in range(1, depth + 1):
-            x = layers.Conv2D(
-                width * min(2 ** (stage - 1), 8), 3, padding="same", activation="relu",
-                kernel_initializer="he_normal", name=f"stage_{stage}_conv{index}"
-            )(x)  # fmt: skip
+        x = convolutions(x, depth, width * min(2 ** (stage - 1), 8), name=f"stage_{stage}")
         x = layers.MaxPooling2D(2, name=f"stage_{stage}_pool")(x)
         pooled.append(x)
     return pooled
+
+
+def convolutions(x: KerasTensor, depth: int, maps: int, name: str):
+    """Add the 3x3 convolutions of a stage.  Shapes: (N, H, W, C) -> (N, H, W, maps)."""
+    for index in range(1, depth + 1):
+        x = layers.Conv2D(
+            maps, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=f"{name}_conv{index}"
+        )(x)  # fmt: skip
+    return x
