@@ -38,7 +38,7 @@ def _networks(inputs: Any, vector: Any, seen: Any, answer: Any) -> Networks:
     data=("fashion_mnist", "digits"),
     networks=NETWORKS,
     deploy=("encoder",),
-    edge={"input_shape": (16, 16, 1), "stem": (48, 40, 24), "maps": 48},
+    edge={"input_shape": (8, 8, 1), "stem": (48, 40, 24), "maps": 24},
 )
 def rotation_pretext(
     input_shape: tuple[int, ...], stem: Sequence[int] = (192, 160, 96), maps: int = 192, depth: int = 4,
@@ -190,15 +190,16 @@ def original_or_distorted_pretext(
     input_shape: tuple[int, ...], width: float = 1.0, hidden: int = 4096, *, stem_size: int = 11,
     stem_strides: int = 4, padding: str = "valid"
 ):  # fmt: skip
-    """Build AlexNet up to its first dense layer; its surrogate scores each of two versions of a picture.
+    """Build the convolutions of AlexNet; its surrogate scores each of two versions of a picture.
 
-    Shapes: images (N, H, W, C) -> vectors (N, hidden); those of two versions (N, 2, hidden) -> logits (N, 2).
+    Shapes: images (N, H, W, C) -> the last maps side by side (N, h w maps); vectors of two versions (N, 2, h w maps) ->
+    logits (N, 2).
     """
     inputs: Any = keras.Input(input_shape, name="images")
-    x = layers.Flatten(name="flat")(_alexnet(inputs, width, stem_size, stem_strides, padding))
-    vector = layers.Dense(hidden, "relu", kernel_initializer="he_normal", name="fc6")(x)
-    seen: Any = keras.Input((2, hidden), name="vectors")
-    scores = layers.Dense(1, name="scores")(seen)  # (N, 2, 1)
+    vector = layers.Flatten(name="vector")(_alexnet(inputs, width, stem_size, stem_strides, padding))
+    seen: Any = keras.Input((2, *vector.shape[1:]), name="vectors")
+    y = layers.Dense(hidden, "relu", kernel_initializer="he_normal", name="fc6")(seen)
+    scores = layers.Dense(1, name="scores")(y)  # (N, 2, 1)
     return _networks(inputs, vector, seen, layers.Reshape((2,), name="logits")(scores))
 
 

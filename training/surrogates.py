@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -155,7 +156,7 @@ def palette(colours: int) -> np.ndarray:
 def _cells(chroma: np.ndarray, wide: float) -> np.ndarray:
     """Return the cells of a grid that some colour falls in, (n, 2)."""
     a, b = np.rint(chroma.astype(np.float64) / wide).T
-    found = np.unique(a + 1j * b)
+    found: Any = np.unique(a + 1j * b)
     return np.stack([found.real, found.imag], -1)
 
 

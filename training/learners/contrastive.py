@@ -100,12 +100,13 @@ class Contrast(Move):
     def _by_copies(self, networks: Networks, x: Any) -> Any:
         """Let the copies follow, and return what they make of a view."""
         for name in self.learning:
-            learned, copies = networks[name].trainable_variables, self.copies[name]
+            network: Any = networks[name]
+            learned, copies = network.trainable_variables, self.copies[name]
             for weight, copy in zip(learned, copies, strict=True):
                 copy.assign(self.rules.momentum * copy + (1 - self.rules.momentum) * ops.convert_to_tensor(weight))
-            rest = [ops.convert_to_tensor(weight) for weight in networks[name].non_trainable_variables]
-            x, _ = networks[name].stateless_call([ops.convert_to_tensor(copy) for copy in copies], rest, x,
-                                                 training=True)  # fmt: skip
+            now, rest = ([ops.convert_to_tensor(weight) for weight in weights]
+                         for weights in (copies, network.non_trainable_variables))  # fmt: skip
+            x = network.stateless_call(now, rest, x, training=True)[0]
         return x
 
 
@@ -120,7 +121,7 @@ def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfi
     x, random = np.asarray(dataset.validation.x)[:JUDGED], np.random.default_rng([config.seed, DATA_SEED])
     one, other = (np.asarray(unit(answers(networks, views(x, random)[:, None]))) for _ in range(2))
     near, own = one @ other.T / options.temperature, np.arange(len(x))
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(own, near)
+    loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(own, near)
     return {"val_loss": float(keras.ops.convert_to_numpy(loss)), "val_accuracy": float((near.argmax(1) == own).mean())}
 
 

@@ -64,7 +64,8 @@ def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfi
     surrogate = SURROGATES[options.surrogate]
     parts, truth = surrogate.ask(x, _answer(networks), np.random.default_rng([config.seed, DATA_SEED]))
     said = answers(networks, parts)
-    row = {"val_loss": float(np.mean(keras.ops.convert_to_numpy(_loss(surrogate.classes)(truth, said))))}
+    loss: Any = _loss(surrogate.classes)(truth, said)
+    row = {"val_loss": float(keras.ops.convert_to_numpy(loss))}
     return {**row, "val_accuracy": float((said.argmax(-1) == truth).mean())} if surrogate.classes else row
 
 
@@ -153,15 +154,16 @@ def clustered(networks: Networks, x: np.ndarray, seed: int) -> np.ndarray:
     """
     from sklearn.cluster import KMeans
 
+    find: Any = KMeans
     (head,) = dense_in(networks[SURROGATE])
     vectors = predict(networks[ENCODER], x).astype(np.float64)
-    found = KMeans(head.units, n_init=1, random_state=seed).fit(vectors)
+    found = find(head.units, n_init=1, random_state=seed).fit(vectors)
     centres, middle = found.cluster_centers_, vectors.mean(0)
     # What tells the centres apart in -|v - centre|^2: 2 v (centre - middle) - |centre|^2 + |middle|^2.
     scale = SHARPNESS / max(((vectors - middle) ** 2).sum(1).mean(), 1e-12)
     bias = (middle**2).sum() - (centres**2).sum(1)
     head.set_weights([2 * scale * (centres - middle).T, scale * bias])
-    return found.labels_.astype(np.int32)
+    return np.asarray(found.labels_, np.int32)
 
 
 def _even(labels: np.ndarray) -> np.ndarray:

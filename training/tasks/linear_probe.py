@@ -71,7 +71,7 @@ class LinearProbe:
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return test samples, and of each the training sample whose vector has the largest cosine with its own."""
-        asked, known = (np.asarray(x) for x in (dataset.test.x[:SHOWN], self._learned_from(dataset).x))
+        asked, known = np.asarray(dataset.test.x)[:SHOWN], np.asarray(self._learned_from(dataset).x)
         ours, theirs = (_unit(self.vectors(run, dataset, x)) for x in (asked, known))
         nearest = known[(ours @ theirs.T).argmax(1)]
         return {"samples": _picture(asked), "nearest": _picture(nearest)}
