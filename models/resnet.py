@@ -70,6 +70,18 @@ def resnet50(
     squeeze-and-excitation, 0 for none. Convolutions have no bias: the normalisation behind each has one.
     Shapes: images (N, H, W, C) -> logits (N, classes).
     """
+    x = residual_features(
+        inputs, depths, bottleneck=bottleneck, width=width, reduction=reduction, stem_size=stem_size,
+        stem_strides=stem_strides, stem_pool=stem_pool
+    )  # fmt: skip
+    return layers.Dense(classes, name="logits")(x)
+
+
+def residual_features(
+    inputs: KerasTensor, depths: Sequence[int], *, bottleneck: bool = True, width: int = 64, reduction: int = 0,
+    stem_size: int = 7, stem_strides: int = 2, stem_pool: bool = True
+):  # fmt: skip
+    """Add a residual net without its logits, see `resnet50`.  Shapes: images (N, H, W, C) -> means of maps (N, n)."""
     # Padding is spelled out where "same" would pad one side more than the other: the published weights centre it.
     x = layers.ZeroPadding2D(stem_size // 2, name="stem_pad")(inputs)
     x = conv_norm(
@@ -83,8 +95,7 @@ def resnet50(
         for index in range(1, depth + 1):
             strides = 2 if stage > 1 and index == 1 else 1
             x = block(x, width * 2 ** (stage - 1), strides, reduction, name=f"stage_{stage}_block_{index}")
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return layers.Dense(classes, name="logits")(x)
+    return layers.GlobalAveragePooling2D(name="pool")(x)
 
 
 @register(
