@@ -21,11 +21,9 @@ from .registry import Bars, Deployable, register
 FAMILY = "low_label"
 
 EPISODES: dict[str, Any] = {
-    "task": "few_shot",
     "learner": "episodes",
     "input_shape": (28, 28, 1),
     "classes": 5,
-    "data": ("omniglot", "strokes"),
     "networks": ("embedding", "head"),
     "bars": Bars(floor=0.7),  # of five classes chance has 0.2, nearest pixels of made-up strokes 0.55
 }
@@ -33,6 +31,8 @@ NARROW = {"maps": (16, 16, 16, 16)}
 
 
 @register(
+    task="few_shot",
+    data=("omniglot", "strokes"),
     **EPISODES,
     params=111_936,
     paper="Snell 2017, Prototypical networks for few-shot learning, arXiv:1703.05175",
@@ -52,6 +52,8 @@ def prototypical_network(input_shape: tuple[int, ...], classes: int, maps: Seque
 
 
 @register(
+    task="few_shot",
+    data=("omniglot", "strokes"),
     **EPISODES,
     params=111_936,
     paper="Vinyals 2016, Matching networks for one shot learning, arXiv:1606.04080, without full context embeddings",
@@ -78,6 +80,8 @@ def matching_network(
 
 
 @register(
+    task="few_shot",
+    data=("omniglot", "strokes"),
     **{**EPISODES, "learner": "episodes:squared=1"},
     params=223_441,
     paper="Sung 2018, Learning to compare: relation network for few-shot learning, arXiv:1711.06025",
@@ -118,10 +122,13 @@ def _relation(shape: tuple[int, ...], maps: int, hidden: int) -> keras.Model:
 
 
 @register(
+    task="few_shot",
+    data=("omniglot", "strokes"),
     **{**EPISODES, "networks": ("embedding", "head", "base")},
     params=140_608,
     paper="Chen 2019, A closer look at few-shot classification, arXiv:1904.04232, baseline++",
     deploy=("embedding", "head"),
+    training={"batch_size": 64},
     edge={**NARROW, "base": 64},
 )
 def cosine_classifier(
@@ -149,10 +156,13 @@ def cosine_classifier(
 
 
 @register(
+    task="few_shot",
+    data=("omniglot", "strokes"),
     **{**EPISODES, "networks": ("embedding", "head", "rates", "base")},
     params=141_056,
     paper="Chen 2019, A closer look at few-shot classification, arXiv:1904.04232, baseline",
     deploy=("embedding", Deployable(network="head", tables=("rates",))),
+    training={"batch_size": 64},
     edge={**NARROW, "base": 64},
 )
 def fine_tuned_classifier(
@@ -177,6 +187,8 @@ def fine_tuned_classifier(
 
 
 @register(
+    task="few_shot",
+    data=("omniglot", "strokes"),
     **{**EPISODES, "networks": ("embedding", "head", "start", "rates")},
     params=112_261,
     paper="Finn 2017, Model-agnostic meta-learning, arXiv:1703.03400; of the last layer, Raghu 2019, arXiv:1909.09157",
@@ -202,10 +214,13 @@ def maml(
     }
 
 
-def embedding(input_shape: tuple[int, ...], maps: Sequence[int], activation: str | None = "relu") -> keras.Model:
+def embedding(
+    input_shape: tuple[int, ...], maps: Sequence[int], activation: str | None = "relu", affine: int = 0
+) -> keras.Model:
     """Return blocks of 3x3 convolutions, normalised and halved.  Shapes: image (N, H, W, C) -> vector (N, d).
 
-    activation: of the last block. Four blocks bring 28x28 pixels down to one.
+    activation: of the last block. affine: width of an affine map behind them, 0 for none. Four blocks bring 28x28
+    pixels down to one.
     """
     image: Any = keras.Input(input_shape, name="image")
     x = image
@@ -213,7 +228,8 @@ def embedding(input_shape: tuple[int, ...], maps: Sequence[int], activation: str
         last = activation if index == len(maps) else "relu"
         x = conv_norm(x, width, 3, name=f"conv_{index}", activation=last, bias=True)
         x = layers.MaxPooling2D(name=f"pool_{index}")(x)
-    return keras.Model(image, layers.Flatten(name="vector")(x), name="embedding")
+    x = layers.Flatten(name="flat" if affine else "vector")(x)
+    return keras.Model(image, layers.Dense(affine, name="vector")(x) if affine else x, name="embedding")
 
 
 def kept(body: keras.Model, name: str, *before: int) -> tuple[Any, Any]:
@@ -261,6 +277,8 @@ def unit(x: KerasTensor) -> KerasTensor:
 
 
 @register(
+    task="few_shot",
+    data=("omniglot", "strokes"),
     **{**EPISODES, "networks": ("embedding", "head", "start", "optimizer")},
     params=30_531,
     paper="Ravi and Larochelle 2017, Optimization as a model for few-shot learning (ICLR), of the last layer",
@@ -306,6 +324,8 @@ def _optimizer(size: int, units: int) -> keras.Model:
 
 
 @register(
+    task="few_shot",
+    data=("omniglot", "strokes"),
     **EPISODES,
     params=3_213_502,
     paper="Mishra 2018, A simple neural attentive meta-learner, arXiv:1707.03141; sizes of Omniglot",
@@ -313,7 +333,7 @@ def _optimizer(size: int, units: int) -> keras.Model:
 )
 def snail(
     input_shape: tuple[int, ...], classes: int, shots: int = 1, maps: Sequence[int] = (64, 64, 64, 64),
-    vector: int = 64, filters: int = 128,
+    *, vector: int = 64, filters: int = 128,
     attention: Sequence[tuple[int, int]] = ((64, 32), (256, 128), (512, 256))
 ):  # fmt: skip
     """Build vectors, and a head that reads those of the support with their labels, then the query, as one sequence.
@@ -321,9 +341,7 @@ def snail(
     attention: keys and values of each block, between which are blocks of dilated causal convolutions of `filters`.
     Shapes: as of `matching_network`.
     """
-    body = embedding(input_shape, maps)
-    short = layers.Dense(vector, name="short")(body.output)
-    body = keras.Model(body.input, layers.Identity(name="vector_out")(short), name="embedding")
+    body = embedding(input_shape, maps, affine=vector)
     query, support = kept(body, "support", classes, shots)
     rows = layers.Reshape((classes * shots, vector), name="rows")(support)
     x: Any = layers.Concatenate(axis=1, name="items")([rows, layers.Reshape((1, vector), name="row")(query)])

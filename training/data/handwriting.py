@@ -81,7 +81,8 @@ def _read(content: bytes) -> np.ndarray:
     """Return a black and white PNG as float32 (H, W), white being 1."""
     from matplotlib.image import imread
 
-    return np.asarray(imread(io.BytesIO(content), format="png"), np.float32)
+    pixels = np.asarray(imread(io.BytesIO(content), format="png"), np.float32)
+    return pixels if pixels.ndim == 2 else pixels[..., 0]  # as it may be packed again: red, green and blue are alike
 
 
 def _inked(show, drawings: list[Drawing], asked: Asked) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

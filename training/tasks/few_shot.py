@@ -41,9 +41,6 @@ class FewShots(Dataset):
         return Host(ask=ask, table=table, networks=self.reads, wanted=_names(self.reads[HEAD]), states=states)
 
 
-
-
-
 @task
 class FewShot:
     """Images of new classes, judged by the share of queries that are told right, the unit being an episode.
