@@ -75,7 +75,7 @@ def matching_network(
     scores = layers.Rescaling(sharpness, name="sharp")(cosines)
     if shots > 1:
         each = layers.Reshape((classes, shots), name="each")(scores)
-        scores = layers.Activation("log", name="scores")(ops.sum(ops.exp(each), axis=-1))
+        scores = ops.log(ops.sum(ops.exp(each), axis=-1))
     return {"embedding": body, "head": head(scores, query=query, support=support)}
 
 
@@ -124,11 +124,10 @@ def _relation(shape: tuple[int, ...], maps: int, hidden: int) -> keras.Model:
 @register(
     task="few_shot",
     data=("omniglot", "strokes"),
-    **{**EPISODES, "networks": ("embedding", "head", "base")},
+    **{**EPISODES, "learner": "episodes:together=4", "networks": ("embedding", "head", "base")},
     params=140_608,
     paper="Chen 2019, A closer look at few-shot classification, arXiv:1904.04232, baseline++",
     deploy=("embedding", "head"),
-    training={"batch_size": 64},
     edge={**NARROW, "base": 64},
 )
 def cosine_classifier(
@@ -158,11 +157,10 @@ def cosine_classifier(
 @register(
     task="few_shot",
     data=("omniglot", "strokes"),
-    **{**EPISODES, "networks": ("embedding", "head", "rates", "base")},
+    **{**EPISODES, "learner": "episodes:together=4", "networks": ("embedding", "head", "rates", "base")},
     params=141_056,
     paper="Chen 2019, A closer look at few-shot classification, arXiv:1904.04232, baseline",
     deploy=("embedding", Deployable(network="head", tables=("rates",))),
-    training={"batch_size": 64},
     edge={**NARROW, "base": 64},
 )
 def fine_tuned_classifier(
@@ -326,7 +324,7 @@ def _optimizer(size: int, units: int) -> keras.Model:
 @register(
     task="few_shot",
     data=("omniglot", "strokes"),
-    **EPISODES,
+    **{**EPISODES, "learner": "episodes:together=4"},
     params=3_213_502,
     paper="Mishra 2018, A simple neural attentive meta-learner, arXiv:1707.03141; sizes of Omniglot",
     edge={**NARROW, "vector": 16, "filters": 16, "attention": ((16, 8), (32, 16), (32, 16))},

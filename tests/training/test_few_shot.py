@@ -127,7 +127,7 @@ def test_training_in_episodes_learns_what_tells_new_characters_apart(small):
     nets, dataset = small
     task, learner = tasks.get("few_shot"), learners.get("episodes")
     before = task.metric.reduce(task.evaluate(KerasRunner(nets), dataset).rows)
-    history = learner(nets, dataset, task, TrainConfig(epochs=2, batch_size=16, passes=4), RunDir(None))
+    history = learner(nets, dataset, task, TrainConfig(epochs=2, batch_size=16, passes=3), RunDir(None))
     scores = task.evaluate(KerasRunner(nets), dataset)
     assert len(scores.units) == 60 and scores.rows.shape == (300, 1)
     assert task.metric.reduce(scores.rows) > before + 0.05 and history[-1]["loss"] < history[0]["loss"]
@@ -170,6 +170,8 @@ def test_wrong_options_data_and_networks_are_refused(small):
     nets, _ = small
     with pytest.raises(BadInput, match="queries=0"):
         learners.get("episodes:queries=0")
+    with pytest.raises(BadInput, match="together=0"):
+        learners.get("episodes:together=0")
     with pytest.raises(BadInput, match="squared=2"):
         learners.get("episodes:squared=2")
     with pytest.raises(BadInput, match="needs a network 'head'"):

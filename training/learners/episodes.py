@@ -26,18 +26,21 @@ SUPPORT, QUERIES = "support_images", "query_images"  # what a move is given
 
 @dataclass(frozen=True, kw_only=True)
 class Lessons:
-    """Options. queries: of each class in an episode. squared: 1 for the squared error of sigmoids rather than the
-    cross-entropy, as of relation networks.
+    """Options. queries: of each class in an episode. together: episodes in a move. squared: 1 for the squared error of
+    sigmoids rather than the cross-entropy, as of relation networks.
 
     Raises: BadInput for a number outside its range.
     """
 
     queries: int = 5
+    together: int = 1
     squared: int = 0
 
     def __post_init__(self) -> None:
         if self.queries < 1:
             raise BadInput(f"queries={self.queries}: an episode has at least 1 of each class")
+        if self.together < 1:
+            raise BadInput(f"together={self.together}: a move has at least 1 episode")
         if self.squared not in (0, 1):
             raise BadInput(f"squared={self.squared}: allowed is 0 or 1")
 
@@ -66,23 +69,19 @@ def few_shot_episodes(
     """Minimise the loss of queries, given what was learned from the support; the epoch of the best metric is kept.
 
     networks: as of the task "few_shot". Where there is one called "base", it tells the classes of training apart, and
-    the moves are batches of images instead of episodes: the head is not trained then. A move has as many episodes as
-    the images of a batch make up, at least one. Source: Vinyals 2016, arXiv:1606.04080, section 2.2; Finn 2017,
-    arXiv:1703.03400, algorithm 2; of classes of training, Chen 2019, arXiv:1904.04232.
+    a move is of as many images as its episodes would be: the head is not trained then. Source: Vinyals 2016,
+    arXiv:1606.04080, section 2.2; Finn 2017, arXiv:1703.03400, algorithm 2; of classes of training, Chen 2019,
+    arXiv:1904.04232.
     """
     told = presented(dataset)
     count, moves = lengths(dataset, config)
-    lesson = _of_classes(networks, told) if BASE in networks else _of_episodes(networks, told, options)
+    lesson = _of_classes(networks, told, options) if BASE in networks else _of_episodes(networks, told, options)
     rate = optimizer(config, count * moves, epoch=moves)
     move = Move("lesson", networks, list(networks), lesson.play).prepare(lesson.loss, rate, config)
 
     def epoch(number: int) -> Row:
         random = np.random.default_rng([config.seed, number])
-        move.reset_metrics()
-        loss = 0.0
-        for _ in range(moves):
-            loss = move.make(*lesson.draw(random, config.batch_for(len(dataset.train))))
-        return {"loss": loss}
+        return {"loss": float(np.mean([move.make(*lesson.draw(random)) for _ in range(moves)]))}
 
     game = Epochs(networks, {"optimizer": move.optimizer.variables}, config, run)
     return game.play(count, epoch, dataset, task, validate_by_metric, best_by_metric)
@@ -90,22 +89,25 @@ def few_shot_episodes(
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a move is. draw: (random, images) -> inputs by name, targets; play, loss: see `Move`."""
+    """What a move is. draw: random -> inputs by name, targets; play, loss: see `Move`."""
 
     draw: Any
     play: Any
     loss: Any
 
 
-def _of_classes(networks: Networks, told: FewShots) -> Lesson:
+def _of_classes(networks: Networks, told: FewShots, options: Lessons) -> Lesson:
     """Return batches of images of all classes of training."""
     x, y = np.asarray(told.train.x), np.asarray(told.train.y)
-    known = networks[BASE].outputs[0].shape[-1]
+    known, images = (
+        networks[BASE].outputs[0].shape[-1],
+        options.together * told.classes * (told.shots + options.queries),
+    )
     if y.max() >= known:
         raise BadInput(f"{BASE!r} tells {known} classes apart, data {told.name!r} has {y.max() + 1} to train on; build "
                        f"it with base={y.max() + 1}")  # fmt: skip
 
-    def draw(random: np.random.Generator, images: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def draw(random: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
         chosen = random.integers(0, len(x), images)
         return {IMAGE: x[chosen]}, y[chosen]
 
@@ -121,9 +123,8 @@ def _of_episodes(networks: Networks, told: FewShots, options: Lessons) -> Lesson
     """Return episodes."""
     x, ways, shots, queries = np.asarray(told.train.x), told.classes, told.shots, options.queries
 
-    def draw(random: np.random.Generator, images: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        count = max(1, images // (ways * (shots + queries)))
-        drawn = episodes(told.train, ways=ways, shots=shots, queries=queries, count=count, random=random)
+    def draw(random: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        drawn = episodes(told.train, ways=ways, shots=shots, queries=queries, count=options.together, random=random)
         return {SUPPORT: x[drawn.support], QUERIES: x[drawn.queries]}, drawn.labels
 
     def play(players: Networks, given: Mapping[str, Any]) -> Any:

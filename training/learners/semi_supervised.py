@@ -186,12 +186,9 @@ def _trained(lesson: Lesson, networks: Networks, dataset: Dataset, task: Any, co
     move = Move("learning", learning, list(learning), play).prepare(_answer, rate, config)
 
     def epoch(number: int) -> Row:
-        random, given, loss = np.random.default_rng([config.seed, number]), begin(number), 0.0
-        move.reset_metrics()
-        for index in range(moves):
-            inputs = given(random, (number * moves + index) / (count * moves))
-            loss = move.make(inputs, np.zeros((1, 1), np.float32))
-        return {"loss": loss}
+        random, given, nothing = np.random.default_rng([config.seed, number]), begin(number), np.zeros((1, 1))
+        done = (number * moves + np.arange(moves)) / (count * moves)
+        return {"loss": float(np.mean([move.make(given(random, share), nothing) for share in done]))}
 
     game = Epochs(networks, {"optimizer": move.optimizer.variables}, config, run)
     return game.play(count, epoch, dataset, task, validate_by_metric, best_by_metric)
