@@ -26,11 +26,36 @@ FAMILY = "linear"
     paper="Boser 1992, A training algorithm for optimal margin classifiers; Cortes 1995, Support-vector networks",
     data=("digits",),
     edge={"vectors": 720},
+    variants={
+        "label_propagation": {
+            "params": 20_010,
+            "family": "low_label",
+            "learner": "label_propagation",
+            "paper": "Zhu and Ghahramani 2002, Learning from labeled and unlabeled data with label propagation",
+            "data": ("mnist_40_labels", "digits_40_labels"),
+            "input_shape": (784,),
+            "vectors": 2000,
+            "gamma": 0.15,
+            "edge": {"input_shape": (64,), "vectors": 1259, "gamma": 4.0},
+        },
+        "transductive_svm": {
+            "params": 20_010,
+            "family": "low_label",
+            "learner": "transductive_support_vectors",
+            "paper": "Joachims 1999, Transductive inference for text classification using support vector machines",
+            "data": ("mnist_40_labels", "digits_40_labels"),
+            "input_shape": (784,),
+            "vectors": 2000,
+            "gamma": 0.02,
+            "edge": {"input_shape": (64,), "vectors": 1259, "gamma": 0.1},
+        },
+    },
 )
 def kernel_svm(inputs: KerasTensor, classes: int, vectors: int = 1259, gamma: float = 0.1):
     """Build sum_i c_i exp(-gamma |x - s_i|^2) + b for each class against the rest, over up to `vectors` vectors.
 
-    Those that the fit has no use for have coefficients of zero.  Shapes: (N, n) -> scores (N, classes).
+    Those that the fit has no use for have coefficients of zero. Of label propagation all training samples are such
+    vectors, b is 0 and c_i how much of each class the sample is.  Shapes: (N, n) -> scores (N, classes).
     """
     nearness = Nearness(vectors, gamma, name="support")(inputs)
     kernel = layers.Activation("exponential", name="kernel")(nearness)

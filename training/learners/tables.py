@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -27,11 +28,19 @@ def support_vectors(networks: Networks, dataset: Dataset, task: Any, config: Tra
     """
     from sklearn.svm import SVC
 
-    network = _lone(networks)
-    support, logits = network.get_layer("support"), network.get_layer("logits")
+    network = lone(networks)
     x, y = _flat(dataset), dataset.train.y
-    room, classes = support.table.shape[1], logits.bias.shape[0]
-    machines = [SVC(C=COST, gamma=support.scale).fit(x, y == label) for label in range(classes)]
+    gamma, classes = network.get_layer("support").scale, network.get_layer("logits").bias.shape[0]
+    store(network, x, [SVC(C=COST, gamma=gamma).fit(x, y == label) for label in range(classes)])
+
+
+def store(network: Any, x: np.ndarray, machines: Sequence[Any]) -> None:
+    """Store the vectors, rows of x (N, n), that any of the machines of scikit-learn needs, and their coefficients.
+
+    Raises: BadInput if there are more than the network holds.
+    """
+    support, logits = network.get_layer("support"), network.get_layer("logits")
+    room, classes = support.table.shape[1], len(machines)
     needed = np.unique(np.concatenate([machine.support_ for machine in machines]))
     if len(needed) > room:
         raise BadInput(
@@ -43,7 +52,7 @@ def support_vectors(networks: Networks, dataset: Dataset, task: Any, config: Tra
     coefficients = np.zeros((room, classes), np.float32)
     for label, machine in enumerate(machines):
         coefficients[place[machine.support_], label] = machine.dual_coef_[0]
-    support.table.assign(_filled(x[needed], room).T)
+    support.table.assign(filled(x[needed], room).T)
     logits.kernel.assign(coefficients)
     logits.bias.assign(np.concatenate([machine.intercept_ for machine in machines]).astype(np.float32))
 
@@ -83,7 +92,7 @@ def lloyd(x: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, list[float]]:
 def training_samples(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> None:
     """Store the training samples: all of them, or as many of each class alike as there is room for."""
     x, table = _flat(dataset), _table(networks)
-    table.assign(_filled(x[_even(dataset.train.y, table.shape[1])], table.shape[1]).T)
+    table.assign(filled(x[_even(dataset.train.y, table.shape[1])], table.shape[1]).T)
 
 
 def _even(labels: np.ndarray, count: int) -> np.ndarray:
@@ -101,7 +110,7 @@ def gaussian_mixture(networks: Networks, dataset: Dataset, task: Any, config: Tr
 
     Source: Dempster 1977, Maximum likelihood from incomplete data via the EM algorithm.
     """
-    layer = _lone(networks).get_layer("log_densities")
+    layer = lone(networks).get_layer("log_densities")
     mixture, losses = expectation_maximisation(_flat(dataset), layer.entries, config.seed)
     layer.means.assign(mixture.means_.T)
     layer.variances.assign(mixture.covariances_.T)
@@ -126,7 +135,7 @@ def expectation_maximisation(x: np.ndarray, entries: int, seed: int) -> tuple[An
     return mixture, losses
 
 
-def _lone(networks: Networks) -> Any:
+def lone(networks: Networks) -> Any:
     """Return the only network.  Raises: BadInput for several."""
     if len(networks) != 1:
         raise BadInput(f"this learner fills the table of one network, got {', '.join(networks)}")
@@ -134,13 +143,13 @@ def _lone(networks: Networks) -> Any:
 
 
 def _table(networks: Networks) -> keras.Variable:
-    return _lone(networks).get_layer("nearness").table
+    return lone(networks).get_layer("nearness").table
 
 
 def _flat(dataset: Dataset) -> np.ndarray:
     return np.asarray(dataset.train.x, np.float32)
 
 
-def _filled(rows: np.ndarray, room: int) -> np.ndarray:
+def filled(rows: np.ndarray, room: int) -> np.ndarray:
     """Return `room` rows: those there are, from the first again where they do not fill it."""
     return rows[np.arange(room) % len(rows)]
