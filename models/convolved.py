@@ -31,7 +31,9 @@ def fully_convolutional(classifier: keras.Model) -> keras.Model:
     `classifier` one position, with the same scores.  Raises: BadInput for a net without a Flatten of maps.
     Source: Long 2015, arXiv:1411.4038, section 3.1.
     """
-    flat = [layer for layer in classifier.layers if isinstance(layer, layers.Flatten) and len(layer.input.shape) == 4]
+    flat: list[Any] = [
+        layer for layer in classifier.layers if isinstance(layer, layers.Flatten) and len(_maps_of(layer)) == 4
+    ]
     if len(flat) != 1:
         raise BadInput(f"model {classifier.name!r} flattens maps {len(flat)} times; a classifier to convolve does once")
     weights: dict[str, list[np.ndarray]] = {}
@@ -51,6 +53,10 @@ def fully_convolutional(classifier: keras.Model) -> keras.Model:
         if layer.weights:
             convolved.get_layer(layer.name).set_weights(weights.get(layer.name) or layer.get_weights())
     return convolved
+
+
+def _maps_of(layer: Any) -> tuple[int, ...]:
+    return tuple(layer.input.shape)
 
 
 # ---------------------------------------------------------------- back to the pixels
