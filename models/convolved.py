@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,8 +44,9 @@ def fully_convolutional(classifier: keras.Model) -> keras.Model:
             return layers.Identity(name=layer.name)
         if not isinstance(layer, layers.Dense):
             return layer.__class__.from_config(layer.get_config())
-        first = layer.input.shape[-1] == flat[0].output.shape[-1] and not weights
-        made, weights[layer.name] = as_convolution(layer, tuple(flat[0].input.shape[1:3]) if first else (1, 1))
+        first = not weights and _maps_of(layer)[-1] == math.prod(_maps_of(flat[0])[1:])
+        window: Any = _maps_of(flat[0])[1:3] if first else (1, 1)
+        made, weights[layer.name] = as_convolution(layer, window)
         return made
 
     inputs: Any = keras.Input((None, None, classifier.inputs[0].shape[-1]), name=classifier.inputs[0].name)
