@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,9 @@ def fully_convolutional(classifier: keras.Model) -> keras.Model:
     `classifier` one position, with the same scores.  Raises: BadInput for a net without a Flatten of maps.
     Source: Long 2015, arXiv:1411.4038, section 3.1.
     """
-    flat = [layer for layer in classifier.layers if isinstance(layer, layers.Flatten) and len(layer.input.shape) == 4]
+    flat: list[Any] = [
+        layer for layer in classifier.layers if isinstance(layer, layers.Flatten) and len(_maps_of(layer)) == 4
+    ]
     if len(flat) != 1:
         raise BadInput(f"model {classifier.name!r} flattens maps {len(flat)} times; a classifier to convolve does once")
     weights: dict[str, list[np.ndarray]] = {}
@@ -41,8 +44,9 @@ def fully_convolutional(classifier: keras.Model) -> keras.Model:
             return layers.Identity(name=layer.name)
         if not isinstance(layer, layers.Dense):
             return layer.__class__.from_config(layer.get_config())
-        first = layer.input.shape[-1] == flat[0].output.shape[-1] and not weights
-        made, weights[layer.name] = as_convolution(layer, tuple(flat[0].input.shape[1:3]) if first else (1, 1))
+        first = not weights and _maps_of(layer)[-1] == math.prod(_maps_of(flat[0])[1:])
+        window: Any = _maps_of(flat[0])[1:3] if first else (1, 1)
+        made, weights[layer.name] = as_convolution(layer, window)
         return made
 
     inputs: Any = keras.Input((None, None, classifier.inputs[0].shape[-1]), name=classifier.inputs[0].name)
@@ -51,6 +55,10 @@ def fully_convolutional(classifier: keras.Model) -> keras.Model:
         if layer.weights:
             convolved.get_layer(layer.name).set_weights(weights.get(layer.name) or layer.get_weights())
     return convolved
+
+
+def _maps_of(layer: Any) -> tuple[int, ...]:
+    return tuple(layer.input.shape)
 
 
 # ---------------------------------------------------------------- back to the pixels

@@ -1,6 +1,7 @@
 """Nets that class every pixel: FCN (Long 2015), SegNet (Badrinarayanan 2015), U-Net (Ronneberger 2015)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from keras import KerasTensor, layers
 
@@ -46,10 +47,11 @@ def fcn32s(
         )(x)
         x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
     x = layers.Conv2D(classes, 1, name="score")(x)  # (N, H / 32, W / 32, classes)
+    bilinear: Any = Bilinear()
     stride = 2 ** len(depths)
     for stage in range(len(depths) - 1, len(depths) - 1 - skips, -1):
         x = layers.Conv2DTranspose(
-            classes, 4, 2, "same", use_bias=False, kernel_initializer=Bilinear(), name=f"twice_{stage}"
+            classes, 4, 2, "same", use_bias=False, kernel_initializer=bilinear, name=f"twice_{stage}"
         )(x)
         finer = layers.Conv2D(classes, 1, kernel_initializer="zeros", name=f"score_{stage}")(pooled[stage - 1])
         x = layers.Add(name=f"fuse_{stage}")([x, finer])

@@ -125,7 +125,7 @@ def draw(random: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray
     slope = random.uniform(-0.15, 0.15, 2)
     x = 0.65 + slope[0] * (2 * down[:, None] - 1) + slope[1] * (2 * right - 1)
     x -= 0.3 * (_nearest(random, SPOTS, (0.015, 0.03), down, right) < 1)
-    apart = _nearest(random, random.integers(1, CELLS + 1), (0.1, 0.25), down, right)
+    apart = _nearest(random, int(random.integers(1, CELLS + 1)), (0.1, 0.25), down, right)
     x -= 0.15 * (apart < 1) + 0.15 * ((apart > 0.75) & (apart < 1)) + 0.2 * (apart < 0.15)
     x += random.normal(0, 0.06, x.shape)
     return np.clip(x, 0, 1).astype(np.float32), (apart < 1).astype(np.int32)
