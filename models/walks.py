@@ -38,14 +38,13 @@ def deep_gsn(input_shape: tuple[int, ...], hidden: Sequence[int] = (1500, 1500),
     low, high = hidden
     inputs: Any = keras.Input((features,), name="inputs")
     noise: Any = keras.Input((features + 2 * low + high,), name="noise")
-    cuts = (features, features + low, features + low + high)
-    on_sample, first, second, last = ops.split(noise, cuts, axis=-1)
-    told = layers.Dense(low, name="hidden_1")(Salted(name="salted")([inputs, on_sample]))
+    first, second, last = features, features + low, features + low + high  # where the noise of each layer begins
+    told = layers.Dense(low, name="hidden_1")(Salted(name="salted")([inputs, noise[:, :first]]))
     top = ReversibleDense(high, name="hidden_2")
-    below = _noisy(told, first, deviation, "up_1")
-    above = _noisy(top(below), second, deviation, "up_2")
+    below = _noisy(told, noise[:, first:second], deviation, "up_1")
+    above = _noisy(top(below), noise[:, second:last], deviation, "up_2")
     both = layers.Add(name="from_both_sides")([told, top(above, reverse=True)])
-    code = layers.Identity(name="code")(_noisy(both, last, deviation, "down_1"))
+    code = layers.Identity(name="code")(_noisy(both, noise[:, last:], deviation, "down_1"))
     given: Any = keras.Input((low,), name="code")
     return {
         "encoder": keras.Model({"inputs": inputs, "noise": noise}, code, name="encoder"),
@@ -82,7 +81,7 @@ class Salted(layers.Layer):
     paper="Rifai 2012, A generative process for sampling contractive auto-encoders, arXiv:1206.6434; 784-1000-1000",
     data=("mnist", "digits"),
     networks=("encoder", "decoder"),
-    edge={"input_shape": (64,), "hidden": (96,), "code": 48},
+    edge={"input_shape": (64,), "hidden": (192,), "code": 96},
     bars=Bars(floor=-0.2),
 )
 def stacked_cae(
