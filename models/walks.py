@@ -23,29 +23,28 @@ FAMILY = "generative"
     paper="Bengio 2013, Deep generative stochastic networks trainable by backprop, arXiv:1306.1091; 784-1500-1500",
     data=("mnist", "digits"),
     networks=("encoder", "decoder"),
-    edge={"input_shape": (64,), "hidden": (128, 64), "deviation": 0.5},
+    edge={"input_shape": (64,), "hidden": (128, 64), "deviation": 0.3},
     bars=Bars(floor=-0.2),  # nats a value: an untrained net has -0.6 on digits
 )
 def deep_gsn(input_shape: tuple[int, ...], hidden: Sequence[int] = (1500, 1500), deviation: float = 2.0):
     """Build a generative stochastic network of two hidden layers, whose walk goes up, down and out again at each step.
 
-    Salt and pepper fall on four values in ten, and noise of a deviation on each hidden layer, before its tanh. What is
-    carried from step to step is the sample: hidden layers begin anew.
-    Shapes: encoder: sample (N, n), noise (N, n + 2 hidden_1 + hidden_2), normal -> code (N, hidden_1); decoder: code ->
-    logits of values (N, n).
+    Salt and pepper fall on four values in ten, and noise of a deviation on each hidden layer, before and behind its
+    tanh. What is carried from step to step is the sample: hidden layers begin anew.
+    Shapes: encoder: sample (N, n), noise (N, n + 4 hidden_1 + 2 hidden_2), normal -> code (N, hidden_1); decoder: code
+    -> logits of values (N, n).
     """
     (features,) = input_shape
     low, high = hidden
     inputs: Any = keras.Input((features,), name="inputs")
-    noise: Any = keras.Input((features + 2 * low + high,), name="noise")
-    cuts = (features, features + low, features + low + high)
-    on_sample, first, second, last = ops.split(noise, cuts, axis=-1)
-    told = layers.Dense(low, name="hidden_1")(Salted(name="salted")([inputs, on_sample]))
+    noise: Any = keras.Input((features + 4 * low + 2 * high,), name="noise")
+    first, second, last = features, features + 2 * low, features + 2 * (low + high)  # where noise of each layer begins
+    told = layers.Dense(low, name="hidden_1")(Salted(name="salted")([inputs, noise[:, :first]]))
     top = ReversibleDense(high, name="hidden_2")
-    below = _noisy(told, first, deviation, "up_1")
-    above = _noisy(top(below), second, deviation, "up_2")
+    below = _noisy(told, noise[:, first:second], deviation, "up_1")
+    above = _noisy(top(below), noise[:, second:last], deviation, "up_2")
     both = layers.Add(name="from_both_sides")([told, top(above, reverse=True)])
-    code = layers.Identity(name="code")(_noisy(both, last, deviation, "down_1"))
+    code = layers.Identity(name="code")(_noisy(both, noise[:, last:], deviation, "down_1"))
     given: Any = keras.Input((low,), name="code")
     return {
         "encoder": keras.Model({"inputs": inputs, "noise": noise}, code, name="encoder"),
@@ -54,7 +53,9 @@ def deep_gsn(input_shape: tuple[int, ...], hidden: Sequence[int] = (1500, 1500),
 
 
 def _noisy(x: KerasTensor, noise: KerasTensor, deviation: float, name: str) -> Any:
-    return layers.Activation("tanh", name=name)(layers.Add(name=f"{name}_sum")([x, noise * deviation]))
+    before, behind = (part * deviation for part in (noise[:, : x.shape[-1]], noise[:, x.shape[-1] :]))
+    x = layers.Activation("tanh", name=name)(layers.Add(name=f"{name}_sum")([x, before]))
+    return layers.Add(name=f"{name}_noisy")([x, behind])
 
 
 @keras.saving.register_keras_serializable("edgewright")
@@ -82,7 +83,7 @@ class Salted(layers.Layer):
     paper="Rifai 2012, A generative process for sampling contractive auto-encoders, arXiv:1206.6434; 784-1000-1000",
     data=("mnist", "digits"),
     networks=("encoder", "decoder"),
-    edge={"input_shape": (64,), "hidden": (96,), "code": 48},
+    edge={"input_shape": (64,), "hidden": (192,), "code": 96},
     bars=Bars(floor=-0.2),
 )
 def stacked_cae(

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from edgewright.ends import input_names
 from edgewright.models import registry
 from edgewright.training import tasks
 from edgewright.training.config import TrainConfig
@@ -147,7 +148,7 @@ def test_training_fits_digits_by_one_set_of_weights_and_keeps_what_is_pruned_awa
     shown = task.pictures(KerasRunner(networks), dataset)
     assert shown["drawn"].shape == shown["samples"].shape and shown["drawn"].std() > 0
     for network in networks:
-        assert set(task.observed(KerasRunner(networks), dataset, network, 8)) == set(networks[network].input_names)
+        assert set(task.observed(KerasRunner(networks), dataset, network, 8)) == set(input_names(networks[network]))
     support = {id(down.kernel): np.abs(whole[:, :36]) > np.median(np.abs(whole[:, :36]))}
     contrastive_divergence(networks, dataset, task, TrainConfig(epochs=1), support=support, options=Chains())
     np.testing.assert_array_equal(np.asarray(up.kernel).T != 0, support[id(down.kernel)][36:])

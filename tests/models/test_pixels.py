@@ -79,7 +79,7 @@ def test_a_stack_of_dilated_layers_sees_two_to_the_power_of_its_depth():
 
 
 def test_the_same_on_jax():
-    script = "import test_pixels as t; [t.check_order(name) for name in list(t.SIZES)[1:]]; t.check_waves()"
+    script = "import test_pixels as t; t.check_order('video_pixel_network'); t.check_waves()"
     places = f"import sys; sys.path.insert(0, {str(__file__.rpartition('/')[0])!r}); "
     done = subprocess.run([sys.executable, "-c", places + script], env=ENVIRONMENT, capture_output=True, text=True,
                           timeout=300, check=False)  # fmt: skip

@@ -46,14 +46,15 @@ def test_salt_and_pepper_fall_on_two_values_in_five():
 def test_hidden_layers_see_both_sides_and_their_noise():
     networks = shaken(registry.networks("deep_gsn", "edge", input_shape=(3,), hidden=(4, 2), deviation=0.5))
     encoder, random = networks["encoder"], np.random.default_rng(3)
-    x, noise = random.random((2, 3)).astype("f4"), random.normal(size=(2, 3 + 4 + 2 + 4)).astype("f4")
+    x, noise = random.random((2, 3)).astype("f4"), random.normal(size=(2, 3 + 8 + 4 + 8)).astype("f4")
     noise[:, :3] = 0  # nothing falls on the samples
     (w, b), (v, c, d) = (
         [np.asarray(each) for each in encoder.get_layer(name).weights] for name in ("hidden_1", "hidden_2")
     )
     told = x @ w + b
-    above = np.tanh(np.tanh(told + 0.5 * noise[:, 3:7]) @ v + c + 0.5 * noise[:, 7:9])
-    wanted = np.tanh(told + above @ v.T + d + 0.5 * noise[:, 9:])
+    below = np.tanh(told + 0.5 * noise[:, 3:7]) + 0.5 * noise[:, 7:11]
+    above = np.tanh(below @ v + c + 0.5 * noise[:, 11:13]) + 0.5 * noise[:, 13:15]
+    wanted = np.tanh(told + above @ v.T + d + 0.5 * noise[:, 15:19]) + 0.5 * noise[:, 19:]
     found = KerasRunner(networks)("encoder", {"inputs": x, "noise": noise})["code"]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 

@@ -49,11 +49,12 @@ class EnergyModel(Autoencoding):
         return super().observed(run, dataset, ENCODER if network == ENERGY else network, n, seed)
 
     def through(self, run: Runner, dataset: Dataset, x: np.ndarray, seed: int = NOISE_SEED) -> dict[str, np.ndarray]:
-        """Return what the encoder says of samples, and as "" what the decoder makes of that."""
+        """Return what the encoder says of samples, and as "" what the decoder makes of that: of units drawn by it."""
         if not self.connected:
             return super().through(run, dataset, x, seed)
         said = dict(run(ENCODER, read(dataset, x, seed)))
-        (made,) = run(DECODER, {STATE: np.concatenate([x, said[CODE]], axis=1)}).values()
+        state = np.concatenate([x, on(np.asarray(said[CODE]), np.random.default_rng(seed))], axis=1)
+        (made,) = run(DECODER, {STATE: state}).values()
         return {**said, "": np.asarray(made)}
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
