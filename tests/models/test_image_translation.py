@@ -132,7 +132,7 @@ def test_the_error_is_that_in_the_hole():
 
 
 def test_both_ways_are_judged_and_learned_of_what_does_not_belong_together():
-    networks, task, dataset = few("cyclegan", "digits_edges", limit=64, width=2, blocks=1, judging=(4, 4))
+    _, task, dataset = few("cyclegan", "digits_edges", limit=64, width=2, blocks=1, judging=(4, 4))
     pools = dataset.pools()
     assert [list(pool) for pool in pools] == [["real_there"], ["real_back"]]
     back = {"generator_there": dataset.test.y, "generator_back": dataset.test.x + 0.2}
