@@ -171,7 +171,7 @@ def sgan(
     for index, units in enumerate(hidden, 1):
         x = _normed(layers.Dense(units, use_bias=False, name=f"hidden_{index}")(x), index)
     images: Any = keras.Input(input_shape, name="images")
-    y = layers.GaussianNoise(0.6 * noise, name="noise_0")(images)
+    y = features = layers.GaussianNoise(0.6 * noise, name="noise_0")(images)
     for index, units in enumerate(judging, 1):
         y = features = layers.Dense(units, activation="relu", name=f"hidden_{index}")(y)
         y = layers.GaussianNoise(noise, name=f"noise_{index}")(y)

@@ -35,7 +35,8 @@ class Fade(layers.Layer):
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the share of `epoch`, from 0, of `epochs`: the training calls it."""
         parts = (self.steps + 1) * epoch / (GROWN * epochs)
-        self.present.assign(max(float(ops.convert_to_numpy(self.present)), min(max(parts - self.step, 0.0), 1.0)))
+        there: Any = ops.convert_to_numpy(self.present)
+        self.present.assign(max(float(there), min(max(parts - self.step, 0.0), 1.0)))
 
     def call(self, inputs: Any, training: bool | None = None):
         """Mix in training."""

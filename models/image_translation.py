@@ -63,7 +63,7 @@ def u_net(shape: tuple[int, ...], widths: tuple[int, ...], dropout: float):
         x = layers.ReLU(name=f"up_{index}_relu")(x)
         x = layers.Concatenate(name=f"skip_{index}")([x, seen[index - 1]])
     x = layers.Conv2DTranspose(shape[-1], 4, 2, "same", activation="tanh", name="sample")(x)
-    return keras.Model({"source": source}, x, name="generator")
+    return keras.Model(source, x, name="generator")
 
 
 def patch_gan(
@@ -151,7 +151,7 @@ def _residual(shape: tuple[int, ...], width: int, blocks: int, name: str):
     for index in (1, 0):
         x = normed(x, layers.Conv2DTranspose(width * 2**index, 3, 2, "same", name=f"up_{index}"))
     x = layers.Conv2D(shape[-1], 7, padding="same", activation="tanh", name="sample")(x)
-    return keras.Model({"source": source}, x, name=name)
+    return keras.Model(source, x, name=name)
 
 
 @register(

@@ -45,7 +45,7 @@ def pixel_style_transfer(inputs: KerasTensor, classes: int, widths: tuple[int, .
     Shapes: images (N, H, W, C) -> label (N, classes), logits; features (N, h, w, the last width), the content; gram_1
     and on (N, C, C), one a width, the style.
     """
-    x, said = inputs, {}
+    x, features, said = inputs, inputs, {}
     for index, width in enumerate(widths, 1):
         x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv_{index}_a")(x)
         x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv_{index}_b")(x)

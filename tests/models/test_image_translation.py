@@ -132,7 +132,7 @@ def test_the_error_is_that_in_the_hole():
 
 
 def test_both_ways_are_judged_and_learned_of_what_does_not_belong_together():
-    networks, task, dataset = few("cyclegan", "digits_edges", limit=64, width=2, blocks=1, judging=(4, 4))
+    _, task, dataset = few("cyclegan", "digits_edges", limit=64, width=2, blocks=1, judging=(4, 4))
     pools = dataset.pools()
     assert [list(pool) for pool in pools] == [["real_there"], ["real_back"]]
     back = {"generator_there": dataset.test.y, "generator_back": dataset.test.x + 0.2}
@@ -147,9 +147,6 @@ def test_both_ways_are_judged_and_learned_of_what_does_not_belong_together():
     np.testing.assert_allclose(scores.rows[half:], 0.01, rtol=1e-4)  # 0.2 of [-1, 1] is 0.1 of [0, 1]
     seen = task.observed(lambda network, given: {"sample": given["source"] + 1}, dataset, "generator_back", 16)
     assert {len(values) for values in seen.values()} == {16}
-    small = TrainConfig(epochs=1, batch_size=32, jit_compile=False)
-    (row,) = learners.get(registry.get("cyclegan").learner)(networks, dataset, task, small, RunDir(None))
-    assert np.isfinite(row["loss"]) and np.isfinite(row["generator_loss"])
 
 
 def test_what_does_not_fit_is_refused():
