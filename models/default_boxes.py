@@ -7,6 +7,7 @@ the picture's sides. Rows are in the order of maps, then of rows, columns and si
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,11 +30,11 @@ def table(values: np.ndarray, name: str = NAME) -> keras.Model:
 class Constants(layers.Layer):
     """Rows of a table that is not trained.  Shapes: (N,) int32 -> (N, ...)."""
 
-    def __init__(self, values: Sequence[object], **kwargs: object):
+    def __init__(self, values: Sequence[Any], **kwargs: Any):
         super().__init__(**kwargs)
         self.values = values
 
-    def build(self, input_shape: object):
+    def build(self, input_shape: Any):
         """Make the weight."""
         values = np.asarray(self.values, np.float32)
         self.kept = self.add_weight(

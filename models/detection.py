@@ -79,7 +79,8 @@ def ssd300(
     width: maps of the first stage. hidden: maps of what was dense. extras: see `EXTRAS`. counts, scales: how many
     default boxes a place of each map has, and their sizes; one scale more than maps. Shapes: see `with_heads`.
     """
-    inputs = x = keras.Input(tuple(input_shape), name="pictures")
+    inputs: Any = keras.Input(tuple(input_shape), name="pictures")
+    x = inputs
     maps = []
     for stage, depth in enumerate((2, 2, 3, 3, 3), 1):
         x = convolutions(x, depth, width * min(2 ** (stage - 1), 8), name=f"stage_{stage}")
@@ -105,7 +106,7 @@ def ssd300(
 
 
 def _sizes(scales: Sequence[float], counts: Sequence[int]) -> list[Any]:
-    return [liu_sizes(*scales[index : index + 2], count) for index, count in enumerate(counts)]
+    return [liu_sizes(scales[index], scales[index + 1], count) for index, count in enumerate(counts)]
 
 
 @keras.saving.register_keras_serializable("edgewright")
@@ -151,7 +152,7 @@ def ssd_mobilenet(
     width: scales all maps. window: of the heads' convolutions. counts, scales: see `ssd300`.
     Shapes: see `with_heads`.
     """
-    inputs = keras.Input(tuple(input_shape), name="pictures")
+    inputs: Any = keras.Input(tuple(input_shape), name="pictures")
     behind = v1_blocks(inputs, width, blocks)
     maps = [behind[place] for place in sources]
     for index, (narrow, wide) in enumerate(extras, 1):
@@ -187,7 +188,7 @@ def efficientdet(
     default boxes. Heads share convolutions over the levels, each with a normalisation of its own.
     Shapes: pictures (N, H, W, C) -> boxes (N, B, 4), scores (N, B, classes), of yes or no each.
     """
-    inputs = keras.Input(tuple(input_shape), name="pictures")
+    inputs: Any = keras.Input(tuple(input_shape), name="pictures")
     behind = scaled_stages(inputs, trunk, 1.0, stages=stages, drop_connect=drop_connect)
     maps = _levels([behind[2], behind[4], behind[6]], width, levels)
     for index in range(1, layers_of_fusion + 1):
@@ -259,11 +260,12 @@ class Fusion(layers.Layer):
     def call(self, inputs: Sequence[Any]):
         """Compute the layer.  Shapes: see the class."""
         positive: Any = ops.relu(self.shares)
-        shares: Any = positive / (ops.sum(positive) + 1e-4)
-        total = inputs[0] * shares[0]
+        total: Any = ops.sum(positive)
+        shares: Any = positive / (total + 1e-4)
+        mean = inputs[0] * shares[0]
         for index in range(1, len(inputs)):
-            total = total + inputs[index] * shares[index]
-        return total
+            mean = mean + inputs[index] * shares[index]
+        return mean
 
     def compute_output_shape(self, input_shape: Sequence[Sequence[int]]):
         """Return the shape of the outputs, batch included."""
@@ -318,7 +320,8 @@ def overfeat(
     edge preset, where the map is as large as its places. sizes: of the box at a place, a share of the picture.
     Boxes are told as offsets from it. Shapes: see `with_heads`, B places with a box for each of `sizes`.
     """
-    inputs = x = keras.Input(tuple(input_shape), name="pictures")
+    inputs: Any = keras.Input(tuple(input_shape), name="pictures")
+    x = inputs
     for index, (maps, size, strides, padding, pool) in enumerate(convolutions_of, 1):
         x = layers.Conv2D(
             maps, size, strides, padding, activation="relu", kernel_initializer="he_normal", name=f"conv{index}"

@@ -51,7 +51,7 @@ def rcnn(
     Shapes: crop (N, H, W, C) -> scores (N, classes + 1), of which the first is the background, boxes (N, classes, 4):
     offsets from the crop's box by class. The table has windows of `scales` and `ratios` on `places` x `places`.
     """
-    crop = keras.Input(tuple(input_shape), name="crop")
+    crop: Any = keras.Input(tuple(input_shape), name="crop")
     x = alexnet_maps(crop, trunk, stem_size=stem_size, stem_strides=stem_strides)
     x = layers.Flatten(name="flatten")(x)
     outputs = _told(x, classes, hidden, dropout)
@@ -92,7 +92,8 @@ def fast_rcnn(
     background and not; classifier: map, rois (N, K, 4), left, top, right, bottom in [0, 1] -> scores (N, K,
     classes + 1) and boxes (N, K, classes, 4), offsets by class.
     """
-    pictures = x = keras.Input(tuple(input_shape), name="pictures")
+    pictures: Any = keras.Input(tuple(input_shape), name="pictures")
+    x = pictures
     for stage, depth in enumerate(depths, 1):
         x = convolutions(x, depth, width * min(2 ** (stage - 1), 8), name=f"stage_{stage}")
         if stage < len(depths):
@@ -159,10 +160,11 @@ class RoiPool(layers.Layer):
         share = (np.arange(samples) + 0.5) / samples
         ends = np.zeros((4, samples), np.float32)  # the place of a sample, in pixels of the map, is linear in the box
         ends[axis], ends[axis + 2] = (1 - share) * size, share * size
-        place: Any = ops.matmul(boxes, ends) - 0.5
-        place = ops.clip(place, 0, size - 1)
-        apart: Any = ops.expand_dims(place, -1) - np.arange(size, dtype="float32")
-        return ops.relu(1 - ops.abs(apart))
+        place: Any = ops.matmul(boxes, ends)
+        place = ops.clip(place - 0.5, 0, size - 1)
+        apart: Any = ops.expand_dims(place, -1)
+        apart = ops.abs(apart - np.arange(size, dtype="float32"))
+        return ops.relu(1 - apart)
 
     def compute_output_shape(self, input_shape: Sequence[Sequence[int]]):
         """Return the shape of the outputs, batch included."""

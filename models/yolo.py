@@ -11,7 +11,7 @@ from keras import KerasTensor, layers, ops
 
 from .blocks import conv_norm
 from .default_boxes import table
-from .registry import Deployable, register
+from .registry import Bars, Deployable, register
 
 FAMILY = "dense"
 ANCHORED: dict[str, Any] = {
@@ -39,6 +39,7 @@ V1 = ((64, 7, 2), "pool", (192, 3, 1), "pool", (128, 1, 1), (256, 3, 1), (256, 1
     edge={"input_shape": (64, 64, 3), "classes": 3, "hidden": 256, "dropout": 0.0,
           "blocks": ((16, 3, 1), "pool", (32, 3, 1), "pool", (32, 1, 1), (64, 3, 1), "pool", (64, 3, 1))},
     networks=("detector",),
+    bars=Bars(floor=0.1),  # of 800 pictures the dense layers learn little about places
 )  # fmt: skip
 def yolo_v1(
     input_shape: tuple[int, ...], classes: int, *, blocks: Sequence[Any] = V1, hidden: int = 4096, grid: int = 7,
@@ -49,7 +50,8 @@ def yolo_v1(
     blocks: see `V1`. boxes: of a cell, each with confidence, place in the cell and roots of its size; `classes` follow.
     Shapes: pictures (N, H, W, C) -> grid (N, grid, grid, 5 boxes + classes).
     """
-    inputs = x = keras.Input(tuple(input_shape), name="pictures")
+    inputs: Any = keras.Input(tuple(input_shape), name="pictures")
+    x = inputs
     for index, block in enumerate(blocks, 1):
         if block == "pool":
             x = layers.MaxPooling2D(2, name=f"pool_{index}")(x)
@@ -94,7 +96,8 @@ def yolo_v3_tiny(
     of each grid, pixels of a picture of 416.  Shapes: pictures (N, H, W, C) -> grid_1 (N, H / 32, W / 32, A (5 +
     classes)), grid_2 of twice as many cells a side.
     """
-    inputs = x = finer = keras.Input(tuple(input_shape), name="pictures")
+    inputs: Any = keras.Input(tuple(input_shape), name="pictures")
+    x = finer = inputs
     for stage in range(1, stages + 1):
         x = _leaky(x, width * 2 ** (stage - 1), 3, f"stage_{stage}")
         finer = x if stage < stages else finer
@@ -159,7 +162,7 @@ def pp_yolo(
     Shapes: pictures (N, H, W, C) -> grid_1 (N, H / 32, W / 32, A (6 + classes)), grid_2, ... twice as many cells a
     side each; the sixth number of a box is the logit of its overlap with a true one.
     """
-    inputs = keras.Input(tuple(input_shape), name="pictures")
+    inputs: Any = keras.Input(tuple(input_shape), name="pictures")
     behind = _residual_stages(inputs, width, depths, stem_pool)
     maps, route = [], None
     for index in range(len(anchors)):
@@ -231,7 +234,8 @@ class Places(layers.Layer):
         _, height, width, _ = inputs.shape
         across, down = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
         places = np.stack([across, down], -1)[None].astype(np.float32)
-        whole = ops.zeros_like(inputs[..., :2]) + places  # of every picture the same
+        zeros: Any = ops.zeros_like(inputs[..., :2])
+        whole = zeros + places  # of every picture the same
         return ops.concatenate([inputs, whole], axis=-1)
 
     def compute_output_shape(self, input_shape: Sequence[int]):

@@ -43,7 +43,7 @@ class HardNegatives(_Told):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the sum over the boxes that count, over the number of true ones."""
-        nats = keras.losses.sparse_categorical_crossentropy(ops.cast(y_true, "int32"), y_pred, from_logits=True)
+        nats: Any = keras.losses.sparse_categorical_crossentropy(ops.cast(y_true, "int32"), y_pred, from_logits=True)
         true = ops.cast(y_true > 0, nats.dtype)
         count = ops.sum(true, axis=-1, keepdims=True)  # (N, 1)
         hardness = ops.stop_gradient(nats) * (1 - true)

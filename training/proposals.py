@@ -6,6 +6,8 @@ as Zitnick and Dollar 2014, Edge boxes, do, by sums of gradients rather than con
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .boxes import Array, corners, suppressed
@@ -50,7 +52,7 @@ def best(boxes: Array, scores: Array, count: int) -> Array:
     return np.concatenate([kept, np.repeat(kept[-1:], count - len(kept), 0)]).astype(np.float32)
 
 
-def cropped(image: Array, boxes: Array, shape: tuple[int, int]) -> Array:
+def cropped(image: Array, boxes: Array, shape: Sequence[int]) -> Array:
     """Return what lies in boxes of a picture, resized bilinearly.  Shapes: (H, W, C), (K, 4) -> (K, *shape, C)."""
     height, width = image.shape[:2]
     rows = _between(boxes[:, 1], boxes[:, 3], shape[0], height)

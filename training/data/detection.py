@@ -48,7 +48,7 @@ def bccd(asked: Asked) -> Dataset:
     shape = _picture_shape("bccd", asked)
     archive = sources.read(ARCHIVE)
     arrays = sources.remembered(f"bccd v2 {shape} {sha256(archive).hexdigest()}", lambda: _read(archive, shape))
-    splits = {part: Split(x=arrays[f"{part} x"], y=arrays[f"{part} y"]) for part in PARTS}
+    splits: Any = {part: Split(x=arrays[f"{part} x"], y=arrays[f"{part} y"]) for part in PARTS}
     words = f"resized to {shape}; boxes without area left out; training pictures mirrored both ways as well"
     splits["train"] = mirrored(splits["train"])
     return Dataset(name="bccd", task=asked.task, classes=len(CELLS), labels=CELLS, preprocessing=words,
@@ -124,11 +124,11 @@ def annotated(content: bytes, name: str) -> np.ndarray:
 # ---------------------------------------------------------------- shapes
 
 
-@dataset(input_shape=(96, 96, 3), tasks=TASKS)
+@dataset(input_shape=(96, 96, 3), tasks=TASKS, floor=0.3)
 def drawn_shapes(asked: Asked) -> Dataset:
     """Return discs, squares and triangles in colours on a noisy ground, up to five a picture; a function of no seed."""
     shape = _picture_shape("drawn_shapes", asked)
-    splits = {}
+    splits: Any = {}
     for seed, (part, count) in enumerate(DRAWN.items()):
         random = np.random.default_rng([20_150_815, seed])
         scenes = [scene(random, shape) for _ in range(count)]

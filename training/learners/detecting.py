@@ -52,7 +52,7 @@ def _by_boxes(networks: Networks, options: Weighing) -> Overrides:
         if not isinstance(task, Detection):
             raise BadInput(f"learner 'detecting' is for tasks of detection, got {task.name!r}")
         table = None if task.tables is None else table_of(networks[task.tables])
-        shapes = {output.name: output.shape for output in shown(dataset).outputs}
+        shapes: Any = {output.name: output.shape for output in shown(dataset).outputs}
         return FitOverrides(
             network=Named(model, places_of(list(shapes), outputs_of(model), model.name)),
             loss=task.head.losses(shapes, options),
