@@ -11,7 +11,7 @@ import keras
 from keras import KerasTensor, layers
 
 from .blocks import conv_norm
-from .registry import register
+from .registry import Bars, register
 from .resnet import residual_features
 
 FAMILY = "low_label"
@@ -155,6 +155,7 @@ def colorization_pretext(
     data=("fashion_mnist", "digits"),
     networks=NETWORKS,
     deploy=("encoder",),
+    bars=Bars(drop=0.06),  # what is half pruned makes other clusters, which it has few steps to learn
     edge={**SMALL, "input_shape": (16, 16, 1), "hidden": 64, "clusters": 32, "dropout": 0.0},
 )
 def deep_cluster(
