@@ -252,7 +252,7 @@ def momentum_contrast(
     task="linear_probe_of_past",
     learner="pretext:surrogate=next_frame",
     input_shape=(64, 64, 15),
-    params=22_310_209,
+    params=7_884_097,
     paper="Srivastava 2015, Unsupervised learning of video representations using LSTMs, arXiv:1502.04681 (moving "
           "digits, cross-entropy); frames as channels of convolutions as in Mathieu 2016, arXiv:1511.05440; our sizes",
     data=("moving_mnist", "moving_digits"),
