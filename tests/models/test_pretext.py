@@ -119,7 +119,6 @@ def test_other_questions_and_networks_are_refused():
 @pytest.mark.parametrize(
     ("name", "smaller"),
     [
-        ("rotation_pretext", {}),
         ("deep_cluster", {"input_shape": (8, 8, 1)}),
         ("instance_discrimination", {"input_shape": (8, 8, 1), "depths": (1, 1, 1)}),
     ],
@@ -130,7 +129,7 @@ def test_what_was_learned_beats_a_random_encoder(name, smaller):
     dataset = task.present("digits", networks)
     before = task.metric.reduce(task.evaluate(KerasRunner(networks), dataset).rows)
     after = train(networks, dataset, TrainConfig(epochs=6, batch_size=32), learner=entry.learner).metric
-    assert after > before + 0.005
+    assert after > before + 0.02
 
 
 class Stopped(RunDir):
