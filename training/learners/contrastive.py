@@ -121,8 +121,8 @@ def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfi
     x, random = np.asarray(dataset.validation.x)[:JUDGED], np.random.default_rng([config.seed, DATA_SEED])
     one, other = (np.asarray(unit(answers(networks, views(x, random)[:, None]))) for _ in range(2))
     near, own = one @ other.T / options.temperature, np.arange(len(x))
-    loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(own, near)
-    return {"val_loss": float(keras.ops.convert_to_numpy(loss)), "val_accuracy": float((near.argmax(1) == own).mean())}
+    loss: Any = keras.ops.convert_to_numpy(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(own, near))
+    return {"val_loss": float(loss), "val_accuracy": float((near.argmax(1) == own).mean())}
 
 
 @learner("contrastive", validate=validate, best_epoch=best_epoch, options=Bank)

@@ -64,8 +64,8 @@ def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfi
     surrogate = SURROGATES[options.surrogate]
     parts, truth = surrogate.ask(x, _answer(networks), np.random.default_rng([config.seed, DATA_SEED]))
     said = answers(networks, parts)
-    loss: Any = _loss(surrogate.classes)(truth, said)
-    row = {"val_loss": float(keras.ops.convert_to_numpy(loss))}
+    loss: Any = keras.ops.convert_to_numpy(_loss(surrogate.classes)(truth, said))
+    row = {"val_loss": float(loss)}
     return {**row, "val_accuracy": float((said.argmax(-1) == truth).mean())} if surrogate.classes else row
 
 
