@@ -265,7 +265,7 @@ def _cosines(query: KerasTensor, rows: KerasTensor) -> KerasTensor:
     return layers.Reshape((rows.shape[1],), name="cosines")(ops.matmul(unit(rows), column))
 
 
-def unit(x: KerasTensor) -> KerasTensor:
+def unit(x: Any) -> Any:
     """Return vectors of length 1, shorter ones where they were almost nothing.  Shapes: (..., d)."""
     squares: Any = ops.sum(ops.square(x), axis=-1, keepdims=True)
     return ops.multiply(x, ops.rsqrt(squares + 1e-6))
@@ -369,5 +369,6 @@ def _attended(x: Any, keys: int, values: int, name: str) -> Any:
     """Add what a causal look back reads behind what was there.  Shapes: (N, T, C) -> (N, T, C + values)."""
     query, key = (layers.Dense(keys, name=f"{name}_{what}")(x) for what in ("query", "key"))
     value = layers.Dense(values, name=f"{name}_value")(x)
-    read = dot_product_attention(ops.multiply(query, keys**-0.5), key, value, causal(x.shape[1])[0])
+    scaled: Any = ops.multiply(query, keys**-0.5)
+    read = dot_product_attention(scaled, key, value, causal(x.shape[1])[0])
     return layers.Concatenate(name=name)([x, read])

@@ -21,7 +21,7 @@ BARS = Bars(floor=0.6)
     classes=10,
     params=1_467_610,
     paper="Sohn 2020, FixMatch, arXiv:2001.07685, with the Wide ResNet 28-2 of Zagoruyko 2016, arXiv:1605.07146",
-    edge={"input_shape": (16, 16, 1), "depth": 10, "width": 1},
+    edge={"input_shape": (8, 8, 1), "depth": 10, "width": 1},
 )
 def fixmatch(inputs: KerasTensor, classes: int, depth: int = 28, width: int = 2):
     """Build a wide residual net that normalises before each convolution.
@@ -55,7 +55,7 @@ def _conv(x: Any, maps: int, strides: int, name: str, size: int = 3) -> Any:
     task="classification",
     data=("mnist_40_labels", "digits_40_labels"),
     bars=BARS,
-    learner="semi_supervised:ratio=8,weight=3,ramp=0.6",
+    learner="semi_supervised:ratio=8,threshold=0.5,ramp=1",
     input_shape=(784,),
     classes=10,
     params=3_975_010,

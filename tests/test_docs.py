@@ -220,7 +220,7 @@ def test_the_tutorial_does_what_it_says(reader):
     assert (reader.folder / "verdict" / "report.html").exists()
 
 
-@pytest.mark.parametrize("page", ["own-data", "own-model", "own-loop"])
+@pytest.mark.parametrize("page", ["own-data", "own-model", "own-loop", "learn-on-device"])
 def test_python_of_the_how_to_pages_runs(page, reader):
     done = [reader.does(block) for block in blocks(DOCS / "how-to" / f"{page}.md", "python")]
     assert done

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 
@@ -34,10 +36,9 @@ def strongly(x: np.ndarray, random: np.random.Generator) -> np.ndarray:
         (angle, shear), stretch = random.uniform(-TURN, TURN, 2), random.uniform(1 - TURN, 1 + TURN, 2)
         turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         matrix = turned @ np.array([[1, shear], [0, 1]]) @ np.diag(stretch)
+        offset: Any = middle - matrix @ middle
         for channel in range(x.shape[-1]):
-            made[place, ..., channel] = ndimage.affine_transform(
-                picture[..., channel], matrix, middle - matrix @ middle, order=1
-            )
+            made[place, ..., channel] = ndimage.affine_transform(picture[..., channel], matrix, offset, order=1)
         size = [round(random.uniform(0, HIDDEN) * side) for side in x.shape[1:3]]
         top, left = (random.integers(0, side - hidden + 1) for side, hidden in zip(x.shape[1:3], size, strict=True))
         made[place, top : top + size[0], left : left + size[1]] = x[place].mean()

@@ -6,6 +6,7 @@ No character of one split occurs in another: what is judged is how well a new on
 import io
 import zipfile
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def omniglot(asked: Asked) -> Dataset:
     turned = np.concatenate([np.rot90(x, turns, (1, 2)) for turns in range(TURNS)])
     kinds = int(y.max()) + 1
     train = Split(x=turned, y=np.concatenate([y + turns * kinds for turns in range(TURNS)]).astype(np.int32))
-    splits = {part: Split(x=x, y=y, group=None if part == "validation" else group)
+    splits: Any = {part: Split(x=x, y=y, group=None if part == "validation" else group)
               for part, (x, y, group) in inked.items() if part != "train"}  # fmt: skip
     return Dataset(name="omniglot", task=asked.task, train=train, preprocessing=f"ink is 1; {words}; {TURNS} turns",
                    source=sources.describe([BACKGROUND, RUNS]), **splits)  # fmt: skip
@@ -103,7 +104,8 @@ def _numbered(names: tuple[str, ...]) -> np.ndarray:
 def strokes(asked: Asked) -> Dataset:
     """Return made-up characters: curved strokes whose ends and bends differ a little each time."""
     show, words = present(FORMS, "strokes", asked)
-    side, random, splits = _side(asked.input_shape), np.random.default_rng(0), {}
+    side, random = _side(asked.input_shape), np.random.default_rng(0)
+    splits: dict[str, Any] = {}
     for part, kinds in KINDS.items():
         lines = np.concatenate([_written(random) for _ in range(kinds)])  # (kinds * DRAWN, points, 2)
         labels = np.repeat(np.arange(kinds), DRAWN).astype(np.int32)

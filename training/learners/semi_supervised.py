@@ -161,7 +161,9 @@ def co_training(networks: Networks, dataset: Dataset, task: Any, config: TrainCo
                     labels[other].append(told[picked] if each else np.zeros(batch, int))
                     counts[other].append(int(other == side and each > 0))
             ones = {side: np.eye(dataset.classes, dtype=np.float32)[np.concatenate(labels[side])] for side in SIDES}
-            weights = {f"{side} counts": np.repeat(np.float32(counts[side]), batch)[:, None] for side in SIDES}
+            weights = {
+                f"{side} counts": np.repeat(np.array(counts[side], np.float32), batch)[:, None] for side in SIDES
+            }
             return {UNLABELLED: np.concatenate(parts), **ones, **weights}
 
         return given

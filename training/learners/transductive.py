@@ -67,7 +67,7 @@ def transductive_support_vectors(networks: Networks, dataset: Dataset, task: Any
     store(network, x, machines)
 
 
-def transductive(x: np.ndarray, sides: np.ndarray, gamma: float) -> Any:
+def transductive(x: np.ndarray, sides: np.ndarray, gamma: Any) -> Any:
     """Return a machine of scikit-learn whose margin keeps clear of samples without a label, too.
 
     sides: 1 or -1, 0 where unknown: as large a share of those gets 1 as of the known, first by a machine of the known

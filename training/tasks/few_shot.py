@@ -73,9 +73,11 @@ class FewShot:
         held = known[SUPPORT][1] if SUPPORT in known else None
         if held and shots not in (None, held):
             raise BadInput(f"shots={shots}: the head takes {held} of each class; build it with shots={shots}")
-        loaded = load(data, input_shape=shape, dtype="float32", task=self.name)
+        before = data if isinstance(data, FewShots) else None
+        loaded = before or load(data, input_shape=shape, dtype="float32", task=self.name)
         facts = {field.name: getattr(loaded, field.name) for field in fields(Dataset)}
-        limit, count = asked.get("limit"), asked.get("test_limit") or EPISODES
+        limit, count = asked.get("limit"), asked.get("test_limit") or (before.episodes if before else EPISODES)
+        shots = shots or (before.shots if before else None)
         given = {"train": _classes(loaded.train, limit), "task": self.name, "classes": ways}
         dataset = FewShots(**{**facts, **given}, shots=held or shots or SHOTS, episodes=count, reads=reads)
         for split in (dataset.train, dataset.validation, dataset.test):
