@@ -100,8 +100,8 @@ def _of_batch(name: str) -> layers.Layer:
     return layers.BatchNormalization(momentum=MOMENTUM, epsilon=1e-5, name=name)
 
 
-def _of_instances(name: str) -> layers.Layer:
-    return layers.GroupNormalization(-1, epsilon=1e-5, center=False, scale=False, name=name)
+def _of_instances(name: str, scaled: bool = False) -> layers.Layer:
+    return layers.GroupNormalization(-1, epsilon=1e-5, center=scaled, scale=scaled, name=name)
 
 
 @register(
@@ -134,14 +134,24 @@ def cyclegan(
 
 
 def _residual(shape: tuple[int, ...], width: int, blocks: int, name: str):
-    """Build a generator of two halvings, residual blocks and two doublings."""
+    source: Any = keras.Input(shape, name="source")
+    return keras.Model(source, repainted(source, width, blocks, window=7, scaled=False, end="tanh"), name=name)
+
+
+def repainted(x: KerasTensor, width: int, blocks: int, *, window: int, scaled: bool, end: str):
+    """Add two halvings of the sides, residual blocks and two doublings, with norms of each image by itself.
+
+    width: maps of the first layer; two more double them. window: side of the first and the last kernel. scaled: norms
+    learn a scale and an offset.  Shapes: images (N, H, W, C) -> "sample", the same.
+    Source: Johnson 2016, arXiv:1603.08155, supplementary material.
+    """
+    channels = x.shape[-1]
 
     def normed(x: KerasTensor, layer: layers.Layer, relu: bool = True):
-        x = _of_instances(f"{layer.name}_norm")(layer(x))
+        x = _of_instances(f"{layer.name}_norm", scaled)(layer(x))
         return layers.ReLU(name=f"{layer.name}_relu")(x) if relu else x
 
-    source: Any = keras.Input(shape, name="source")
-    x = normed(source, layers.Conv2D(width, 7, padding="same", name="stem"))
+    x = normed(x, layers.Conv2D(width, window, padding="same", name="stem"))
     for index in (1, 2):
         x = normed(x, layers.Conv2D(width * 2**index, 3, 2, "same", name=f"down_{index}"))
     for index in range(1, blocks + 1):
@@ -150,8 +160,7 @@ def _residual(shape: tuple[int, ...], width: int, blocks: int, name: str):
         x = layers.Add(name=f"block_{index}")([x, y])
     for index in (1, 0):
         x = normed(x, layers.Conv2DTranspose(width * 2**index, 3, 2, "same", name=f"up_{index}"))
-    x = layers.Conv2D(shape[-1], 7, padding="same", activation="tanh", name="sample")(x)
-    return keras.Model(source, x, name=name)
+    return layers.Conv2D(channels, window, padding="same", activation=end, name="sample")(x)
 
 
 @register(

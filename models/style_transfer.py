@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, layers, ops
 
+from .image_translation import repainted
 from .registry import Bars, register
 
 FAMILY = "dense"
@@ -73,19 +74,4 @@ def feed_forward_style_transfer(inputs: KerasTensor, width: int = 32, blocks: in
     width: maps of the first layer; two more double them and halve the sides, on which the residual blocks work.
     Shapes: images (N, H, W, C) in [0, 1] -> the same.
     """
-    channels = inputs.shape[-1]
-
-    def normed(x: KerasTensor, layer: layers.Layer, relu: bool = True):
-        x = layers.GroupNormalization(-1, epsilon=1e-5, name=f"{layer.name}_norm")(layer(x))
-        return layers.ReLU(name=f"{layer.name}_relu")(x) if relu else x
-
-    x = normed(inputs, layers.Conv2D(width, 9, padding="same", name="stem"))
-    for index in (1, 2):
-        x = normed(x, layers.Conv2D(width * 2**index, 3, 2, "same", name=f"down_{index}"))
-    for index in range(1, blocks + 1):
-        y = normed(x, layers.Conv2D(4 * width, 3, padding="same", name=f"block_{index}_a"))
-        y = normed(y, layers.Conv2D(4 * width, 3, padding="same", name=f"block_{index}_b"), relu=False)
-        x = layers.Add(name=f"block_{index}")([x, y])
-    for index in (1, 0):
-        x = normed(x, layers.Conv2DTranspose(width * 2**index, 3, 2, "same", name=f"up_{index}"))
-    return layers.Conv2D(channels, 9, padding="same", activation="sigmoid", name="sample")(x)
+    return repainted(inputs, width, blocks, window=9, scaled=True, end="sigmoid")
