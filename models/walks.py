@@ -52,8 +52,9 @@ def deep_gsn(input_shape: tuple[int, ...], hidden: Sequence[int] = (1500, 1500),
     }
 
 
-def _noisy(x: KerasTensor, noise: KerasTensor, deviation: float, name: str) -> Any:
-    before, behind = (part * deviation for part in (noise[:, : x.shape[-1]], noise[:, x.shape[-1] :]))
+def _noisy(x: KerasTensor, noise: Any, deviation: float, name: str) -> Any:
+    scaled: Any = noise * deviation
+    before, behind = scaled[:, : x.shape[-1]], scaled[:, x.shape[-1] :]
     x = layers.Activation("tanh", name=name)(layers.Add(name=f"{name}_sum")([x, before]))
     return layers.Add(name=f"{name}_noisy")([x, behind])
 
