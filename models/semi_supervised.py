@@ -78,7 +78,7 @@ def pseudo_label(inputs: KerasTensor, classes: int, hidden: Sequence[int] = (500
     learner="co_training",
     input_shape=(28, 28),
     classes=10,
-    params=796_020,
+    params=806_020,
     paper="Blum and Mitchell 1998, Combining labeled and unlabeled data with co-training; views and sizes ours",
     edge={"input_shape": (8, 8), "hidden": 64},
 )
