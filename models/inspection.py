@@ -105,7 +105,7 @@ def grad_cam(
         maps[f"maps_{index}"] = x
         if index < len(widths):
             x = layers.MaxPooling2D(2, name=f"pool_{index}")(x)
-    dense = layers.Dense(classes, use_bias=False, name="dense")
+    dense = layers.Dense(classes, use_bias=False, name="scores")
     pooled = layers.GlobalAveragePooling2D(name="pool")(x)
     logits = layers.Identity(name="logits")(dense(pooled))
     if shows == "maps":

@@ -12,15 +12,14 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-import random
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from ..seeding import seeded
 
 if TYPE_CHECKING:
     import keras
@@ -281,7 +280,7 @@ def networks(
     """
     architecture = get(name)
     arguments = architecture.arguments(preset, input_shape=input_shape, classes=classes, **overrides)
-    with _seeded(seed):
+    with seeded(seed):
         if architecture.alone:
             return {name: _single(architecture, arguments)}
         return _several(architecture, arguments)
@@ -332,17 +331,6 @@ def _inputs(shape: Any, dtype: Any) -> Any:
         return keras.Input(tuple(shape), dtype=dtype, name="inputs")
     of = dtype if isinstance(dtype, Mapping) else dict.fromkeys(shape, dtype)
     return {name: keras.Input(tuple(sizes), dtype=of[name], name=name) for name, sizes in shape.items()}
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Make unseeded Keras initializers and dropout a function of `seed`: they draw their seeds from `random`."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
 
 
 def with_states(deploy: Sequence[Deployable], networks: Networks) -> tuple[Deployable, ...]:

@@ -45,8 +45,12 @@ def prepared(
 
 
 def _for_the_answer(dataset: Dataset, shown: Shown) -> Dataset:
-    """Give targets for one output to the one called `ANSWER`, where a model shows more beside it."""
-    if dataset.heads or len(shown.outputs) < 2 or ANSWER not in {output.name for output in shown.outputs}:
+    """Give targets for one output to the one called `ANSWER`, where a model shows more beside it.
+
+    What the data set tells of the others, their learner asks it for.
+    """
+    others = {output.name for output in shown.outputs} - {ANSWER}
+    if dataset.heads or len(others) in (0, len(shown.outputs)) or others <= dataset.told.keys():
         return dataset
     head = Head(task=dataset.task, classes=dataset.classes, labels=dataset.labels)
     splits = {part: replace(split, y={ANSWER: split.y}) for part, split in dataset.splits.items()}

@@ -67,7 +67,7 @@ def test_the_map_of_a_net_that_ends_in_pool_and_dense_is_what_gradients_say(cam,
     classes, positions = np.array([0, 1, 2, 0, 1, 2]), 9
     place = net.place("conv_3")
     slopes, _ = net.slopes(x, of_class(classes), by=place)
-    kernel = np.asarray(model.get_layer("dense").kernel)
+    kernel = np.asarray(model.get_layer("scores").kernel)
     np.testing.assert_allclose(maps.cam_weights(slopes), kernel.T[classes] / positions, atol=5e-4)
     shown = net.seen(x, net.layer.plan.graph.outputs[0])[np.arange(6), ..., classes]
     found = maps.grad_cam(net, x, classes, place)

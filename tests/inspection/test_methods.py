@@ -74,7 +74,7 @@ def test_what_cannot_be_looked_at_is_said(trained):
     for names, asked, words in (
         (["grad_cm"], Asked(), "did you mean grad_cam"),
         (["attention_distance"], Asked(), "no attention among tokens"),
-        (["grad_cam"], Asked(layer="dense"), "no feature maps"),
+        (["grad_cam"], Asked(layer="scores"), "no feature maps"),
         (["grad_cam"], Asked(layer="conv_9"), "did you mean conv_"),
         (["targeted_attack"], Asked(target=10), "classes 0 to 9"),
     ):

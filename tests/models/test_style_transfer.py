@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from edgewright.keras_internals import without_weights
 from edgewright.models import registry
-from edgewright.models.style_transfer import Gram
+from edgewright.models.scoring import Gram
 from edgewright.runners import Runner
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig

@@ -274,7 +274,7 @@ def test_a_diverging_run_stops_with_a_reason():
     ("change", "message"),
     [
         ({"classes": 4}, "3 outputs, data 'blobs' has 4 classes; give it one a class"),
-        ({"task": "segmentation"}, "no task 'segmentation'"),
+        ({"task": "divination"}, "no task 'divination'"),
         ({"task": "reconstruction", "classes": 0}, r"returns samples of shape \(3,\), data 'blobs' has \(\)"),
     ],
 )

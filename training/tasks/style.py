@@ -12,8 +12,9 @@ import numpy as np
 from ... import metrics
 from ...ends import output_names
 from ...metrics import Metric, Scores
-from ...models import registry
+from ...models.scoring import scored
 from ...runners import Arrays, Judge, Runner
+from ...seeding import seeded
 from ...untyped import ops
 from ..data import Dataset, Head, Shown, Split, calibration, load
 from ..data.dataset import subset
@@ -27,7 +28,7 @@ from .supervised import SHOWN, shown
 
 LABEL, FEATURES, GRAM = "label", "features", "gram_"  # outputs of a scorer
 REFERENCES = 500  # training images among which the nearest is looked for
-SCORER, SCORER_SEED = "pixel_style_transfer", 20_151_106  # the fixed net of stylisation, in its edge preset
+WIDTHS, SCORER_SEED = (16, 32), 20_151_106  # of the fixed net of stylisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ class Stylisation:
         known = takes(network)
         loaded = load(data, input_shape=known["input_shape"], dtype="float32", task="classification", **asked)
         shape = np.asarray(loaded.train.x).shape[1:]
-        scorer = registry.networks(SCORER, "edge", input_shape=shape, classes=loaded.classes, seed=SCORER_SEED)[SCORER]
+        scorer = _scorer(shape, loaded.classes)
         label = output_names(scorer, len(scorer.outputs)).index(LABEL)
         fit_classes(keras.Model(scorer.inputs, scorer.outputs[label]), loaded.train)
         images = {part: Split(x=split.x, y=split.x) for part, split in loaded.splits.items()}
@@ -147,6 +148,12 @@ class Stylisation:
     def judge(self, dataset: Dataset) -> Judge:
         """Bind the task to its data."""
         return Bound(self, dataset)
+
+
+def _scorer(shape: tuple[int, ...], classes: int) -> keras.Model:
+    images: Any = keras.Input(shape, name="images")
+    with seeded(SCORER_SEED):
+        return keras.Model(images, scored(images, classes, WIDTHS), name="scorer")
 
 
 def content_loss(said: Mapping[str, Any], content: Any) -> Any:
