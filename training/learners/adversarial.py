@@ -80,18 +80,17 @@ def adversarial(
         for layer in (layer for network in networks.values() for layer in layers_in(network)):
             if hasattr(layer, "begin_epoch"):
                 layer.begin_epoch(number, lengths.epochs)  # pyright: ignore[reportAttributeAccessIssue]
-        for move in (telling, drawing):
-            move.reset_metrics()
-        told = drawn = 0.0
+        told, drawn = [], []
         for _ in range(config.passes):
             orders = [batches.order(random) for _ in range(options.steps)]
             for index, chosen in enumerate(np.concatenate(orders)):
-                told = telling.make(batches.at(chosen, random), nothing)
+                told.append(telling.make(batches.at(chosen, random), nothing))
                 if (index + 1) % options.steps == 0:
                     ahead = (batches.any(random) for _ in range(options.unrolling))
                     with unrolled(networks, telling, ahead, nothing):
-                        drawn = drawing.make(batches.at(chosen, random), nothing)
-        return {"loss": told, "generator_loss": drawn, **_information(networks, options, random)}
+                        drawn.append(drawing.make(batches.at(chosen, random), nothing))
+        costs = {"loss": float(np.mean(told)), "generator_loss": float(np.mean(drawn))}
+        return {**costs, **_information(networks, options, random)}
 
     game = Epochs(networks, {move.name: move.optimizer.variables for move in (telling, drawing)}, config, run)
     with clipped(telling.trainable_variables, options.clip):

@@ -144,16 +144,17 @@ def contrastive(
     move.prepare(keras.losses.SparseCategoricalCrossentropy(from_logits=True), rates, config)
 
     def epoch(number: int) -> Row:
-        random, loss = np.random.default_rng([config.seed, number]), 0.0
-        move.reset_metrics()
+        random, losses = np.random.default_rng([config.seed, number]), []
         for _ in range(config.passes):
             for chosen in random.permutation(len(x))[: len(x) // batch * batch].reshape(-1, batch):
                 view = {"view": views(x[chosen], random)}
                 if options.queue:
-                    loss = move.make({**view, "other": views(x[chosen], random)}, np.zeros(batch, np.int32))
+                    given, truth = {**view, "other": views(x[chosen], random)}, np.zeros(batch, np.int32)
                 else:
-                    loss = move.make({**view, "index": chosen[:, None].astype(np.int32)}, chosen.astype(np.int32))
-        return {"loss": loss}
+                    truth = chosen.astype(np.int32)
+                    given = {**view, "index": truth[:, None]}
+                losses.append(move.make(given, truth))
+        return {"loss": float(np.mean(losses))}
 
     def judge(*given: Any) -> Row:
         return validate(*given, options=options)

@@ -62,7 +62,7 @@ class Move(keras.Model):
         return self
 
     def make(self, inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> float:
-        """Make the move once.  Returns: the loss before it, a mean over the moves since the last `reset_metrics`."""
+        """Make the move once.  Returns: the loss of the batch before it."""
         return float(np.asarray(self.train_on_batch(dict(inputs), targets)))
 
 

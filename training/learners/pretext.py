@@ -89,10 +89,9 @@ def pretext(
 
     def epoch(number: int) -> Row:
         random = np.random.default_rng([config.seed, number])
-        move.reset_metrics()
         labels = clustered(networks, x, config.seed + number) if options.surrogate == CLUSTERS else None
         shares = None if labels is None else _even(labels)
-        loss = 0.0
+        losses = []
         for _ in range(config.passes):
             order = random.permutation(len(x)) if shares is None else random.choice(len(x), len(x), p=shares)
             for chosen in order[: len(x) // batch * batch].reshape(-1, batch):
@@ -100,8 +99,8 @@ def pretext(
                     parts, truth = SURROGATES[options.surrogate].ask(x[chosen], answer, random)
                 else:
                     parts, truth = x[chosen][:, None], labels[chosen]
-                loss = move.make({PARTS: parts}, truth)
-        return {"loss": loss}
+                losses.append(move.make({PARTS: parts}, truth))
+        return {"loss": float(np.mean(losses))}
 
     def judge(*given: Any) -> Row:
         return validate(*given, options=options)

@@ -95,14 +95,17 @@ def proposing(networks: Networks, dataset: Dataset, task: Any, config: TrainConf
 
     def epoch(number: int) -> Row:
         random = np.random.default_rng([config.seed, number])
-        shown, loss = show(random), 0.0
-        move.reset_metrics()
+        shown, losses = show(random), []
         for _ in range(config.passes):
             for chosen in random.permutation(count)[: moves * batch].reshape(-1, batch):
-                loss = move.make(_given(dataset, {**shown, **of_map}, chosen), np.zeros((batch, 1), np.float32))
+                given = _given(dataset, {**shown, **of_map}, chosen)
+                losses.append(move.make(given, np.zeros((batch, 1), np.float32)))
         few = _given(dataset, {**shown, **of_map}, np.arange(batch))
         last = losses_of(learned, {name: ops.convert_to_tensor(each) for name, each in few.items()}, training=False)
-        return {"loss": loss, **{name: float(np.mean(ops.convert_to_numpy(each))) for name, each in last.items()}}
+        return {
+            "loss": float(np.mean(losses)),
+            **{name: float(np.mean(ops.convert_to_numpy(each))) for name, each in last.items()},
+        }
 
     game = Epochs(learned, {"optimizer": move.optimizer.variables}, config, run)
     judge = _Whole(networks)

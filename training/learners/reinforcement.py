@@ -52,8 +52,7 @@ def q_learning(networks: Networks, dataset: Dataset, task: Any, config: TrainCon
         seeds = dataset.train.y[(number * together + np.arange(together)) % len(dataset.train)]
         first, last = CURIOUS
         curious = first + (last - first) * min(1.0, number / max(1, count - 1))
-        move.reset_metrics()
-        error = 0.0
+        errors = []
         players = Players(environment(dataset.name), seeds, random)
         for _ in range(moves):
             states = players.states
@@ -62,8 +61,8 @@ def q_learning(networks: Networks, dataset: Dataset, task: Any, config: TrainCon
             ahead = np.max(network.predict_on_batch(after), axis=-1) * ~ended
             targets = rewards + players.discount * ahead
             taken = np.eye(dataset.classes, dtype=np.float32)[actions]
-            error = move.make({"state": states, "taken": taken}, targets[:, None].astype(np.float32))
-        return {"loss": error, "curious": curious}
+            errors.append(move.make({"state": states, "taken": taken}, targets[:, None].astype(np.float32)))
+        return {"loss": float(np.mean(errors)), "curious": curious}
 
     game = Epochs(networks, {"optimizer": move.optimizer.variables}, config, run)
     return game.play(count, epoch, dataset, task, validate_by_metric, best_by_metric)

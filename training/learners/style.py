@@ -64,12 +64,11 @@ def perceptual(
 
     def epoch(number: int) -> Row:
         random = np.random.default_rng([config.seed, number])
-        move.reset_metrics()
-        loss = 0.0
+        losses = []
         for _ in range(config.passes):
             for chosen in random.permutation(len(x))[: len(x) // batch * batch].reshape(-1, batch):
-                loss = move.make({"images": x[chosen]}, nothing)
-        return {"loss": loss}
+                losses.append(move.make({"images": x[chosen]}, nothing))
+        return {"loss": float(np.mean(losses))}
 
     game = Epochs(networks, {move.name: move.optimizer.variables}, config, run)
     return game.play(config.epochs_for(updates), epoch, dataset, task, validate_by_metric, best_by_metric)

@@ -46,12 +46,11 @@ def tree_walk(networks: Networks, dataset: Dataset, task: Any, config: TrainConf
 
     def epoch(number: int) -> Row:
         batches.begin(number)
-        move.reset_metrics()
-        error = 0.0
+        errors = []
         for index in range(len(batches)):
             x, y = (np.asarray(part) for part in batches[index])
-            error = move.make({"trees": x}, y)
-        return {"loss": error}
+            errors.append(move.make({"trees": x}, y))
+        return {"loss": float(np.mean(errors))}
 
     game = Epochs(networks, {"optimizer": move.optimizer.variables}, config, run)
     return game.play(count, epoch, dataset, task, validate_by_metric, best_by_metric)
