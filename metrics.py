@@ -321,6 +321,8 @@ METRICS = {
         # Rows are pixels of each class, where both say so and where either does; a unit is an image, perhaps of tiles.
         Metric(name="mean_iou", scores=per_pixel.counts, reduce=per_pixel.mean_iou, agreement=_same_class, grouped=True,
                floor=0.5),
+        Metric(name="binary_mean_iou", scores=per_pixel.counts, reduce=per_pixel.mean_iou, agreement=_same_side,
+               grouped=True, floor=0.5, centred=True),
         # Rows are squares, of an image. Eigen 2014, arXiv:1406.2283, section 4.
         Metric(name="log_depth_rmse", scores=per_pixel.log_depth_errors, reduce=per_pixel.root_mean,
                agreement=_explained_by, unit="", higher_is_better=False, floor=0.4),
@@ -421,7 +423,7 @@ def figures(metric: Metric, outputs: np.ndarray, targets: np.ndarray) -> dict[st
     """
     if metric.name in ("explained_variance", "log_depth_rmse"):
         return _errors(outputs, targets)
-    if metric.name == "mean_iou":
+    if metric.name in ("mean_iou", "binary_mean_iou"):
         return per_pixel.figures(outputs, targets)
     truth = truth_of(metric, targets)
     if truth is None or metric.parts is None or metric.parts.unit == "value":

@@ -14,16 +14,22 @@ FARTHEST = 0.05  # inverse depth: what is farther is as far
 
 
 def counts(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return intersections and unions of each image, (N, 2 K) float64.
+    """Return intersections and unions of each image, (N, 2 K) float64; one score is yes or no above 0, two classes.
 
     Shapes: scores (N, ..., K), class numbers (N, ...).
     """
-    said, truth = outputs.argmax(-1).reshape(len(outputs), -1), np.asarray(targets).reshape(len(targets), -1)
-    found = np.empty((len(said), 2, outputs.shape[-1]))
-    for kind in range(outputs.shape[-1]):
+    said, kinds = classes_of(outputs).reshape(len(outputs), -1), max(2, outputs.shape[-1])
+    truth = np.asarray(targets).reshape(len(targets), -1)
+    found = np.empty((len(said), 2, kinds))
+    for kind in range(kinds):
         ours, theirs = said == kind, truth == kind
         found[:, 0, kind], found[:, 1, kind] = (ours & theirs).sum(1), (ours | theirs).sum(1)
     return found.reshape(len(said), -1)
+
+
+def classes_of(outputs: np.ndarray) -> np.ndarray:
+    """Return the class of the largest score, or whether the only one is above 0.  Shapes: (N, ..., K) -> (N, ...)."""
+    return outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs[..., 0] > 0).astype(np.int64)
 
 
 def of_classes(rows: np.ndarray) -> np.ndarray:
@@ -61,8 +67,8 @@ def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
 
     Pixel error, the IoU of each class, and by pixels what `metrics.figures` tells of samples; F1 of a class is Dice's.
     """
-    kinds, rows = outputs.shape[-1], counts(outputs, targets)
-    pairs = np.asarray(targets, np.int64).ravel() * kinds + outputs.argmax(-1).ravel()
+    kinds, rows = max(2, outputs.shape[-1]), counts(outputs, targets)
+    pairs = np.asarray(targets, np.int64).ravel() * kinds + classes_of(outputs).ravel()
     table = np.bincount(pairs, minlength=kinds**2).reshape(kinds, kinds)  # rows true
     hit, true, said = np.diag(table), table.sum(1), table.sum(0)
     rest = table.sum() - true - said + hit  # true negatives

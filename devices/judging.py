@@ -20,7 +20,8 @@ from .verdict.results import Bundle, Run
 from .workbench import CONVERSIONS, Workbench
 
 SIGMOIDS = ("LOGISTIC", "SIGMOID")
-_PASSED = ("IDENTITY", "RESHAPE", "CAST", "SQUEEZE", "FLATTEN")  # operators that change no value
+# Operators that change no value.
+_PASSED = ("IDENTITY", "RESHAPE", "CAST", "SQUEEZE", "FLATTEN", "TRANSPOSE", "UNSQUEEZE", "EXPAND_DIMS")
 Heads = Mapping[str, np.ndarray]  # judged output -> its targets, (N, ...)
 
 

@@ -10,11 +10,14 @@ import pytest
 from edgewright.cli import commands as cli
 from edgewright.cli import verbs
 from edgewright.devices.measure import BenchConfig, ModelFile, out_of_range
+from edgewright.devices.runner import open_runner
 from edgewright.devices.verdict.document import compose, save
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline import judged, stages
 from edgewright.pipeline.run import refuse_other
 from edgewright.pipeline.saved import note, noted, save_model
+from edgewright.training import tasks
+from edgewright.training.presented import data_for
 from fake_devices import Null
 from keras import layers
 
@@ -53,6 +56,29 @@ def test_one_output_that_says_the_opposite_fails(end):
     assert values == {"bad.tflite": 0, "good.tflite": 1}
     assert found.verdict == "fail" and found.metric_delta == -1 and found.agreement == 0
     assert run.measured["good.tflite"]["figures"][""]["roc_auc"] == 1
+
+
+@pytest.mark.parametrize("end", ["sigmoid", None])
+def test_own_masks_go_the_whole_way_in_both_formats(end, tmp_path):
+    """Of ONNX a transposition stands behind the sigmoid, and copies of a model name their lone input anew."""
+    keras.utils.set_random_seed(0)
+    images = R.random((120, 8, 8, 1)).astype("float32")
+    masks = (images > 0.5).astype("uint8")
+    x = keras.Input((8, 8, 1), name="pixels")
+    net = keras.Model(x, layers.Conv2D(1, 1, activation=end, name="mask")(layers.Conv2D(8, 3, padding="same", activation="relu")(x)))
+    trained = ew.train(net, (images, masks), ew.TrainConfig(epochs=40, learning_rate=0.02))
+    assert trained.metric_name == "binary_mean_iou" and trained.metric > 0.7
+    assert trained.judged.figures[""]["pixel_error"] < 0.2
+    qat, _ = ew.prepare_qat(net, calibration=images)
+    files = [ew.export_tflite(qat, name="lite"), ew.export_onnx(qat, name="onnx")]
+    run = ew.bench(files, baseline=ew.export_tflite(net, name="float"), data=(images, masks), config=QUIET)
+    assert all(row["value"] == pytest.approx(trained.metric, abs=0.05) for row in run.measured.values())
+    given = keras.Input((8, 8, 1), name="otherwise")
+    task, data = tasks.get("binary_segmentation"), data_for(keras.Model(given, net(given)), (images, masks))
+    with open_runner({"net": ModelFile.read(files[0].save(tmp_path / "net.tflite"))}, "local") as runner:
+        shown = task.pictures(runner, data)
+    assert shown["truth"].shape == (8, 8, 8) and shown["said"].shape == (8, 8, 8, 1)
+    assert (shown["said"][..., 0] > 0.5)[shown["truth"] == 1].mean() > 0.7
 
 
 def test_a_lost_rare_class_fails_where_accuracy_passes():

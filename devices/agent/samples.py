@@ -21,6 +21,8 @@ class Samples:
 
     def __init__(self, arrays: Any, model: Any, stateful: Any = False, names: Any = None):
         wanted = names or [tensor["name"] for tensor in model.inputs]
+        if len(wanted) == len(arrays) == 1:  # a lone input may be called otherwise where the samples come from
+            arrays = {"": next(iter(arrays.values()))}
         self._arrays = [matching(arrays, name) for name in wanted]
         if len(self._arrays) != len(arrays):
             raise Rejected(f"the model has {len(self._arrays)} inputs, the samples {len(arrays)}")

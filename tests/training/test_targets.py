@@ -47,6 +47,30 @@ def test_targets_and_outputs_tell_the_task(y, output, task, classes):
     assert len(found.train) + len(found.validation) + len(found.test) == 60
 
 
+MASKS = (np.random.default_rng(1).random((60, 4, 6)) > 0.5).astype("int64")
+
+
+@pytest.mark.parametrize(
+    ("y", "kinds", "ending", "task", "classes"),
+    [
+        (MASKS, 3, None, "segmentation", 2),
+        (2 * MASKS[..., None].astype("float32"), 3, None, "segmentation", 3),
+        (np.eye(2, dtype="float32")[MASKS], 2, "softmax", "segmentation", 2),
+        (MASKS[..., None].astype("uint8"), 1, None, "binary_segmentation", 2),
+        (MASKS.astype(bool), 1, "sigmoid", "binary_segmentation", 2),
+        (MASKS[..., None].astype("float32"), 1, "sigmoid", "binary_segmentation", 2),
+        (MASKS[..., None].astype("float32"), 1, None, "reconstruction", 0),
+    ],
+)
+def test_masks_tell_segmentation(y, kinds, ending, task, classes):
+    images = np.random.default_rng(2).random((60, 4, 6, 1), "float32")
+    found = load(y, Output(name="y", shape=(4, 6, kinds), ending=ending), x=images)
+    assert (found.task, found.classes) == (task, classes)
+    if classes:
+        assert found.train.y.shape[1:] == (4, 6) and found.train.y.dtype == np.int32 and set(np.unique(
+            found.train.y)) <= {0, 1, 2}  # fmt: skip
+
+
 def test_texts_are_mapped_in_sorted_order_and_the_names_are_kept():
     found = load(TEXTS, out(3), whole=True)
     assert found.labels == ("iris", "lily", "rose")

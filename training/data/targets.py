@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import BadInput
 
+SEGMENTATION = ("segmentation", "binary_segmentation")  # of several scores a pixel, of one
 MANY = 1000  # classes at most where a model's output does not say
 Parts = dict[str, np.ndarray]  # split -> targets
 
@@ -57,6 +58,8 @@ def read(
     read = {part: _array(values, f"{what} {part}") for part, values in parts.items()}
     if any(values.dtype.kind == "U" for values in read.values()):
         return _texts(read, what, output)
+    if (pixels := _of_pixels(read, task, output, inputs)) is not None:
+        return pixels
     if task not in (None, "classification", "binary_classification", "multilabel"):
         return Head(task=task), read
     if (numbers := _numbers(read, what, task, output, inputs)) is not None:
@@ -146,6 +149,36 @@ def _numbers(
     if output.width == 1:
         return _of_one(parts, yes_or_no, task, output)
     return _of_whole(parts, what, output)
+
+
+def _of_pixels(parts: Parts, task: str | None, output: Output | None, inputs: Any) -> tuple[Head, Parts] | None:
+    """Read whole numbers, one-hot rows too, at the positions of a map as the class of each pixel, or yes or no.
+
+    Where that is not asked for, floats that one score a pixel answers are values unless a sigmoid ends the model.
+    """
+    if task not in (None, *SEGMENTATION) or output is None or len(output.shape) != 3 or None in output.shape:
+        return None
+    *size, kinds = output.shape
+    several, train = bool(kinds and kinds > 1), parts["train"]
+    if isinstance(inputs, np.ndarray) and np.array_equal(train, inputs):
+        return None
+    if not (task or several or train.dtype == np.int32 or output.ending == "sigmoid"):
+        return None
+    numbers = {part: _map(values, tuple(size), kinds or 1) for part, values in parts.items()}
+    if any(values is None for values in numbers.values()):
+        return None
+    most = 1 + max(int(values.max(initial=0)) for values in numbers.values())
+    return (Head(task=SEGMENTATION[not several], classes=max(2, most)), numbers) if most <= max(2, kinds or 1) else None
+
+
+def _map(values: np.ndarray, size: tuple[int, ...], kinds: int) -> Any:
+    """Return class numbers (N, h, w) of whole numbers (N, h, w), (N, h, w, 1) or one-hot (N, h, w, K), else None."""
+    if values.shape[1:] == (*size, kinds) and kinds > 1:
+        hot = np.isin(values, (0, 1)).all() and (values.sum(-1) == 1).all()
+        return values.argmax(-1).astype(np.int32) if hot else None
+    if values.shape[1:] not in (size, (*size, 1)) or (values != np.floor(values)).any() or values.min(initial=0) < 0:
+        return None
+    return values.reshape(values.shape[:3]).astype(np.int32)
 
 
 def _of_columns(parts: Parts, columns: int, task: str | None, output: Output | None) -> tuple[Head, Parts] | None:

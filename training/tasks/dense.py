@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ... import metrics
 from ...runners import Runner
 from ..data import Dataset
 from ..losses import SmoothedCrossentropy, squared_error
 from ..presented import by_name
-from .register import enter
+from .register import TASKS, enter
 from .supervised import SHOWN, Supervised, shown
 
 
@@ -36,6 +37,18 @@ class PerPixel(Supervised):
         return (targets / most).astype(np.float32)
 
 
+@dataclass(frozen=True, kw_only=True)
+class YesOrNo(PerPixel):
+    """One answer a pixel: is it of the object?"""
+
+    def said(self, answers: np.ndarray) -> np.ndarray:
+        """Return how probable it is."""
+        answers = np.asarray(answers, np.float32)
+        return answers if metrics.are_probabilities(answers) else 1 / (1 + np.exp(-answers))
+
+
 enter(PerPixel(name="segmentation", loss=SmoothedCrossentropy, logs=lambda threshold: ["accuracy"], labelled=True,
                metric_name="mean_iou", ending="softmax"))  # fmt: skip
+enter(YesOrNo(name="binary_segmentation", loss=TASKS["binary_classification"].loss,
+              logs=TASKS["binary_classification"].logs, metric_name="binary_mean_iou", ending="sigmoid"))  # fmt: skip
 enter(PerPixel(name="inverse_depth", loss=squared_error, metric_name="log_depth_rmse"))
