@@ -29,7 +29,7 @@ def in_cells(inside: Inside, cells: Sequence[int], truth: Array, boxes: Array) -
 
 def of_picture(inside: Inside, shape: Sequence[int], truth: Array) -> Array:
     """Return the pixels of each thing, as if nothing lay on it.  Shapes: (n, 5) -> (n, H, W) bool."""
-    return in_cells(inside, shape, truth, np.tile(np.float64([0, 0, 1, 1]), (len(truth), 1)))
+    return in_cells(inside, shape, truth, np.tile([0.0, 0.0, 1.0, 1.0], (len(truth), 1)))
 
 
 def pasted(chances: Array, boxes: Array, shape: Sequence[int]) -> Array:

@@ -180,7 +180,7 @@ def test_other_tasks_and_data_are_refused():
         tasks.get("detection").present("digits", networks)
     with pytest.raises(BadInput, match="classifier"):
         tasks.get("proposed_detection").present("drawn_shapes", networks)
-    with pytest.raises(BadInput, match="mask_head"):
+    with pytest.raises(BadInput, match="proposer"):
         tasks.get("masked_detection").present("drawn_shapes", networks)
 
 

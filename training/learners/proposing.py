@@ -156,8 +156,8 @@ def _shower(
     x, y = np.asarray(dataset.train.x), dataset.train.y
     by_net = PROPOSER in networks and any(output.name == RPN_SCORES for output in dataset.shown.outputs)  # pyright: ignore[reportOptionalMemberAccess]
     fixed = None if by_net else task.by_edges(x, dataset.windows, dataset.count)
-    told = MASK_HEAD in networks and dataset.inside is not None
-    masks = partial(in_cells, dataset.inside, dataset.cells) if told else None
+    inside = dataset.inside if MASK_HEAD in networks else None
+    masks = None if inside is None else partial(in_cells, inside, dataset.cells)
 
     def propose() -> np.ndarray:
         runner = KerasRunner(networks)

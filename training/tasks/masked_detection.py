@@ -17,7 +17,7 @@ from ..boxes import FAINT, judged, there
 from ..data import Dataset
 from ..losses import squared_error
 from .detection import COLOURS, SURE
-from .proposed_detection import MAP, MASK_HEAD, MASKS, ROIS, ProposedDetection, presented
+from .proposed_detection import MAP, MASK_HEAD, MASKS, PROPOSER, ROIS, ProposedDetection, presented
 from .register import Networks, enter
 from .supervised import SHOWN
 
@@ -35,8 +35,8 @@ class MaskedDetection(ProposedDetection):
 
     def present(self, data: Any, networks: Networks, *, rebuilt: bool = False, **asked: Any) -> Dataset:
         """Return pictures of the size that the networks take.  Raises: BadInput without masks in data or networks."""
-        if MASK_HEAD not in networks:
-            raise BadInput(f"task {self.name!r} needs a network {MASK_HEAD!r}, got {', '.join(networks)}")
+        if missing := [name for name in (PROPOSER, MASK_HEAD) if name not in networks]:
+            raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
         dataset = presented(super().present(data, networks, rebuilt=rebuilt, **asked))
         if dataset.inside is None:
             raise BadInput(f"data set {dataset.name!r} has boxes but no masks, which task {self.name!r} learns; "
@@ -60,8 +60,9 @@ class MaskedDetection(ProposedDetection):
         found, maps = self.seen(run, of, x, floor)
         kept = [each[: of.count] for each in found]
         rois = np.stack([_filled(each[:, 2:], of.count) for each in kept])
-        said = run(MASK_HEAD, {MAP: maps, ROIS: rois})[MASKS]
-        return [(each, _pasted(each, *told, x.shape[1:3])) for each, *told in zip(kept, said, rois, strict=True)]
+        said = run(MASK_HEAD, {MAP: np.asarray(maps), ROIS: rois})[MASKS]
+        return [(each, _pasted(each, of_each, boxes, x.shape[1:3]))
+                for each, of_each, boxes in zip(kept, said, rois, strict=True)]  # fmt: skip
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return test pictures with boxes, true and found, and with the masks of both."""
