@@ -19,7 +19,8 @@ from .registry import Deployable, register
 from .vgg import convolutions
 
 FAMILY = "dense"
-CLASSES, REFINED = "scores", "boxes"  # what the second stage says
+CLASSES, REFINED, MASKS = "scores", "boxes", "masks"  # what the second stage says
+MASK_HEAD = "mask_head"
 SCALES, RATIOS = (128 / 600, 256 / 600, 512 / 600), (1.0, 2.0, 0.5)  # of the picture's smaller side; width to height
 SMALL: dict[str, Any] = {
     "input_shape": (64, 64, 3), "classes": 3, "depths": (1, 1, 1), "width": 16, "hidden": 64, "count": 24,
@@ -77,20 +78,31 @@ def rcnn(
             "paper": "Ren 2015, Faster R-CNN: towards real-time object detection with region proposal networks, "
                      "arXiv:1506.01497 (VGG-16)",
         },
+        "mask_rcnn": {
+            "params": 141_524_055, "proposes": True, "masks": 256, "classes": 80, "task": "masked_detection",
+            "data": ("drawn_shapes",), "networks": ("proposer", "classifier", MASK_HEAD, NAME),
+            "deploy": (Deployable(network="proposer", tables=(NAME,)), "classifier", MASK_HEAD),
+            "edge": {"classes": 3, "rpn": 32, "masks": 32, "mask_depth": 2, "mask_cells": 7},
+            "paper": "He 2017, Mask R-CNN, arXiv:1703.06870 (here on VGG-16, without a pyramid of maps)",
+        },
     },
 )  # fmt: skip
 def fast_rcnn(
     input_shape: tuple[int, ...], classes: int, *, depths: Sequence[int] = (2, 2, 3, 3, 3), width: int = 64,
     hidden: int = 4096, cells: tuple[int, int] = (7, 7), count: int = 128, proposes: bool = False, rpn: int = 512,
-    scales: Sequence[float] = SCALES, ratios: Sequence[float] = RATIOS, dropout: float = 0.5
+    masks: int = 0, mask_depth: int = 4, mask_cells: int = 14, scales: Sequence[float] = SCALES,
+    ratios: Sequence[float] = RATIOS, dropout: float = 0.5
 ):  # fmt: skip
     """Build Fast R-CNN, or Faster R-CNN where it `proposes`: a convolutional net once, and of its map each proposal.
 
+    With `masks` it is Mask R-CNN, whose third network tells which part of each box the thing of each class fills.
     count: K. cells: of the pooled map of a proposal, rows and columns. rpn: maps of the net that proposes, at each
-    place a box for each of `scales` and `ratios`; without it the host proposes of the same boxes.
+    place a box for each of `scales` and `ratios`; without it the host proposes of the same boxes. masks, mask_depth:
+    maps and number of the convolutions on `mask_cells` a side of a box.
     Shapes: proposer: pictures (N, H, W, C) -> map (N, h, w, c), and rpn_boxes (N, B, 4), rpn_scores (N, B, 2) of
     background and not; classifier: map, rois (N, K, 4), left, top, right, bottom in [0, 1] -> scores (N, K,
-    classes + 1) and boxes (N, K, classes, 4), offsets by class.
+    classes + 1) and boxes (N, K, classes, 4), offsets by class; mask_head: the same -> masks (N, K, m, m, classes), of
+    twice `mask_cells` a side.
     """
     pictures: Any = keras.Input(tuple(input_shape), name="pictures")
     x = pictures
@@ -110,7 +122,22 @@ def fast_rcnn(
     rois = keras.Input((count, 4), name="rois")
     pooled = RoiPool(*cells, name="pool")([given, rois])
     classifier = keras.Model([given, rois], _told(pooled, classes, hidden, dropout), name="classifier")
-    return {"proposer": proposer, "classifier": classifier, NAME: table(on_maps([x.shape[1:3]], [sizes]))}
+    networks = {"proposer": proposer, "classifier": classifier}
+    if masks:
+        networks[MASK_HEAD] = _mask_head(x.shape[1:], count, classes, masks, mask_depth, mask_cells)
+    return networks | {NAME: table(on_maps([x.shape[1:3]], [sizes]))}
+
+
+def _mask_head(shape: Sequence[int], count: int, classes: int, width: int, depth: int, cells: int) -> keras.Model:
+    """Return the network of masks.  Shapes: see `fast_rcnn`.  Source: He 2017, arXiv:1703.06870, figure 4, right."""
+    given: Any = keras.Input(shape, name="map")
+    rois: Any = keras.Input((count, 4), name="rois")
+    x = RoiPool(cells, cells, samples=1, flat=False, name="align")([given, rois])
+    x = convolutions(x, depth, width, name="mask")
+    x = layers.Conv2DTranspose(width, 2, 2, activation="relu", kernel_initializer="he_normal", name="mask_up")(x)
+    x = layers.Conv2D(classes, 1, name="mask_logits")(x)
+    said = ops.reshape(x, (-1, count, *x.shape[1:]))
+    return keras.Model([given, rois], {MASKS: said}, name=MASK_HEAD)
 
 
 def _sizes(scales: Sequence[float], ratios: Sequence[float]) -> list[tuple[float, float]]:
@@ -129,22 +156,24 @@ def _told(x: Any, classes: int, hidden: int, dropout: float) -> dict[str, Any]:
 
 @keras.saving.register_keras_serializable("edgewright")
 class RoiPool(layers.Layer):
-    """The largest of each map in each of `rows` x `columns` cells of boxes, as one vector a box.
+    """The largest of each map in each of `rows` x `columns` cells of boxes, as one vector a box or, not `flat`, a map.
 
-    Each cell is sampled at 2 x 2 places, bilinearly: two products of the map with weights that the boxes tell. So a box
-    may lie anywhere, and all of it has an integer kernel.  Shapes: map (N, H, W, C), boxes (N, K, 4) -> (N, K, n).
-    Source: Girshick 2015, arXiv:1504.08083, section 2.1; sampled, Chen and Gupta 2017, arXiv:1702.02138, section 2.
+    Each cell is sampled at `samples` places a side, bilinearly: two products of the map with weights that the boxes
+    tell. So a box may lie anywhere, and all of it has an integer kernel. One sample a cell is RoIAlign's simplest form.
+    Shapes: map (N, H, W, C), boxes (N, K, 4) -> (N, K, n), or (N K, rows, columns, C).
+    Source: Girshick 2015, arXiv:1504.08083, section 2.1; sampled, Chen and Gupta 2017, arXiv:1702.02138, section 2;
+    one sample, He 2017, arXiv:1703.06870, section 3, footnote.
     """
 
-    def __init__(self, rows: int, columns: int, **kwargs: Any):
+    def __init__(self, rows: int, columns: int, *, samples: int = 2, flat: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
-        self.rows, self.columns = rows, columns
+        self.rows, self.columns, self.samples, self.flat = rows, columns, samples, flat
 
     def call(self, inputs: Sequence[Any]):
         """Compute the layer.  Shapes: see the class."""
         maps, boxes = inputs
         _, height, width, channels = maps.shape
-        count, high, wide = boxes.shape[1], 2 * self.rows, 2 * self.columns
+        count, high, wide = boxes.shape[1], self.samples * self.rows, self.samples * self.columns
         down = self._weights(boxes, 1, high, height)  # (N, K, high, H)
         across = self._weights(boxes, 0, wide, width)  # (N, K, wide, W)
         x: Any = ops.matmul(ops.reshape(down, (-1, count * high, height)),
@@ -152,7 +181,10 @@ class RoiPool(layers.Layer):
         x = ops.transpose(ops.reshape(x, (-1, count, high, width, channels)), (0, 1, 3, 2, 4))
         x = ops.matmul(across, ops.reshape(x, (-1, count, width, high * channels)))  # (N, K, wide, high C)
         x = ops.reshape(x, (-1, count * wide, high, channels))
-        x = ops.max_pool(x, 2, 2)  # (N, K columns, rows, C)
+        if self.samples > 1:
+            x = ops.max_pool(x, self.samples, self.samples)  # (N, K columns, rows, C)
+        if not self.flat:
+            return ops.transpose(ops.reshape(x, (-1, self.columns, self.rows, channels)), (0, 2, 1, 3))
         return ops.reshape(x, (-1, count, self.columns * self.rows * channels))
 
     def _weights(self, boxes: Any, axis: int, samples: int, size: int) -> Any:
@@ -169,8 +201,11 @@ class RoiPool(layers.Layer):
     def compute_output_shape(self, input_shape: Sequence[Sequence[int]]):
         """Return the shape of the outputs, batch included."""
         maps, boxes = input_shape
+        if not self.flat:
+            return (None, self.rows, self.columns, maps[-1])
         return (maps[0], boxes[1], self.rows * self.columns * maps[-1])
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "rows": self.rows, "columns": self.columns}
+        own = {"rows": self.rows, "columns": self.columns, "samples": self.samples, "flat": self.flat}
+        return {**super().get_config(), **own}

@@ -88,6 +88,22 @@ class Offsets(_Told):
         return self.weight * total / ops.maximum(ops.sum(true, axis=-1), 1)
 
 
+class Masks(_Told):
+    """Cross-entropy of the mask of the true class, cell by cell; masks of the others do not compete.
+
+    Shapes: masks (N, K, 1 + rows columns), before them classes from 1, 0 for background; logits (N, K, rows, columns,
+    classes) -> (N,).  Source: He 2017, Mask R-CNN, arXiv:1703.06870, section 3.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the sum over true boxes of the mean over cells, over their number."""
+        _, count, rows, columns, classes = y_pred.shape
+        own = ops.one_hot(ops.cast(y_true[..., 0], "int32") - 1, classes, dtype=y_pred.dtype)  # of -1 none
+        share = ops.reshape(y_true[..., 1:], (-1, count, rows, columns, 1))
+        each = ops.sum(ops.mean(_nats(share, y_pred), axis=(2, 3)) * own, axis=-1)
+        return ops.sum(each, axis=-1) / ops.maximum(ops.sum(own, axis=(1, 2)), 1)
+
+
 class Grid(_Told):
     """Squared errors of a grid: of the box that overlaps the true one most, of confidence, of classes.
 

@@ -113,22 +113,24 @@ def found(boxes: Array, scores: Array, floor: float = FAINT, most: int = 100, ov
     return whole[np.argsort(-whole[:, 1], kind="stable")[:most]]
 
 
-def judged(detected: Array, truth: Array, overlap: float = OVERLAP) -> Array:
+def judged(detected: Array, truth: Array, overlap: float = OVERLAP, shared: Array | None = None) -> Array:
     """Return what a picture adds to the average precision: rows of class, score, whether it hits, how many there are.
 
     A detection hits the true box of its class that it overlaps most, by at least `overlap`, if no better one has hit
     it; true boxes are counted in rows of their own, whose score is 0. At least one row.
-    Shapes: (n, 6), (m, 5) -> (rows, 4).
+    shared: how much each overlaps each true one, None as boxes do.
+    Shapes: (n, 6), (m, 5), (n, m) -> (rows, 4).
     """
+    shared = iou(detected[:, 2:], truth[:, 1:]) if shared is None else shared
     rows = []
     for label in np.unique(np.concatenate([detected[:, 0], truth[:, 0]])):
-        said, true = detected[detected[:, 0] == label], truth[truth[:, 0] == label]
-        if len(true):
-            rows.append((label, 0.0, 0.0, len(true)))
-        free = np.ones(len(true), bool)
-        for score, shared in zip(said[:, 1], iou(said[:, 2:], true[:, 1:]), strict=True):
-            best = int(shared.argmax()) if len(true) else -1
-            hit = bool(best >= 0 and shared[best] >= overlap and free[best])
+        said, true = detected[:, 0] == label, truth[:, 0] == label
+        if true.any():
+            rows.append((label, 0.0, 0.0, true.sum()))
+        free = np.ones(true.sum(), bool)
+        for score, each in zip(detected[said, 1], shared[said][:, true], strict=True):
+            best = int(each.argmax()) if len(free) else -1
+            hit = bool(best >= 0 and each[best] >= overlap and free[best])
             if hit:
                 free[best] = False
             rows.append((label, score, float(hit), 0.0))

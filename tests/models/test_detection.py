@@ -1,6 +1,8 @@
 """Detectors: shapes and numbers of the papers, and that a training of few steps says something."""
 
 import math
+from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
@@ -11,8 +13,9 @@ from edgewright.models import registry
 from edgewright.models.default_boxes import liu_scales, liu_sizes, on_maps
 from edgewright.models.detection import Fusion, ScaledNorm
 from edgewright.models.rcnn import RoiPool
-from edgewright.training import learners, tasks
+from edgewright.training import learners, masks, tasks
 from edgewright.training.config import TrainConfig
+from edgewright.training.data.detection import inside
 from edgewright.training.learners.proposing import losses_of, shown_of
 from edgewright.training.runner import KerasRunner
 from edgewright.training.state import RunDir
@@ -108,22 +111,53 @@ def test_true_boxes_are_among_those_shown():
     assert shown["offsets"][6, 1, 4] == 1 and shown["offsets"][..., 4].sum() == 2
 
 
-def test_faster_rcnn_has_four_losses():
-    networks = registry.networks("faster_rcnn", "edge", count=4)
+def test_masks_are_shown_with_their_class():
+    """A square in the left half of the picture fills the left half of the cells of the whole picture."""
+    truth, whole = np.array([(1, 0, 0, 0.5, 1)]), np.float32([[0, 0, 1, 1]])
+    given = partial(masks.in_cells, inside, (2, 4))
+    shown = shown_of(whole, truth, 3, np.random.default_rng(0), given)["masks"]
+    assert shown.shape == (1, 1 + 8) and shown[0, 0] == 2  # the true box, moved a little, is shown in place of it
+    assert given(truth, whole).tolist() == [[[1, 1, 0, 0]] * 2]
+    assert not shown_of(whole, truth[:0], 3, np.random.default_rng(0), given)["masks"][:, 0].any()
+
+
+@pytest.mark.parametrize(("preset", "shape"), [("paper", (128, 28, 28, 80)), ("edge", (24, 14, 14, 3))])
+def test_masks_have_twice_the_side_of_their_cells(preset, shape):
+    """14 x 14 cells and masks of 28 x 28, one for each class (He 2017, figure 4)."""
+    with without_weights():
+        head = registry.networks("mask_rcnn", preset)["mask_head"]
+    assert [each.shape[1:] for each in head.outputs] == [shape]
+
+
+def test_a_map_is_aligned_with_its_box():
+    """Of x + 100 y, in pixels, each cell is what lies at its middle; rows stay rows."""
+    y, x = np.mgrid[:8, :8]
+    maps = (x + 100 * y).astype("float32")[None, :, :, None]
+    layer = RoiPool(2, 3, samples=1, flat=False)
+    cells = np.asarray(layer([maps, np.array([[(0.25, 0.5, 1, 1), (0, 0, 0.75, 0.5)]], "float32")]))
+    assert cells.shape == (2, 2, 3, 1) and RoiPool.from_config(layer.get_config()).samples == 1
+    expected = [[[x + 100 * y for x in across] for y in down]
+                for across, down in (([2.5, 4.5, 6.5], [4.5, 6.5]), ([0.5, 2.5, 4.5], [0.5, 2.5]))]  # fmt: skip
+    np.testing.assert_allclose(cells[..., 0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "more"), [("faster_rcnn", []), ("mask_rcnn", ["masks_loss"])])
+def test_losses_are_four_and_five_with_masks(name, more):
+    networks = registry.networks(name, "edge", count=4)
     random = np.random.default_rng(0)
     boxes = len(networks["default_boxes"].get_weights()[0])
     given = {"pictures": random.uniform(size=(2, 64, 64, 3)), "rois": np.tile([0.1, 0.1, 0.5, 0.5], (2, 4, 1)),
              "labels": np.ones((2, 4)), "offsets": np.zeros((2, 4, 3, 5)), "rpn_labels": np.zeros((2, boxes)),
-             "rpn_offsets": np.zeros((2, boxes, 5))}  # fmt: skip
+             "rpn_offsets": np.zeros((2, boxes, 5)), "masks": np.ones((2, 4, 1 + 14 * 14))}  # fmt: skip
     tensors = {name: keras.ops.convert_to_tensor(each.astype("float32")) for name, each in given.items()}
     losses = losses_of(networks, tensors)
-    assert sorted(losses) == ["boxes_loss", "rpn_boxes_loss", "rpn_scores_loss", "scores_loss"]
+    assert sorted(losses) == sorted(["boxes_loss", "rpn_boxes_loss", "rpn_scores_loss", "scores_loss", *more])
     assert all(each.shape == (2,) and np.isfinite(each).all() for each in losses.values())
 
 
-@pytest.mark.parametrize("name", ["overfeat", "faster_rcnn"])
+@pytest.mark.parametrize("name", ["overfeat", "faster_rcnn", "mask_rcnn"])
 def test_a_training_of_few_steps(name):
-    """One stage and two: all is computed, and the same from the same seed."""
+    """One stage, two, and two with masks: all is computed, and the same from the same seed."""
     entry = registry.get(name)
     task, said = tasks.get(entry.task), []
     for _ in range(2):
@@ -146,3 +180,12 @@ def test_other_tasks_and_data_are_refused():
         tasks.get("detection").present("digits", networks)
     with pytest.raises(BadInput, match="classifier"):
         tasks.get("proposed_detection").present("drawn_shapes", networks)
+    with pytest.raises(BadInput, match="proposer"):
+        tasks.get("masked_detection").present("drawn_shapes", networks)
+
+
+def test_data_without_masks_are_refused():
+    networks = registry.networks("mask_rcnn", "edge")
+    drawn = tasks.get("detection").present("drawn_shapes", {"proposer": networks["proposer"]}, limit=8, test_limit=8)
+    with pytest.raises(BadInput, match="boxes but no masks"):
+        tasks.get("masked_detection").present(replace(drawn, inside=None), networks)

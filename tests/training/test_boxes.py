@@ -137,6 +137,26 @@ def test_loss_of_offsets_by_hand():
         assert float(loss[0]) == pytest.approx(expected)
 
 
+def test_loss_of_masks_by_hand():
+    """Two of four cells are said rightly, by logits of 0 and 2: the mean of ln 2 and ln(1 + e^-2); of other classes and
+    of the background nothing counts."""
+    logits = np.full((1, 2, 2, 2, 3), 9.0, "float32")
+    logits[0, 0, ..., 1] = [[0, 2], [0, 2]]
+    true = np.array([[(2, 1, 1, 0, 1), (0, 0, 0, 0, 0)]], "float32")
+    loss = box_losses.Masks().call(true, logits)
+    assert loss.shape == (1,) and float(loss[0]) == pytest.approx((np.log(2) + np.log1p(np.exp(-2))) / 2, rel=1e-5)
+    true[..., 0] = 0
+    assert float(box_losses.Masks().call(true, logits)[0]) == 0
+
+
+def test_detections_are_judged_by_the_overlap_that_is_told():
+    """Boxes that lie apart, but masks of which the second is the second true one's."""
+    said = np.array([(0, 0.9, 0, 0, 0.1, 0.1), (0, 0.8, 0, 0, 0.1, 0.1)])
+    true = np.array([(0, 0.5, 0.5, 1, 1), (1, 0, 0, 0.1, 0.1), (0, 0.5, 0, 1, 0.5)])
+    rows = boxes.judged(said, true, shared=np.array([(0.4, 1, 0), (0, 0, 0.5)]))
+    assert rows.tolist() == [[0, 0, 0, 2], [0, 0.9, 0, 0], [0, 0.8, 1, 0], [1, 0, 0, 1]]
+
+
 def test_boxes_are_drawn_at_their_edges():
     image = np.zeros((1, 10, 10, 1), np.float32)
     shown = boxes.drawn(image, [np.array([(0, 0.2, 0.3, 0.8, 0.9)])], np.array([(1.0, 0, 0)]))

@@ -6,7 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
-from edgewright.training import proposals
+from edgewright.training import masks, proposals
 from edgewright.training.boxes import corners, iou, there
 from edgewright.training.data import Split, available, detection
 from edgewright.training.data.sets import Asked, source
@@ -88,6 +88,16 @@ def test_shapes_fill_their_boxes(shapes):
             assert (bottom - top) == pytest.approx(right - left, abs=1)
             middle = image[(2 * top + bottom) // 3 + 1, (left + right) // 2]
             assert label in (0, 1, 2) and middle.shape == (3,)
+
+
+def test_masks_are_the_pixels_that_are_drawn(shapes):
+    """Where one thing is in a picture, its mask has its colour, and only noise is around it."""
+    alone = [place for place, truth in enumerate(shapes.test.y) if (truth[:, 0] >= 0).sum() == 1]
+    assert len(alone) > 5
+    for place in alone:
+        (mask,) = masks.of_picture(shapes.inside, (48, 64), shapes.test.y[place][:1])
+        image = shapes.test.x[place]
+        assert np.ptp(image[mask], axis=0).max() == 0 and np.ptp(image[~mask], axis=0).min() > 0.1
 
 
 def test_edges_propose_most_of_what_is_there(shapes):

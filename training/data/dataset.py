@@ -67,6 +67,8 @@ class Dataset:
     preprocessing: what was done to raw samples, in one line. source: file names with digests, or a package's version.
     unlabelled: samples (N, ...) without a label that may be learned from, those of `train` among them; None for none.
     augmentation: makes, from a seed, the Keras layers that change training samples at random, in order; None for none.
+    inside: which places of a box are in what it holds: class, u and v from 0 to 1 across and down the box -> yes or no;
+    masks follow from boxes by it, None for boxes alone.
     told: what a class number tells besides, by name: class numbers -> targets of a further output.
     shown: the network that the samples were loaded for, None where they are in their own form.
     """
@@ -87,6 +89,7 @@ class Dataset:
     labels: tuple[str, ...] = ()
     heads: Mapping[str, Head] = field(default_factory=dict)
     told: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
+    inside: Callable[[Array, Array, Array], Array] | None = None
     shown: Shown | None = None
 
     @property

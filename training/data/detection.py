@@ -134,7 +134,8 @@ def drawn_shapes(asked: Asked) -> Dataset:
         scenes = [scene(random, shape) for _ in range(count)]
         splits[part] = Split(x=np.stack([image for image, _ in scenes]), y=padded([boxes for _, boxes in scenes]))
     return Dataset(name="drawn_shapes", task=asked.task, classes=len(SHAPES), labels=SHAPES,
-                   preprocessing=f"drawn as {shape}", source=("drawn by Edgewright",), **splits)  # fmt: skip
+                   inside=inside, preprocessing=f"drawn as {shape}", source=("drawn by Edgewright",),
+                   **splits)  # fmt: skip
 
 
 def scene(random: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -151,19 +152,17 @@ def scene(random: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarr
         label = int(random.integers(len(SHAPES)))
         colour = random.uniform(0, 1, channels)
         colour[random.integers(channels)] = random.choice([0.0, 1.0])
-        image[_inside(label, left, top, side, (height, width))] = colour
+        rows, columns = np.ogrid[:height, :width]
+        image[inside(label, (columns + 0.5 - left) / side, (rows + 0.5 - top) / side)] = colour
         boxes.append((label, *box))
     return np.clip(image, 0, 1).astype(np.float32), np.array(boxes).reshape(-1, 5)
 
 
-def _inside(label: int, left: float, top: float, side: float, shape: tuple[int, int]) -> np.ndarray:
-    """Return which pixels lie in a shape that fills its box.  Shape (H, W)."""
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    u, v = (columns + 0.5 - left) / side, (rows + 0.5 - top) / side  # 0 to 1 within the box
+def inside(label: Any, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return which places lie in a shape that fills its box, 0 to 1 across and down.  Shapes: all broadcast."""
     box = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
-    if label == 0:
-        return (u - 0.5) ** 2 + (v - 0.5) ** 2 <= 0.25
-    return box if label == 1 else box & (np.abs(u - 0.5) <= v / 2)
+    disc, triangle = (u - 0.5) ** 2 + (v - 0.5) ** 2 <= 0.25, box & (np.abs(u - 0.5) <= v / 2)
+    return np.where(label == 0, disc, np.where(label == 1, box, triangle))
 
 
 def _share(a: Sequence[float], b: Sequence[float]) -> float:

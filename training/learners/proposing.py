@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from .. import proposals
 from ..box_heads import BOXES as OFFSETS
 from ..box_heads import SCORES as LABELS
 from ..box_heads import DefaultBoxes
-from ..box_losses import HardNegatives, Offsets
+from ..box_losses import HardNegatives, Masks, Offsets
 from ..boxes import OVERLAP, centred, iou, offsets, there
 from ..config import TrainConfig
 from ..data import Dataset
+from ..masks import in_cells
 from ..optimizers import optimizer
 from ..runner import KerasRunner
 from ..state import Row, RunDir
@@ -25,6 +27,8 @@ from ..tasks.proposed_detection import (
     CLASSIFIER,
     CROP,
     MAP,
+    MASK_HEAD,
+    MASKS,
     PICTURES,
     PROPOSER,
     ROIS,
@@ -42,14 +46,15 @@ from .wrapped import answered
 TRUE_SHARE = 0.25  # of the boxes that are shown, at least: Girshick 2015, arXiv:1504.08083, section 2.3
 SHAKEN = 0.1  # of the sides, by which true boxes are moved before they are shown
 AT_ONCE = 128  # pictures whose maps are held
+Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]  # true boxes (n, 5), boxes (n, 4) -> (n, rows, columns)
 CONSTANT = {"negatives": 3.0}, {"squared": 0.0, "weight": 1.0}
 
 
 def losses_of(networks: Networks, given: Mapping[str, Any], training: bool = True) -> dict[str, Any]:
-    """Return the losses of each picture by name, (N,) each: two of the proposals, where a net makes them, and two of
-    what is said of each.
+    """Return the losses of each picture by name, (N,) each: two of the proposals, where a net makes them, two of what
+    is said of each, and one of masks, where a net makes them.
 
-    given: pictures or crops, rois, and as `labels`, `offsets`, `rpn_labels`, `rpn_offsets` what is true.
+    given: pictures or crops, rois, and as `labels`, `offsets`, `rpn_labels`, `rpn_offsets`, `masks` what is true.
     """
     classes, boxes = HardNegatives(**CONSTANT[0]), Offsets(**CONSTANT[1])
     found: dict[str, Any] = {}
@@ -58,7 +63,11 @@ def losses_of(networks: Networks, given: Mapping[str, Any], training: bool = Tru
         if RPN_SCORES in said:
             found["rpn_scores_loss"] = classes.call(given["rpn_labels"], said[RPN_SCORES])
             found["rpn_boxes_loss"] = boxes.call(given["rpn_offsets"], said[RPN_BOXES])
-        told = answered(networks[CLASSIFIER], {MAP: said[MAP], ROIS: given[ROIS]}, training)
+        places = {MAP: said[MAP], ROIS: given[ROIS]}
+        told = answered(networks[CLASSIFIER], places, training)
+        if MASK_HEAD in networks:
+            made = answered(networks[MASK_HEAD], places, training)[MASKS]
+            found["masks_loss"] = Masks().call(given["masks"], made)
     else:
         crops = given[CROP]
         told = answered(networks[CLASSIFIER], {CROP: ops.reshape(crops, (-1, *crops.shape[2:]))}, training)
@@ -150,6 +159,8 @@ def _shower(
     x, y = np.asarray(dataset.train.x), dataset.train.y
     by_net = PROPOSER in networks and any(output.name == RPN_SCORES for output in dataset.shown.outputs)  # pyright: ignore[reportOptionalMemberAccess]
     fixed = None if by_net else task.by_edges(x, dataset.windows, dataset.count)
+    inside = dataset.inside if MASK_HEAD in networks else None
+    masks = None if inside is None else partial(in_cells, inside, dataset.cells)
 
     def propose() -> np.ndarray:
         runner = KerasRunner(networks)
@@ -158,17 +169,21 @@ def _shower(
 
     def show(random: np.random.Generator) -> dict[str, np.ndarray]:
         rois = (propose() if fixed is None else fixed).copy()
-        each = [shown_of(boxes, there(truth), dataset.classes, random) for boxes, truth in zip(rois, y, strict=True)]
+        each = [shown_of(boxes, there(truth), dataset.classes, random, masks)
+                for boxes, truth in zip(rois, y, strict=True)]  # fmt: skip
         return {name: np.stack([one[name] for one in each]) for name in each[0]}
 
     return show
 
 
-def shown_of(rois: np.ndarray, truth: np.ndarray, classes: int, random: np.random.Generator) -> dict[str, np.ndarray]:
+def shown_of(
+    rois: np.ndarray, truth: np.ndarray, classes: int, random: np.random.Generator, masks: Mask | None = None
+) -> dict[str, np.ndarray]:
     """Return boxes of a picture, true ones moved a little in place of the last, with their classes and offsets.
 
+    masks: which cells of boxes the things of as many true ones fill.
     Shapes: (K, 4), (n, 5) -> rois (K, 4), labels (K,) from 1, 0 for background, offsets (K, classes, 5) with 1 behind
-    those of the true class.
+    those of the true class; with `masks` (K, 1 + cells), labels before cells.
     """
     rois = rois.copy()
     if len(truth):
@@ -184,4 +199,7 @@ def shown_of(rois: np.ndarray, truth: np.ndarray, classes: int, random: np.rando
     told[where, of[where, 0].astype(int), :4] = offsets(of[where, 1:], centred(rois[where]))
     told[where, of[where, 0].astype(int), 4] = 1
     labels = np.where(stands, of[:, 0] + 1, 0).astype(np.float32)
-    return {ROIS: rois.astype(np.float32), "labels": labels, "offsets": told}
+    shown = {ROIS: rois.astype(np.float32), "labels": labels, "offsets": told}
+    if masks is not None:
+        shown["masks"] = np.column_stack([labels, masks(of, rois).reshape(len(rois), -1)]).astype(np.float32)
+    return shown

@@ -80,9 +80,12 @@ class Detection(Objective):
         x, y = np.asarray(dataset.test.x), dataset.test.y
         for start in range(0, len(x), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            for said, true in zip(self.detected(run, dataset, x[part]), y[part], strict=True):
-                rows.append(judged(said, there(true)))
+            rows += self.compared(run, dataset, x[part], y[part])
         return Scores(np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(each) for each in rows]))
+
+    def compared(self, run: Runner, dataset: Dataset, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+        """Return what each picture adds to the average precision."""
+        return [judged(said, there(true)) for said, true in zip(self.detected(run, dataset, x), y, strict=True)]
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return test pictures with the true boxes, and with those that are found."""

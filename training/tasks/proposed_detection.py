@@ -26,6 +26,7 @@ from .detection import Detection, pictures_for
 from .register import Networks, enter
 
 PROPOSER, CLASSIFIER, WINDOWS = "proposer", "classifier", "default_boxes"  # the networks
+MASK_HEAD, MASKS = "mask_head", "masks"  # a third, and what it says
 PICTURES, MAP, ROIS, CROP = "pictures", "map", "rois", "crop"  # what they read
 SCORES, BOXES, RPN_SCORES, RPN_BOXES = "scores", "boxes", "rpn_scores", "rpn_boxes"  # what they say
 COUNT = 24  # proposals of a picture, where the net does not tell
@@ -36,12 +37,14 @@ SIDES = 3  # a picture that crops are taken of has as many times their side
 class Proposed(Dataset):
     """Pictures, and what the second stage takes of them.
 
-    count: K. reads: shapes of its inputs by name. windows: (B, 4), of which the host proposes.
+    count: K. reads: shapes of its inputs by name. windows: (B, 4), of which the host proposes. cells: rows and columns
+    of masks, where a net tells them.
     """
 
     count: int
     reads: Mapping[str, tuple[int, ...]]
     windows: np.ndarray = field(repr=False)
+    cells: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,7 @@ class ProposedDetection(Detection):
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return n training pictures, or crops of them; of a classifier of maps they are made up, see `observed`."""
-        of = _proposed(dataset)
+        of = presented(dataset)
         x = np.asarray(calibration(dataset, n, seed))
         if network == PROPOSER:
             return {PICTURES: x}
@@ -91,12 +94,17 @@ class ProposedDetection(Detection):
     def observed(self, run: Runner, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return what `network` reads as n training pictures go through all."""
         seen, part = Recording(run, network), subset(dataset.train, n, seed, stratify=False)
-        self.detected(seen, dataset, np.asarray(part.x))
+        self.compared(seen, dataset, np.asarray(part.x), part.y)
         return seen.chosen(n, seed)
 
     def detected(self, run: Runner, dataset: Dataset, x: np.ndarray, floor: float = FAINT) -> list[np.ndarray]:
         """Return what is found in each picture, best first: class, score, corners."""
-        of = _proposed(dataset)
+        return self.seen(run, presented(dataset), x, floor)[0]
+
+    def seen(
+        self, run: Runner, of: Proposed, x: np.ndarray, floor: float
+    ) -> tuple[list[np.ndarray], np.ndarray | None]:
+        """Return what is found in each picture, and the maps of a net that it was found on, or None."""
         rois, maps = self.proposed(run, of, x)
         if maps is None:
             crops = [proposals.cropped(*pair, of.reads[CROP][:2]) for pair in zip(x, rois, strict=True)]
@@ -104,14 +112,14 @@ class ProposedDetection(Detection):
         else:
             said = run(CLASSIFIER, {MAP: maps, ROIS: rois})
         logits = np.asarray(said[SCORES], np.float64).reshape(*rois.shape[:2], -1)
-        told = np.asarray(said[BOXES]).reshape(*rois.shape[:2], dataset.classes, 4)
+        told = np.asarray(said[BOXES]).reshape(*rois.shape[:2], of.classes, 4)
         shares = np.exp(logits - logits.max(-1, keepdims=True))
         shares = (shares / shares.sum(-1, keepdims=True))[..., 1:]
         boxes = placed(told, centred(rois)[:, :, None])  # (N, K, classes, 4)
-        own = shares[..., None] * np.eye(dataset.classes)  # of the box of a class that class alone
+        own = shares[..., None] * np.eye(of.classes)  # of the box of a class that class alone
         rows = (len(x), -1)
         return [found(*each, floor=floor) for each in
-                zip(boxes.reshape(*rows, 4), own.reshape(*rows, dataset.classes), strict=True)]  # fmt: skip
+                zip(boxes.reshape(*rows, 4), own.reshape(*rows, of.classes), strict=True)], maps  # fmt: skip
 
     def proposed(self, run: Runner, dataset: Proposed, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the boxes of each picture that the second stage is shown, (N, K, 4), and the maps of a net or None."""
@@ -132,7 +140,7 @@ class ProposedDetection(Detection):
         return np.stack([proposals.best(boxes, scores, count) for scores in proposals.scored(x, windows)])
 
 
-def _proposed(dataset: Dataset) -> Proposed:
+def presented(dataset: Dataset) -> Proposed:
     """Return the data as `present` made them."""
     if not isinstance(dataset, Proposed):
         raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
