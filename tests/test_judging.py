@@ -65,7 +65,9 @@ def test_own_masks_go_the_whole_way_in_both_formats(end, tmp_path):
     images = R.random((120, 8, 8, 1)).astype("float32")
     masks = (images > 0.5).astype("uint8")
     x = keras.Input((8, 8, 1), name="pixels")
-    net = keras.Model(x, layers.Conv2D(1, 1, activation=end, name="mask")(layers.Conv2D(8, 3, padding="same", activation="relu")(x)))
+    net = keras.Model(
+        x, layers.Conv2D(1, 1, activation=end, name="mask")(layers.Conv2D(8, 3, padding="same", activation="relu")(x))
+    )
     trained = ew.train(net, (images, masks), ew.TrainConfig(epochs=40, learning_rate=0.02))
     assert trained.metric_name == "binary_mean_iou" and trained.metric > 0.7
     assert trained.judged.figures[""]["pixel_error"] < 0.2

@@ -156,19 +156,20 @@ def _of_pixels(parts: Parts, task: str | None, output: Output | None, inputs: An
 
     Where that is not asked for, floats that one score a pixel answers are values unless a sigmoid ends the model.
     """
-    if task not in (None, *SEGMENTATION) or output is None or len(output.shape) != 3 or None in output.shape:
+    sizes = [size for size in output.shape if size is not None] if output else []
+    if task not in (None, *SEGMENTATION) or output is None or not len(sizes) == len(output.shape) == 3:
         return None
-    *size, kinds = output.shape
-    several, train = bool(kinds and kinds > 1), parts["train"]
+    *size, kinds = sizes
+    several, train = kinds > 1, parts["train"]
     if isinstance(inputs, np.ndarray) and np.array_equal(train, inputs):
         return None
     if not (task or several or train.dtype == np.int32 or output.ending == "sigmoid"):
         return None
-    numbers = {part: _map(values, tuple(size), kinds or 1) for part, values in parts.items()}
+    numbers = {part: _map(values, tuple(size), kinds) for part, values in parts.items()}
     if any(values is None for values in numbers.values()):
         return None
     most = 1 + max(int(values.max(initial=0)) for values in numbers.values())
-    return (Head(task=SEGMENTATION[not several], classes=max(2, most)), numbers) if most <= max(2, kinds or 1) else None
+    return (Head(task=SEGMENTATION[not several], classes=max(2, most)), numbers) if most <= max(2, kinds) else None
 
 
 def _map(values: np.ndarray, size: tuple[int, ...], kinds: int) -> Any:
