@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
     learning_rate=1e-3,
     networks=("classifier", NAME),
     deploy=(Deployable(network="classifier", tables=(NAME,)),),
-    edge={"input_shape": (32, 32, 3), "classes": 3, "trunk": 1 / 6, "hidden": 64, "stem_size": 5, "stem_strides": 1,
+    edge={"input_shape": (32, 32, 3), "classes": 3, "trunk": 1 / 16, "hidden": 64, "stem_size": 5, "stem_strides": 1,
           "scales": (0.2, 0.28, 0.38), "dropout": 0.0, "places": 12},
 )  # fmt: skip
 def rcnn(
