@@ -159,7 +159,7 @@ def deconvnet(pair: Pair, asked: Asked) -> Look:
 
 @method
 def guided_backprop(pair: Pair, asked: Asked) -> Look:
-    """The same, where what they were given was positive too."""
+    """The class brought back to the pixels, ReLUs passing what is positive on both ways."""
     return _backward(pair, maps.guided_rule)
 
 
