@@ -5,7 +5,7 @@ All look at the same samples, and ask both nets about the same class: the one th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -282,13 +282,13 @@ def activation_maximisation(pair: Pair, asked: Asked) -> Look:
 def adversarial_fgsm(pair: Pair, asked: Asked) -> Look:
     """How often a net that was right is so no more once each pixel moved by epsilon, each net by its own gradient."""
     low, high = pair.range
-    each: dict[str, dict[str, np.ndarray]] = {"accuracy": {net.name: right for net, right in _right(pair, pair.x)}}
+    each: dict[str, dict[str, np.ndarray]] = {"accuracy": {net.name: _right(net, pair.x, pair.y) for net in pair.nets}}
     rows = [Picture(title="samples", values=pair.x[:SHOWN], kind="image")]
     for share in asked.epsilon:
         here, changed = each.setdefault(f"accuracy, epsilon {share:g}", {}), {}
         for net in pair.nets:
             moved = attacks.fgsm(net, pair.x, pair.y, share * (high - low), low, high)
-            here[net.name] = (predicted(net.answers(moved)) == pair.y).astype(float)
+            here[net.name] = _right(net, moved, pair.y)
             was = each["accuracy"][net.name] == 1
             changed[net.name] = 1 - here[net.name][was]
             if share == max(asked.epsilon):
@@ -297,9 +297,8 @@ def adversarial_fgsm(pair: Pair, asked: Asked) -> Look:
     return Look(each=each, pictures=rows)
 
 
-def _right(pair: Pair, x: np.ndarray) -> Iterator[tuple[Net, np.ndarray]]:
-    for net in pair.nets:
-        yield net, (predicted(net.answers(x)) == pair.y).astype(float)
+def _right(net: Net, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return (predicted(net.answers(x)) == y).astype(float)
 
 
 @method

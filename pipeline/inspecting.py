@@ -20,6 +20,7 @@ from ..inspection.methods import METHODS, Asked, Look, Pair
 from ..inspection.net import Net
 from ..progress import track
 from ..quantize import find_quantized, prepare_qat
+from ..quantize.qat import QuantizedGraph
 from ..training.answers import outputs_of
 from ..training.data import Dataset
 from ..training.presented import ANSWER
@@ -97,24 +98,25 @@ def _images(dataset: Dataset, samples: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _both(network: keras.Model, work: Workload, against: keras.Model | None) -> tuple[Net, Net]:
-    layer = find_quantized(network)
-    if layer is None:
-        if against is not None:
-            raise BadInput(f"--against: {network.name!r} is in float itself; give the quantization-aware model first")
-        network, _ = prepare_qat(network, calibration=work.samples(next(iter(work.networks))))
-        layer = find_quantized(network)
-    assert layer is not None
-    plain = layer
-    if against is not None:
-        if find_quantized(against) is not None:
-            raise BadInput("--against: has quantizers; give the float model that the other was made of")
-        prepared, _ = prepare_qat(against, calibration=work.samples(next(iter(work.networks))))
-        plain = find_quantized(prepared)
-        assert plain is not None
+    if against is not None and find_quantized(network) is None:
+        raise BadInput(f"--against: {network.name!r} is in float itself; give the quantization-aware model first")
+    if against is not None and find_quantized(against) is not None:
+        raise BadInput("--against: has quantizers; give the float model that the other was made of")
+    layer = _graph(network, work)
+    plain = layer if against is None else _graph(against, work)
     names = [output.name for output in outputs_of(network)]
     place = names.index(ANSWER) if ANSWER in names else 0
     return (Net(name=FLOAT, layer=plain, quantize=False, output=place),
             Net(name=INTEGER, layer=layer, quantize=True, output=place))  # fmt: skip
+
+
+def _graph(network: keras.Model, work: Workload) -> QuantizedGraph:
+    """Return the graph of a network, calibrated on training data where it has no quantizers yet."""
+    if find_quantized(network) is None:
+        network, _ = prepare_qat(network, calibration=work.samples(next(iter(work.networks))))
+    layer = find_quantized(network)
+    assert layer is not None
+    return layer
 
 
 def _figures(look: Look) -> Iterator[dict[str, Any]]:

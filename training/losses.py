@@ -47,6 +47,11 @@ def of_tokens(smoothing: float) -> keras.losses.Loss:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+def of_one_hot(logits: Any, classes: Any) -> Any:
+    """Return the cross-entropy of classes, one-hot or zeros for none.  Shapes: (N, K), (N, K) -> (N, 1)."""
+    return -ops.sum(classes * ops.log_softmax(logits, axis=-1), axis=-1, keepdims=True)
+
+
 @keras.saving.register_keras_serializable("edgewright")
 class FocalCrossentropy(keras.losses.Loss):
     """Cross-entropy in which a sample counts (1 - p)^gamma, p being the chance that its class is given.

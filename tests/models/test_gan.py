@@ -14,7 +14,7 @@ from edgewright.training.config import TrainConfig
 from edgewright.training.data import load
 from edgewright.training.learners import adversaries
 from edgewright.training.learners.adversaries import Rules, moves
-from edgewright.training.learners.games import Move
+from edgewright.training.learners.games import Move, cost
 from edgewright.training.restraints import clipped
 from edgewright.training.state import RunDir
 from edgewright.training.tasks.generative import latents
@@ -245,7 +245,7 @@ def test_players_who_move_in_turns_stay_near_where_those_of_one_time_drift_apart
         return lambda players, given: sign * players["x"](given["one"]) * players["y"](given["one"])
 
     maximiser, minimiser = (
-        Move(name, networks, [who], value(sign)).prepare(adversaries._answer, keras.optimizers.SGD(0.1), TrainConfig())
+        Move(name, networks, [who], value(sign)).prepare(cost, keras.optimizers.SGD(0.1), TrainConfig())
         for name, who, sign in (("up", "y", -1.0), ("down", "x", 1.0))
     )
     one, nothing, lengths, expected = np.ones((1, 1), "f4"), np.zeros((1, 1), "f4"), [], np.ones(2)

@@ -51,12 +51,7 @@ def _steps(dataset: Dataset, config: TrainConfig, *, options: Rules) -> int:
     return lengths.epochs * config.passes * lengths.moves * (options.steps + 1)
 
 
-def _validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, options: Rules) -> Row:
-    """Return the task's metric: what each side loses says nothing of the samples."""
-    return validate_by_metric(networks, dataset, task, config)
-
-
-@learner("adversarial", steps=_steps, validate=_validate, starts_over=True, options=Rules)
+@learner("adversarial", steps=_steps, validate=validate_by_metric, starts_over=True, options=Rules)
 def adversarial(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Rules
 ) -> list[Row]:

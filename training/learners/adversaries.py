@@ -13,9 +13,10 @@ from ...ends import input_names, output_names
 from ...errors import BadInput
 from ...untyped import ops
 from ..config import TrainConfig
+from ..losses import of_one_hot
 from ..optimizers import optimizer
 from ..tasks.generative import CATEGORY, CODE, LABEL, LABELLED, MASK, REAL, SOURCE
-from .games import Move
+from .games import Move, cost
 from .register import Networks
 from .wrapped import answered
 
@@ -132,7 +133,7 @@ def moves(networks: Networks, rules: Rules, config: TrainConfig) -> tuple[Move, 
 
     sides = (("telling", [pair.discriminator for pair in playing], tell),
              ("drawing", [pair.generator for pair in playing], draw))  # fmt: skip
-    one, other = (Move(name, networks, who, play).prepare(_answer, _optimizer(config), config)
+    one, other = (Move(name, networks, who, play).prepare(cost, _optimizer(config), config)
                   for name, who, play in sides)  # fmt: skip
     return one, other
 
@@ -151,9 +152,9 @@ def _telling(players: Networks, pair: Pair, rules: Rules, given: Mapping[str, An
 def _unnamed(discriminator: keras.Model, real: Any, made: Any, given: Mapping[str, Any]) -> Any:
     """Return the cross-entropy of classes: of real samples, and of drawn ones that are of any."""
     if LABELLED in given:
-        return unlike(judged(discriminator, given[LABELLED], given)[LABEL], given[f"{LABELLED}_{LABEL}"])
-    known = unlike(real[LABEL], given[f"{REAL}_{LABEL}"])
-    return (unlike(made[LABEL], given[LABEL]) + known) / 2 if LABEL in given else known
+        return of_one_hot(judged(discriminator, given[LABELLED], given)[LABEL], given[f"{LABELLED}_{LABEL}"])
+    known = of_one_hot(real[LABEL], given[f"{REAL}_{LABEL}"])
+    return (of_one_hot(made[LABEL], given[LABEL]) + known) / 2 if LABEL in given else known
 
 
 def _drawing(players: Networks, pair: Pair, rules: Rules, given: Mapping[str, Any]) -> Any:
@@ -165,7 +166,7 @@ def _drawing(players: Networks, pair: Pair, rules: Rules, given: Mapping[str, An
         real = judged(players[pair.discriminator], given[REAL], _of_real(given))
         cost = cost + rules.matching * mismatch(real, made)
     if rules.classes and LABEL in given:
-        cost = cost + rules.classes * unlike(made[LABEL], given[LABEL])
+        cost = cost + rules.classes * of_one_hot(made[LABEL], given[LABEL])
     if rules.information:
         cost = cost + rules.information * untold(made, given)
     if rules.absolute:
@@ -262,14 +263,9 @@ def mismatch(real: Mapping[str, Any], drawn: Mapping[str, Any]) -> Any:
     return ops.sum((ops.mean(real[FEATURES], axis=0) - ops.mean(drawn[FEATURES], axis=0)) ** 2)
 
 
-def unlike(logits: Any, classes: Any) -> Any:
-    """Return the cross-entropy of classes, one-hot.  Shapes: (N, K), (N, K) -> (N, 1)"""
-    return -ops.sum(classes * ops.log_softmax(logits, axis=-1), axis=-1, keepdims=True)
-
-
 def untold(made: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
     """Return -log Q(category, code | sample), (N, 1), without the constant of a normal distribution."""
-    cost = unlike(made[CATEGORY], given[CATEGORY])
+    cost = of_one_hot(made[CATEGORY], given[CATEGORY])
     if CODE in given:
         apart = (given[CODE] - made[MEAN]) * ops.exp(-made[LOG_DEVIATION])
         cost = cost + ops.sum(made[LOG_DEVIATION] + apart * apart / 2, axis=-1, keepdims=True)
@@ -281,11 +277,7 @@ def information(logits: np.ndarray, categories: np.ndarray) -> float:
 
     E log Q(c|x) + H(c), at most H(c) = log K.  Shapes: (N, K), (N, K).
     """
-    return float(np.log(categories.shape[1]) - np.asarray(unlike(logits, categories)).mean())
-
-
-def _answer(y_true: Any, y_pred: Any) -> Any:
-    return y_pred
+    return float(np.log(categories.shape[1]) - np.asarray(of_one_hot(logits, categories)).mean())
 
 
 def _optimizer(config: TrainConfig) -> Any:

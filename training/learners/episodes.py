@@ -57,12 +57,7 @@ def lengths(dataset: Dataset, config: TrainConfig) -> tuple[int, int]:
     return config.epochs_for(moves), moves
 
 
-def _validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, options: Lessons) -> Row:
-    """Return the accuracy in episodes of the validation split."""
-    return validate_by_metric(networks, dataset, task, config)
-
-
-@learner("episodes", steps=_steps, validate=_validate, options=Lessons)
+@learner("episodes", steps=_steps, validate=validate_by_metric, options=Lessons)
 def few_shot_episodes(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Lessons
 ) -> list[Row]:

@@ -64,8 +64,8 @@ def steps_by_batches(dataset: Dataset, config: TrainConfig) -> int:
     return epoch * config.epochs_for(epoch)
 
 
-def validate_by_metric(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig) -> Row:
-    """Return the task's metric of networks as they are, on validation data."""
+def validate_by_metric(networks: Networks, dataset: Dataset, task: Task, config: TrainConfig, **options: Any) -> Row:
+    """Return the task's metric of networks as they are, on validation data, whatever a learner's options are."""
     scores = task.evaluate(KerasRunner(networks), replace(dataset, test=dataset.validation))
     return {"val_metric": float(task.metric.reduce(scores.rows))}
 

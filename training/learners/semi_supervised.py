@@ -13,6 +13,7 @@ from ...errors import BadInput
 from ...untyped import ops
 from ..config import TrainConfig
 from ..data import Dataset
+from ..losses import of_one_hot
 from ..optimizers import optimizer
 from ..pictures import strongly, weakly
 from ..runner import predict_all
@@ -86,12 +87,7 @@ def _lengths(dataset: Dataset, config: TrainConfig) -> tuple[int, int]:
     return config.epochs_for(moves), moves
 
 
-def _validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, **options: Any) -> Row:
-    """Return the accuracy on validation data."""
-    return validate_by_metric(networks, dataset, task, config)
-
-
-@learner("semi_supervised", steps=_steps, validate=_validate, options=Trust)
+@learner("semi_supervised", steps=_steps, validate=validate_by_metric, options=Trust)
 def semi_supervised(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Trust
 ) -> list[Row]:
@@ -110,9 +106,9 @@ def semi_supervised(
         (logits,) = answered(players[name], {network.inputs[0].name: ops.concatenate(parts)}).values()
         rest = logits[batch:]
         told, said = (rest[: batch * options.ratio], rest[batch * options.ratio :]) if options.strong else (rest, rest)
-        cost = _cost(logits[:batch], ops.one_hot(given[CLASSES], logits.shape[-1]))
+        cost = of_one_hot(logits[:batch], ops.one_hot(given[CLASSES], logits.shape[-1]))
         sure = _likeliest(told, options.threshold)
-        return cost + given[WEIGHT] * ops.mean(_cost(said, sure))
+        return cost + given[WEIGHT] * ops.mean(of_one_hot(said, sure))
 
     def given(random: np.random.Generator, done: float) -> dict[str, np.ndarray]:
         chosen, others = random.integers(0, len(x), batch), random.integers(0, len(more), batch * options.ratio)
@@ -124,7 +120,7 @@ def semi_supervised(
     return _trained(Lesson({name: network}, play, lambda number: given), networks, dataset, task, config, run)
 
 
-@learner("co_training", steps=_steps, validate=_validate, tuner="semi_supervised:ratio=2,threshold=0.8")
+@learner("co_training", steps=_steps, validate=validate_by_metric, tuner="semi_supervised:ratio=2,threshold=0.8")
 def co_training(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
     """Let two nets of different views label samples for each other, those they are surest of; more each epoch.
 
@@ -143,7 +139,7 @@ def co_training(networks: Networks, dataset: Dataset, task: Any, config: TrainCo
 
     def play(players: Networks, given: Mapping[str, Any]) -> Any:
         said = answered(players["pair"], {network.inputs[0].name: given[UNLABELLED]})
-        return sum(_cost(said[side], given[side]) * given[f"{side} counts"] for side in SIDES)
+        return sum(of_one_hot(said[side], given[side]) * given[f"{side} counts"] for side in SIDES)
 
     def begin(number: int) -> Given:
         """Let each net choose what the other learns from in this epoch."""
@@ -213,11 +209,6 @@ def _without_labels(dataset: Dataset) -> np.ndarray:
         raise BadInput(f"data {dataset.name!r} have no samples without a label, or no classes; name data that have, as "
                        "'digits_40_labels'")  # fmt: skip
     return dataset.unlabelled
-
-
-def _cost(logits: Any, classes: Any) -> Any:
-    """Return the cross-entropy of classes, one-hot or zeros for none.  Shapes: (N, K), (N, K) -> (N, 1)."""
-    return -ops.sum(classes * ops.log_softmax(logits, axis=-1), axis=-1, keepdims=True)
 
 
 def _likeliest(logits: Any, threshold: float) -> Any:

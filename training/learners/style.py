@@ -15,7 +15,7 @@ from ..config import TrainConfig
 from ..data import Dataset
 from ..state import Row, RunDir
 from ..tasks.style import FEATURES, Styled, content_loss, said_by, style_loss, style_of
-from .games import Epochs, Move
+from .games import Epochs, Move, cost
 from .register import Networks, best_by_metric, learner, validate_by_metric
 from .wrapped import answered
 
@@ -31,12 +31,7 @@ class Weights:
             raise BadInput(f"style={self.style}: allowed is a number from 0")
 
 
-def _validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, options: Weights) -> Row:
-    """Return the task's metric."""
-    return validate_by_metric(networks, dataset, task, config)
-
-
-@learner("perceptual", validate=_validate, options=Weights)
+@learner("perceptual", validate=validate_by_metric, options=Weights)
 def perceptual(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Weights
 ) -> list[Row]:
@@ -57,9 +52,7 @@ def perceptual(
         return content_loss(said, wanted[FEATURES]) + options.style * style_loss(said, dataset.style)
 
     players = {name: network, "scorer": dataset.scorer}
-    move = Move("painting", players, [name], paint).prepare(
-        _answer, keras.optimizers.Adam(config.learning_rate), config
-    )
+    move = Move("painting", players, [name], paint).prepare(cost, keras.optimizers.Adam(config.learning_rate), config)
     nothing = np.zeros((batch, 1), np.float32)
 
     def epoch(number: int) -> Row:
@@ -78,10 +71,6 @@ def scored(scorer: keras.Model, images: Any) -> dict[str, Any]:
     """Return what a scorer says of images, which may depend on what learns."""
     (given,) = scorer.inputs
     return answered(scorer, {given.name: images}, training=False)
-
-
-def _answer(y_true: Any, y_pred: Any) -> Any:
-    return y_pred
 
 
 class Canvas(keras.layers.Layer):
@@ -132,7 +121,7 @@ def stylised(
         return float(np.asarray(content_loss(said, features)).item()), float(np.asarray(style_loss(said, grams)).item())
 
     move = Move("painting", networks, ["canvas"], paint)
-    move.prepare(_answer, keras.optimizers.Adam(rate), TrainConfig(jit_compile=False))
+    move.prepare(cost, keras.optimizers.Adam(rate), TrainConfig(jit_compile=False))
     nothing, found = np.zeros((1, 1), np.float32), [losses()]
     for _ in range(steps):
         move.make({"nothing": nothing}, nothing)
