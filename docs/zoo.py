@@ -4,8 +4,10 @@ Rows of the folders, runs of `edgewright matrix`, are entered into zoo.json firs
 """
 
 import json
+import math
 import sys
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ whole test set. Int8: the w8a8-qat TFLite file, measured on the device,
 and by how many points it is better. Size and speed-up: of that file over the float32 file, in LiteRT on one thread,
 with the 95% interval. MACs: multiply-adds of one sample. Each table is ordered by them.
 
-[Sizes](#sizes) and [papers](#papers) are below. `edgewright models --json` says the same to programs. Made by
+Index: [by task](#by-task), [by budget](#by-budget), [by what goes to a device](#by-what-goes-to-a-device);
+[sizes](#sizes) and [papers](#papers) are at the end. `edgewright models --json` says the same to programs. Made by
 `python docs/zoo.py`.
 """
 QUICK = """Data marked *: a `--quick` run, on data that needs no download, with training that ends as soon as the net is
@@ -40,7 +43,20 @@ seen to work and int8 of the pruned net, measured for a few seconds while others
 every stage works, not how good a model is."""
 FEW = "Of cifar10's five training batches {batches} was at hand: its rows would do better with all."
 MEASURED = ("model", "data", "float", "int8", "size", "speed-up", "stages")
-SIZES = ("model", "family", "parameters", "edge parameters", "edge MACs")
+SIZES = ("model", "family", "parameters", "edge parameters", "edge MACs", "int8 bytes")
+KINDS = (ONE, SEVERAL, STEP, STEP_AMONG, TABLES, NONE) = (
+    "one network",
+    "several networks",
+    "a step, its states fed back",
+    "a step and other networks",
+    "networks and tables for the host",
+    "none",
+)
+BUDGETS = {  # a fact of a row -> what it is called, and the bounds of its groups
+    "parameters": ("Parameters of the edge preset", (1_000, 10_000, 100_000, 1_000_000)),
+    "macs": ("MACs of the edge preset", (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)),
+    "bytes": ("Bytes of the int8 files", (8 << 10, 32 << 10, 128 << 10, 512 << 10)),
+}
 
 
 def entered(folder: Path) -> dict[str, dict[str, Any]]:
@@ -58,15 +74,58 @@ def text(rows: dict[str, dict[str, Any]]) -> str:
     """Return the page."""
     names = sorted((row["name"] for row in registry.describe()), key=lambda name: (_macs(rows, name), name))
     page = INTRODUCTION.format(count=len(names), measured=sum(name in rows for name in names), how=_how(rows))
-    for task in sorted({registry.get(name).task for name in names}):
+    page += _index(rows, sorted(names))
+    for task in _tasks(names):
         lines = [_line(name, rows.get(name)) for name in names if registry.get(name).task == task]
-        page += f"\n## {task.replace('_', ' ').capitalize()}\n\n{table(MEASURED, lines)}\n"
+        page += f"\n## {_title(task)}\n\n{table(MEASURED, lines)}\n"
     notes = [f"- {name}, {stage}: {reason}" for name, row in sorted(rows.items())
              for stage, reason in row["notes"].items()]  # fmt: skip
     page += "\n## What a stage says\n\n" + ("\n".join(notes) or "Every stage passed.") + "\n"
     page += f"\n## Sizes\n\n{table(SIZES, [_size(name, rows.get(name)) for name in names])}\n"
     papers = "\n".join(f"- {name}: {registry.get(name).paper}" for name in sorted(names))
     return page + f"\n## Papers\n\n{papers}\n"
+
+
+def _index(rows: dict[str, dict[str, Any]], names: list[str]) -> str:
+    """Return the three lists by which a model is found."""
+    entries = {name: registry.get(name) for name in names}
+    by_task = {
+        f"[{_title(task)}](#{task.replace('_', '-')})": [name for name in names if entries[name].task == task]
+        for task in _tasks(names)
+    }
+    kinds = {kind: [name for name in names if _kind(entries[name]) == kind] for kind in KINDS}
+    page = f"\n## By task\n\n{_lists(by_task)}\n\n## By budget\n"
+    for fact, (called, bounds) in BUDGETS.items():
+        known = {name: rows[name][fact] for name in names if name in rows and rows[name].get(fact) is not None}
+        groups = {}
+        for low, high in pairwise((-1, *bounds, math.inf)):
+            group = f"over {low:,}" if high == math.inf else f"up to {high:,}"
+            groups[group] = [name for name, value in known.items() if low < value <= high]
+        page += f"\n### {called}\n\n{_lists(groups)}\n"
+    return page + f"\n## By what goes to a device\n\n{_lists(kinds)}\n"
+
+
+def _lists(groups: dict[str, list[str]]) -> str:
+    return "\n".join(f"- {group} ({len(each)}): {', '.join(each)}" for group, each in groups.items() if each)
+
+
+def _tasks(names: list[str]) -> list[str]:
+    return sorted({registry.get(name).task for name in names})
+
+
+def _title(task: str) -> str:
+    return task.replace("_", " ").capitalize()
+
+
+def _kind(entry: registry.Architecture) -> str:
+    """Return what goes to a device, one of `KINDS`."""
+    if not entry.deploy:
+        return NONE
+    if any(each.states for each in entry.deploy):
+        return STEP if len(entry.deploy) == 1 else STEP_AMONG
+    if any(each.tables for each in entry.deploy):
+        return TABLES
+    return ONE if len(entry.deploy) == 1 else SEVERAL
 
 
 def _how(rows: dict[str, dict[str, Any]]) -> str:
@@ -96,7 +155,7 @@ def _line(name: str, row: dict[str, Any] | None) -> tuple[str, ...]:
 
 def _size(name: str, row: dict[str, Any] | None) -> tuple[str, ...]:
     known = registry.get(name)
-    edge = ("", "") if row is None else (f"{row['parameters']:,}", f"{row['macs']:,}")
+    edge = ("", "", "") if row is None else tuple("" if row.get(fact) is None else f"{row[fact]:,}" for fact in BUDGETS)
     return (name, known.family, f"{known.params:,}", *edge)
 
 
@@ -105,6 +164,8 @@ def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
     networks = registry.deployables(row["model"], registry.networks(row["model"], "edge")).values()
     stages = row["stages"]
     sizes = {file["name"]: file["bytes"] for file in results["artifacts"] if file["format"] == "tflite"}
+    int8_files = {name for name in sizes if name.endswith("w8a8-qat.tflite")}
+    pruned = {name for name in int8_files if "pruned" in name}
     judged = min((verdict for verdict in results["verdicts"] if verdict["artifact"].endswith("w8a8-qat.tflite")),
                  key=lambda verdict: "pruned" in verdict["artifact"])  # fmt: skip
     base, int8 = stages["tflite_float"]["value"], stages["tflite_int8"]["value"]
@@ -114,6 +175,7 @@ def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
         "int8": int8,
         "points": None if None in (base, int8) else 100 * _metric(results).gain(int8, base),
         "size": sizes[judged["artifact"]] / sizes[results["baselines"][judged["artifact"]]],
+        "bytes": sum(sizes[name] for name in (int8_files - pruned or pruned)),
         "speedup": judged["speedup"],
         "speedup_ci95": judged["speedup_ci95"],
         "stages": _stages(stages),

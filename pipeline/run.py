@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,6 @@ from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput, EdgewrightError
 from ..files import replacing, sha256, write, write_json
 from ..progress import say
-from ..runners import Arrays
 from ..training import learners
 from ..training.config import TrainConfig
 from ..training.runner import KerasRunner, predict_all
@@ -92,6 +91,7 @@ def refuse(stage: Stage, work: Workload) -> None:
 
 
 _ANSWERS = "-outputs"  # how files with answers end, before the number of the output
+_ASKED = "-asked.npz"  # and those with what was asked, where it is not the test data
 Paths = dict[str, str]  # network -> its .keras file in the folder of the run
 
 
@@ -167,8 +167,8 @@ class Pipeline:
             config = how(networks, self.work, stage.step.options)
             quantized = quantizing.quantize(networks, self.work, settings, scratch, config, **self.taught(stage))
             kept = self.kept(quantized.networks, stage.role, quantized.result.metric, quantized.result.history)
-            answers = self.answers(quantized.networks, quantized.result.judged)
-            return {**kept, "files": [*kept["files"], *self.written(stage.role, answers)], "rows": quantized.rows()}
+            told = self.told(stage.role, quantized.networks, quantized.result.judged)
+            return {**kept, "files": [*kept["files"], *told], "rows": quantized.rows()}
 
         return self.do(stage, work, settings, self.inputs(stage))
 
@@ -264,14 +264,12 @@ class Pipeline:
         return {name: found for name, found in compared.items() if found}
 
     def answered(self, file: File, path: Path) -> list[np.ndarray]:
-        """Return what a file answers to the samples that it was fed, its states left out."""
-        given, steps = self.fed(file.network), bool(self.work.states(file.network))
-        answers = measuring.answered(file.network, path, given, steps=steps, device=self.config.device)
-        return [values for name, values in answers.items() if name not in self.work.states(file.network)]
-
-    def fed(self, network: str) -> Arrays:
-        """Return the samples by input name with which a network that no samples judge is compared."""
-        return self.work.task.samples(self.work.dataset, network, SAME_ON)
+        """Return what a file answers to the samples that its network was asked, its states left out."""
+        with np.load(self.folder / self.place(file.role, file.network, _ASKED), allow_pickle=False) as asked:
+            given = dict(asked)
+        states = self.work.states(file.network)
+        answers = measuring.answered(file.network, path, given, steps=bool(states), device=self.config.device)
+        return [values for name, values in answers.items() if name not in states]
 
     def on_device(self, name: str, work: Work, config: BenchConfig, files: list[str]) -> dict[str, Any]:
         """Do a step that measures."""
@@ -378,34 +376,38 @@ class Pipeline:
         return {network: self.read_back.pop(path, None) or load_model(self.folder / path)
                 for network, path in paths.items()}  # fmt: skip
 
-    def answers(self, networks: Networks, judged: Evaluation | None) -> dict[str, list[np.ndarray]]:
-        """Return what networks that go to a device answer, with which the answers of their files are compared.
+    def told(self, role: str, networks: Networks, judged: Evaluation | None) -> list[str]:
+        """Write what networks that go to a device answer, with which their files are compared; return where it lies.
 
-        That is to the test data, where they are judged sample by sample, else to some samples that files are fed.
+        They are asked the test data where they are judged sample by sample, else some samples, which are written too.
         """
         if self.sampled and judged is not None:
             (network,) = networks
-            return {network: list(judged.all_outputs.values()) or [judged.outputs]}
-        run, answers = KerasRunner(networks, self.work.deploy), {}
+            return self.written(role, network, list(judged.all_outputs.values()) or [judged.outputs])
+        run, paths = KerasRunner(networks, self.work.deploy), []
         for each in self.work.deploy:
-            found = (run.unroll if each.states else run)(each.network, self.fed(each.network))
-            answers[each.network] = [values for name, values in found.items() if name not in each.states]
-        return answers
+            asked = self.work.arrays(each.network, SAME_ON, networks)
+            answers = (run.unroll if each.states else run)(each.network, asked)
+            kept = self.place(role, each.network, _ASKED)
+            with replacing(self.folder / kept) as temporary, open(temporary, "wb") as file:
+                np.savez(file, allow_pickle=False, **asked)
+            said = [values for name, values in answers.items() if name not in each.states]
+            paths += [str(kept), *self.written(role, each.network, said)]
+        return paths
 
     @property
     def sampled(self) -> bool:
         """Whether the model is one network that is judged by its answers to samples."""
         return isinstance(self.work.task, Supervised) and not self.work.several
 
-    def written(self, role: str, answers: Mapping[str, list[np.ndarray]]) -> list[str]:
-        """Write answers; return where they lie."""
+    def written(self, role: str, network: str, answers: Sequence[np.ndarray]) -> list[str]:
+        """Write a network's answers; return where they lie."""
         paths = []
-        for network, outputs in answers.items():
-            for place, values in enumerate(outputs):
-                path = self.place(role, network, f"{_ANSWERS}{f'-{place}' if place else ''}.npy")
-                with replacing(self.folder / path) as temporary, open(temporary, "wb") as file:
-                    np.save(file, values)
-                paths.append(str(path))
+        for place, values in enumerate(answers):
+            path = self.place(role, network, f"{_ANSWERS}{f'-{place}' if place else ''}.npy")
+            with replacing(self.folder / path) as temporary, open(temporary, "wb") as file:
+                np.save(file, values)
+            paths.append(str(path))
         return paths
 
     def kept_answers(self, file: File) -> list[np.ndarray]:

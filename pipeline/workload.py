@@ -11,6 +11,7 @@ import keras
 from ..copies import copy_model
 from ..models import registry
 from ..models.registry import Deployable
+from ..runners import Arrays
 from ..training import learners, tasks
 from ..training.data import Dataset
 from ..training.runner import KerasRunner
@@ -88,17 +89,19 @@ class Workload:
         return registry.trained(networks, self.deploy)
 
     def samples(self, network: str, count: int = CALIBRATION, networks: Networks | None = None) -> Any:
-        """Return samples that a network is calibrated on: an array, or of several inputs a dict by name.
+        """Return samples that a network is calibrated on: an array, or of several inputs a dict by name."""
+        arrays = self.arrays(network, count, networks)
+        return dict(arrays) if len(arrays) > 1 else next(iter(arrays.values()))
+
+    def arrays(self, network: str, count: int, networks: Networks | None = None) -> Arrays:
+        """Return samples by input name.
 
         networks: the whole model; where what one reads is made by others, its task observes it in their work.
         """
         observed = getattr(self.task, "observed", None)
-        if observed is not None and networks is not None:
-            run = KerasRunner(networks, self.deploy)
-            arrays = observed(run, self.dataset, network, count)
-        else:
-            arrays = self.task.samples(self.dataset, network, count)
-        return dict(arrays) if len(arrays) > 1 else next(iter(arrays.values()))
+        if observed is None or networks is None or network not in self.compressed:
+            return self.task.samples(self.dataset, network, count)
+        return observed(KerasRunner(networks, self.deploy), self.dataset, network, count)
 
     def to_train(self, networks: Networks, made: Networks) -> dict[str, keras.Model]:
         """Return networks that may be trained in place: those `made` for it, and copies of the others."""

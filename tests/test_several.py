@@ -108,6 +108,24 @@ def test_they_are_judged_by_their_task_on_the_device_as_before_it(run):
     assert all(one["within_one_step"] >= 0.99 for one in results["parity"].values())
 
 
+def test_what_a_network_was_asked_is_kept_for_its_file(run):
+    name, _, _, folder = run
+    models = folder / "models" / "qat"
+    asked, answers = np.load(models / f"{DEPLOYED[name]}-asked.npz"), np.load(models / f"{DEPLOYED[name]}-outputs.npy")
+    given = {"tiny_gan": {"z": (32, 4)}, "tiny_text": {"token": (32, 8, 1)}}[name]
+    assert {each: asked[each].shape for each in asked.files} == given and len(answers) == 32
+
+
+def test_a_network_that_reads_what_another_makes_is_asked_just_that():
+    networks = registry.networks("undercomplete_autoencoder", "edge")
+    work = find.find("undercomplete_autoencoder", "digits")
+    codes = np.asarray(networks["encoder"](work.dataset.train.x))
+    asked = work.arrays("decoder", 8, networks)["code"]
+    assert (np.abs(asked[:, None] - codes[None]).max(-1).min(1) < 1e-5).all()
+    made_up = work.arrays("decoder", 8)["code"]
+    assert not (np.abs(made_up[:, None] - codes[None]).max(-1).min(1) < 1e-5).any()
+
+
 def test_what_goes_to_a_device_is_pruned_and_quantized_and_nothing_else(run):
     name, _, _, folder = run
     loaded = {path.stem: ew.load_model(path) for path in (folder / "models" / "qat-pruned").glob("*.keras")}
