@@ -56,6 +56,9 @@ class Worker:
             self.stop()
             raise
         if not answer:
+            if answered:  # it closed its output, so it is about to end: by itself, which its status tells
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=5)
             self.stop()
             raise EdgewrightError(
                 f"died with status {process.returncode}" if answered else f"gave no answer in {limit_s:g} s"

@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,9 @@ def serve(order: Order) -> Row:
         results, folder = execute(config, folder, plan)
     except EdgewrightError as error:
         return _failing(name, str(error))
+    except Exception as error:  # a fault of ours in one row is no reason to lose its words, or the process
+        traceback.print_exc()
+        return _failing(name, f"{type(error).__name__}: {error}")
     if not order["timing"]:
         return {"model": name, "data": None, "seconds": None, "stages": built}
     held = Held.of(name, results["data"], results["metric"])

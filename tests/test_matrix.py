@@ -133,6 +133,16 @@ def test_the_files_of_a_matrix_run_on_the_device_that_is_asked_for(tmp_path, mon
     assert matrix.serve(order)["stages"]["device"]["reason"] == "enough" and asked == ["ssh://pi@board"]
 
 
+def test_any_error_of_a_row_is_told_in_its_cells_and_traced_in_its_log(tmp_path, monkeypatch, capfd):
+    def execute(config, folder, plan):
+        raise ValueError("3 rows for 4 labels")
+
+    monkeypatch.setattr(matrix, "execute", execute)
+    order = {"model": "xor_mlp", "folder": str(tmp_path), "quick": True, "seed": 0, "device": "local", "timing": True}
+    assert matrix.serve(order)["stages"]["train"]["reason"] == "ValueError: 3 rows for 4 labels"
+    assert "Traceback" in capfd.readouterr().err
+
+
 def test_unknown_family_is_refused(tmp_path):
     with pytest.raises(BadInput, match="linear"):
         matrix.matrix([], ["linaer"], tmp_path, quick=True, seed=0)

@@ -18,6 +18,10 @@ for line in sys.stdin:
         os.abort()
     if order["n"] == 3:
         time.sleep(1000)
+    if order["n"] == 7:
+        os.close(1)
+        time.sleep(0.5)
+        sys.exit(3)
     print(json.dumps({"double": 2 * order["n"], "process": os.getpid()}), flush=True)
 """
 
@@ -35,6 +39,12 @@ def test_death_and_silence_are_answers_and_the_others_go_on():
     assert isinstance(died, EdgewrightError) and str(died) == "the process died with status -6"
     assert isinstance(silent, EdgewrightError) and str(silent) == "the process gave no answer in 3 s"
     assert {n: answer["double"] for n, answer in answers.items()} == {n: 2 * n for n in (0, 2, 4, 5)}
+
+
+def test_one_that_closes_its_output_and_ends_later_is_told_by_its_own_status():
+    with workers(1, "doubling") as several:
+        ((_, died),) = several.serve([{"n": 7}], 20)
+    assert str(died) == "the process died with status 3"
 
 
 def test_a_worker_is_renewed_before_it_has_grown():
