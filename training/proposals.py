@@ -57,7 +57,8 @@ def cropped(image: Array, boxes: Array, shape: Sequence[int]) -> Array:
     height, width = image.shape[:2]
     rows = _between(boxes[:, 1], boxes[:, 3], shape[0], height)
     columns = _between(boxes[:, 0], boxes[:, 2], shape[1], width)
-    return np.einsum("kph,hwc,kqw->kpqc", rows, image, columns, optimize=True).astype(np.float32)
+    lines = (rows @ image.reshape(height, -1)).reshape(*rows.shape[:2], width, -1)  # (K, rows, W, C)
+    return (columns[:, None] @ lines).astype(np.float32)
 
 
 def _between(first: Array, last: Array, samples: int, size: int) -> Array:
