@@ -1,4 +1,4 @@
-"""Vectors of nodes: a table for each graph, decoded by products or distances; what is learned differs by the learner."""
+"""Vectors of nodes: a table for each graph, decoded by products or distances; learners tell the models apart."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ FAMILY = "graph"
 def laplacian_eigenmaps(classes: int, width: int = 128, distances: bool = True) -> dict[str, keras.Model]:
     """Build a table that is looked up and one that is scored, of as many nodes as `classes`; see `models/tables.py`.
 
-    distances: scores are to be minus half of squared distances, z.z' - |z'|^2 / 2, which asks for a bias; else products.
-    The tables are the same of eigenmaps and factorization; else they are two sides of a node, as where edges come from
-    and go to.  Shapes: lookup: row (N, 1) -> vector (N, width); scorer: query (N, width) -> scores (N, classes).
+    distances: scores are to be minus half of squared distances, z.z' - |z'|^2 / 2, which asks for a bias; else they are
+    products. The tables are the same of eigenmaps and factorization; else they are two sides of a node, as where edges
+    come from and go to.
+    Shapes: lookup: row (N, 1) -> vector (N, width); scorer: query (N, width) -> scores (N, classes).
     """
     return {"lookup": lookup(classes, width), "scorer": scorer(classes, width, bias=distances)}

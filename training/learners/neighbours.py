@@ -19,6 +19,7 @@ from ..optimizers import optimizer
 from ..state import Row, RunDir
 from .games import Epochs, Move
 from .register import Networks, best_by_metric, learner, validate_by_metric
+from .solved import changed
 
 ASKED = "asked"  # numbers of the rows that are scored for a node
 POWER = 0.75  # of degrees, by which others are drawn: Mikolov 2013, arXiv:1310.4546, section 2.2
@@ -31,7 +32,7 @@ class Neighbours:
     walk: nodes in a walk, of which those at most `window` apart are near; 0 for the ends of an edge alone. p, q: going
     back has a weight of 1 / p, going to where the node before has no edge 1 / q. negatives: others drawn for a node.
     squared: 1 for squared distances from 1 and 0, 0 for log-likelihoods of yes and no. tied: 1 if both sides have one
-    table.  Raises: BadInput for a number outside its range.
+    table, until pruning or quantization makes two of it.  Raises: BadInput for a number outside its range.
     """
 
     walk: int = 0
@@ -70,9 +71,10 @@ def neighbours(
     batch = config.batch_for(len(starts))
     steps = len(starts) // batch * config.passes
     epochs = config.epochs_for(steps)
-    learning = [LOOKUP] if options.tied else [LOOKUP, SCORER]
+    tied = options.tied and not any(map(changed, networks.values()))
+    learning = [LOOKUP] if tied else [LOOKUP, SCORER]
     rate = optimizer(config, epochs * steps, epoch=steps)
-    move = Move("nearing", networks, learning, _tied if options.tied else _scored)
+    move = Move("nearing", networks, learning, _tied if tied else _scored)
     move.prepare(_squared if options.squared else _likely, rate, config)
 
     def epoch(number: int) -> Row:
@@ -81,7 +83,7 @@ def neighbours(
             for chosen in random.permutation(len(starts))[: len(starts) // batch * batch].reshape(-1, batch):
                 nodes, asked, truth = draws.draw(starts[chosen], ends[chosen], random)
                 losses.append(move.make({ROW: nodes[:, None], ASKED: asked}, truth))
-        if options.tied:
+        if tied:
             rows.follow(networks[LOOKUP], networks[SCORER])
         return {"loss": float(np.mean(losses))}
 
@@ -104,7 +106,7 @@ def _tied(players: Networks, given: Mapping[str, Any]) -> Any:
 
 
 def _likely(truth: Any, products: Any) -> Any:
-    """Return minus the log-likelihood of yes and no, a sum over what is asked.  truth: 1, 0, or -1 for what is not asked."""
+    """Return minus the log-likelihood of yes and no, a sum over what is asked: 1, 0, or -1 for what is not."""
     told = ops.cast(truth >= 0, products.dtype)
     surprise = ops.softplus(products) - products * ops.maximum(truth, 0)
     return ops.sum(surprise * told, axis=-1)

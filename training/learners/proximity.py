@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -94,12 +95,12 @@ def log_transitions(edges: np.ndarray, steps: int) -> list[np.ndarray]:
     Source: Cao 2015, GraRep: learning graph representations with global structural information, algorithm 1.
     """
     once = edges / np.maximum(edges.sum(1, keepdims=True), 1)
-    power, found = np.eye(len(edges)), []
-    for _ in range(steps):
-        power = power @ once
-        ratio = power / np.maximum(power.mean(0), 1e-12)
-        found.append(np.log(np.maximum(ratio, 1)))
-    return found
+    return [np.log(np.maximum(power / np.maximum(power.mean(0), 1e-12), 1)) for power in hops(once, steps)]
+
+
+def hops(edges: np.ndarray, steps: int) -> list[np.ndarray]:
+    """Return the powers from 1 to `steps` of a matrix of edges or transitions: of walks of as many steps."""
+    return list(accumulate([edges] * steps, np.matmul))
 
 
 def factors(matrix: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
