@@ -108,10 +108,10 @@ class Solution:
         self, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, **options: Any
     ) -> Sequence[Row]:
         """Assign the weights where they are open.  Returns: the solver's rows."""
-        if not any(map(_changed, networks.values())):
+        if not any(map(changed, networks.values())):
             more: dict[str, Any] = {**options, **({"support": {}} if self.again else {})}
             return self.solve(networks, dataset, task, config, **more) or ()
-        if not self.again or not all(_pruned(network) or not _changed(network) for network in networks.values()):
+        if not self.again or not all(_pruned(network) or not changed(network) for network in networks.values()):
             return ()
         support: dict[int, np.ndarray] = {}
         for variable, values in [pair for network in networks.values() for pair in _cut(network)]:
@@ -133,7 +133,7 @@ def _numbers(value: Any) -> Any:
     return keras.ops.convert_to_numpy(value)
 
 
-def _changed(network: keras.Model) -> bool:
+def changed(network: keras.Model) -> bool:
     """Tell if `network` is being pruned or clustered, or is quantization-aware."""
     return hasattr(network, "replaced") or any(
         getattr(layer, "is_quantization_aware", False) for layer in layers_in(network)
