@@ -1,12 +1,14 @@
-"""Graphs of which some nodes have a known class: Cora in its Planetoid files, scikit-learn's digits by their nearest.
+"""Graphs of which some nodes have a known class: Cora in its Planetoid files, digits by their nearest, a karate club.
 
-One graph is one sample, and all splits hold the same: what differs is whose nodes' classes are told.
+One graph is one sample, and all splits hold the same: what differs is whose nodes' classes are told. In which form a
+net reads the graph, the name of its input says: see `FORMS`.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,8 @@ PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
 CORA = [f"cora/ind.cora.{part}" for part in PARTS]
 VALIDATION = 500  # nodes behind the labelled ones, as Yang 2016 and Kipf 2017 split
 NEIGHBOURS, LABELLED = 8, 20  # of `digits_graph`: edges that a node draws, and labelled nodes a class
-TASKS = ("node_classification",)
-ADJACENCY = "adjacency D^-1/2 (A + I) D^-1/2"
+TASKS = ("node_classification", "sampled_node_classification")
+OWN = ("features", "adjacency")  # inputs, where nobody asks for others
 
 
 @dataset(input_shape=(2708, 1433), tasks=TASKS, here=lambda: all(map(sources.find, CORA)))
@@ -39,8 +41,8 @@ def cora(asked: Asked) -> Dataset:
         "validation": np.arange(labelled, labelled + VALIDATION),
         "test": np.sort(tested),
     }
-    words = f"rows of features sum to 1; {ADJACENCY}"
-    return _graph("cora", by_row(features), edges, labels, nodes, preprocessing=words, source=sources.describe(CORA))
+    source = sources.describe(CORA)
+    return _graph(asked, "cora", by_row(features), edges, labels, nodes, said="rows sum to 1", source=source)
 
 
 @dataset(input_shape=(1797, 64), tasks=TASKS)
@@ -56,24 +58,53 @@ def digits_graph(asked: Asked) -> Dataset:
     rest = order[rank >= LABELLED]
     nodes = {"train": order[rank < LABELLED], "validation": rest[:VALIDATION], "test": rest[VALIDATION:]}
     nearest = kneighbors_graph(pixels, NEIGHBOURS).toarray()
-    words = f"pixels / 16; edges to the {NEIGHBOURS} nearest; {ADJACENCY}"
-    source = (f"scikit-learn {sklearn.__version__}",)
-    return _graph("digits_graph", pixels / 16, nearest, labels, nodes, preprocessing=words, source=source)
+    said, source = f"pixels / 16, edges to the {NEIGHBOURS} nearest", (f"scikit-learn {sklearn.__version__}",)
+    return _graph(asked, "digits_graph", pixels / 16, nearest, labels, nodes, said=said, source=source)
+
+
+@dataset(input_shape=(34, 34), tasks=TASKS)
+def karate(asked: Asked) -> Dataset:
+    """Return Zachary's karate club: 34 members, 78 friendships, the two clubs it broke into; its two leaders labelled.
+
+    Members have no features but who they are, one-hot.  Source: Zachary 1977, An information flow model for conflict
+    and fission in small groups; the ties as networkx has them.
+    """
+    import networkx
+
+    club = networkx.karate_club_graph()
+    edges = networkx.to_numpy_array(club, weight=None)
+    labels = np.array([club.nodes[node]["club"] != "Mr. Hi" for node in club], np.int64)
+    leaders = np.array([0, len(labels) - 1])
+    rest = np.random.default_rng(0).permutation(np.arange(1, len(labels) - 1))
+    nodes = {"train": leaders, "validation": rest[:8], "test": np.sort(rest[8:])}
+    said, source = "members one-hot", (f"networkx {networkx.__version__}",)
+    return _graph(asked, "karate", np.eye(len(labels)), edges, labels, nodes, said=said, source=source)
 
 
 def _graph(
+    asked: Asked,
     name: str,
     features: np.ndarray,
     edges: np.ndarray,
     labels: np.ndarray,
     nodes: dict[str, np.ndarray],
-    **facts: Any,
+    *,
+    said: str,
+    source: tuple[str, ...],
 ) -> Dataset:
-    """Return one graph as a data set.  Shapes: features (nodes, F), edges (nodes, nodes), labels (nodes,)."""
+    """Return one graph as a data set, in the forms that are asked for.
+
+    Shapes: features (nodes, F), edges (nodes, nodes), labels (nodes,).  Raises: BadInput for an input of another name.
+    """
+    edges = np.maximum(edges, edges.T)
+    wanted = {each.name: each.shape for each in asked.inputs} or dict.fromkeys(OWN, (None, None))
+    if unknown := [each for each in wanted if each not in ("features", *FORMS)]:
+        raise BadInput(f"data set {name!r} has no input {unknown[0]!r}; it has features, {', '.join(FORMS)}")
     x = {
-        "features": features[None].astype(np.float32),
-        "adjacency": normalized(np.maximum(edges, edges.T))[None].astype(np.float32),
-    }
+        each: (features if each == "features" else FORMS[each](edges, shape))[None]
+        for each, shape in wanted.items()
+    }  # fmt: skip
+    x = {each: array.astype(np.int32 if each == "edges" else np.float32) for each, array in x.items()}
     parts = {part: np.full((1, len(labels)), HIDDEN, np.int32) for part in nodes}
     for part, members in nodes.items():
         parts[part][0, members] = labels[members]
@@ -84,8 +115,43 @@ def _graph(
         train=Split(x=x, y=parts["train"]),
         validation=Split(x=x, y=parts["validation"]),
         test=Split(x=x, y=parts["test"]),
-        **facts,
+        preprocessing=f"{said}; graph as {', '.join(each for each in wanted if each in FORMS)}",
+        source=source,
     )
+
+
+def linked(edges: np.ndarray) -> np.ndarray:
+    """Return the pairs that have an edge, each node with itself among them: (E, 2), sorted."""
+    return np.argwhere(edges + np.eye(len(edges)) > 0)
+
+
+def _weights(edges: np.ndarray) -> np.ndarray:
+    return normalized(edges)[tuple(linked(edges).T)]
+
+
+def basis(edges: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Return eigenvectors of I - D^-1/2 A D^-1/2, those of the least values first.  Shapes: (nodes, nodes or count).
+
+    A sign is chosen that makes the largest value of each positive: eigenvectors have none of their own.
+    """
+    from scipy.linalg import eigh
+
+    laplacian = np.eye(len(edges)) - normalized(edges, loops=False)
+    most = len(edges) if count is None else min(count, len(edges))
+    vectors = eigh(laplacian, subset_by_index=[0, most - 1])[1]
+    return vectors * np.sign(vectors[np.abs(vectors).argmax(0), np.arange(most)])
+
+
+# What an input of a name is given: (A (nodes, nodes), its shape as it is asked for) -> an array.
+FORMS: dict[str, Callable[[np.ndarray, Any], np.ndarray]] = {
+    "adjacency": lambda edges, shape: normalized(edges),
+    "links": lambda edges, shape: edges,
+    "neighbours": lambda edges, shape: edges + np.eye(len(edges)),
+    "mean": lambda edges, shape: by_row(edges + np.eye(len(edges))),
+    "basis": lambda edges, shape: basis(edges, shape[-1]),
+    "edges": lambda edges, shape: linked(edges),
+    "edge_weights": lambda edges, shape: _weights(edges),
+}
 
 
 def normalized(adjacency: np.ndarray, *, loops: bool = True) -> np.ndarray:

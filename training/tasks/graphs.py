@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..answers import outputs_of
-from ..data import Dataset, Shown, check, sets
+from ..data import Dataset, Input, Shown, check, sets
 from ..data.graphs import HIDDEN
 from ..presented import takes
 from .objective import Objective
@@ -36,10 +36,10 @@ class NodeClassification(Objective):
         Raises: BadInput for a network of other inputs, or labels that are neither classes nor hidden.
         """
         name, network = next(iter(networks.items()))
-        dataset = data if isinstance(data, Dataset) else _graph(data, self.name)
+        known = takes(network)
+        dataset = data if isinstance(data, Dataset) else graph_of(data, self.name, known["inputs"])
         for part, split in dataset.splits.items():
             check(replace(split, y=np.maximum(split.y, 0)), f"{dataset.name} {part}", classes=dataset.classes)
-        known = takes(network)
         wanted = {each.name: each.shape for each in known["inputs"]}
         if not rebuilt and wanted != dataset.input_shape:
             raise BadInput(
@@ -66,9 +66,10 @@ class NodeClassification(Objective):
         return Bound(self, dataset)
 
 
-def _graph(name: str, task: str) -> Dataset:
+def graph_of(name: str, task: str, inputs: Sequence[Input]) -> Dataset:
+    """Return the graph `name` as inputs of these names take it.  Raises: BadInput for a set that is no graph."""
     entry = sets.source(name)
-    return entry.load(sets.asked(entry, input_shape=None, dtype=None, task=task, vocabulary=None))
+    return entry.load(sets.asked(entry, input_shape=None, dtype=None, task=task, vocabulary=None, inputs=inputs))
 
 
 def _of_told(smoothing: float) -> keras.losses.Loss:
