@@ -1,0 +1,175 @@
+"""Samples of which the answer is a row of a table: posts and their tags, users and pages, what is watched next.
+
+Made up by seed, but for `rt_polarity_tags`. Ids from 1 on, 0 fills up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...errors import BadInput
+from .arrays import Input
+from .dataset import Split
+from .knowledge import Fact, divided, family
+from .queries import RETRIEVALS, Queries, known_of
+from .sets import Asked, dataset, source
+from .tokens import encode, filled, vocabulary
+
+SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+@dataset(input_shape=(64,), dtype="int32", tasks=RETRIEVALS, here=lambda: source("rt_polarity").here())
+def rt_polarity_tags(asked: Asked) -> Queries:
+    """Return sentences of reviews, their verdict being the tag: 8,530 / 1,066 / 1,066 (Pang and Lee 2005)."""
+    entry = source("rt_polarity")
+    told = Asked(input_shape=asked.input_shape, dtype="int32", task="classification", vocabulary=asked.vocabulary)
+    reviews = entry.load(told)
+    return Queries(
+        name="rt_polarity_tags", task=asked.task, classes=reviews.classes, labels=reviews.labels, signs=(),
+        vocabulary=reviews.vocabulary, preprocessing=reviews.preprocessing, source=reviews.source, **reviews.splits,
+    )  # fmt: skip
+
+
+TOPICS, TOPIC_WORDS, FILLERS = 24, 12, 120
+POSTS = 3200
+
+
+@dataset(input_shape=(16,), dtype="int32", tasks=RETRIEVALS)
+def made_up_posts(asked: Asked) -> Queries:
+    """Return posts of 8 to 16 words, and one of the two tags of their topic; some topics are far more common."""
+    random = np.random.default_rng(0)
+    (length,) = asked.input_shape
+    common = _falling(TOPICS)
+    posts, y = [], np.zeros(POSTS, np.int32)
+    for post in range(POSTS):
+        topic = random.choice(TOPICS, p=common)
+        own = random.random(random.integers(8, 17)) < 0.35
+        words = np.where(own, FILLERS + topic * TOPIC_WORDS + random.integers(0, TOPIC_WORDS, len(own)),
+                         random.choice(FILLERS, len(own), p=_falling(FILLERS)))  # fmt: skip
+        posts.append([f"w{word}" for word in words])
+        y[post] = 2 * topic + (random.random() < 0.3)
+    splits = _parts(POSTS)
+    ids = vocabulary([posts[k] for k in splits["train"]], asked.vocabulary or 8000)
+    x = encode(posts, ids, length)
+    return _queries("made_up_posts", asked, x, y, splits, 2 * TOPICS, vocabulary=len(ids) + 2)
+
+
+GROUPS, GROUP_PAGES = 10, 20
+READERS, GIVEN, ASKED = 1500, 8, 3
+
+
+@dataset(input_shape=(GIVEN,), dtype="int32", tasks=RETRIEVALS)
+def liked_pages(asked: Asked) -> Queries:
+    """Return eight pages that a user likes, as ids from 1 on, and three more, a sample each; users have two interests.
+
+    Some pages are far more common. A page that was given is no answer.
+    """
+    random, pages = np.random.default_rng(0), GROUPS * GROUP_PAGES
+    if asked.input_shape != (GIVEN,):
+        raise BadInput(f"data set 'liked_pages' has {GIVEN} pages of a user, asked is {asked.input_shape}")
+    common = np.tile(_falling(GROUP_PAGES), GROUPS)
+    group = np.repeat(np.arange(GROUPS), GROUP_PAGES)
+    x, y = np.zeros((READERS * ASKED, GIVEN), np.int32), np.zeros(READERS * ASKED, np.int32)
+    for reader in range(READERS):
+        liking = common * np.where(np.isin(group, random.permutation(GROUPS)[:2]), 1.0, 0.02)
+        chosen = random.choice(pages, GIVEN + ASKED, replace=False, p=liking / liking.sum())
+        own = slice(reader * ASKED, (reader + 1) * ASKED)
+        x[own], y[own] = 1 + np.sort(chosen[:GIVEN]), chosen[GIVEN:]
+    splits = {part: np.concatenate([ASKED * each + k for k in range(ASKED)]) for part, each in _parts(READERS).items()}
+    given = [(x, column - 1) for column in x.T]
+    return _queries("liked_pages", asked, x, y, splits, pages, more=given, vocabulary=pages + 1)
+
+
+SERIES, EPISODES, LANDS = 30, 6, 4
+SESSIONS = 3600
+CONTEXT = (Input(name="watched", shape=(3,), dtype="int32"), Input(name="country", shape=(1,), dtype="int32"),
+           Input(name="traits", shape=(2,), dtype="float32"))  # fmt: skip
+
+
+@dataset(input_shape=(6,), dtype="int32", tasks=RETRIEVALS)
+def watched_videos(asked: Asked) -> Queries:
+    """Return the last three videos of a session (ids from 1 on), country, age and hour, and the video behind them.
+
+    A session goes on with the next episode, or with a series that suits country, age and hour.
+    """
+    random, videos = np.random.default_rng(0), SERIES * EPISODES
+    lands, ages, hours = (random.permutation(np.resize(kinds, SERIES)) for kinds in (np.arange(LANDS), (20, 40, 60), (8, 20)))
+    x, y = np.zeros((SESSIONS, 6), np.int32), np.zeros(SESSIONS, np.int32)
+    for session in range(SESSIONS):
+        land, age, hour = random.integers(LANDS), random.integers(12, 75), random.integers(24)
+        suits = np.exp(2.0 * (lands == land) - abs(ages - age) / 10 - (abs(hours - hour) > 6)) * _falling(SERIES)
+        seen: list[int] = []
+        while len(seen) < 4:
+            follows = seen and seen[-1] % EPISODES < EPISODES - 1 and random.random() < 0.7
+            fresh = EPISODES * random.choice(SERIES, p=suits / suits.sum())
+            seen.append(seen[-1] + 1 if follows else int(fresh))
+        x[session], y[session] = [*(1 + video for video in seen[:3]), land, age, hour], seen[3]
+    return _queries("watched_videos", asked, x, y, _parts(SESSIONS), videos)
+
+
+QUESTIONS = {
+    "parent": ("who is a parent of {}", "name the mother or father of {}", "whose child is {}"),
+    "spouse": ("who is married to {}", "name the husband or wife of {}", "whom did {} marry"),
+    "sibling": ("who is a brother or sister of {}", "name a sibling of {}", "who grew up with {}"),
+    "grandparent": ("who is a grandparent of {}", "name a grandmother or grandfather of {}", "whose grandchild is {}"),
+    "uncle or aunt": ("who is an uncle or aunt of {}", "name a brother or sister of a parent of {}", "whose nephew or "
+                      "niece is {}"),  # fmt: skip
+}
+
+
+@dataset(input_shape=(12,), dtype="int32", tasks=RETRIEVALS)
+def family_questions(asked: Asked) -> Queries:
+    """Return questions about the people of `family_tree` in words, and who is the answer.
+
+    Each fact is asked in three ways, of which those that are judged by were not learned from; a way is met of others.
+    """
+    facts = family(0).facts()
+    (length,) = asked.input_shape
+    asking: list[Fact] = [(head, relation, QUESTIONS[relation][way].format(tail))
+                          for head, relation, tail in facts for way in range(3)]  # fmt: skip
+    # By question, not by answer: all answers to one are of one part.
+    texts = sorted({text for _, _, text in asking})
+    order = np.random.default_rng(2).permutation(len(texts))
+    place = {texts[k]: rank / len(texts) for rank, k in enumerate(order)}
+    ends = np.cumsum(list(SHARES.values()))
+    part_of = [int(np.searchsorted(ends, place[text], side="right")) for _, _, text in asking]
+    splits = {part: np.flatnonzero(np.array(part_of) == number) for number, part in enumerate(SHARES)}
+    people = sorted({name for head, _, tail in facts for name in (head, tail)})
+    rows = {name: row for row, name in enumerate(people)}
+    words = [text.split() for _, _, text in asking]
+    ids = vocabulary(words, asked.vocabulary or 8000)
+    x, y = encode(words, ids, length), np.array([rows[head] for head, _, _ in asking], np.int32)
+    made = _queries("family_questions", asked, x, y, splits, len(people), vocabulary=len(ids) + 2)
+    return made
+
+
+def _falling(count: int) -> np.ndarray:
+    """Return shares that fall as 1 / place."""
+    shares = 1 / np.arange(1, count + 1)
+    return shares / shares.sum()
+
+
+def _parts(count: int) -> dict[str, np.ndarray]:
+    """Return indices of the three parts of `count` samples, drawn by a seed."""
+    order = np.random.default_rng(1).permutation(count)
+    ends = [round(end * count) for end in np.cumsum(list(SHARES.values()))]
+    return dict(zip(SHARES, np.split(order, ends[:-1]), strict=True))
+
+
+def _queries(
+    name: str, asked: Asked, x: np.ndarray, y: np.ndarray, splits: dict[str, np.ndarray], classes: int,
+    more: Sequence[tuple[np.ndarray, np.ndarray]] = (), **facts: int
+) -> Queries:  # fmt: skip
+    """Return samples as queries. more: queries and rows that do not count."""
+    return Queries(
+        name=name,
+        task=asked.task,
+        classes=classes,
+        signs=(),
+        known=known_of((x, y), *more),
+        source=("generated",),
+        **{part: Split(x=x[chosen], y=y[chosen]) for part, chosen in splits.items()},
+        **facts,  # pyright: ignore[reportArgumentType]
+    )
