@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from . import per_pixel
+from . import bleu, per_pixel, ranking
 from .average_precision import mean_average_precision
 from .calibration import calibration, top
 
@@ -243,26 +243,6 @@ def _decibels(scores: np.ndarray) -> float:
     return float(-10 * np.log10(max(scores.mean(), 1e-10)))
 
 
-def _matches(said: Sequence[str], references: Sequence[str]) -> np.ndarray:
-    """Count what BLEU is made of: lengths of sentence and reference, n-grams in common, and n-grams said. (N, 10)."""
-    from sacrebleu.metrics.bleu import BLEU
-
-    bleu = BLEU(effective_order=True)  # of single sentences, which leaves the counts as they are
-    rows = np.zeros((len(said), 10))
-    for row, sentence, reference in zip(rows, said, references, strict=True):
-        found = bleu.sentence_score(sentence, [reference])
-        row[:] = found.sys_len, found.ref_len, *found.counts, *found.totals
-    return rows
-
-
-def _bleu(scores: np.ndarray) -> float:
-    """Return BLEU of the sums, 0 to 100 (Papineni 2002); of n-grams never met a share is made up, as sacrebleu does."""
-    from sacrebleu.metrics.bleu import BLEU
-
-    said, reference, *counts = (int(count) for count in scores.sum(0))
-    return float(BLEU.compute_bleu(counts[:4], counts[4:], said, reference, smooth_method="exp").score)
-
-
 def _same_sentence(a: Sequence[str], b: Sequence[str]) -> float:
     return float(np.mean([one == other for one, other in zip(a, b, strict=True)]))
 
@@ -308,7 +288,12 @@ METRICS = {
         Metric(name="mean_average_precision", scores=_counts, reduce=mean_average_precision, agreement=_explained_by,
                width=4),
         # Rows are counts of a sentence, of which BLEU is made after they are summed. Sentences, not logits, are scored.
-        Metric(name="bleu", scores=_matches, reduce=_bleu, agreement=_same_sentence, width=10, point=1.0, unit="BLEU"),
+        Metric(name="bleu", scores=bleu.matches, reduce=bleu.bleu, agreement=_same_sentence, width=10, point=1.0,
+               unit="BLEU"),
+        # Rows are ranks of true answers; a unit is a query.
+        Metric(name="mrr", scores=ranking.reciprocal, reduce=_mean, agreement=_explained_by),
+        Metric(name="hits@1", scores=ranking.hits(1), reduce=_mean, agreement=_explained_by),
+        Metric(name="hits@10", scores=ranking.hits(10), reduce=_mean, agreement=_explained_by),
         # Rows are returns; a unit is an episode.
         Metric(name="mean_return", scores=_totals, reduce=_mean, agreement=_explained_by, relative=True, unit=""),
         # 0.01 nats are 1% of a likelihood, as 1% of a perplexity is. Not a share of the value: the log of a density

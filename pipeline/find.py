@@ -194,6 +194,7 @@ def _from_zoo(name: str, data: str, *, preset: str, seed: int, limit: int | None
     probe = registry.networks(name, preset, seed=seed)
     dataset = tasks.get(entry.task).present(data, probe, limit=limit, seed=seed, rebuilt=True)
     overrides: dict[str, Any] = {"classes": dataset.classes} if dataset.classes and entry.classes else {}
+    overrides |= {name: size for name, size in dataset.sizes.items() if name in entry.options}
     if entry.alone and not isinstance(tasks.get(entry.task), Supervised):  # a graph, a world has a shape of its own
         overrides["input_shape"] = dataset.input_shape
 

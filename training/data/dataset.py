@@ -70,6 +70,8 @@ class Dataset:
     inside: which places of a box are in what it holds: class, u and v from 0 to 1 across and down the box -> yes or no;
     masks follow from boxes by it, None for boxes alone.
     told: what a class number tells besides, by name: class numbers -> targets of a further output.
+    sizes: how large a model's tables must be for the data, by the builder's argument: {"users": 120}; that of what is
+    answered is `classes`.
     shown: the network that the samples were loaded for, None where they are in their own form.
     """
 
@@ -90,6 +92,7 @@ class Dataset:
     heads: Mapping[str, Head] = field(default_factory=dict)
     told: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
     inside: Callable[[Array, Array, Array], Array] | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
     shown: Shown | None = None
 
     @property
