@@ -47,7 +47,7 @@ def noise_shares(counts: Array, power: float = FLATTENED) -> Array:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Words, each with one in the window around it, in the order of the text: ids (P,) and places of the first (P,)."""
+    """Words, each with one in the window around it: ids (P,) and places of the first (P,), by distance."""
 
     centres: Array
     contexts: Array
@@ -79,7 +79,6 @@ def pairs(text: Array, window: int, random: np.random.Generator | None = None) -
         near = (np.abs(distance) <= reach[inside]) & (sentence[inside] == sentence[other]) & (text[other] != BREAK)
         found.append(np.stack([inside[near], other[near]]))
     places = np.concatenate(found, 1)
-    places = places[:, np.lexsort((places[1], places[0]))]
     return Pairs(text[places[0]], text[places[1]], places[0])
 
 
@@ -88,11 +87,12 @@ def bags(found: Pairs, window: int, filler: int) -> tuple[Array, Array]:
 
     Shapes: contexts (N, 2 window), `filler` behind the last, centres (N,).
     """
-    starts = np.flatnonzero(np.diff(found.places, prepend=-1))
-    rows = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(found.places))))
+    order = np.argsort(found.places, kind="stable")
+    starts = np.flatnonzero(np.diff(found.places[order], prepend=-1))
+    rows = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
     contexts = np.full((len(starts), 2 * window), filler, np.int32)
-    contexts[rows, np.arange(len(rows)) - starts[rows]] = found.contexts
-    return contexts, found.centres[starts]
+    contexts[rows, np.arange(len(rows)) - starts[rows]] = found.contexts[order]
+    return contexts, found.centres[order[starts]]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Sentences:
     validation: np.ndarray
 
 
-@dataset(input_shape=(3,), dtype="int32", tasks=TASKS, here=lambda: all(map(sources.find, FILES)))
+@dataset(input_shape=(3,), dtype="int32", tasks=TASKS, here=lambda: all(map(sources.find, FILES)), floor=0.02)
 def ptb_analogies(asked: Asked) -> Queries:
     """Return the questions of Mikolov 2013 of whose words the treebank has all four, and the treebank.
 
@@ -47,7 +47,7 @@ def ptb_analogies(asked: Asked) -> Queries:
     return analogies("ptb_analogies", train, validation, questions, sources.describe(FILES))
 
 
-@dataset(input_shape=(3,), dtype="int32", tasks=TASKS)
+@dataset(input_shape=(3,), dtype="int32", tasks=TASKS, floor=0.5)
 def made_up_analogies(asked: Asked) -> Queries:
     """Return 480 questions of a made-up language of 432 words, and 12,000 of its sentences; all seeds are fixed."""
     world = World()
