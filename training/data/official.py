@@ -24,6 +24,8 @@ _WORDNET = "https://raw.githubusercontent.com/villmow/datasets_knowledge_embeddi
 
 _ETT = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/"
 
+_ANALOGIES = "https://raw.githubusercontent.com/tmikolov/word2vec/20c129af10/"
+
 _SHA256 = """
 440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609  mnist/train-images-idx3-ubyte.gz
 3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c  mnist/train-labels-idx1-ubyte.gz
@@ -73,6 +75,7 @@ f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4  omniglot/image
 437c1eeab0af8484112e1b4cc0f3d541ec727f7c47b9b202da738af9dfd6c325  omniglot/one-shot-classification/all_runs.zip
 73b7b1e565fa75a1e22fe52ecdf41b6624d6f59dacb591d44252bf4d692b1628  conll2000/test.txt
 82033cd7a72b209923a98007793e8f9de3abc1c8b79d646c50648eb949b87cea  conll2000/train.txt
+8c29b3332afc46f3fb8be04cb5297bf96f39aa7131272dff57869b4485b22a36  word_analogy/questions-words.txt
 9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8  multi30k/test_2016_flickr.de.gz
 611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9  multi30k/test_2016_flickr.en.gz
 726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6  multi30k/train.de.gz
@@ -170,5 +173,6 @@ URLS = {
     **{path: _MEMBRANES + path.removeprefix("isbi_membrane/") for path in DIGESTS if path.startswith("isbi_membrane/")},
     **{path: _OMNIGLOT + path.removeprefix("omniglot/") for path in DIGESTS if path.startswith("omniglot/")},
     **{path: _WORDNET + path.removeprefix("wn18rr/") for path in DIGESTS if path.startswith("wn18rr/")},
+    "word_analogy/questions-words.txt": _ANALOGIES + "questions-words.txt",
     "ett/ETTh1.csv": _ETT + "ETTh1.csv",
 }

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any
 
 import keras
@@ -55,7 +56,7 @@ def solver(
     """Register the learner `name` that assigns the weights which the decorated function finds.
 
     again: it solves networks that are being pruned too, and takes an argument `support`, see the module. options: it
-    takes an argument `options`, see `Learner`.
+    takes an argument `options`, see `Learner`. One that trains something on the way takes `run`, to resume that.
     """
 
     def judge(*given: Any, options: Any = None) -> Row:
@@ -90,7 +91,8 @@ class Solution:
             unpack(state.arrays, moving)
             run.finish(state.history)
             return state.history
-        rows = [dict(row) for row in self._assigned(networks, dataset, task, config, **options)] or [{}]
+        more = {**options, "run": run} if "run" in signature(self.solve).parameters else options
+        rows = [dict(row) for row in self._assigned(networks, dataset, task, config, **more)] or [{}]
         rows[-1] |= self.validate(networks, dataset, task, config)
         if "loss" not in rows[-1]:
             seen = self.validate(networks, replace(dataset, validation=dataset.train), task, config)
