@@ -88,7 +88,8 @@ def dynamic_memory_network(
     Shapes: story (N, S, W), question (N, Q) int32 -> logits (N, classes).
     """
     story, question = inputs[STORY], inputs[QUESTION]
-    table = layers.Embedding(classes, width, name="embedding")
+    wide: Any = keras.initializers.RandomUniform(-(3**0.5), 3**0.5)  # Xiong 2016: from small ones no gate learns
+    table = layers.Embedding(classes, width, embeddings_initializer=wide, name="embedding")
     facts: Any = layers.GRU(width, return_sequences=True, name="input")(
         WordSum(name="story_sum")([table(story), story])
     )  # (N, S, width)
