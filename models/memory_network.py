@@ -153,7 +153,6 @@ class AttentionGate(layers.Layer):
     def __init__(self, units: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.units = units
-        self.likeness = layers.Dense(units, use_bias=False, name="likeness")
         self.of_facts = layers.Dense(units, name="of_facts")
         self.of_both = layers.Dense(units, use_bias=False, name="of_both")  # the columns of W1 that no fact enters
         self.score = layers.Dense(1, activation="sigmoid", name="score")
@@ -161,6 +160,7 @@ class AttentionGate(layers.Layer):
     def build(self, input_shape: Any):
         """Make the layers."""
         width = input_shape[0][-1]
+        self.likeness = layers.Dense(width, use_bias=False, name="likeness")
         self.likeness.build((None, width))
         self.of_facts.build((None, None, 5 * width + 2))
         self.of_both.build((None, 2 * width))

@@ -31,6 +31,7 @@ KINDS, COLOURS = ("swan", "lion", "frog"), ("red", "green", "white")
 OWNERS = ("lily", "greg", "brian", "julius", "bernhard", "emily")
 
 Words = tuple[str, ...]
+Numbers = Mapping[str, int]  # word -> id
 
 
 class Question(NamedTuple):
@@ -175,12 +176,12 @@ def presented(name: str, parts: Mapping[str, Sequence[Story]], asked: Asked, sou
     if asked.task == "reading":
         return show_passages(name, questions, words, asked, source)
     (rows, width), (asked_for,) = asked.shapes(name, "story", "question")
-    known = max(asked.classes, len(words))
+    known, number = max(asked.classes, len(words)), {word: place for place, word in enumerate(words)}
     splits: dict[str, Any] = {
         part: Split(
-            x={"story": np.stack([_rows(each, words, rows, width, name) for each in own]),
-               "question": np.stack([ids_of(each.question, words, asked_for, name) for each in own])},
-            y=_answers(own, words, known, asked.task),
+            x={"story": np.stack([_rows(each, number, rows, width, name) for each in own]),
+               "question": np.stack([ids_of(each.question, number, asked_for, name) for each in own])},
+            y=_answers(own, number, known, asked.task),
         )
         for part, own in questions.items()
     }  # fmt: skip
@@ -197,24 +198,24 @@ def presented(name: str, parts: Mapping[str, Sequence[Story]], asked: Asked, sou
     )
 
 
-def _rows(asked: Question, words: Words, rows: int, width: int, name: str) -> np.ndarray:
+def _rows(asked: Question, number: Numbers, rows: int, width: int, name: str) -> np.ndarray:
     """Return the sentences of a story, the last in the last row.  Shape (rows, width)."""
-    told = [ids_of(sentence, words, width, name) for sentence in asked.story[-rows:]]
+    told = [ids_of(sentence, number, width, name) for sentence in asked.story[-rows:]]
     return np.concatenate([np.zeros((rows - len(told), width), np.int32), np.stack(told)])
 
 
-def ids_of(said: Words, words: Words, width: int, name: str) -> np.ndarray:
+def ids_of(said: Words, number: Numbers, width: int, name: str) -> np.ndarray:
     """Return ids of words, zeros behind them.  Raises: BadInput for more words than `width`."""
     if len(said) > width:
         raise BadInput(f"data set {name!r} says {' '.join(said)!r}, of {len(said)} words; the model takes {width}")
-    return np.array([words.index(word) if word in words else 0 for word in said] + [0] * (width - len(said)), np.int32)
+    return np.array([number.get(word, 0) for word in said] + [0] * (width - len(said)), np.int32)
 
 
-def _answers(questions: Sequence[Question], words: Words, known: int, task: str) -> np.ndarray:
+def _answers(questions: Sequence[Question], number: Numbers, known: int, task: str) -> np.ndarray:
     """Return the id of the one answer (N,) int32, or of sets of them yes or no each, (N, known) float32."""
     if task == "classification":
-        return np.array([words.index(each.answers[0]) for each in questions], np.int32)
+        return np.array([number[each.answers[0]] for each in questions], np.int32)
     sets = np.zeros((len(questions), known), np.float32)
     for row, each in zip(sets, questions, strict=True):
-        row[[words.index(word) for word in each.answers]] = 1
+        row[[number[word] for word in each.answers]] = 1
     return sets
