@@ -19,7 +19,7 @@ CELLS = {"ntm": NTMCell, "dnc": DNCCell, "mann": MANNCell}
 @register(
     task="streaming_recall",
     input_shape=(41, 9),
-    params=62_200,
+    params=62_260,
     paper="Graves 2014, Neural Turing machines, arXiv:1410.5401; one head that reads and one that writes",
     data=("copy_task",),
     learning_rate=0.01,
@@ -30,7 +30,7 @@ CELLS = {"ntm": NTMCell, "dnc": DNCCell, "mann": MANNCell}
     deploy=(step_with(memory=6),),
     variants={
         "dnc": {
-            "params": 1,
+            "params": 659_679,
             "paper": "Graves 2016, Hybrid computing using a neural network with dynamic external memory",
             "cell": "dnc",
             "units": 256,
@@ -41,7 +41,7 @@ CELLS = {"ntm": NTMCell, "dnc": DNCCell, "mann": MANNCell}
             "edge": {"units": 48, "rows": 12, "width": 12, "heads": 1},
         },
         "mann": {
-            "params": 1,
+            "params": 332_656,
             "paper": "Santoro 2016, One-shot learning with memory-augmented neural networks, arXiv:1605.06065",
             "cell": "mann",
             "units": 200,
