@@ -47,6 +47,11 @@ def of_tokens(smoothing: float) -> keras.losses.Loss:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+def asked_crossentropy(smoothing: float) -> keras.losses.Loss:
+    """Return the cross-entropy of what is asked for."""
+    return AskedCrossentropy()
+
+
 def of_one_hot(logits: Any, classes: Any) -> Any:
     """Return the cross-entropy of classes, one-hot or zeros for none.  Shapes: (N, K), (N, K) -> (N, 1)."""
     return -ops.sum(classes * ops.log_softmax(logits, axis=-1), axis=-1, keepdims=True)
@@ -129,6 +134,28 @@ class TokenAccuracy(keras.metrics.Mean):
         if sample_weight is not None:
             there = there * ops.reshape(ops.cast(sample_weight, "float32"), (-1, *[1] * (len(there.shape) - 1)))
         super().update_state(right, there)
+
+    def get_config(self):
+        """Return the name."""
+        return {"name": self.name}
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class AskedCrossentropy(keras.losses.Loss):
+    """Cross-entropy of logits with yes or no each, a mean over those that are asked for: others have the target -1.
+
+    Shapes: (N, ...), (N, ...).
+    """
+
+    def __init__(self, name: str = "asked_crossentropy"):
+        super().__init__(name=name)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each sample (N,)."""
+        asked: Any = ops.cast(ops.greater_equal(y_true, 0), y_pred.dtype)
+        each: Any = ops.softplus(y_pred) - y_true * y_pred
+        axes = tuple(range(1, len(y_pred.shape)))
+        return ops.sum(asked * each, axis=axes) / ops.maximum(ops.sum(asked, axis=axes), 1.0)
 
     def get_config(self):
         """Return the name."""

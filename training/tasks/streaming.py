@@ -96,5 +96,5 @@ def _streaming(row: Supervised) -> Streaming:
     return Streaming(**{**own, "name": f"streaming_{row.name}"}, row=row)
 
 
-for _name in ("classification", "binary_classification", "regression"):
+for _name in ("classification", "binary_classification", "regression", "recall"):
     enter(_streaming(TASKS[_name]))

@@ -19,7 +19,7 @@ from ...runners import Arrays, Judge, Runner
 from ..answers import places_of
 from ..data import Dataset, Output, Shown, Split, calibration
 from ..data.targets import Head
-from ..losses import OfFunction, SmoothedCrossentropy, of_tokens, squared_error
+from ..losses import OfFunction, SmoothedCrossentropy, asked_crossentropy, of_tokens, squared_error
 from ..presented import by_name, prepared
 from .objective import Objective
 from .register import Bound, Networks, enter
@@ -169,6 +169,7 @@ for row in (
     Supervised(name="binary_classification", loss=_yes_or_no, logs=_sides, metric_name="binary_accuracy",
                ending="sigmoid", width=1),
     Supervised(name="multilabel", loss=_yes_or_no, logs=_sides, metric_name="label_accuracy", ending="sigmoid"),
+    Supervised(name="recall", loss=asked_crossentropy, metric_name="bits", ending="sigmoid"),
     Supervised(name="next_token", loss=of_tokens, metric_name="perplexity", labelled=True),
     Supervised(name="regression", loss=squared_error, metric_name="explained_variance"),
     Reconstruction(name="reconstruction", loss=squared_error, metric_name="explained_variance"),
