@@ -69,9 +69,13 @@ class Recording:
         """Return a table."""
         return self._run.table(network)
 
+    def all(self) -> Arrays:
+        """Return the samples that were read, in their order."""
+        return {name: np.concatenate([batch[name] for batch in self._seen]) for name in self._seen[0]}
+
     def chosen(self, n: int, seed: int) -> Arrays:
         """Return n of the samples that were read, in an order that is a function of `seed`."""
-        whole = {name: np.concatenate([batch[name] for batch in self._seen]) for name in self._seen[0]}
+        whole = self.all()
         order = np.random.default_rng(seed).permutation(len(next(iter(whole.values()))))[:n]
         return {name: values[order] for name, values in whole.items()}
 

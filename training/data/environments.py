@@ -1,4 +1,4 @@
-"""Environments that a task plays: the grid world of Russell and Norvig, and gymnasium's pole on a cart.
+"""Environments that a task plays: the grid world of Russell and Norvig, as it is and drawn, and some of gymnasium's.
 
 An agent's data set holds the seeds of its episodes, a list for each split, as its targets; its samples are observations
 of a player without a plan, which is what a network is calibrated on before there is a better one.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -72,6 +73,8 @@ class GridWorld(gymnasium.Env):
     A state's reward is paid on leaving it, that of an end on entering it.
     """
 
+    observation_space: spaces.Space[Any]
+
     def __init__(self, world: World | None = None):
         self.world = world or grid()
         self.observation_space = spaces.Box(0, 1, (len(STATES),), np.float32)
@@ -98,8 +101,59 @@ class GridWorld(gymnasium.Env):
         return np.eye(len(STATES), dtype=np.float32)[self._state]
 
 
+class DrawnGridWorld(GridWorld):
+    """The grid world seen as pixels: observations are the last frames drawn, (size, size, frames) of 0 and 1.
+
+    The wall is a full square, the good end a ring, the bad end a cross, and the agent a disc; what lies on another is
+    drawn inverted. size: a multiple of 12, so that squares of 4 columns and 3 rows are of whole pixels. Before the
+    first move all frames are the first.
+    """
+
+    def __init__(self, size: int, frames: int):
+        super().__init__()
+        self.observation_space = spaces.Box(0, 1, (size, size, frames), np.uint8)
+        self._pictures = [drawn(state, size) for state in range(len(STATES))]
+        self._frames = frames
+        self._seen: list[np.ndarray] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Begin anew, all frames being the first."""
+        self._seen = []
+        return super().reset(seed=seed, options=options)
+
+    def _observed(self) -> np.ndarray:
+        picture = self._pictures[self._state]
+        self._seen = [*(self._seen or [picture] * self._frames), picture][-self._frames :]
+        return np.stack(self._seen, axis=-1)
+
+
+def drawn(state: int, size: int) -> np.ndarray:
+    """Return a picture of the grid world with the agent in a state, (size, size) of 0 and 1, row 3 at the top."""
+    rows, columns = max(row for _, row in STATES), max(column for column, _ in STATES)
+    height, width = size // rows, size // columns
+    y, x = ((np.arange(count) + 0.5) / count * 2 - 1 for count in (height, width))  # from -1 to 1 across a square
+    far = np.maximum(abs(y)[:, None], abs(x))
+    shapes = {
+        (2, 2): far < np.inf,  # the wall
+        (4, 3): far > 0.7,
+        (4, 2): abs(abs(y)[:, None] - abs(x)) < 0.35,
+    }
+    picture = np.zeros((size, size), bool)
+    for (column, row), shape in shapes.items():
+        picture[_square(column, row, rows, height, width)] = shape
+    picture[_square(*STATES[state], rows, height, width)] ^= y[:, None] ** 2 + x**2 < 0.6
+    return picture.astype(np.uint8)
+
+
+def _square(column: int, row: int, rows: int, height: int, width: int) -> tuple[slice, slice]:
+    top, left = (rows - row) * height, (column - 1) * width
+    return slice(top, top + height), slice(left, left + width)
+
+
 # ---------------------------------------------------------------- the table
 
+SCREEN, SEEN, SMALL_SCREEN = 84, 4, 12  # pixels and frames of Mnih 2015, and a screen of the fewest pixels
+FROZEN = 16  # states of the lake
 POLE = np.array([2.4, 3.0, 0.21, 3.0], np.float32)  # position, speed, angle in radians, its speed
 
 
@@ -108,6 +162,13 @@ def _cart_pole() -> gymnasium.Env:
     pole = gymnasium.make("CartPole-v1", disable_env_checker=True)
     space = spaces.Box(-np.inf, np.inf, (len(POLE),), np.float32)
     return gymnasium.wrappers.TransformObservation(pole, lambda state: (state / POLE).astype(np.float32), space)
+
+
+def _frozen_lake() -> gymnasium.Env:
+    """Return the frozen lake of 4x4 squares, slippery, observations being one-hot states."""
+    lake = gymnasium.make("FrozenLake-v1", disable_env_checker=True)
+    space = spaces.Box(0, 1, (FROZEN,), np.float32)
+    return gymnasium.wrappers.TransformObservation(lake, lambda state: np.eye(FROZEN, dtype=np.float32)[state], space)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +181,10 @@ class Environment:
 
 ENVIRONMENTS: Mapping[str, Environment] = {
     "grid_world": Environment(make=GridWorld, discount=1.0),
-    "cart_pole": Environment(make=_cart_pole, discount=0.9),
+    "pixel_grid_world": Environment(make=partial(DrawnGridWorld, SCREEN, SEEN), discount=1.0),
+    "small_pixel_grid_world": Environment(make=partial(DrawnGridWorld, SMALL_SCREEN, 1), discount=1.0),
+    "frozen_lake": Environment(make=_frozen_lake, discount=0.99),
+    "cart_pole": Environment(make=_cart_pole, discount=0.95),
 }
 
 
@@ -135,6 +199,24 @@ def environment(name: str) -> Environment:
 def grid_world(asked: Asked) -> Dataset:
     """Return episodes of the grid world: from (1, 1) to (4, 3) and round (4, 2), a fifth of the moves going astray."""
     return _episodes("grid_world")
+
+
+@dataset(input_shape=(SCREEN, SCREEN, SEEN), tasks=("episodic",))
+def pixel_grid_world(asked: Asked) -> Dataset:
+    """Return episodes of the grid world drawn as pixels, one frame a move, of which the last four are seen."""
+    return _episodes("pixel_grid_world")
+
+
+@dataset(input_shape=(SMALL_SCREEN, SMALL_SCREEN, 1), tasks=("episodic",))
+def small_pixel_grid_world(asked: Asked) -> Dataset:
+    """Return episodes of the grid world drawn as 12x12 pixels, of which the last frame is seen."""
+    return _episodes("small_pixel_grid_world")
+
+
+@dataset(input_shape=(FROZEN,), tasks=("episodic",))
+def frozen_lake(asked: Asked) -> Dataset:
+    """Return episodes of gymnasium's FrozenLake-v1, slippery: 1 for who comes over the ice, 0 for who falls in."""
+    return _episodes("frozen_lake")
 
 
 @dataset(input_shape=(4,), tasks=("episodic",))
@@ -184,24 +266,28 @@ def _glimpse(environment: gymnasium.Env, seed: int) -> np.ndarray:
 
 # ---------------------------------------------------------------- playing
 
-Policy = Callable[[np.ndarray], np.ndarray]  # observations (n, ...) -> actions (n,)
+Kept = Mapping[str, np.ndarray]  # what a policy remembers of each episode, (n, ...) by name
+Policy = Callable[..., Any]  # observations (n, ...) -> actions (n,), or observations, kept -> actions, kept
 
 
-def play(name: str, seeds: Sequence[int] | np.ndarray, policy: Policy) -> np.ndarray:
+def play(name: str, seeds: Sequence[int] | np.ndarray, policy: Policy, kept: Kept | None = None) -> np.ndarray:
     """Play an episode a seed, all in lockstep, and return the sum of rewards of each, (E,).
 
     The policy is asked once a move for all episodes that still run, so that a device answers a batch a call.
+    kept: what it remembers as they begin, (E, ...); then it is given what it remembers of those that run, and returns
+    that too.
     """
     worlds = [environment(name).make() for _ in seeds]
     observations = [world.reset(seed=int(seed))[0] for world, seed in zip(worlds, seeds, strict=True)]
     returns, running = np.zeros(len(worlds)), list(range(len(worlds)))
     while running:
-        actions = policy(np.array([observations[index] for index in running], np.float32))
-        going = []
-        for index, action in zip(running, actions, strict=True):
+        seen = np.array([observations[index] for index in running], np.float32)
+        actions, kept = (policy(seen), None) if kept is None else policy(seen, kept)
+        goes_on = np.zeros(len(running), bool)
+        for place, (index, action) in enumerate(zip(running, actions, strict=True)):
             observations[index], reward, terminated, truncated, _ = worlds[index].step(int(action))
             returns[index] += float(reward)
-            if not (terminated or truncated):
-                going.append(index)
-        running = going
+            goes_on[place] = not (terminated or truncated)
+        running = [index for index, on in zip(running, goes_on, strict=True) if on]
+        kept = None if kept is None else {name: values[goes_on] for name, values in kept.items()}
     return returns
