@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from . import per_pixel
+from . import edits, per_pixel
 from .average_precision import mean_average_precision
 from .calibration import calibration, top
 
@@ -309,6 +309,9 @@ METRICS = {
                width=4),
         # Rows are counts of a sentence, of which BLEU is made after they are summed. Sentences, not logits, are scored.
         Metric(name="bleu", scores=_matches, reduce=_bleu, agreement=_same_sentence, width=10, point=1.0, unit="BLEU"),
+        # Rows are edits and symbols of a recording.
+        Metric(name="symbol_error_rate", scores=edits.counts, reduce=edits.share, agreement=edits.same,
+               width=2, higher_is_better=False),
         # Rows are returns; a unit is an episode.
         Metric(name="mean_return", scores=_totals, reduce=_mean, agreement=_explained_by, relative=True, unit=""),
         # 0.01 nats are 1% of a likelihood, as 1% of a perplexity is. Not a share of the value: the log of a density
