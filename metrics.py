@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from . import bleu, per_pixel, ranking
+from . import bleu, edits, per_pixel, ranking
 from .average_precision import mean_average_precision
 from .calibration import calibration, top
 
@@ -299,6 +299,9 @@ METRICS = {
         # Rows are counts of a sentence, of which BLEU is made after they are summed. Sentences, not logits, are scored.
         Metric(name="bleu", scores=bleu.matches, reduce=bleu.bleu, agreement=_same_sentence, width=10, point=1.0,
                unit="BLEU"),
+        # Rows are edits and symbols of a recording.
+        Metric(name="symbol_error_rate", scores=edits.counts, reduce=edits.share, agreement=edits.same,
+               width=2, higher_is_better=False),
         # Rows are ranks of true answers; a unit is a query.
         Metric(name="mrr", scores=ranking.reciprocal, reduce=_mean, agreement=_explained_by),
         Metric(name="hits@1", scores=ranking.hits(1), reduce=_mean, agreement=_explained_by),

@@ -25,7 +25,7 @@ class Alignment(layers.Layer):
         self.softmax = layers.Softmax(name="softmax")
 
     def build(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, query_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any
+        self, query_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any = None
     ):
         """Make the projections of additive scores."""
         self.places, width = keys_shape[1:]
@@ -41,13 +41,15 @@ class Alignment(layers.Layer):
 
     def weights_of(self, query: KerasTensor, keys: KerasTensor, there: KerasTensor) -> Any:
         """Return how much each place counts, (N, T, S), 1 in all."""
-        if self.additive:
-            asked: Any = ops.expand_dims(self.query(query), 2)  # (N, T, 1, A)
-            fits: Any = self.score(ops.tanh(asked + ops.expand_dims(keys, 1)))  # (N, T, S, 1)
-            scores = ops.reshape(fits, (-1, query.shape[1], self.places))
-        else:
-            scores = ops.matmul(query, ops.swapaxes(keys, -1, -2))
-        return self.softmax(scores, mask=ops.expand_dims(there, 1))
+        return self.softmax(self.scores_of(query, keys), mask=ops.expand_dims(there, 1))
+
+    def scores_of(self, query: KerasTensor, keys: KerasTensor) -> Any:
+        """Return how well each place fits, (N, T, S)."""
+        if not self.additive:
+            return ops.matmul(query, ops.swapaxes(keys, -1, -2))
+        asked: Any = ops.expand_dims(self.query(query), 2)  # (N, T, 1, A)
+        fits: Any = self.score(ops.tanh(asked + ops.expand_dims(keys, 1)))  # (N, T, S, 1)
+        return ops.reshape(fits, (-1, query.shape[1], self.places))
 
     def compute_output_shape(self, query_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any):
         """Return the shape of the contexts."""
@@ -126,15 +128,59 @@ class SearchCell(_Cell):
         return ops.concatenate([states[0], x, context], axis=-1), [new[0] if isinstance(new, list) else new]
 
 
-CELLS = {"input_feeding": InputFeedingCell, "search": SearchCell}
+class GazeCell(_Cell):
+    """An LSTM that reads the token with a context that its state of the step before chose out of a picture's regions.
+
+    Soft: the mean of the regions by their weights, times a gate beta = sigmoid(w . h). Hard: one region, the one of the
+    largest score, to which `noise` (N, S) may be added: of Gumbel noise the region is drawn by the weights.
+    The output is (hidden state, context, weights (N, S), the region that is taken, one-hot, or the weights again).
+    States: hidden and cell.  Source: Xu 2015, arXiv:1502.03044, sections 3.1.2, 4.1 and 4.2.1.
+    """
+
+    hard = False
+
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any = None
+    ):
+        """Make the recurrence and the gate."""
+        self.cell = layers.LSTMCell(self.units, name="lstm")
+        self.cell.build((None, x_shape[-1] + memory_shape[-1]))
+        if not self.hard:
+            self.gate = layers.Dense(1, activation="sigmoid", name="gate")
+            self.gate.build((None, self.units))
+        self.alignment.build((None, 1, self.units), memory_shape, keys_shape)
+
+    def call(self, x: KerasTensor, states: States, memory: KerasTensor, keys: KerasTensor, there: Any, noise: Any):
+        """Return what is said, and the new states."""
+        scores = self.alignment.scores_of(ops.expand_dims(states[0], 1), keys)  # (N, 1, S)
+        weights = self.alignment.softmax(scores)
+        if self.hard:
+            judged = scores if noise is None else scores + ops.expand_dims(noise, 1)
+            chosen: Any = ops.one_hot(ops.argmax(judged, axis=-1), scores.shape[-1])
+            context: Any = ops.squeeze(ops.matmul(chosen, memory), 1)
+        else:
+            chosen = weights
+            context = self.gate(states[0]) * ops.squeeze(ops.matmul(weights, memory), 1)
+        hidden, new = self.cell(ops.concatenate([x, context], axis=-1), list(states))
+        return (hidden, context, ops.squeeze(weights, 1), ops.squeeze(chosen, 1)), new
+
+
+class HardGazeCell(GazeCell):
+    """A `GazeCell` that takes one region."""
+
+    hard = True
+
+
+CELLS = {"input_feeding": InputFeedingCell, "search": SearchCell, "gaze": GazeCell, "hard_gaze": HardGazeCell}
 
 
 @keras.saving.register_keras_serializable("edgewright")
 class AttentiveRecurrence(layers.Layer):
     """Runs a decoder's cell over the tokens of a sentence, each step attending to the memory.
 
-    kind: "input_feeding" or "search". depth: layers of an input-feeding cell. additive: see `Alignment`.
-    Shapes: x (N, T, E), states, memory (N, S, M), keys (N, S, A), there (N, S) bool -> output (N, T, ...), new states.
+    kind: of `CELLS`. depth: layers of an input-feeding cell. additive: see `Alignment`.
+    Shapes: x (N, T, E), states, memory (N, S, M), keys (N, S, A), there (N, S) bool, None where all are, and of hard
+    gazes noise (N, T, S), None for none -> outputs (N, T, ...), new states.
     """
 
     is_recurrence = True  # its steps share weights and, quantized, scales
@@ -145,19 +191,25 @@ class AttentiveRecurrence(layers.Layer):
         self.cell = CELLS[kind](units, depth, additive, name="cell")
 
     def build(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any
+        self, x_shape: Any, states_shape: Any, memory_shape: Any, keys_shape: Any, there_shape: Any = None
     ):
         """Make the cell."""
         self.cell.build((x_shape[0], x_shape[-1]), states_shape, memory_shape, keys_shape, there_shape)
 
-    def call(self, x: KerasTensor, states: States, memory: KerasTensor, keys: KerasTensor, there: KerasTensor):
+    def call(
+        self, x: KerasTensor, states: States, memory: KerasTensor, keys: KerasTensor, there: Any = None,
+        noise: Any = None
+    ):  # fmt: skip
         """Return outputs and the states behind the last step."""
         outputs, states = [], list(states)
         frames: Any = ops.unstack(x, x.shape[1], axis=1)
-        for frame in frames:
-            output, states = self.cell(frame, states, memory, keys, there)
-            outputs.append(output)
-        return (ops.stack(outputs, axis=1), *states)
+        seen = (memory, keys, there)
+        gazes = isinstance(self.cell, GazeCell)
+        noises: Any = [None] * len(frames) if noise is None else ops.unstack(noise, x.shape[1], axis=1)
+        for frame, chance in zip(frames, noises, strict=True):
+            output, states = self.cell(frame, states, *seen, *([chance] if gazes else []))
+            outputs.append(output if isinstance(output, tuple) else (output,))
+        return (*(ops.stack(parts, axis=1) for parts in zip(*outputs, strict=True)), *states)
 
     def get_config(self):
         """Return the constructor's arguments."""

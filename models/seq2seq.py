@@ -149,22 +149,29 @@ Parts = Callable[..., Any]  # (symbolic tensors) -> symbolic tensors
 
 def networks_of(
     input_shape: Shapes, encoder: Parts, decoder: Parts, states: Mapping[str, tuple[int, ...]], *,
-    attends: bool, counts: bool = False,
+    attends: bool, counts: bool = False, pictures: bool = False, noise: Shapes | None = None,
 ) -> dict[str, keras.Model]:  # fmt: skip
     """Return the three networks of an encoder and a decoder.
 
     encoder: (source) -> what it makes, by name: states, and what stays at each step. decoder: (tokens, source, made,
     states) -> (logits, new states). states: their names and shapes, those that the encoder does not make begin at zero.
     attends: whether the step reads the source, to know what of it is padding. counts: whether it reads the position of
-    its token; the decoder is then given it too.
+    its token; the decoder is then given it too. pictures: sources are no tokens. noise: what chance adds to choices of
+    the decoder while it is trained, by name: the sequence net reads it, and answers all that the decoder does; else it
+    answers logits alone, of a decoder that has more to say, by name, too.
     """
-    source, target = (keras.Input(tuple(input_shape[name]), dtype="int32", name=name) for name in ("source", "target"))
+    kind = "float32" if pictures else "int32"
+    source = keras.Input(tuple(input_shape["source"]), dtype=kind, name="source")
+    target = keras.Input(tuple(input_shape["target"]), dtype="int32", name="target")
+    chance = {name: keras.Input(shape, name=name) for name, shape in (noise or {}).items()}
     made = encoder(source)
     begun = {name: made[name] if name in made else _zeros(source, shape) for name, shape in states.items()}
-    logits, _ = decoder(target, source, made, begun)
-    sequence = keras.Model({"source": source, "target": target}, logits, name="sequence")
+    said, _ = decoder(target, source, made, begun, **chance)
+    if isinstance(said, Mapping) and not noise:
+        said = said["logits"]
+    sequence = keras.Model({"source": source, "target": target, **chance}, said, name="sequence")
 
-    source = keras.Input(tuple(input_shape["source"]), dtype="int32", name="source")
+    source = keras.Input(tuple(input_shape["source"]), dtype=kind, name="source")
     made = encoder(source)
     reader = keras.Model(source, made, name="encoder")
 
@@ -174,9 +181,10 @@ def networks_of(
     at = {"position": keras.Input((1,), dtype="int32", name="position")} if counts else {}
     if attends:
         kept["source"] = keras.Input(tuple(input_shape["source"]), dtype="int32", name="source")
-    logits, new = decoder(token, kept.get("source"), kept, given, **at)
+    said, new = decoder(token, kept.get("source"), kept, given, **at)
     outputs = {f"{name}_out": value for name, value in new.items()}
-    step = keras.Model({"token": token, **at, **kept, **given}, {"logits": logits, **outputs}, name="step")
+    said = said if isinstance(said, Mapping) else {"logits": said}
+    step = keras.Model({"token": token, **at, **kept, **given}, {**said, **outputs}, name="step")
     return {"sequence": sequence, "encoder": reader, "step": step}
 
 

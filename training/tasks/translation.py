@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -11,11 +12,11 @@ from ... import metrics
 from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
-from ..data import Dataset, load
+from ..data import Dataset, Input, load
 from ..data.dataset import subset
 from ..data.marks import BOS, PAD
 from ..data.translation import text_of
-from ..decoding import TOKEN, Speaker, greedy
+from ..decoding import LOGITS, TOKEN, Speaker, greedy
 from ..losses import PaddedCrossentropy, TokenAccuracy
 from ..presented import takes
 from .objective import Objective
@@ -24,13 +25,15 @@ from .stepping import POSITION, Stepped
 
 NETWORKS = SEQUENCE, ENCODER, STEP = "sequence", "encoder", "step"
 SOURCE, TARGET = "source", "target"  # of the sequence net; the encoder reads the source alone
+NOISE = "noise"  # of a sequence net that makes choices, where chance enters these: see learners/reinforced.py
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sentences(Dataset):
-    """Pairs of sentences as ids, and what each step network reads."""
+    """Pairs of sentences as ids, what each step network reads, and what the sequence net reads of chance."""
 
     steps: dict[str, Stepped]
+    chance: tuple[Input, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,9 @@ class Translation(Objective):
         """
         if missing := [name for name in self._networks if name not in networks]:
             raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
-        inputs = takes(networks[SEQUENCE])["inputs"]
+        known = takes(networks[SEQUENCE])["inputs"]
+        chance = tuple(each for each in known if each.name == NOISE)
+        inputs = tuple(each for each in known if each.name != NOISE)
         if {each.name for each in inputs} != set(self._inputs):
             raise BadInput(f"{SEQUENCE!r} must take {', '.join(self._inputs)}; it takes "
                            f"{', '.join(each.name for each in inputs)}")  # fmt: skip
@@ -66,11 +71,12 @@ class Translation(Objective):
         loaded = load(data, inputs=inputs, dtype="int32", task=self.name, vocabulary=width, **asked)
         facts = {field.name: getattr(loaded, field.name) for field in fields(Dataset)}
         steps = {name: Stepped.of(networks[name]) for name in self._networks if name not in (SEQUENCE, ENCODER)}
-        return Sentences(**facts, steps=steps)
+        return Sentences(**facts, steps=steps, chance=chance)
 
     def _tokens(self, networks: Networks) -> int:
         """Return how many tokens are told apart; pairs in memory keep those they have."""
-        return networks[SEQUENCE].outputs[0].shape[-1]
+        outputs = takes(networks[SEQUENCE])["outputs"]
+        return next((each.shape[-1] for each in outputs if each.name == LOGITS), outputs[0].shape[-1]) or 0
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return the inputs of n training pairs: of the step by time, (n, T, ...), on a made-up memory.
@@ -79,7 +85,7 @@ class Translation(Objective):
         """
         pairs = subset(dataset.train, n, seed, stratify=False).x
         if network == SEQUENCE:
-            return dict(pairs)
+            return {**pairs, **drawn(presented(dataset).chance, len(pairs[TARGET]), seed)}
         if network == ENCODER:
             return sources_of(dict(pairs))
         step, (count, length) = presented(dataset).steps[network], pairs[TARGET].shape[:2]
@@ -122,6 +128,13 @@ class Translation(Objective):
     def judge(self, dataset: Dataset) -> Judge:
         """Bind the task to its data."""
         return Bound(self, dataset)
+
+
+def drawn(chance: Iterable[Input], count: int, seed: int) -> dict[str, np.ndarray]:
+    """Return Gumbel noise for inputs, a function of the seed: (count, ...) float32 each."""
+    random = np.random.default_rng(seed)
+    shapes = {each.name: (count, *(size or 1 for size in each.shape)) for each in chance}
+    return {name: random.gumbel(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def positions(count: int, length: int) -> np.ndarray:
