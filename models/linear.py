@@ -213,5 +213,5 @@ def matrix_factorization(users: int = 480_189, items: int = 17_770, width: int =
     """
     query: Any = keras.Input((width + 1,), name=QUERY)
     products = layers.Dense(items, name=SCORES)(query[:, :width])
-    scores = layers.Add(name="with_user")([products, query[:, width:]])
+    scores = layers.Add(name="with_user")([query[:, width:], products])  # not in turn: see findings/keras_add_bias.sh
     return {"lookup": lookup(users, width + 1), "scorer": keras.Model(query, scores, name="scorer")}

@@ -26,11 +26,11 @@ FAMILY = "graph"
     variants={
         "graph_factorization": {
             "params": 693_248,
-            "learner": "neighbours:squared=1,tied=1",
+            "learner": "neighbours:squared=1,tied=1,negatives=10",
             "paper": "Ahmed 2013, Distributed large-scale natural graph factorization; 128 values",
             "distances": False,
             "learning_rate": 0.02,
-            "training": {"weight_decay": 0.001},
+            "training": {"weight_decay": 0.03},
         },
         "grarep": {
             "params": 693_248,

@@ -23,9 +23,15 @@ def lookup(rows: int, width: int, *, deviation: float = 0.1, name: str = LOOKUP)
     return keras.Model(row, layers.Flatten(name=VECTOR)(vectors), name=name)
 
 
-def scorer(rows: int, width: int, *, bias: bool = False, deviation: float = 0.1) -> keras.Model:
-    """Build a network that multiplies a query with every row.  Shapes: query (N, width) -> scores (N, rows)."""
+def scorer(
+    rows: int, width: int, *, bias: bool = False, deviation: float = 0.1, fixed: bool = False
+) -> keras.Model:  # fmt: skip
+    """Build a network that multiplies a query with every row.
+
+    fixed: its table is set by what is looked up, is not trained, and nothing of it is pruned.
+    Shapes: query (N, width) -> scores (N, rows).
+    """
     query = keras.Input((width,), name=QUERY)
     normal: Any = keras.initializers.RandomNormal(stddev=deviation)
-    scores = layers.Dense(rows, use_bias=bias, kernel_initializer=normal, name=SCORES)(query)
+    scores = layers.Dense(rows, use_bias=bias, kernel_initializer=normal, trainable=not fixed, name=SCORES)(query)
     return keras.Model(query, scores, name=SCORER)

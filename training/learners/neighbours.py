@@ -55,7 +55,7 @@ class Neighbours:
                 raise BadInput(f"{name}={getattr(self, name)!r}: allowed is {allowed}")
 
 
-@learner("neighbours", options=Neighbours)
+@learner("neighbours", options=Neighbours, starts_over=True)
 def neighbours(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Neighbours
 ) -> list[Row]:

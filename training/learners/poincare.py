@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
-from ...models.tables import LOOKUP, SCORER
+from ...models.tables import LOOKUP, SCORER, SCORES
 from .. import rows
 from ..config import TrainConfig
 from ..data import Dataset
@@ -17,21 +17,25 @@ from .register import Networks
 from .solved import solver
 
 START = 0.001  # the first points are this near to the origin in each direction
-EDGE = 1e-5  # points stay so far from the edge of the ball
 BURN_IN, SLOW = 10, 0.1  # rounds in which points find their direction, and the share of the rate in them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ball:
-    """How points are moved. rounds: over all pairs. negatives: others that a node is to be further from.
+    """How points are moved.
 
-    Raises: BadInput for less than one.
+    rounds: over all pairs. negatives: others that a node is to be further from. edge: how far points stay from the edge
+    of the ball; the heights of the hyperboloid go up to 1 / edge, and what integers make of products of two with it.
+    Raises: BadInput for a number outside its range.
     """
 
     rounds: int = 100
     negatives: int = 10
+    edge: float = 1e-5
 
     def __post_init__(self) -> None:
+        if not 0 < self.edge < 1:
+            raise BadInput(f"edge={self.edge}: allowed is a number in (0, 1)")
         for name in ("rounds", "negatives"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name}={getattr(self, name)}: allowed is an integer from 1")
@@ -48,7 +52,9 @@ def poincare(networks: Networks, dataset: Dataset, task: Any, config: TrainConfi
     width = networks[SCORER].inputs[0].shape[-1] - 1
     points, losses = fitted(pairs, dataset.classes, width, config, options)
     vectors = lifted(points)
-    rows.assign(networks[LOOKUP], vectors, networks[SCORER], vectors * np.append(np.ones(width), -1))
+    rows.matrix_of(networks[LOOKUP]).assign(vectors.astype(np.float32))
+    signed = vectors * np.append(np.ones(width), -1)
+    networks[SCORER].get_layer(SCORES).kernel.assign(signed.T.astype(np.float32))
     return [{"loss": loss} for loss in losses]
 
 
@@ -77,7 +83,7 @@ def fitted(
             factor = (1 - (points**2).sum(1, keepdims=True)) ** 2 / 4 if curved else 1.0
             points = points - rate * factor * slope
             if curved:
-                points = inside(points)
+                points = inside(points, options.edge)
         losses.append(loss / len(pairs))
     return points, losses
 
@@ -119,9 +125,9 @@ def _flat(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     return away[..., 0], slope, -slope
 
 
-def inside(points: np.ndarray) -> np.ndarray:
-    """Return points, those beyond the ball drawn back just inside it."""
-    return points * np.minimum(1, (1 - EDGE) / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12))
+def inside(points: np.ndarray, edge: float) -> np.ndarray:
+    """Return points, those nearer than `edge` to the edge of the ball or beyond it drawn back so far."""
+    return points * np.minimum(1, (1 - edge) / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12))
 
 
 def lifted(points: np.ndarray) -> np.ndarray:
