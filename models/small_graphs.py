@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 from keras import KerasTensor, layers
 
 from ..untyped import ops
@@ -67,8 +66,8 @@ def weisfeiler_lehman(inputs: KerasTensor, classes: int):
     input_shape=(5, 8),
     classes=7,
     params=3_176_971,
-    paper="Xu 2017, Scene graph generation by iterative message passing, arXiv:1701.02426; boxes in place of the features "
-    "of a detector",
+    paper="Xu 2017, Scene graph generation by iterative message passing, arXiv:1701.02426; boxes in place of "
+    "a detector's features",
     data=("box_scenes",),
     edge={"units": 24},
     bars=Bars(floor=0.8),

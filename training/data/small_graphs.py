@@ -1,4 +1,4 @@
-"""Small graphs of four kinds, drawn by seed: for nets as features, edges and a mask, for tables as counts of colours."""
+"""Small graphs of four kinds, drawn by seed: for nets features, edges and a mask, for tables shares of colours."""
 
 from __future__ import annotations
 
