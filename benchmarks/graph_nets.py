@@ -63,7 +63,11 @@ def accuracy(name: str, seed: int, updates: int) -> float:
     stop = keras.callbacks.EarlyStopping("val_loss", patience=STALLED // JUDGED, restore_best_weights=True)
     model.fit(told.repeat(JUDGED), epochs=updates // JUDGED, verbose=0, callbacks=[stop], validation_data=judged)
     found = task.metric.reduce(task.evaluate(KerasRunner(networks), dataset).rows)
-    print(f"{name}, seed {seed}: {found:.4f} after {JUDGED * len(model.history.epoch)} updates", file=sys.stderr, flush=True)
+    print(
+        f"{name}, seed {seed}: {found:.4f} after {JUDGED * len(model.history.epoch)} updates",
+        file=sys.stderr,
+        flush=True,
+    )
     return found
 
 

@@ -174,4 +174,4 @@ def readout(x: Any, mask: Any, how: str, units: int, name: str = "readout") -> A
         x = gate * layers.Dense(units, activation="tanh", name=f"{name}_value")(x)
     row = ops.expand_dims(mask, 1)  # (N, 1, nodes)
     total = ops.squeeze(ops.matmul(row, x), axis=1)
-    return total / ops.sum(mask, axis=1, keepdims=True) if how == "mean" else total
+    return total / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0) if how == "mean" else total

@@ -19,7 +19,10 @@ class Colours:
     numbers: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def refined(self, edges: np.ndarray, labels: np.ndarray, rounds: int) -> list[np.ndarray]:
-        """Return the colours of nodes at first and after each round.  Shapes: (n, n), (n,) int -> rounds + 1 of (n,)."""
+        """Return the colours of nodes at first and after each round: rounds + 1 of (n,).
+
+        Shapes: (n, n), (n,) int.
+        """
         colours = [np.array([self._number((0, int(label))) for label in labels])]
         for round_ in range(1, rounds + 1):
             last = colours[-1]

@@ -66,6 +66,6 @@ class Neighbourhoods:
 
 
 def weights(nodes: np.ndarray) -> np.ndarray:
-    """Return the share of each who is there, of the last axis; zero of nobody.  Shapes: (..., k) -> (..., k) float32."""
+    """Return the share of each who is there, along the last axis; zero of nobody.  Shapes: (..., k) float32."""
     there = (nodes != NOBODY).astype(np.float32)
     return there / np.maximum(there.sum(-1, keepdims=True), 1)

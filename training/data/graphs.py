@@ -72,7 +72,7 @@ def karate(asked: Asked) -> Dataset:
     import networkx
 
     club = networkx.karate_club_graph()
-    edges = networkx.to_numpy_array(club, weight=None)
+    edges = (networkx.to_numpy_array(club) > 0).astype(float)  # how often two met is left out
     labels = np.array([club.nodes[node]["club"] != "Mr. Hi" for node in club], np.int64)
     leaders = np.array([0, len(labels) - 1])
     rest = np.random.default_rng(0).permutation(np.arange(1, len(labels) - 1))

@@ -1,7 +1,8 @@
-"""Small graphs of four kinds, drawn by seed: for nets as features, edges and a mask, for tables as counts of colours."""
+"""Small graphs of four kinds, drawn by seed: for nets features, edges and a mask, for tables shares of colours."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,10 @@ def _coloured(name: str, asked: Asked, *, own: bool) -> Dataset:
     graphs, counts = _drawn(), {}
     for part, each in graphs.items():
         counts[part] = [table.counts(edges, np.zeros(len(edges), int), ROUNDS) for edges, _ in each]
-    total = sum(counts["train"], start=type(counts["train"][0])())
-    known = {colour: place for place, (colour, _) in enumerate(total.most_common(width))}
+    seen = Counter[int]()
+    for each in counts["train"]:
+        seen.update(each)
+    known = {colour: place for place, (colour, _) in enumerate(seen.most_common(width))}
     splits: dict[str, Any] = {}
     for part, each in graphs.items():
         x = np.zeros((len(each), width), np.float32)

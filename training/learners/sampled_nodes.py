@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ from ...errors import BadInput
 from ...untyped import ops
 from ..config import TrainConfig
 from ..data import Dataset, Split
-from ..neighbourhoods import FAR, NEAR, TARGET, WEIGHTS
+from ..neighbourhoods import FAR, NEAR, TARGET, WEIGHTS, Neighbourhoods
 from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.sampled_nodes import LOGITS, VECTOR, Sampled
@@ -86,7 +86,10 @@ class Gathered(keras.Model):
 
 
 def pair_costs(one: Any, other: Any, negatives: int) -> Any:
-    """Return the cost of each pair, the ends of pairs behind it being what it is told apart from.  (N, d) twice -> (N,)."""
+    """Return the cost of each pair, the ends of the pairs before it being what it is told apart from.
+
+    Shapes: (N, d) twice -> (N,).
+    """
     cost = ops.softplus(-ops.sum(one * other, axis=-1))
     for place in range(1, negatives + 1):
         cost = cost + ops.softplus(ops.sum(one * ops.roll(other, place, axis=0), axis=-1))
@@ -126,15 +129,19 @@ class Redrawn(Batches):
         nodes: Any = self.parts[0]
         x = self._graph.drawn(nodes[TARGET], random)
         if self._options.unsupervised:
-            first = random.integers(len(self._graph.features), size=len(x[TARGET])).astype(np.int32)
-            pairs = {FROM: first, TO: self._graph.walked(first, self._options.walk, random)}
-            for end, ends in pairs.items():
-                x |= {f"{end}{name}": drawn for name, drawn in self._graph.drawn(ends, random).items()}
+            x |= pairs(self._graph, len(nodes[TARGET]), self._options.walk, random)
         self.parts = (x, *self.parts[1:])
 
     def read(self) -> Any:
         """Return the batches themselves: a pipeline would keep the neighbourhoods that it was made of."""
         return self
+
+
+def pairs(graph: Neighbourhoods, count: int, walk: int, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return the neighbourhoods of pairs of nodes, of which one lies up to `walk` steps of a walk from the other."""
+    first = random.integers(len(graph.features), size=count).astype(np.int32)
+    ends = {FROM: first, TO: graph.walked(first, walk, random)}
+    return {f"{end}{name}": drawn for end, each in ends.items() for name, drawn in graph.drawn(each, random).items()}
 
 
 def _overrides(options: Nearness) -> Any:
@@ -149,16 +156,23 @@ def _overrides(options: Nearness) -> Any:
     return told
 
 
-def _gathered(networks: Networks, dataset: Dataset, options: Nearness) -> dict[str, keras.Model]:
+def _prepared(networks: Networks, dataset: Dataset, options: Nearness) -> tuple[dict[str, keras.Model], Dataset]:
+    """Return what is trained, and data of which validation has pairs too if they count: always the same."""
     if not isinstance(dataset, Sampled):
         raise BadInput(f"learner 'sampled_nodes' draws neighbourhoods; data {dataset.name!r} has none")
     ((_, network),) = networks.items()
-    return {"gathered": Gathered(network, dataset.graph.features, options.negatives)}
+    made: dict[str, keras.Model] = {"gathered": Gathered(network, dataset.graph.features, options.negatives)}
+    if not options.unsupervised:
+        return made, dataset
+    split = dataset.validation
+    beside = pairs(dataset.graph, len(split), options.walk, np.random.default_rng(0))
+    return made, replace(dataset, validation=replace(split, x={**split.x, **beside}))  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, options: Nearness) -> Row:
-    """Return the loss of the network as it is, on validation data, without pairs."""
-    return validate_loss(_overrides(options), _gathered(networks, dataset, options), dataset, task, config)
+    """Return the loss of the network as it is, on validation data."""
+    made, shown = _prepared(networks, dataset, options)
+    return validate_loss(_overrides(options), made, shown, task, config)
 
 
 @learner("sampled_nodes", validate=validate, best_epoch=best_epoch, options=Nearness)
@@ -166,4 +180,5 @@ def sampled_nodes(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Nearness
 ) -> list[Row]:
     """Minimise the cross-entropy of nodes by drawn neighbourhoods, and the cost of pairs by its share."""
-    return minimise(_overrides(options), _gathered(networks, dataset, options), dataset, task, config, run)
+    made, shown = _prepared(networks, dataset, options)
+    return minimise(_overrides(options), made, shown, task, config, run)
