@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from .registry import register
+from .registry import Bars, register
 from .tables import SCORER, VECTOR, scorer
 
 FAMILY = "transformer"
@@ -25,6 +25,7 @@ IDS, MASK = "ids", "mask"
     training={"clip_norm": 1.0},
     edge={"input_shape": {IDS: (24,), MASK: (24,)}, "vocabulary": 4_000, "width": 64, "units": 64, "depth": 1},
     networks=("encoder", SCORER),
+    bars=Bars(floor=0.5),
 )
 def sentence_encoder(
     input_shape: Mapping[str, tuple[int, ...]], vocabulary: int = 50_000, width: int = 320, units: int = 512,
@@ -40,8 +41,10 @@ def sentence_encoder(
     ids, mask = (keras.Input(tuple(input_shape[name]), dtype="int32", name=name) for name in (IDS, MASK))
     x: Any = layers.Embedding(vocabulary, width, name="embedding")(ids)  # (N, L, width)
     for layer in range(1, depth + 1):
-        ways = [layers.LSTM(units, return_sequences=True, name=f"forward_{layer}")(x),
-                ops.flip(layers.LSTM(units, return_sequences=True, go_backwards=True, name=f"backward_{layer}")(x), 1)]
+        ways = [
+            layers.LSTM(units, return_sequences=True, name=f"forward_{layer}")(x),
+            ops.flip(layers.LSTM(units, return_sequences=True, go_backwards=True, name=f"backward_{layer}")(x), 1),
+        ]
         x = layers.Concatenate(name=f"both_{layer}")(ways)  # (N, L, 2 units)
     there = ops.expand_dims(ops.cast(mask, x.dtype), -1)
     x = x * there + (there - 1.0)

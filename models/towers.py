@@ -33,6 +33,8 @@ TOWER: dict[str, Any] = {
     edge={"vocabulary": 201, "width": 32},
     variants={
         "kb_question_answering": {
+            "learner": "ranking_pairs:temperature=0.1",
+            "learning_rate": 0.01,
             "input_shape": (12,),
             "classes": 40_943,
             "vocabulary": 10_000,

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...errors import BadInput
-from .arrays import Input
 from .dataset import Split
-from .knowledge import Fact, divided, family
+from .knowledge import Fact, family
 from .queries import RETRIEVALS, Queries, known_of
 from .sets import Asked, dataset, source
-from .tokens import encode, filled, vocabulary
+from .tokens import encode, vocabulary
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
-@dataset(input_shape=(64,), dtype="int32", tasks=RETRIEVALS, here=lambda: source("rt_polarity").here())
+@dataset(input_shape=(64,), dtype="int32", tasks=RETRIEVALS, here=lambda: source("rt_polarity").here(),
+         floor=0.75)  # fmt: skip
 def rt_polarity_tags(asked: Asked) -> Queries:
     """Return sentences of reviews, their verdict being the tag: 8,530 / 1,066 / 1,066 (Pang and Lee 2005)."""
     entry = source("rt_polarity")
@@ -36,7 +36,7 @@ TOPICS, TOPIC_WORDS, FILLERS = 24, 12, 120
 POSTS = 3200
 
 
-@dataset(input_shape=(16,), dtype="int32", tasks=RETRIEVALS)
+@dataset(input_shape=(16,), dtype="int32", tasks=RETRIEVALS, floor=0.5)
 def made_up_posts(asked: Asked) -> Queries:
     """Return posts of 8 to 16 words, and one of the two tags of their topic; some topics are far more common."""
     random = np.random.default_rng(0)
@@ -60,7 +60,7 @@ GROUPS, GROUP_PAGES = 10, 20
 READERS, GIVEN, ASKED = 1500, 8, 3
 
 
-@dataset(input_shape=(GIVEN,), dtype="int32", tasks=RETRIEVALS)
+@dataset(input_shape=(GIVEN,), dtype="int32", tasks=RETRIEVALS, floor=0.1)
 def liked_pages(asked: Asked) -> Queries:
     """Return eight pages that a user likes, as ids from 1 on, and three more, a sample each; users have two interests.
 
@@ -84,18 +84,18 @@ def liked_pages(asked: Asked) -> Queries:
 
 SERIES, EPISODES, LANDS = 30, 6, 4
 SESSIONS = 3600
-CONTEXT = (Input(name="watched", shape=(3,), dtype="int32"), Input(name="country", shape=(1,), dtype="int32"),
-           Input(name="traits", shape=(2,), dtype="float32"))  # fmt: skip
 
 
-@dataset(input_shape=(6,), dtype="int32", tasks=RETRIEVALS)
+@dataset(input_shape=(6,), dtype="int32", tasks=RETRIEVALS, floor=0.4)
 def watched_videos(asked: Asked) -> Queries:
-    """Return the last three videos of a session (ids from 1 on), country, age and hour, and the video behind them.
+    """Return country, age, hour and the last three videos of a session (ids from 1 on), and the video behind them.
 
     A session goes on with the next episode, or with a series that suits country, age and hour.
     """
     random, videos = np.random.default_rng(0), SERIES * EPISODES
-    lands, ages, hours = (random.permutation(np.resize(kinds, SERIES)) for kinds in (np.arange(LANDS), (20, 40, 60), (8, 20)))
+    lands, ages, hours = (
+        random.permutation(np.resize(kinds, SERIES)) for kinds in (np.arange(LANDS), (20, 40, 60), (8, 20))
+    )
     x, y = np.zeros((SESSIONS, 6), np.int32), np.zeros(SESSIONS, np.int32)
     for session in range(SESSIONS):
         land, age, hour = random.integers(LANDS), random.integers(12, 75), random.integers(24)
@@ -105,7 +105,7 @@ def watched_videos(asked: Asked) -> Queries:
             follows = seen and seen[-1] % EPISODES < EPISODES - 1 and random.random() < 0.7
             fresh = EPISODES * random.choice(SERIES, p=suits / suits.sum())
             seen.append(seen[-1] + 1 if follows else int(fresh))
-        x[session], y[session] = [*(1 + video for video in seen[:3]), land, age, hour], seen[3]
+        x[session], y[session] = [land, age, hour, *(1 + video for video in seen[:3])], seen[3]
     return _queries("watched_videos", asked, x, y, _parts(SESSIONS), videos)
 
 
@@ -114,12 +114,15 @@ QUESTIONS = {
     "spouse": ("who is married to {}", "name the husband or wife of {}", "whom did {} marry"),
     "sibling": ("who is a brother or sister of {}", "name a sibling of {}", "who grew up with {}"),
     "grandparent": ("who is a grandparent of {}", "name a grandmother or grandfather of {}", "whose grandchild is {}"),
-    "uncle or aunt": ("who is an uncle or aunt of {}", "name a brother or sister of a parent of {}", "whose nephew or "
-                      "niece is {}"),  # fmt: skip
+    "uncle or aunt": (
+        "who is an uncle or aunt of {}",
+        "name a brother or sister of a parent of {}",
+        "whose nephew or niece is {}",
+    ),  # fmt: skip
 }
 
 
-@dataset(input_shape=(12,), dtype="int32", tasks=RETRIEVALS)
+@dataset(input_shape=(12,), dtype="int32", tasks=RETRIEVALS, floor=0.3)
 def family_questions(asked: Asked) -> Queries:
     """Return questions about the people of `family_tree` in words, and who is the answer.
 
