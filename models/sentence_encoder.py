@@ -18,7 +18,7 @@ IDS, MASK = "ids", "mask"
     learner="ranking_pairs:temperature=0.05",
     input_shape={IDS: (32,), MASK: (32,)},
     dtype="int32",
-    params=45_655_552,
+    params=45_618_176,
     paper="Artetxe and Schwenk 2019, Massively multilingual sentence embeddings (LASER), arXiv:1812.10464; trained to "
     "rank translations, Guo 2018, arXiv:1807.11906",
     data=("multi30k", "number_words"),
@@ -33,8 +33,8 @@ def sentence_encoder(
 ):  # fmt: skip
     """Build recurrences both ways over tokens of all languages, the largest of each value, and a table of sentences.
 
-    stored: rows of the table, which hold what the encoder makes of sentences. A value is above -1, which is what padding
-    counts as.
+    stored: rows of the table, which hold what the encoder makes of sentences. Values lie above -1, and padding counts
+    as that.
     Shapes: encoder: ids, mask (N, L) int32, 1 for a token and 0 for padding -> vector (N, 2 units); scorer: query
     (N, 2 units) -> scores (N, stored).
     """

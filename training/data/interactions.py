@@ -5,7 +5,7 @@ Made up by seed, but for `rt_polarity_tags`. Ids from 1 on, 0 fills up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def made_up_posts(asked: Asked) -> Queries:
     splits = _parts(POSTS)
     ids = vocabulary([posts[k] for k in splits["train"]], asked.vocabulary or 8000)
     x = encode(posts, ids, length)
-    return _queries("made_up_posts", asked, x, y, splits, 2 * TOPICS, vocabulary=len(ids) + 2)
+    return _queries(asked, "made_up_posts", Split(x=x, y=y), splits, classes=2 * TOPICS, vocabulary=len(ids) + 2)
 
 
 GROUPS, GROUP_PAGES = 10, 20
@@ -79,7 +79,7 @@ def liked_pages(asked: Asked) -> Queries:
         x[own], y[own] = 1 + np.sort(chosen[:GIVEN]), chosen[GIVEN:]
     splits = {part: np.concatenate([ASKED * each + k for k in range(ASKED)]) for part, each in _parts(READERS).items()}
     given = [(x, column - 1) for column in x.T]
-    return _queries("liked_pages", asked, x, y, splits, pages, more=given, vocabulary=pages + 1)
+    return _queries(asked, "liked_pages", Split(x=x, y=y), splits, given, classes=pages, vocabulary=pages + 1)
 
 
 SERIES, EPISODES, LANDS = 30, 6, 4
@@ -93,9 +93,8 @@ def watched_videos(asked: Asked) -> Queries:
     A session goes on with the next episode, or with a series that suits country, age and hour.
     """
     random, videos = np.random.default_rng(0), SERIES * EPISODES
-    lands, ages, hours = (
-        random.permutation(np.resize(kinds, SERIES)) for kinds in (np.arange(LANDS), (20, 40, 60), (8, 20))
-    )
+    kinds = (np.arange(LANDS), (20, 40, 60), (8, 20))
+    lands, ages, hours = (random.permutation(np.resize(each, SERIES)) for each in kinds)
     x, y = np.zeros((SESSIONS, 6), np.int32), np.zeros(SESSIONS, np.int32)
     for session in range(SESSIONS):
         land, age, hour = random.integers(LANDS), random.integers(12, 75), random.integers(24)
@@ -106,7 +105,7 @@ def watched_videos(asked: Asked) -> Queries:
             fresh = EPISODES * random.choice(SERIES, p=suits / suits.sum())
             seen.append(seen[-1] + 1 if follows else int(fresh))
         x[session], y[session] = [land, age, hour, *(1 + video for video in seen[:3])], seen[3]
-    return _queries("watched_videos", asked, x, y, _parts(SESSIONS), videos)
+    return _queries(asked, "watched_videos", Split(x=x, y=y), _parts(SESSIONS), classes=videos)
 
 
 QUESTIONS = {
@@ -118,7 +117,7 @@ QUESTIONS = {
         "who is an uncle or aunt of {}",
         "name a brother or sister of a parent of {}",
         "whose nephew or niece is {}",
-    ),  # fmt: skip
+    ),
 }
 
 
@@ -133,19 +132,14 @@ def family_questions(asked: Asked) -> Queries:
     asking: list[Fact] = [(head, relation, QUESTIONS[relation][way].format(tail))
                           for head, relation, tail in facts for way in range(3)]  # fmt: skip
     # By question, not by answer: all answers to one are of one part.
-    texts = sorted({text for _, _, text in asking})
-    order = np.random.default_rng(2).permutation(len(texts))
-    place = {texts[k]: rank / len(texts) for rank, k in enumerate(order)}
-    ends = np.cumsum(list(SHARES.values()))
-    part_of = [int(np.searchsorted(ends, place[text], side="right")) for _, _, text in asking]
-    splits = {part: np.flatnonzero(np.array(part_of) == number) for number, part in enumerate(SHARES)}
+    texts, question = np.unique([text for _, _, text in asking], return_inverse=True)
+    splits = {part: np.flatnonzero(np.isin(question, chosen)) for part, chosen in _parts(len(texts)).items()}
     people = sorted({name for head, _, tail in facts for name in (head, tail)})
     rows = {name: row for row, name in enumerate(people)}
     words = [text.split() for _, _, text in asking]
     ids = vocabulary(words, asked.vocabulary or 8000)
     x, y = encode(words, ids, length), np.array([rows[head] for head, _, _ in asking], np.int32)
-    made = _queries("family_questions", asked, x, y, splits, len(people), vocabulary=len(ids) + 2)
-    return made
+    return _queries(asked, "family_questions", Split(x=x, y=y), splits, classes=len(people), vocabulary=len(ids) + 2)
 
 
 def _falling(count: int) -> np.ndarray:
@@ -162,17 +156,16 @@ def _parts(count: int) -> dict[str, np.ndarray]:
 
 
 def _queries(
-    name: str, asked: Asked, x: np.ndarray, y: np.ndarray, splits: dict[str, np.ndarray], classes: int,
+    asked: Asked, name: str, samples: Split, parts: Mapping[str, np.ndarray],
     more: Sequence[tuple[np.ndarray, np.ndarray]] = (), **facts: int
 ) -> Queries:  # fmt: skip
-    """Return samples as queries. more: queries and rows that do not count."""
+    """Return samples as queries, in parts. more: queries and rows that do not count."""
     return Queries(
         name=name,
         task=asked.task,
-        classes=classes,
         signs=(),
-        known=known_of((x, y), *more),
+        known=known_of((np.asarray(samples.x), samples.y), *more),
         source=("generated",),
-        **{part: Split(x=x[chosen], y=y[chosen]) for part, chosen in splits.items()},
+        **{part: samples.take(chosen) for part, chosen in parts.items()},
         **facts,  # pyright: ignore[reportArgumentType]
     )

@@ -84,7 +84,7 @@ def _asked(facts: np.ndarray, relations: int) -> Split:
 
 
 def divided(facts: Sequence[Fact], *, seed: int, kept: Sequence[str] = ()) -> dict[str, list[Fact]]:
-    """Return facts in three parts; those of relations in `kept`, and the first of whoever is in one, are learned from."""
+    """Return facts in three parts; those of relations in `kept`, and the first of anybody, are learned from."""
     order = np.random.default_rng(seed).permutation(len(facts))
     met: set[str] = set()
     sure, open_ = [], []
