@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
 
+from ..untyped import ops
 from .registry import Bars, register
 from .tables import SCORER, VECTOR, scorer
 
@@ -15,7 +16,7 @@ IDS, MASK = "ids", "mask"
 
 @register(
     task="sentence_retrieval",
-    learner="ranking_pairs:temperature=0.05",
+    learner="ranking_pairs:temperature=0.05,cosine=1",
     input_shape={IDS: (32,), MASK: (32,)},
     dtype="int32",
     params=45_618_176,
@@ -23,7 +24,7 @@ IDS, MASK = "ids", "mask"
     "rank translations, Guo 2018, arXiv:1807.11906",
     data=("multi30k", "number_words"),
     training={"clip_norm": 1.0},
-    edge={"input_shape": {IDS: (24,), MASK: (24,)}, "vocabulary": 4_000, "width": 64, "units": 64, "depth": 1},
+    edge={"input_shape": {IDS: (16,), MASK: (16,)}, "vocabulary": 4_000, "width": 64, "units": 64, "depth": 1},
     networks=("encoder", SCORER),
     bars=Bars(floor=0.5),
 )

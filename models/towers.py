@@ -42,7 +42,7 @@ TOWER: dict[str, Any] = {
             "params": 3_260_352,
             "paper": "Bordes 2014, Question answering with subgraph embeddings, arXiv:1406.3676, of the answer alone",
             "data": ("family_questions",),
-            "edge": {"vocabulary": 1000, "width": 32},
+            "edge": {"vocabulary": 1000, "width": 64},
         }
     },
 )

@@ -14,7 +14,8 @@ from .dataset import Split
 from .knowledge import Fact, family
 from .queries import RETRIEVALS, Queries, known_of
 from .sets import Asked, dataset, source
-from .tokens import encode, vocabulary
+from .tokens import encode
+from .tokens import vocabulary as numbered
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
@@ -27,9 +28,18 @@ def rt_polarity_tags(asked: Asked) -> Queries:
     told = Asked(input_shape=asked.input_shape, dtype="int32", task="classification", vocabulary=asked.vocabulary)
     reviews = entry.load(told)
     return Queries(
-        name="rt_polarity_tags", task=asked.task, classes=reviews.classes, labels=reviews.labels, signs=(),
-        vocabulary=reviews.vocabulary, preprocessing=reviews.preprocessing, source=reviews.source, **reviews.splits,
-    )  # fmt: skip
+        name="rt_polarity_tags",
+        task=asked.task,
+        classes=reviews.classes,
+        labels=reviews.labels,
+        vocabulary=reviews.vocabulary,
+        signs=(),
+        preprocessing=reviews.preprocessing,
+        source=reviews.source,
+        train=reviews.train,
+        validation=reviews.validation,
+        test=reviews.test,
+    )
 
 
 TOPICS, TOPIC_WORDS, FILLERS = 24, 12, 120
@@ -51,7 +61,7 @@ def made_up_posts(asked: Asked) -> Queries:
         posts.append([f"w{word}" for word in words])
         y[post] = 2 * topic + (random.random() < 0.3)
     splits = _parts(POSTS)
-    ids = vocabulary([posts[k] for k in splits["train"]], asked.vocabulary or 8000)
+    ids = numbered([posts[k] for k in splits["train"]], asked.vocabulary or 8000)
     x = encode(posts, ids, length)
     return _queries(asked, "made_up_posts", Split(x=x, y=y), splits, classes=2 * TOPICS, vocabulary=len(ids) + 2)
 
@@ -105,7 +115,7 @@ def watched_videos(asked: Asked) -> Queries:
             fresh = EPISODES * random.choice(SERIES, p=suits / suits.sum())
             seen.append(seen[-1] + 1 if follows else int(fresh))
         x[session], y[session] = [land, age, hour, *(1 + video for video in seen[:3])], seen[3]
-    return _queries(asked, "watched_videos", Split(x=x, y=y), _parts(SESSIONS), classes=videos)
+    return _queries(asked, "watched_videos", Split(x=x, y=y), _apart(x), classes=videos)
 
 
 QUESTIONS = {
@@ -131,15 +141,12 @@ def family_questions(asked: Asked) -> Queries:
     (length,) = asked.input_shape
     asking: list[Fact] = [(head, relation, QUESTIONS[relation][way].format(tail))
                           for head, relation, tail in facts for way in range(3)]  # fmt: skip
-    # By question, not by answer: all answers to one are of one part.
-    texts, question = np.unique([text for _, _, text in asking], return_inverse=True)
-    splits = {part: np.flatnonzero(np.isin(question, chosen)) for part, chosen in _parts(len(texts)).items()}
     people = sorted({name for head, _, tail in facts for name in (head, tail)})
     rows = {name: row for row, name in enumerate(people)}
     words = [text.split() for _, _, text in asking]
-    ids = vocabulary(words, asked.vocabulary or 8000)
+    ids = numbered(words, asked.vocabulary or 8000)
     x, y = encode(words, ids, length), np.array([rows[head] for head, _, _ in asking], np.int32)
-    return _queries(asked, "family_questions", Split(x=x, y=y), splits, classes=len(people), vocabulary=len(ids) + 2)
+    return _queries(asked, "family_questions", Split(x=x, y=y), _apart(x), classes=len(people), vocabulary=len(ids) + 2)
 
 
 def _falling(count: int) -> np.ndarray:
@@ -155,17 +162,26 @@ def _parts(count: int) -> dict[str, np.ndarray]:
     return dict(zip(SHARES, np.split(order, ends[:-1]), strict=True))
 
 
+def _apart(x: np.ndarray) -> dict[str, np.ndarray]:
+    """Return indices of the three parts of queries (N, columns): all answers to one are of one part."""
+    queries, query = np.unique(x, axis=0, return_inverse=True)
+    return {part: np.flatnonzero(np.isin(query.ravel(), chosen)) for part, chosen in _parts(len(queries)).items()}
+
+
 def _queries(
     asked: Asked, name: str, samples: Split, parts: Mapping[str, np.ndarray],
-    more: Sequence[tuple[np.ndarray, np.ndarray]] = (), **facts: int
+    more: Sequence[tuple[np.ndarray, np.ndarray]] = (), *, classes: int, vocabulary: int = 0
 ) -> Queries:  # fmt: skip
     """Return samples as queries, in parts. more: queries and rows that do not count."""
     return Queries(
         name=name,
         task=asked.task,
+        classes=classes,
+        vocabulary=vocabulary,
         signs=(),
         known=known_of((np.asarray(samples.x), samples.y), *more),
         source=("generated",),
-        **{part: samples.take(chosen) for part, chosen in parts.items()},
-        **facts,  # pyright: ignore[reportArgumentType]
+        train=samples.take(parts["train"]),
+        validation=samples.take(parts["validation"]),
+        test=samples.take(parts["test"]),
     )

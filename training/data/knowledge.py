@@ -68,7 +68,9 @@ def of_facts(name: str, parts: Mapping[str, Sequence[Fact]], asked: Asked, sourc
         known=known_of(*((np.asarray(split.x), split.y) for split in splits.values())),
         preprocessing=f"rows and relations by name; relations {', '.join(relations)}, then each turned round",
         source=source,
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )
 
 

@@ -20,6 +20,8 @@ _PLANETOID = "https://raw.githubusercontent.com/kimiyoung/planetoid/master/data/
 _MEMBRANES = "https://raw.githubusercontent.com/zhixuhao/unet/b45af4d458/data/membrane/"
 _OMNIGLOT = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 
+_WORDNET = "https://raw.githubusercontent.com/villmow/datasets_knowledge_embedding/9e392453d6/WN18RR/original/"
+
 _ETT = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/"
 
 _SHA256 = """
@@ -69,6 +71,9 @@ b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a  cora/ind.cora.
 f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066  ett/ETTh1.csv
 f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4  omniglot/images_background_small1.zip
 437c1eeab0af8484112e1b4cc0f3d541ec727f7c47b9b202da738af9dfd6c325  omniglot/one-shot-classification/all_runs.zip
+038612e783c215ee5f3ca9fbfca27b8d0739be1028fe4ee7c174aecf0b83d5df  wn18rr/train.txt
+453ce7202afa58094a04d2b1560ee2b02660f1c260b32ce6651c8ccedd1028ab  wn18rr/valid.txt
+0383bceaaa1096cf3c03ec021ed0048068e2355dbfc0239b292cefdac821cec5  wn18rr/test.txt
 73b7b1e565fa75a1e22fe52ecdf41b6624d6f59dacb591d44252bf4d692b1628  conll2000/test.txt
 82033cd7a72b209923a98007793e8f9de3abc1c8b79d646c50648eb949b87cea  conll2000/train.txt
 9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8  multi30k/test_2016_flickr.de.gz
@@ -164,5 +169,6 @@ URLS = {
     **{path: _PLANETOID + path.removeprefix("cora/") for path in DIGESTS if path.startswith("cora/")},
     **{path: _MEMBRANES + path.removeprefix("isbi_membrane/") for path in DIGESTS if path.startswith("isbi_membrane/")},
     **{path: _OMNIGLOT + path.removeprefix("omniglot/") for path in DIGESTS if path.startswith("omniglot/")},
+    **{path: _WORDNET + path.removeprefix("wn18rr/") for path in DIGESTS if path.startswith("wn18rr/")},
     "ett/ETTh1.csv": _ETT + "ETTh1.csv",
 }
