@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
 
-from .registry import register
+from ..untyped import ops
+from .registry import Bars, register
 from .tables import SCORER, VECTOR, scorer
 
 FAMILY = "transformer"
@@ -15,16 +16,17 @@ IDS, MASK = "ids", "mask"
 
 @register(
     task="sentence_retrieval",
-    learner="ranking_pairs:temperature=0.05",
+    learner="ranking_pairs:temperature=0.05,cosine=1",
     input_shape={IDS: (32,), MASK: (32,)},
     dtype="int32",
-    params=45_655_552,
+    params=45_618_176,
     paper="Artetxe and Schwenk 2019, Massively multilingual sentence embeddings (LASER), arXiv:1812.10464; trained to "
     "rank translations, Guo 2018, arXiv:1807.11906",
     data=("multi30k", "number_words"),
     training={"clip_norm": 1.0},
-    edge={"input_shape": {IDS: (24,), MASK: (24,)}, "vocabulary": 4_000, "width": 64, "units": 64, "depth": 1},
+    edge={"input_shape": {IDS: (16,), MASK: (16,)}, "vocabulary": 4_000, "width": 64, "units": 64, "depth": 1},
     networks=("encoder", SCORER),
+    bars=Bars(floor=0.5),
 )
 def sentence_encoder(
     input_shape: Mapping[str, tuple[int, ...]], vocabulary: int = 50_000, width: int = 320, units: int = 512,
@@ -32,16 +34,18 @@ def sentence_encoder(
 ):  # fmt: skip
     """Build recurrences both ways over tokens of all languages, the largest of each value, and a table of sentences.
 
-    stored: rows of the table, which hold what the encoder makes of sentences. A value is above -1, which is what padding
-    counts as.
+    stored: rows of the table, which hold what the encoder makes of sentences. Values lie above -1, and padding counts
+    as that.
     Shapes: encoder: ids, mask (N, L) int32, 1 for a token and 0 for padding -> vector (N, 2 units); scorer: query
     (N, 2 units) -> scores (N, stored).
     """
     ids, mask = (keras.Input(tuple(input_shape[name]), dtype="int32", name=name) for name in (IDS, MASK))
     x: Any = layers.Embedding(vocabulary, width, name="embedding")(ids)  # (N, L, width)
     for layer in range(1, depth + 1):
-        ways = [layers.LSTM(units, return_sequences=True, name=f"forward_{layer}")(x),
-                ops.flip(layers.LSTM(units, return_sequences=True, go_backwards=True, name=f"backward_{layer}")(x), 1)]
+        ways = [
+            layers.LSTM(units, return_sequences=True, name=f"forward_{layer}")(x),
+            ops.flip(layers.LSTM(units, return_sequences=True, go_backwards=True, name=f"backward_{layer}")(x), 1),
+        ]
         x = layers.Concatenate(name=f"both_{layer}")(ways)  # (N, L, 2 units)
     there = ops.expand_dims(ops.cast(mask, x.dtype), -1)
     x = x * there + (there - 1.0)

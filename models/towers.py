@@ -33,6 +33,8 @@ TOWER: dict[str, Any] = {
     edge={"vocabulary": 201, "width": 32},
     variants={
         "kb_question_answering": {
+            "learner": "ranking_pairs:temperature=0.1",
+            "learning_rate": 0.01,
             "input_shape": (12,),
             "classes": 40_943,
             "vocabulary": 10_000,
@@ -40,7 +42,7 @@ TOWER: dict[str, Any] = {
             "params": 3_260_352,
             "paper": "Bordes 2014, Question answering with subgraph embeddings, arXiv:1406.3676, of the answer alone",
             "data": ("family_questions",),
-            "edge": {"vocabulary": 1000, "width": 32},
+            "edge": {"vocabulary": 1000, "width": 64},
         }
     },
 )
@@ -61,7 +63,7 @@ def pagespace(input_shape: tuple[int, ...], classes: int, vocabulary: int = 10_0
     **TOWER,
     input_shape=(64,),
     classes=100_000,
-    params=28_640_576,
+    params=28_097_256,
     paper="Weston 2014, #TagSpace: semantic embeddings from hashtags; 1,000 maps of windows of 5, vectors of 256",
     data=("rt_polarity_tags", "made_up_posts"),
     edge={"input_shape": (16,), "vocabulary": 4_000, "word_width": 32, "maps": 32, "width": 32},
@@ -87,7 +89,7 @@ def tagspace(
     **TOWER,
     input_shape={"watched": (3,), "country": (1,), "traits": (2,)},
     classes=10_000,
-    params=2_046_564,
+    params=2_054_856,
     paper="Wu 2017, StarSpace, arXiv:1709.03856; Covington 2016, Deep neural networks for YouTube recommendations",
     data=("watched_videos",),
     edge={"countries": 4, "width": 32, "hidden": 64},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -143,16 +143,30 @@ def vectors(run: Runner, dataset: Presented, asked: np.ndarray) -> np.ndarray:
 
 
 def _read(dataset: Presented, asked: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what makes vectors of queries reads: samples as they are, or each number of a row, (n * columns, 1)."""
+    """Return what makes vectors of queries reads: samples as they are, or each number of a row, (n * columns, 1).
+
+    Several inputs of an encoder read columns of a sample, one behind the other.
+    """
     assert dataset.shown
-    count = len(dataset.signs)
+    count, inputs = len(dataset.signs), dataset.shown.inputs
+    if len(inputs) > 1:
+        parts = columns(inputs)
+        return {each.name: asked[:, parts[each.name]].astype(each.dtype) for each in inputs}
     return by_name(dataset.shown, asked[:, :count].reshape(-1, 1) if count else asked)
+
+
+def columns(inputs: Sequence[Input]) -> dict[str, slice]:
+    """Return the columns of a query that each input (N, n) reads; a lone input reads all."""
+    if len(inputs) == 1:
+        return {inputs[0].name: slice(None)}
+    ends = np.cumsum([each.shape[0] or 1 for each in inputs]).tolist()
+    return {each.name: slice(start, end) for each, start, end in zip(inputs, [0, *ends], ends, strict=False)}
 
 
 def _further(dataset: Presented, asked: np.ndarray) -> dict[str, np.ndarray]:
     """Return what the scorer reads beside the vector, (n, 1) each."""
-    first = len(dataset.signs)
-    return {name: asked[:, first + index, None] for index, name in enumerate(dataset.further)}
+    first, read = len(dataset.signs), {each.name for each in dataset.reads[SCORER]}
+    return {name: asked[:, first + index, None] for index, name in enumerate(dataset.further) if name in read}
 
 
 for name, by in zip(RETRIEVALS, ("mrr", "hits@1", "hits@10"), strict=True):

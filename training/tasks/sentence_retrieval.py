@@ -55,8 +55,8 @@ class SentenceRetrieval(Retrieval):
         stored, first = np.concatenate([target for _, target in held]), len(held[0][1])
         rows = networks[SCORER].outputs[0].shape[-1]
         if not rebuilt and rows != len(stored):
-            raise BadInput(f"{SCORER!r} has {rows} rows, data {pairs.name!r} have {len(stored)} sentences to store; build "
-                           f"it with stored={len(stored)}")  # fmt: skip
+            raise BadInput(f"{SCORER!r} has {rows} rows, data {pairs.name!r} have {len(stored)} sentences to store; "
+                           f"build it with stored={len(stored)}")  # fmt: skip
         numbers = np.split(np.arange(len(stored), dtype=np.int32), [first])
         return Stored(
             name=pairs.name, task=self.name, vocabulary=pairs.vocabulary, tokens=pairs.labels, source=pairs.source,
