@@ -218,7 +218,9 @@ def word_windows(
     network = reader.network(matrix_of(networks[LOOKUP]).shape[1])
     epochs = config.epochs_for(1)
     steps = max(1, steps_by_batches(dataset, config) // epochs)
-    judged = reader.draw(text.validation, np.random.default_rng([config.seed, JUDGED]))
+    # How often two words occur together grows with the text, so GloVe's epoch is chosen by the text it learns.
+    judge_by = text.train if options.tells == OTHER else text.validation
+    judged = reader.draw(judge_by, np.random.default_rng([config.seed, JUDGED]))
     overrides = FitOverrides(
         loss=LOSSES[options.tells],
         targets=lambda split: split.y,
