@@ -78,7 +78,9 @@ def test_cooccurrences_are_weighed_by_distance():
     text = counts.joined([[0, 1, 2], [2, 0]])
     whole = counts.cooccurrences(text, 3, 2).toarray()
     np.testing.assert_allclose(whole, [[0, 1, 1.5], [1, 0, 1], [1.5, 1, 0]])
-    np.testing.assert_allclose(counts.cooccurrences(text, 3, 1, weighted=False).toarray(), [[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    np.testing.assert_allclose(
+        counts.cooccurrences(text, 3, 1, weighted=False).toarray(), [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
+    )
 
 
 def test_information_of_pairs_is_what_they_occur_together_beyond_chance():

@@ -1,6 +1,6 @@
-"""A made-up language in which words come in pairs as those of analogies do, for word vectors where no files are at hand.
+"""A made-up language whose words come in pairs as those of analogies do, for word vectors where no files are at hand.
 
-What is around a word tells its entity (the same for "drulo" and "drulos") and its role (plural), each by words of its
+What is around a word tells its entity (the same for "pibe" and "pibes") and its role (plural), each by words of its
 own: so the logarithms of how often words occur together are sums of the two, and differences of vectors are roles.
 """
 
@@ -15,8 +15,9 @@ SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
 ENDINGS = {"plural": ("", "s"), "tense": ("", "ed", "ing")}  # of families whose words are alike
 APART = {"capital": 2}  # how many roles families have whose words are not
 ENTITIES = 12  # of a family
-GENDERED = (("he", "she"), ("man", "woman"), ("boy", "girl"), ("king", "queen"), ("father", "mother"), ("son", "daughter"),
-            ("brother", "sister"), ("uncle", "aunt"), ("husband", "wife"), ("actor", "actress"))  # fmt: skip
+GENDERED = (("he", "she"), ("man", "woman"), ("boy", "girl"), ("king", "queen"), ("father", "mother"),
+            ("son", "daughter"), ("brother", "sister"), ("uncle", "aunt"), ("husband", "wife"),
+            ("actor", "actress"))  # fmt: skip
 OCCUPATIONS = ("nurse", "teacher", "librarian", "dancer", "baker", "doctor", "engineer", "pilot", "farmer", "judge")
 LEANING = 0.8  # of what is said of an occupation, how much is said of one gender: the first half women, the others men
 FILLERS, TOPICS, MARKS = 40, 4, 6  # words of no meaning, words of an entity, words of a role

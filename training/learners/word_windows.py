@@ -48,7 +48,7 @@ WORDS = "words"  # all of them are scored
 READS, TELLS = (CENTRE, CONTEXTS, PIECES), (WORDS, CANDIDATES, NODES, OTHER)
 FREQUENT, POWER = 100.0, 0.75  # of GloVe: from which count on all weigh alike, and the power of it below
 BUCKETS, LONGEST = 20_000, 24  # rows of n-grams, and how many of them a word has at most, itself among them
-JUDGED, ORDER = 1, 2  # seeds beside that of the run
+DRAWN, JUDGED, ORDER = 0, 1, 2  # seeds beside that of the run
 SMOOTHING = 1.0  # power of the singular values that word vectors are scaled by
 
 
@@ -128,7 +128,9 @@ class Reader:
         tells = {WORDS: lambda: 0, CANDIDATES: lambda: 1 + options.negatives, OTHER: lambda: 1,
                  NODES: lambda: self.paths.nodes.shape[1]}[options.tells]()  # fmt: skip
         more = BUCKETS if options.reads == PIECES else 0
-        return tells_around((options.reads, reads), (options.tells, tells), words=len(self.words), width=width, pieces=more)
+        return tells_around(
+            (options.reads, reads), (options.tells, tells), words=len(self.words), width=width, pieces=more
+        )
 
     def draw(self, text: np.ndarray, random: np.random.Generator) -> Split:
         """Return samples of one pass over a text."""
@@ -207,7 +209,7 @@ def word_windows(
 ) -> None:  # fmt: skip
     """Train a network on the text of `dataset`, as many steps as its questions make, and assign its vectors.
 
-    Each epoch reads the text once, in steps of equal size. Of tables that are pruned the rows of the other are assigned.
+    Each epoch reads the text once, in steps of equal size. A pruned table gets the rows of the other once more.
     networks: "lookup", "scorer".  Raises: BadInput for data without a text.
     """
     if support:
@@ -221,11 +223,14 @@ def word_windows(
     # How often two words occur together grows with the text, so GloVe's epoch is chosen by the text it learns.
     judge_by = text.train if options.tells == OTHER else text.validation
     judged = reader.draw(judge_by, np.random.default_rng([config.seed, JUDGED]))
+
+    def drawn(epoch: int) -> Split:
+        return reader.draw(text.train, np.random.default_rng([config.seed, DRAWN, epoch]))
+
     overrides = FitOverrides(
         loss=LOSSES[options.tells],
         targets=lambda split: split.y,
-        batches=lambda *given: Drawn(lambda epoch: reader.draw(text.train, np.random.default_rng([config.seed, 0, epoch])),
-                                     steps, config.seed),
+        batches=lambda *given: Drawn(drawn, steps, config.seed),
     )  # fmt: skip
     settings = replace(config, epochs=epochs, patience=None, enough=None, class_weights=None, augment=False)
     data = replace(dataset, train=judged, validation=judged, test=judged)
