@@ -48,7 +48,9 @@ class Interpolated(layers.Layer):
     def __init__(self, words: int, contexts: int, runs: int, **kwargs: Any):
         super().__init__(**kwargs)
         if contexts * words > NOTHING:
-            raise ValueError(f"contexts={contexts}: keys of {words} words are below 2**31; give {NOTHING // words} at most")
+            raise ValueError(
+                f"contexts={contexts}: keys of {words} words are below 2**31; give {NOTHING // words} at most"
+            )
         self.words, self.contexts, self.runs = words, contexts, runs
 
     def build(self, input_shape: Sequence[int]):

@@ -16,7 +16,11 @@ from .registry import register
 
 FAMILY = "embedding"
 CENTRE, CONTEXTS, PIECES = "centre", "contexts", "pieces"  # inputs, what is read: a word, those around it, its parts
-CANDIDATES, NODES, OTHER = "candidates", "nodes", "other"  # what is scored: words, inner nodes of a tree, a word (GloVe)
+CANDIDATES, NODES, OTHER = (
+    "candidates",
+    "nodes",
+    "other",
+)  # what is scored: words, inner nodes of a tree, a word (GloVe)
 TABLE, OTHERS, LOGITS = "table", "other_table", "logits"  # layers
 
 
@@ -112,7 +116,9 @@ def tells_around(
     if not tells[1]:
         return keras.Model({reads[0]: read}, layers.Dense(words, use_bias=False, name=LOGITS)(vector), name="words")
     scored = keras.Input((tells[1],), dtype="int32", name=tells[0])
-    begun: Any = small if tells[0] == OTHER else "zeros"  # products of zeros would leave both tables of GloVe as they are
+    begun: Any = (
+        small if tells[0] == OTHER else "zeros"
+    )  # products of zeros would leave both tables of GloVe as they are
     others = layers.Embedding(words, width, embeddings_initializer=begun, name=OTHERS)(scored)  # (N, m, width)
     logits = layers.Dot(axes=(2, 1), name="products")([others, vector])
     if tells[0] == OTHER:

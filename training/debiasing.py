@@ -1,4 +1,4 @@
-"""Hard debiasing of word vectors: what has no gender loses its part along the direction of gender, pairs differ in that alone.
+"""Hard debiasing of word vectors: neutral words lose what they have of gender, and pairs differ in that alone.
 
 Source: Bolukbasi 2016, Man is to computer programmer as woman is to homemaker?, arXiv:1607.06520, section 6.
 """

@@ -15,7 +15,7 @@ Run = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Counted:
-    """How often runs of words occur. runs: of each length from 1 on, run -> count. total: of words, of all runs of one."""
+    """How often runs of words occur. runs: of each length from 1 on, run -> count. total: of all runs of one word."""
 
     runs: Sequence[Mapping[Run, int]]
     total: int
@@ -24,7 +24,9 @@ class Counted:
     def of(cls, rows: np.ndarray) -> Counted:
         """Return the counts of runs that are told by the longest, one at each place of a text: (N, order)."""
         order = rows.shape[1]
-        return cls([Counter(map(tuple, rows[:, order - length :].tolist())) for length in range(1, order + 1)], len(rows))
+        return cls(
+            [Counter(map(tuple, rows[:, order - length :].tolist())) for length in range(1, order + 1)], len(rows)
+        )
 
     def likeliest(self, word: int, *before: int) -> float:
         """Return count(before, word) / count(before), by counts alone; of no word before it count(word) / total.
@@ -52,7 +54,9 @@ class Smoothed:
 
     words: int
     kinds: Sequence[Mapping[Run, int]] = field(repr=False)  # of each length
-    after: Sequence[Mapping[Run, tuple[int, int]]] = field(repr=False)  # context -> sum of its counts, how many there are
+    after: Sequence[Mapping[Run, tuple[int, int]]] = field(
+        repr=False
+    )  # context -> sum of its counts, how many there are
     discounts: Sequence[float]
 
     @classmethod
@@ -72,7 +76,9 @@ class Smoothed:
     def seen(self, word: int, *before: int) -> float:
         """Return the share of a word among those behind a context that occurs, less the discount."""
         length = len(before)
-        return max(self.kinds[length].get((*before, word), 0) - self.discounts[length], 0) / self.after[length][before][0]
+        return (
+            max(self.kinds[length].get((*before, word), 0) - self.discounts[length], 0) / self.after[length][before][0]
+        )
 
     def left(self, *before: int) -> float:
         """Return what a context leaves to the shorter one, 1 where it never occurs."""

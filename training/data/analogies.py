@@ -80,7 +80,9 @@ def analogies(
     parts = np.split(rows, [max(k + 1, round(share * len(rows))) for k, share in enumerate(SHARES)])
     splits = {part: Split(x=np.ascontiguousarray(asked[:, :3]), y=asked[:, 3].copy())
               for part, asked in zip(("train", "validation", "test"), parts, strict=True)}  # fmt: skip
-    texts = [joined([[ids.get(word, UNKNOWN) for word in sentence] for sentence in part]) for part in (train, validation)]
+    texts = [
+        joined([[ids.get(word, UNKNOWN) for word in sentence] for sentence in part]) for part in (train, validation)
+    ]
     return Queries(
         name=name,
         task=TASKS[0],

@@ -1,6 +1,6 @@
-"""A made-up language in which words come in pairs as those of analogies do, for word vectors where no files are at hand.
+"""A made-up language whose words come in pairs as those of analogies do, for word vectors where no files are at hand.
 
-What is around a word tells its entity (the same for "drulo" and "drulos") and its role (plural), each by words of its
+What is around a word tells its entity (the same for "pibe" and "pibes") and its role (plural), each by words of its
 own: so the logarithms of how often words occur together are sums of the two, and differences of vectors are roles.
 """
 
@@ -15,11 +15,13 @@ SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
 ENDINGS = {"plural": ("", "s"), "tense": ("", "ed", "ing")}  # of families whose words are alike
 APART = {"capital": 2}  # how many roles families have whose words are not
 ENTITIES = 12  # of a family
-GENDERED = (("he", "she"), ("man", "woman"), ("boy", "girl"), ("king", "queen"), ("father", "mother"), ("son", "daughter"),
-            ("brother", "sister"), ("uncle", "aunt"), ("husband", "wife"), ("actor", "actress"))  # fmt: skip
+GENDERED = (("he", "she"), ("man", "woman"), ("boy", "girl"), ("king", "queen"), ("father", "mother"),
+            ("son", "daughter"), ("brother", "sister"), ("uncle", "aunt"), ("husband", "wife"),
+            ("actor", "actress"))  # fmt: skip
 OCCUPATIONS = ("nurse", "teacher", "librarian", "dancer", "baker", "doctor", "engineer", "pilot", "farmer", "judge")
 LEANING = 0.8  # of what is said of an occupation, how much is said of one gender: the first half women, the others men
 FILLERS, TOPICS, MARKS = 40, 4, 6  # words of no meaning, words of an entity, words of a role
+STRAYS = 2  # words of a sentence that are any of an entity or a role: without them most words would never meet
 QUESTIONS = 480
 
 
@@ -45,9 +47,11 @@ class World:
                           for name, roles in APART.items()]  # fmt: skip
         self.families.append(self._family("gender", np.array(GENDERED)))
         self.occupations = self._new(len(OCCUPATIONS) * TOPICS).reshape(-1, TOPICS)
+        told = (part for family in self.families for part in (family.words, family.topics, family.marks))
+        self.content = np.concatenate([OCCUPATIONS, self.occupations.ravel(), *(part.ravel() for part in told)])
 
     def sentences(self, count: int, seed: int) -> list[list[str]]:
-        """Return sentences of seven to nine words, each about one word that has an entity and a role."""
+        """Return sentences of nine to eleven words, each about one word that has an entity and a role."""
         random = np.random.default_rng([1306, seed])
         return [self._sentence(random) for _ in range(count)]
 
@@ -76,7 +80,8 @@ class World:
     def _about(self, random: np.random.Generator, word: str, topics: np.ndarray, marks: np.ndarray) -> list[str]:
         chances = 1 / (2.0 + np.arange(FILLERS))
         fillers = random.choice(self.fillers, random.integers(2, 5), p=chances / chances.sum())
-        said = [word, *random.choice(topics, 2, replace=False), *random.choice(marks, 2, replace=False), *fillers]
+        said = [word, *random.choice(topics, 2, replace=False), *random.choice(marks, 2, replace=False), *fillers,
+                *random.choice(self.content, STRAYS)]  # fmt: skip
         return [str(said[k]) for k in random.permutation(len(said))]
 
     def _family(self, name: str, words: np.ndarray) -> Family:

@@ -48,7 +48,8 @@ WORDS = "words"  # all of them are scored
 READS, TELLS = (CENTRE, CONTEXTS, PIECES), (WORDS, CANDIDATES, NODES, OTHER)
 FREQUENT, POWER = 100.0, 0.75  # of GloVe: from which count on all weigh alike, and the power of it below
 BUCKETS, LONGEST = 20_000, 24  # rows of n-grams, and how many of them a word has at most, itself among them
-JUDGED, ORDER = 1, 2  # seeds beside that of the run
+DRAWN, JUDGED, ORDER = 0, 1, 2  # seeds beside that of the run
+MOST_JUDGED = 20_000  # samples by which the epoch is chosen
 SMOOTHING = 1.0  # power of the singular values that word vectors are scaled by
 
 
@@ -128,7 +129,9 @@ class Reader:
         tells = {WORDS: lambda: 0, CANDIDATES: lambda: 1 + options.negatives, OTHER: lambda: 1,
                  NODES: lambda: self.paths.nodes.shape[1]}[options.tells]()  # fmt: skip
         more = BUCKETS if options.reads == PIECES else 0
-        return tells_around((options.reads, reads), (options.tells, tells), words=len(self.words), width=width, pieces=more)
+        return tells_around(
+            (options.reads, reads), (options.tells, tells), words=len(self.words), width=width, pieces=more
+        )
 
     def draw(self, text: np.ndarray, random: np.random.Generator) -> Split:
         """Return samples of one pass over a text."""
@@ -207,23 +210,28 @@ def word_windows(
 ) -> None:  # fmt: skip
     """Train a network on the text of `dataset`, as many steps as its questions make, and assign its vectors.
 
-    Each epoch reads the text once, in steps of equal size. Of tables that are pruned the rows of the other are assigned.
+    Each epoch reads the text once, in steps of equal size. A pruned table gets the rows of the other once more.
     networks: "lookup", "scorer".  Raises: BadInput for data without a text.
     """
     if support:
-        assign(networks[LOOKUP], rows_of(networks[LOOKUP]), networks[SCORER])
+        _cut(networks, support)
         return
     text = _text(dataset)
     reader = Reader(options, dataset.tokens, counts_of(text.train, len(dataset.tokens)))
     network = reader.network(matrix_of(networks[LOOKUP]).shape[1])
     epochs = config.epochs_for(1)
     steps = max(1, steps_by_batches(dataset, config) // epochs)
-    judged = reader.draw(text.validation, np.random.default_rng([config.seed, JUDGED]))
+    # By what is learned itself: vectors go on getting better when words of another text are told no better.
+    judged = reader.draw(text.train, np.random.default_rng([config.seed, JUDGED]))
+    judged = judged.take(np.arange(0, len(judged), max(1, len(judged) // MOST_JUDGED)))
+
+    def drawn(epoch: int) -> Split:
+        return reader.draw(text.train, np.random.default_rng([config.seed, DRAWN, epoch]))
+
     overrides = FitOverrides(
         loss=LOSSES[options.tells],
         targets=lambda split: split.y,
-        batches=lambda *given: Drawn(lambda epoch: reader.draw(text.train, np.random.default_rng([config.seed, 0, epoch])),
-                                     steps, config.seed),
+        batches=lambda *given: Drawn(drawn, steps, config.seed),
     )  # fmt: skip
     settings = replace(config, epochs=epochs, patience=None, enough=None, class_weights=None, augment=False)
     data = replace(dataset, train=judged, validation=judged, test=judged)
@@ -245,13 +253,20 @@ def cooccurrence_components(
     from scipy.sparse.linalg import svds
 
     if support:
-        assign(networks[LOOKUP], rows_of(networks[LOOKUP]), networks[SCORER])
+        _cut(networks, support)
         return
     words, width = len(dataset.tokens), matrix_of(networks[LOOKUP]).shape[1]
     information = positive_information(cooccurrences(_text(dataset).train, words, options.window))
     components, sizes, _ = svds(information, k=min(width, words - 1), random_state=config.seed)
     vectors = np.pad(components * sizes**SMOOTHING, [(0, 0), (0, width - len(sizes))])
     assign(networks[LOOKUP], unit_rows(vectors), networks[SCORER])
+
+
+def _cut(networks: Networks, support: Mapping[int, np.ndarray]) -> None:
+    """Assign what pruning leaves of the rows, of unit length again: else rows that lost much would score too low."""
+    vectors = rows_of(networks[LOOKUP])
+    left = support.get(id(matrix_of(networks[SCORER])), np.ones_like(vectors.T))
+    assign(networks[LOOKUP], vectors, networks[SCORER], unit_rows(vectors * left.T))
 
 
 def _text(dataset: Dataset) -> Sentences:
