@@ -67,7 +67,7 @@ def test_what_is_carried_is_a_set():
 def test_stories_are_rows_of_words():
     data = load("made_up_stories", input_shape=inputs(6, 7), dtype="int32", task="classification")
     story, words = data.train.x["story"], data.tokens
-    assert data.classes == len(words) == data.vocabulary and [len(data.train), len(data.test)] == [3000, 600]
+    assert data.classes == len(words) == data.vocabulary and [len(data.train), len(data.test)] == [8000, 600]
     assert story.shape[1:] == (6, 7) and (story[:, -1, 0] > 0).all() and (story[0, :4] == 0).all()
     assert {words[answer] for answer in data.train.y} == {"bathroom", "hallway", "garden", "office", "bedroom",
                                                           "kitchen"}  # fmt: skip

@@ -21,7 +21,7 @@ FILES = ["babi/en-10k/qa1_single-supporting-fact_train.txt", "babi/en-10k/qa1_si
 TASKS = ("classification", "reading")
 SHAPE = {"story": (10, 7), "question": (4,)}
 HELD_OUT = 10  # of so many stories to train on one validates
-SIZES = {"train": 600, "validation": 60, "test": 120}  # made-up stories, of a few questions each
+SIZES = {"train": 1600, "validation": 60, "test": 120}  # made-up stories, of a few questions each
 
 PEOPLE = ("mary", "john", "daniel", "sandra")
 PLACES = ("bathroom", "hallway", "garden", "office", "bedroom", "kitchen")
