@@ -21,6 +21,7 @@ FILES = ["babi/en-10k/qa1_single-supporting-fact_train.txt", "babi/en-10k/qa1_si
 TASKS = ("classification", "reading")
 SHAPE = {"story": (10, 7), "question": (4,)}
 HELD_OUT = 10  # of so many stories to train on one validates
+RECENT = 5  # sentences that a question of bAbI's task 1 reaches back
 SIZES = {"train": 1600, "validation": 60, "test": 120}  # made-up stories, of a few questions each
 
 PEOPLE = ("mary", "john", "daniel", "sandra")
@@ -109,7 +110,7 @@ def moves(random: np.random.Generator) -> Story:
         story.append(words_of(f"{who} {random.choice(MOVES)} the {where}"))
         last[who] = number, where
         if number % 2:
-            who = str(random.choice(sorted(last)))
+            who = str(random.choice(sorted(who for who, (at, _) in last.items() if number - at < RECENT)))
             number, where = last[who]
             questions.append(Question(tuple(story), words_of(f"where is {who}"), (where,), (number,)))
     return questions
