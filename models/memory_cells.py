@@ -52,8 +52,9 @@ class MemoryCell(layers.Layer):
         What is read has a kernel of its own: at the first step it is nothing, and cannot stand beside a batch of x.
         """
         sizes = {"kernel": input_shape[-1], "read_kernel": self.heads * self.width, "recurrent_kernel": self.units}
+        start = {"recurrent_kernel": "orthogonal"}
         self.kernel, self.read_kernel, self.recurrent_kernel = (
-            self.add_weight((size, 4 * self.units), "orthogonal" if name == "recurrent_kernel" else "glorot_uniform", name=name)
+            self.add_weight((size, 4 * self.units), start.get(name, "glorot_uniform"), name=name)
             for name, size in sizes.items()
         )
         self.bias = self.add_weight((4 * self.units,), self._remembering, name="bias")

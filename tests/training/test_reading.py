@@ -22,7 +22,7 @@ def test_the_best_span_is_the_best_of_all():
     random = np.random.default_rng(0)
     for _ in range(10):
         start, end = random.normal(size=(2, 1, 6))
-        best = max(((start[0, i] + end[0, j], i, j) for i in range(6) for j in range(i, 6)))[1:]
+        best = max((start[0, i] + end[0, j], i, j) for i in range(6) for j in range(i, 6))[1:]
         assert best_spans(start, end, np.ones((1, 6)) > 0).tolist() == [list(best)]
 
 

@@ -98,7 +98,7 @@ def _made_up(name: str, tell: Callable[[np.random.Generator], Story], asked: Ask
 
 @dataset(input_shape=SHAPE, dtype="int32", tasks=TASKS, floor=0.6)
 def made_up_stories(asked: Asked) -> Dataset:
-    """Return stories of who goes where, with a question where somebody is after each two sentences: as bAbI's task 1."""
+    """Return stories of who goes where, and after each two sentences a question where one is: as bAbI's task 1."""
     return _made_up("made_up_stories", moves, asked)
 
 
@@ -118,7 +118,7 @@ def moves(random: np.random.Generator) -> Story:
 
 @dataset(input_shape={"story": (9, 4), "question": (4,)}, dtype="int32", tasks=("classification",), floor=0.6)
 def fact_chains(asked: Asked) -> Dataset:
-    """Return chains of three facts (a is a K; b is a K; b is red: the colour of a), three in any order, as bAbI's 16."""
+    """Return three chains of three facts (a is a K; b is a K; b is red: the colour of a), mixed, as in bAbI's task 16."""
     return _made_up("fact_chains", chains, asked)
 
 
