@@ -25,7 +25,7 @@ CELLS = {"ntm": NTMCell, "dnc": DNCCell, "mann": MANNCell}
     learning_rate=0.01,
     training={"clip_norm": 1.0},
     wide=("memory/cell",),  # weights of rows are multiplied step by step, and errors of 8 bits add up
-    edge={"input_shape": (11, 9), "units": 48, "rows": 12, "width": 12},
+    edge={"input_shape": (7, 9), "units": 32, "rows": 8, "width": 12},
     networks=("sequence", "step"),
     deploy=(step_with(memory=6),),
     variants={
@@ -38,7 +38,7 @@ CELLS = {"ntm": NTMCell, "dnc": DNCCell, "mann": MANNCell}
             "width": 64,
             "heads": 4,
             "deploy": (step_with(memory=9),),
-            "edge": {"units": 48, "rows": 12, "width": 12, "heads": 1},
+            "edge": {"units": 32, "rows": 8, "width": 12, "heads": 1},
         },
         "mann": {
             "params": 332_656,
@@ -49,7 +49,7 @@ CELLS = {"ntm": NTMCell, "dnc": DNCCell, "mann": MANNCell}
             "width": 40,
             "heads": 4,
             "deploy": (step_with(memory=6),),
-            "edge": {"units": 48, "rows": 12, "width": 12, "heads": 2},
+            "edge": {"units": 32, "rows": 8, "width": 12, "heads": 1},
         },
     },
 )

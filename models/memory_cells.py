@@ -32,7 +32,6 @@ class MemoryCell(layers.Layer):
         self.units, self.rows, self.width, self.heads = units, rows, width, heads
         self.state_size = [units, units, rows * width, heads * width, *self.kept()]
         self.output_size = units + heads * width
-        self.controller = layers.LSTMCell(units, name="controller")
         self.interface = layers.Dense(sum(self.parts().values()), name="interface")
 
     def kept(self) -> list[int]:
@@ -48,14 +47,35 @@ class MemoryCell(layers.Layer):
         raise NotImplementedError
 
     def build(self, input_shape: Any) -> None:
-        """Make controller and interface."""
-        self.controller.build((None, input_shape[-1] + self.heads * self.width))
+        """Make the LSTM, whose gates are in the order i, f, g, o, and the interface.
+
+        What is read has a kernel of its own: at the first step it is nothing, and cannot stand beside a batch of x.
+        """
+        sizes = {"kernel": input_shape[-1], "read_kernel": self.heads * self.width, "recurrent_kernel": self.units}
+        start = {"recurrent_kernel": "orthogonal"}
+        self.kernel, self.read_kernel, self.recurrent_kernel = (
+            self.add_weight((size, 4 * self.units), start.get(name, "glorot_uniform"), name=name)
+            for name, size in sizes.items()
+        )
+        self.bias = self.add_weight((4 * self.units,), self._remembering, name="bias")
         self.interface.build((None, self.units))
+
+    def _remembering(self, shape: Any, dtype: Any = None) -> Any:
+        """Return biases of 0, and of 1 for the forget gate."""
+        return ops.convert_to_tensor(np.repeat([0.0, 1.0, 0.0, 0.0], self.units).astype("float32"), dtype=dtype)
+
+    def controlled(self, x: Any, read: Any, hidden: Any, carry: Any) -> tuple[Any, Any]:
+        """Return hidden and cell state of the LSTM after one more step."""
+        sums = ops.add(ops.matmul(x, self.kernel), ops.matmul(read, self.read_kernel))
+        sums = ops.add(ops.add(sums, ops.matmul(hidden, self.recurrent_kernel)), self.bias)
+        i, f, g, o = ops.split(sums, 4, axis=1)
+        carry = ops.add(ops.multiply(ops.sigmoid(f), carry), ops.multiply(ops.sigmoid(i), ops.tanh(g)))
+        return ops.multiply(ops.sigmoid(o), ops.tanh(carry)), carry
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         """Compute one time step."""
         hidden, carry, memory, read, *kept = states
-        hidden, (_, carry) = self.controller(ops.concatenate([inputs, read], axis=-1), [hidden, carry])
+        hidden, carry = self.controlled(inputs, read, hidden, carry)
         sizes = self.parts()
         said, ends = self.interface(hidden), np.cumsum([0, *sizes.values()]).tolist()
         told = {name: said[:, first:last] for name, (first, last) in zip(sizes, pairwise(ends), strict=True)}

@@ -83,17 +83,19 @@ def dynamic_memory_network(
 ):  # fmt: skip
     """Build `passes` readings of a story, each by a GRU that gates let in what the question and the memory ask for.
 
-    A sentence is the sum of its words by their places, so that the recurrences have as many steps as sentences; the
-    memory m = GRU(episode, m) begins as the question, and one step of a GRU behind the last says the answer.
+    A sentence is the sum of its words by their places, so that the recurrences have as many steps as sentences. What
+    GRUs make of sentences and question is added to these sums, or gates, which are told no facts here, find out what is
+    alike only after thousands of updates. The memory m = GRU(episode, m) begins as the question, and one step of a GRU
+    behind the last says the answer.
     Shapes: story (N, S, W), question (N, Q) int32 -> logits (N, classes).
     """
     story, question = inputs[STORY], inputs[QUESTION]
     wide: Any = keras.initializers.RandomUniform(-(3**0.5), 3**0.5)  # Xiong 2016: from small ones no gate learns
     table = layers.Embedding(classes, width, embeddings_initializer=wide, name="embedding")
-    facts: Any = layers.GRU(width, return_sequences=True, name="input")(
-        WordSum(name="story_sum")([table(story), story])
-    )  # (N, S, width)
-    q: Any = layers.GRU(width, name="question_gru")(table(question))
+    sums = {key: WordSum(name=f"{key}_sum")([table(ids), ids]) for key, ids in inputs.items()}
+    read: Any = layers.GRU(width, return_sequences=True, name="input")(sums[STORY])
+    facts = layers.Add(name="facts")([sums[STORY], read])  # (N, S, width)
+    q: Any = layers.Add(name="asked")([sums[QUESTION], layers.GRU(width, name="question_gru")(table(question))])
     there = ops.cast(ops.not_equal(story[:, :, :1], 0), "float32")  # (N, S, 1)
     gate = AttentionGate(width, name="gate")
     episode, update = layers.RNN(GatedGRUCell(width, name="cell"), name="episode"), layers.GRUCell(width, name="memory")

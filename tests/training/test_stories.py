@@ -1,4 +1,6 @@
-"""Stories and questions: the official form, made-up stories, chains of facts, sets of what is carried; copies of bits."""
+"""Stories and questions: the official form, made-up ones, chains of facts, sets of what is carried; copies of bits."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -58,8 +60,11 @@ def test_what_is_carried_is_a_set():
             elif sentence[0] == each.question[2] and sentence[1] == "dropped":
                 held.remove(sentence[-1])
         assert sorted(each.answers) == sorted(held)
-    grown = [(before, after) for before, after in zip(questions, questions[1:], strict=False)
-             if after.question == before.question and after.story[:-1] == before.story and after.story[-1][1] == "picked"]
+    grown = [
+        (before, after)
+        for before, after in pairwise(questions)
+        if after.question == before.question and after.story[:-1] == before.story and after.story[-1][1] == "picked"
+    ]
     assert any(len(before.answers) == 1 and len(after.answers) == 2 for before, after in grown)
     assert all(set(before.answers) < set(after.answers) for before, after in grown)
 
@@ -67,7 +72,7 @@ def test_what_is_carried_is_a_set():
 def test_stories_are_rows_of_words():
     data = load("made_up_stories", input_shape=inputs(6, 7), dtype="int32", task="classification")
     story, words = data.train.x["story"], data.tokens
-    assert data.classes == len(words) == data.vocabulary and [len(data.train), len(data.test)] == [3000, 600]
+    assert data.classes == len(words) == data.vocabulary and [len(data.train), len(data.test)] == [8000, 600]
     assert story.shape[1:] == (6, 7) and (story[:, -1, 0] > 0).all() and (story[0, :4] == 0).all()
     assert {words[answer] for answer in data.train.y} == {"bathroom", "hallway", "garden", "office", "bedroom",
                                                           "kitchen"}  # fmt: skip

@@ -12,7 +12,7 @@ from .sets import Asked
 from .targets import Head
 
 INPUTS = ("context", "context_letters", "context_mask", "question", "question_letters", "question_mask")
-HEADS = ("start", "end")
+HEADS = ("end", "start")  # in the order of a network's outputs
 ALPHABET = " abcdefghijklmnopqrstuvwxyz"  # a letter's id is its place; 0 fills up
 
 
@@ -25,9 +25,11 @@ def show_passages(
     questions whose answer they tell.
     """
     shapes = dict(zip(INPUTS, asked.shapes(name, *INPUTS), strict=True))
+    known = next(each.vocabulary for each in asked.inputs if each.name == "context") or len(words)
+    number = {word: place for place, word in enumerate(words[:known])}  # others are read by their letters alone
     splits, left = {}, 0
     for part, own in questions.items():
-        shown = [one for one in (_passage(each, words, shapes) for each in own) if one]
+        shown = [one for one in (_passage(each, number, shapes) for each in own) if one]
         left += len(own) - len(shown)
         x = {key: np.stack([one[key] for one in shown]) for key in INPUTS}
         splits[part] = Split(x=x, y={head: np.array([one[head] for one in shown], np.int32) for head in HEADS})
@@ -45,12 +47,12 @@ def show_passages(
     )
 
 
-def _passage(asked: Any, words: Sequence[str], shapes: Mapping[str, Any]) -> dict[str, Any] | None:
+def _passage(asked: Any, number: Mapping[str, int], shapes: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the inputs of one question, and where its answer stands, or None where it is not there."""
     (length,), (most,) = shapes["context"], shapes["question"]
-    places = [(number, word) for number, sentence in enumerate(asked.story) for word in sentence][-length:]
+    places = [(fact, word) for fact, sentence in enumerate(asked.story) for word in sentence][-length:]
     (answer,), told = asked.answers, max(asked.facts)
-    at = [place for place, (number, word) in enumerate(places) if number == told and word == answer]
+    at = [place for place, (fact, word) in enumerate(places) if fact == told and word == answer]
     if not at:
         return None
     made: dict[str, Any] = dict.fromkeys(HEADS, at[-1])
@@ -59,7 +61,7 @@ def _passage(asked: Any, words: Sequence[str], shapes: Mapping[str, Any]) -> dic
         made[f"{key}_mask"] = np.zeros(size, np.int32)
         made[f"{key}_letters"] = np.zeros(shapes[f"{key}_letters"], np.int32)
         for place, word in enumerate(said[:size]):
-            made[key][place] = words.index(word) if word in words else 0
+            made[key][place] = number.get(word, 0)
             made[f"{key}_mask"][place] = 1
             letters = [ALPHABET.find(letter) for letter in word[: shapes[f"{key}_letters"][1]]]
             made[f"{key}_letters"][place, : len(letters)] = np.maximum(letters, 0)

@@ -21,7 +21,8 @@ FILES = ["babi/en-10k/qa1_single-supporting-fact_train.txt", "babi/en-10k/qa1_si
 TASKS = ("classification", "reading")
 SHAPE = {"story": (10, 7), "question": (4,)}
 HELD_OUT = 10  # of so many stories to train on one validates
-SIZES = {"train": 600, "validation": 60, "test": 120}  # made-up stories, of a few questions each
+RECENT = 5  # sentences that a question of bAbI's task 1 reaches back
+SIZES = {"train": 1600, "validation": 60, "test": 120}  # made-up stories, of a few questions each
 
 PEOPLE = ("mary", "john", "daniel", "sandra")
 PLACES = ("bathroom", "hallway", "garden", "office", "bedroom", "kitchen")
@@ -97,7 +98,7 @@ def _made_up(name: str, tell: Callable[[np.random.Generator], Story], asked: Ask
 
 @dataset(input_shape=SHAPE, dtype="int32", tasks=TASKS, floor=0.6)
 def made_up_stories(asked: Asked) -> Dataset:
-    """Return stories of who goes where, with a question where somebody is after each two sentences: as bAbI's task 1."""
+    """Return stories of who goes where, and after each two sentences a question where one is: as bAbI's task 1."""
     return _made_up("made_up_stories", moves, asked)
 
 
@@ -109,7 +110,7 @@ def moves(random: np.random.Generator) -> Story:
         story.append(words_of(f"{who} {random.choice(MOVES)} the {where}"))
         last[who] = number, where
         if number % 2:
-            who = str(random.choice(sorted(last)))
+            who = str(random.choice(sorted(who for who, (at, _) in last.items() if number - at < RECENT)))
             number, where = last[who]
             questions.append(Question(tuple(story), words_of(f"where is {who}"), (where,), (number,)))
     return questions
@@ -117,7 +118,7 @@ def moves(random: np.random.Generator) -> Story:
 
 @dataset(input_shape={"story": (9, 4), "question": (4,)}, dtype="int32", tasks=("classification",), floor=0.6)
 def fact_chains(asked: Asked) -> Dataset:
-    """Return chains of three facts (a is a K; b is a K; b is red: the colour of a), three in any order, as bAbI's 16."""
+    """Return three chains of three facts (a is a K; b is a K; b is red: the colour of a), mixed, as in bAbI's task 16."""
     return _made_up("fact_chains", chains, asked)
 
 
