@@ -1,5 +1,7 @@
 """Agents that learn to act: memories, gradients of policies, and what they remember in an episode."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
@@ -64,7 +66,7 @@ def test_what_a_policy_remembers_is_of_the_episodes_that_still_run():
     play("cart_pole", [1, 2, 3], act, {"number": np.arange(3)})
     sizes = [len(numbers) for numbers in told]
     assert sizes[0] == 3 and sizes == sorted(sizes, reverse=True) and sizes[-1] < 3
-    assert all(set(after) <= set(before) for before, after in zip(told, told[1:], strict=False))
+    assert all(set(after) <= set(before) for before, after in pairwise(told))
 
 
 def test_the_lake_is_crossed_by_few_who_wander():
@@ -237,7 +239,7 @@ def test_what_is_played_is_what_calibrates():
 
 @pytest.mark.parametrize("options", ["baseline=median", "trace=0.5", "moves=0", "entropy=-1"])
 def test_estimates_that_cannot_be_are_refused(options):
-    with pytest.raises(BadInput, match="allowed|give"):
+    with pytest.raises(BadInput, match=r"allowed|give"):
         learners.get(f"policy_gradient:{options}")
 
 

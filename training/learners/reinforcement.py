@@ -125,7 +125,7 @@ def q_learning(
 
 
 class Memory:
-    """Moves that were made, the oldest of which are forgotten.  space: of the observations, in whose type they are kept.
+    """Moves that were made, of which the oldest are forgotten.  space: of observations, in whose type they are kept.
 
     `variables` hold them for a checkpoint: `keep` writes them there, and `recall` reads what a run was restored to.
     """
