@@ -172,7 +172,7 @@ class Memory:
         """Read all from the variables."""
         for variable, values in zip(self.variables, self._moves.values(), strict=False):
             values[:] = ops.convert_to_numpy(variable)
-        self.count, self._next = (int(number) for number in ops.convert_to_numpy(self.variables[-1]))
+        self.count, self._next = map(int, np.asarray(ops.convert_to_numpy(self.variables[-1])))
 
 
 class Players:
