@@ -40,8 +40,8 @@ class Dreams:
     Raises: BadInput for a value outside its range.
     """
 
-    moves: int = 32
-    players: int = 16
+    moves: int = 24
+    players: int = 32
     unrolled: int = 8
     beta: float = 1.0
     entropy: float = 0.01
@@ -171,7 +171,8 @@ def _choices(record: Mapping[str, np.ndarray], discount: float, actions: int) ->
     gains = advantages(Moves(**{kind: record[name] for kind, name in kinds.items()}), 0.0, 0.0, discount, 1.0)
     flat = {name: record[name].reshape(-1, record[name].shape[-1]) for name in ("code", STATES[0])}
     taken = np.eye(actions, dtype=np.float32)[record["action"].reshape(-1)]
-    return {**flat, "taken": taken, "gain": (gains - gains.mean()).reshape(-1, 1).astype(np.float32)}
+    gains = gains - gains.mean(1, keepdims=True)  # over what is to come in as many moves
+    return {**flat, "taken": taken, "gain": gains.reshape(-1, 1).astype(np.float32)}
 
 
 # ---------------------------------------------------------------- the three costs
