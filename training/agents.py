@@ -48,14 +48,14 @@ class Agent(Protocol):
         ...
 
 
-def agent_of(networks: Mapping[str, keras.Model]) -> Agent:
-    """Return how these networks act: a world model, a network `POLICY`, or the first there is."""
+def agent_of(networks: Mapping[str, keras.Model], actions: int) -> Agent:
+    """Return how these networks choose among `actions`: a world model, a network `POLICY`, or the first there is."""
     if {VISION, MEMORY, CONTROLLER} <= networks.keys():
         sizes = {
             name: given.shape[-1]
             for name, given in zip(input_names(networks[MEMORY]), tree.flatten(networks[MEMORY].inputs), strict=True)
         }
-        return Imagining(actions=sizes["action"], latent=sizes["code"], units=sizes[STATES[0]])
+        return Imagining(actions=actions, latent=sizes["code"], units=sizes[STATES[0]])
     name = POLICY if POLICY in networks else next(iter(networks))
     return Reacting(network=name, given=input_names(networks[name])[0])
 

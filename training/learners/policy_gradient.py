@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from ...errors import BadInput
-from ..agents import POLICY, agent_of
+from ..agents import POLICY
 from ..config import TrainConfig
 from ..data import Dataset
 from ..data.environments import environment
@@ -121,8 +121,8 @@ def policy_gradient(
     """
     wanted = {POLICY, CRITIC} if options.baseline == CRITIC else {POLICY}
     if set(networks) != wanted:
-        raise BadInput(f"learner 'policy_gradient', baseline={options.baseline}: trains {' and '.join(sorted(wanted))}, "
-                       f"got {', '.join(networks)}")  # fmt: skip
+        raise BadInput(f"learner 'policy_gradient' trains {' and '.join(sorted(wanted))} with "
+                       f"baseline={options.baseline}, got {', '.join(networks)}")  # fmt: skip
     count, updates = config.epochs or EPOCHS, UPDATES * config.passes
     world = environment(dataset.name)
     discount = options.discount or world.discount

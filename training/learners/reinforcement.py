@@ -125,7 +125,7 @@ def q_learning(
 
 
 class Memory:
-    """Moves that were made, the oldest of which are forgotten.  space: of the observations, in whose type they are kept.
+    """Moves that were made, of which the oldest are forgotten.  space: of observations, in whose type they are kept.
 
     `variables` hold them for a checkpoint: `keep` writes them there, and `recall` reads what a run was restored to.
     """
@@ -172,7 +172,7 @@ class Memory:
         """Read all from the variables."""
         for variable, values in zip(self.variables, self._moves.values(), strict=False):
             values[:] = ops.convert_to_numpy(variable)
-        self.count, self._next = (int(number) for number in ops.convert_to_numpy(self.variables[-1]))
+        self.count, self._next = map(int, np.asarray(ops.convert_to_numpy(self.variables[-1])))
 
 
 class Players:

@@ -41,9 +41,9 @@ class Episodic:
         asked: `limit` and `test_limit` of episodes, `seed`.
         Raises: BadInput for a data set that is no environment, or networks that take other states.
         """
-        agent = agent_of(networks)
-        name, network = agent.reads, networks[agent.reads]
         dataset = data if isinstance(data, Dataset) else _episodes(data)
+        agent = agent_of(networks, dataset.classes)
+        name, network = agent.reads, networks[agent.reads]
         known = takes(network)
         shape, width = known["inputs"][0].shape, networks[agent.answers].outputs[0].shape[-1]
         if not rebuilt and (shape, width) != (dataset.input_shape, dataset.classes):
