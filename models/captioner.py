@@ -44,8 +44,8 @@ def regions(picture: KerasTensor, depths: Sequence[int], width: int) -> Any:
     dtype={"source": "float32", "target": "int32"},
     classes=10_000,
     params=85_328_208,
-    paper="Vinyals 2015, Show and tell, arXiv:1411.4555, upon VGG-19 (Simonyan 2014) in place of GoogLeNet; fed at every "
-    "step as in Donahue 2015, arXiv:1411.4389",
+    paper="Vinyals 2015, Show and tell, arXiv:1411.4555, upon VGG-19 (Simonyan 2014) in place of GoogLeNet; fed at "
+    "every step as in Donahue 2015, arXiv:1411.4389",
     data=("captioned_shapes",),
     learning_rate=4e-3,
     training={"clip_norm": 1.0},
@@ -104,11 +104,13 @@ def _states(units: int) -> dict[str, tuple[int, ...]]:
     edge=EDGE,
     networks=NETWORKS,
     deploy=DEPLOYED,
+    wide=("decoder/cell/lstm", "hidden_said", "context_said", "said"),
     variants={
         "hard_attention_captioner": {
             "paper": "Xu 2015, Show, attend and tell, arXiv:1502.03044, hard attention, upon VGG-19 (Simonyan 2014)",
             "params": 41_688_528,
             "learner": "reinforced",
+            "wide": (),
             "hard": True,
         },
     },
