@@ -73,10 +73,8 @@ class Looking(layers.Layer):
         self.read = layers.Dense(hidden, name="read", **rect)
         self.place = layers.Dense(hidden, name="place", **rect)
         self.what, self.where = layers.Dense(units, name="what"), layers.Dense(units, use_bias=False, name="where")
-        self.again, self.glimpse = (
-            layers.Dense(units, use_bias=False, name="again"),
-            layers.Dense(units, name="glimpse"),
-        )
+        self.again = layers.Dense(units, use_bias=False, name="again")
+        self.glimpse = layers.Dense(units, name="glimpse")
         self.next = layers.Dense(2, activation="tanh", name="next")
         self.say = layers.Dense(classes, name="say")
 
