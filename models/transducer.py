@@ -24,9 +24,9 @@ STATES = {"*_out": "*"}
     input_shape={"frames": (300, 40), "target": (64,)},
     dtype={"frames": "float32", "target": "int32"},
     classes=61,
-    params=26_000_000,
-    paper="Graves 2012, Sequence transduction with recurrent neural networks, arXiv:1211.3711, in the form that streams "
-    "of Rao 2017, arXiv:1801.00841: five and two layers of 700 units, joined by a layer of tanh",
+    params=26_901_761,
+    paper="Graves 2012, Sequence transduction with recurrent neural networks, arXiv:1211.3711, in the form that "
+    "streams of Rao 2017, arXiv:1801.00841: five and two layers of 700 units, joined by a layer of tanh",
     data=("fsdd_strings", "digit_lines"),
     learning_rate=4e-3,
     training={"clip_norm": 1.0},
@@ -48,8 +48,8 @@ def rnn_transducer(
 
     depth, before: layers over frames, and over symbols. stack: frames of a chunk, which are read together.
     Shapes: sequence: frames (N, T, F), target (N, U), its first symbol 0 -> logits (N, T / stack, U, classes); encoder:
-    chunk (N, stack, F), states (N, units) -> frame (N, 1, units), new states; prediction: token (N, 1), states ->
-    before (N, 1, units), new states; joiner: frame, before -> logits (N, 1, classes).
+    chunk (N, stack, F), states (N, units) -> heard (N, 1, units), new states; prediction: token (N, 1), states ->
+    said (N, 1, units), new states; joiner: heard, said -> logits (N, 1, classes).
     Raises: ValueError for frames that are no whole chunks.
     """
     (length, width), (symbols,) = input_shape["frames"], input_shape["target"]
@@ -68,8 +68,8 @@ def rnn_transducer(
             x = recur(x, f"prediction_{k}")
         return layers.Dense(units, use_bias=False, name="said")(x)
 
-    def joined(frame: Any, before: Any) -> Any:
-        both = layers.Activation("tanh", name="joined")(layers.Add(name="sum")([frame, before]))
+    def joined(frame: Any, text: Any) -> Any:
+        both = layers.Activation("tanh", name="joined")(layers.Add(name="sum")([frame, text]))
         return layers.Dense(classes, name="logits")(both)
 
     def whole(x: Any, name: str) -> Any:
@@ -80,8 +80,8 @@ def rnn_transducer(
     lattice = joined(ops.expand_dims(heard(frames, whole), 2), ops.expand_dims(said(target, whole), 1))
     return {
         "sequence": keras.Model({"frames": frames, "target": target}, lattice, name="sequence"),
-        "encoder": _step(keras.Input((stack, width), name="chunk"), heard, "frame", units),
-        "prediction": _step(keras.Input((1,), dtype="int32", name="token"), said, "before", units),
+        "encoder": _step(keras.Input((stack, width), name="chunk"), heard, "heard", units),
+        "prediction": _step(keras.Input((1,), dtype="int32", name="token"), said, "said", units),
         "joiner": _joiner(joined, units),
     }
 
@@ -102,5 +102,5 @@ def _step(read: Any, body: Any, answer: str, units: int) -> keras.Model:
 
 
 def _joiner(joined: Any, units: int) -> keras.Model:
-    given = {name: keras.Input((1, units), name=name) for name in ("frame", "before")}
+    given = {name: keras.Input((1, units), name=name) for name in ("heard", "said")}
     return keras.Model(given, {"logits": joined(*given.values())}, name="joiner")

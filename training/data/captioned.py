@@ -37,7 +37,7 @@ def captioned_shapes(asked: Asked) -> Dataset:
     random = np.random.default_rng(0)
     parts = {part: _scenes(random, count, size) for part, count in COUNTS.items()}
     words = f"drawn as {size[0]}x{size[1]} pixels; {len(WORDS)} words"
-    return _captioned("captioned_shapes", asked, parts, WORDS, length, words, "source")
+    return _captioned("captioned_shapes", asked, parts, WORDS, length=length, told=words, read="source")
 
 
 def _scenes(random: np.random.Generator, count: int, size: tuple[int, ...]) -> tuple[np.ndarray, list[str]]:
@@ -100,7 +100,8 @@ def _lines(name: str, base: str, asked: Asked, line: tuple[int, int] = LINE) -> 
         pictures = joined if frames else to_channels(joined.transpose(0, 2, 1)[..., None], shape[2])
         parts[part] = (np.ascontiguousarray(pictures, np.float32), told)
     words = f"{line[0]} to {line[1]} digits of {base!r} behind each other; {known.preprocessing}"
-    return _captioned(name, asked, parts, [str(k) for k in range(10)], length, words, read, known.source)
+    return _captioned(name, asked, parts, list("0123456789"), length=length, told=words, read=read,
+                      source=known.source)  # fmt: skip
 
 
 def _digits(base: str, frames: int, features: int) -> Dataset:
@@ -128,7 +129,7 @@ def _joined(
 
 
 def _captioned(
-    name: str, asked: Asked, parts: dict[str, Any], words: Sequence[str], length: int, told: str, read: str,
+    name: str, asked: Asked, parts: dict[str, Any], words: Sequence[str], *, length: int, told: str, read: str,
     source: tuple[str, ...] = ("drawn by Edgewright",),
 ) -> Dataset:  # fmt: skip
     """Return pictures and their captions as ids: the target begins with <s>, and y is what follows.

@@ -147,9 +147,6 @@ a2f19c01b5d982a97923a0d29e64127a05e3f496731480ac9d9d302b5427f7ff  isbi_membrane/
 2ebc8c835999589bfd7d80d81f83d24e5c41138362b0faafef0f009e1ce82144  isbi_membrane/train/label/7.png
 db979010ca4fbdb38c8b32d455aed0da90d598153f2a0046b63d02a6efa32b9e  isbi_membrane/train/label/8.png
 8ee6c79adbb740595c4d61776e065e7164c00d52c7dd7562b5279041e7f3567b  isbi_membrane/train/label/9.png
-0383bceaaa1096cf3c03ec021ed0048068e2355dbfc0239b292cefdac821cec5  wn18rr/test.txt
-038612e783c215ee5f3ca9fbfca27b8d0739be1028fe4ee7c174aecf0b83d5df  wn18rr/train.txt
-453ce7202afa58094a04d2b1560ee2b02660f1c260b32ce6651c8ccedd1028ab  wn18rr/valid.txt
 """  # noqa: E501
 
 _MD5 = """

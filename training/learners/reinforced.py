@@ -152,7 +152,8 @@ def best(history: Sequence[Row], dataset: Dataset, task: Any) -> int:
     return best_epoch(history, dataset, OBJECTIVE)
 
 
-@learner("reinforced", validate=validate, best_epoch=best, options=Choices)
+# What is chosen is learned slowly: a few steps behind pruning do not mend it.
+@learner("reinforced", validate=validate, best_epoch=best, starts_over=True, options=Choices)
 def reinforced(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Choices
 ) -> list[Row]:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...runners import Runner
+from ...runners import Arrays, Runner
 from ..data import Dataset
+from ..data.dataset import subset
 from ..data.images import resize
-from ..decoding import greedy_with_answers
+from ..decoding import TOKEN, greedy_with_answers
 from ..losses import PaddedCrossentropy
 from .register import enter
 from .supervised import SHOWN
-from .translation import SOURCE, TARGET, Translation, token_logs
+from .translation import ENCODER, SOURCE, STEP, TARGET, Translation, presented, token_logs
 
 ATTENTION = "attention"  # of the step, where it looks at regions
 LOOKS = 6  # tokens of a caption whose regions are shown
@@ -27,6 +28,21 @@ class Captioning(Translation):
     Networks: as of a translation, but that the source is a picture (N, H, W, C). A step that looks at regions answers
     "attention" (N, 1, S) besides. The unit is a picture.
     """
+
+    def observed(self, run: Runner, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
+        """Return what `network` reads of n training pictures: a step by time, what the encoder made of them.
+
+        Regions are behind a ReLU, so that values of a normal distribution are none that a step ever sees.
+        """
+        if network != STEP:
+            return self.samples(dataset, network, n, seed)
+        pairs = subset(dataset.train, n, seed, stratify=False).x
+        made, step = run(ENCODER, {SOURCE: pairs[SOURCE]}), presented(dataset).steps[STEP]
+        length = pairs[TARGET].shape[1]
+        held = {each.name: np.asarray(made[each.name]) for each in step.inputs
+                if each.name in made and each.name not in step.states.values()}  # fmt: skip
+        repeated = {name: np.repeat(values[:, None], length, axis=1) for name, values in held.items()}
+        return {TOKEN: pairs[TARGET][..., None], **repeated}
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return test pictures, and, where a step looks at regions, what of each it sees before its first tokens."""

@@ -21,7 +21,7 @@ from .stepping import Stepped
 
 NETWORKS = SEQUENCE, ENCODER, PREDICTION, JOINER = "sequence", "encoder", "prediction", "joiner"
 FRAMES, TARGET, CHUNK, TOKEN = "frames", "target", "chunk", "token"  # what the networks read
-FRAME, BEFORE, LOGITS = "frame", "before", "logits"  # what they answer, the first two to the joiner
+HEARD, SAID, LOGITS = "heard", "said", "logits"  # what they answer, the first two to the joiner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ class Transduction(Objective):
     """Symbols said greedily by three networks, judged by the share that is wrong; trained by the sum over all ways.
 
     Networks: "sequence", frames (N, T, F) and target (N, U), the symbols behind a blank, 0 -> logits (N, T', U, K),
-    which is trained; "encoder", a step: chunk (N, T / T', F) -> "frame"; "prediction", a step: token (N, 1) ->
-    "before"; "joiner", both -> "logits" (N, 1, K). The unit is a recording.
+    which is trained; "encoder", a step: chunk (N, T / T', F) -> "heard"; "prediction", a step: token (N, 1) ->
+    "said"; "joiner", both -> "logits" (N, 1, K). The unit is a recording.
     """
 
     @property
@@ -88,7 +88,7 @@ class Transduction(Objective):
     def said(self, run: Runner, dataset: Dataset, frames: np.ndarray) -> np.ndarray:
         """Return what the networks say of frames (N, T, F): ids (N, U), zeros behind the last."""
         known = _of(dataset)
-        heard = np.asarray(run.unroll(ENCODER, {CHUNK: chunks(frames, known.chunk)})[FRAME])
+        heard = np.asarray(run.unroll(ENCODER, {CHUNK: chunks(frames, known.chunk)})[HEARD])
         heard = heard.reshape(len(frames), -1, heard.shape[-1])
         kept = [each for each in known.step.inputs if each.name in known.step.states.values()]
         states = {each.name: np.zeros((len(frames), *(size or 1 for size in each.shape)), np.float32)
@@ -99,12 +99,12 @@ class Transduction(Objective):
             answers = run(PREDICTION, {TOKEN: tokens, **states})
             for output, into in known.step.states.items():
                 states[into] = np.where(who[:, None], answers[output], states[into])
-            told = np.asarray(answers[BEFORE]).reshape(len(frames), 1, -1)
-            last[BEFORE] = np.where(who[:, None, None], told, last.get(BEFORE, told))
-            return last[BEFORE]
+            told = np.asarray(answers[SAID]).reshape(len(frames), 1, -1)
+            last[SAID] = np.where(who[:, None, None], told, last.get(SAID, told))
+            return last[SAID]
 
         def logits(frame: np.ndarray, told: np.ndarray) -> np.ndarray:
-            return np.asarray(run(JOINER, {FRAME: frame, BEFORE: told})[LOGITS])
+            return np.asarray(run(JOINER, {HEARD: frame, SAID: told})[LOGITS])
 
         return said_greedily(heard, before, logits, dataset.train.y.shape[1])
 

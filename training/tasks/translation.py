@@ -85,7 +85,7 @@ class Translation(Objective):
         """
         pairs = subset(dataset.train, n, seed, stratify=False).x
         if network == SEQUENCE:
-            return {**pairs, **drawn(presented(dataset).chance, len(pairs[TARGET]), seed)}
+            return {**dict(pairs), **drawn(presented(dataset).chance, len(pairs[TARGET]), seed)}
         if network == ENCODER:
             return sources_of(dict(pairs))
         step, (count, length) = presented(dataset).steps[network], pairs[TARGET].shape[:2]
