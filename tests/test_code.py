@@ -33,7 +33,7 @@ MEASURING = {"answers", "bench", "pictures"}
 @pytest.mark.parametrize(
     ("edited", "steps"),
     [
-        ("metrics.py", EVERY),
+        ("metrics/__init__.py", EVERY),
         ("precision.py", QUANTIZING | {"prune"}),  # channels are cut on the graph that is quantized
         ("pipeline/stages.py", set()),  # the library's door: a run goes past it
         ("pipeline/training.py", {"train", "prune", "qat"}),

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from .. import metrics
-from ..calibration import probabilities
 from ..errors import BadInput
 from ..metrics import Metric, Scores
+from ..metrics.calibration import probabilities
 from ..runners import Runner
 from .data import Dataset
 

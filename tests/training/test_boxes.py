@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from edgewright import metrics
-from edgewright.average_precision import average_precisions
+from edgewright.metrics.average_precision import average_precisions
 from edgewright.training import box_losses, boxes
 from edgewright.training.box_heads import AnchoredCells, Cells, DefaultBoxes
 

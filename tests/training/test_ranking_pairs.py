@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
+from edgewright.metrics.ranking import rank
 from edgewright.models import registry
 from edgewright.prune import PruneConfig, prepare_prune
-from edgewright.ranking import rank
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.learners.ranking_pairs import Ranked, Ranking, follow, kernel

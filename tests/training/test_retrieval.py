@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from edgewright import metrics
 from edgewright.errors import BadInput
+from edgewright.metrics.ranking import rank
 from edgewright.models import tables
-from edgewright.ranking import rank
 from edgewright.training import rows, tasks
 from edgewright.training.data import Split
 from edgewright.training.data.queries import Queries, known_of

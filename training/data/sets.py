@@ -148,7 +148,7 @@ def split_for(task: str, part: str, x: np.ndarray, labels: np.ndarray, anomalous
     """Give samples the targets of `task`: their labels, themselves, or (normal samples only) themselves.
 
     anomaly_detection: `anomalous` is the label held out of training and validation; test targets are the flattened
-    sample with 1 for anomalous, else 0, behind it (what metrics.py scores).
+    sample with 1 for anomalous, else 0, behind it (what `metrics` scores).
     """
     if task == "classification":
         return Split(x=x, y=labels.astype(np.int32))

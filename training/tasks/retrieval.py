@@ -11,8 +11,8 @@ import numpy as np
 from ... import metrics
 from ...errors import BadInput
 from ...metrics import Metric, Scores
+from ...metrics.ranking import rank
 from ...models.tables import LOOKUP, QUERY, SCORER
-from ...ranking import rank
 from ...runners import Arrays, Judge, Recording, Runner
 from ..data import Dataset, Input, Shown, load
 from ..data.dataset import Split, subset

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from edgewright import metrics, per_pixel
+from edgewright import metrics
+from edgewright.metrics import per_pixel
 
 R = np.random.default_rng(0)
 

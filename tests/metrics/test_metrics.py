@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from edgewright import metrics
-from edgewright.calibration import accuracy_of_kept, top
 from edgewright.devices.verdict import parts
 from edgewright.metrics import METRICS
+from edgewright.metrics.calibration import accuracy_of_kept, top
 
 DIGITS = np.array(
     [[5725, 3, 24, 9, 10, 49, 50, 10, 39, 4], [2, 6493, 43, 25, 7, 40, 5, 10, 109, 8],
