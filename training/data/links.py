@@ -32,7 +32,7 @@ def karate_links(asked: Asked) -> Dataset:
     import networkx
 
     club: Any = networkx.karate_club_graph()
-    edges = networkx.to_numpy_array(club, weight=None)
+    edges = networkx.to_numpy_array(club) > 0
     return hidden("karate_links", edges, asked.task, source=(f"networkx {networkx.__version__}",))
 
 

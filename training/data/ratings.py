@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .dataset import Dataset, Split
@@ -22,7 +24,9 @@ def low_rank(asked: Asked) -> Dataset:
     entries = random.permutation(np.argwhere(np.ones(matrix.shape)))
     ends = np.cumsum([round(share * len(entries)) for share in SHARES.values()])
     parts = zip(SHARES, np.split(entries, ends[:-1]), strict=True)
-    splits = {part: Split(x=each.astype(np.int32), y=matrix[*each.T, None].astype(np.float32)) for part, each in parts}
+    splits: dict[str, Any] = {
+        part: Split(x=each.astype(np.int32), y=matrix[*each.T, None].astype(np.float32)) for part, each in parts
+    }
     return Dataset(
         name="low_rank",
         task=asked.task,
