@@ -57,6 +57,7 @@ RELATION = "relation"
             "params": 2_001_600,
             "paper": "Lerer 2019, arXiv:1903.12287, nodes and relations of many types in one table",
             "data": ("made_up_world",),
+            "learning_rate": 0.005,
             "edge": {"width": 64},
         },
     },

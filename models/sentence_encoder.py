@@ -48,7 +48,7 @@ def sentence_encoder(
         ]
         x = layers.Concatenate(name=f"both_{layer}")(ways)  # (N, L, 2 units)
     there = ops.expand_dims(ops.cast(mask, x.dtype), -1)
-    x = x * there + (there - 1.0)
+    x = x * there - (1.0 - there)  # a sum of both becomes a BiasAdd by Keras, which the converter refuses
     vector = layers.GlobalMaxPooling1D(name=VECTOR)(x)
     encoder = keras.Model({IDS: ids, MASK: mask}, vector, name="encoder")
     return {"encoder": encoder, SCORER: scorer(stored, 2 * units)}
