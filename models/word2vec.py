@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import KerasTensor, layers, ops
+from keras import layers
 
+from ..untyped import ops
 from . import tables
-from .registry import register
+from .registry import Bars, register
 
 FAMILY = "embedding"
 CENTRE, CONTEXTS, PIECES = "centre", "contexts", "pieces"  # inputs, what is read: a word, those around it, its parts
@@ -33,7 +34,10 @@ TABLE, OTHERS, LOGITS = "table", "other_table", "logits"  # layers
     params=6_000_000,
     paper="Mikolov 2013, Efficient estimation of word representations in vector space, arXiv:1301.3781",
     data=("ptb_analogies", "made_up_analogies"),
-    learning_rate=0.01,
+    learning_rate=5e-3,
+    # Half the entries of a table of 48 columns are not redundant, as half the weights of a layer may be: what is cut
+    # changes every cosine.
+    bars=Bars(drop=0.12),
     edge={"width": 48},
     networks=(tables.LOOKUP, tables.SCORER),
     variants={
@@ -51,6 +55,7 @@ TABLE, OTHERS, LOGITS = "table", "other_table", "logits"  # layers
         "glove": {
             "params": 6_000_000,
             "learner": "word_windows:reads=centre,tells=other",
+            "learning_rate": 0.02,
             "paper": "Pennington 2014, GloVe: global vectors for word representation",
         },
         "fasttext": {
@@ -126,5 +131,5 @@ def tells_around(
     return keras.Model({reads[0]: read, tells[0]: scored}, layers.Identity(name=LOGITS)(logits), name="words")
 
 
-def _bias(ids: KerasTensor, words: int, name: str) -> Any:
+def _bias(ids: Any, words: int, name: str) -> Any:
     return layers.Flatten(name=name)(layers.Embedding(words, 1, embeddings_initializer="zeros", name=f"{name}es")(ids))

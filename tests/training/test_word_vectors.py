@@ -24,7 +24,7 @@ TASK = tasks.get("retrieval_first")
 @pytest.fixture(scope="module")
 def data():
     world = World()
-    return analogies("few", world.sentences(2000, 0), world.sentences(100, 1), world.questions()[0], ("generated",))
+    return analogies("few", world.sentences(6000, 0), world.sentences(100, 1), world.questions()[0], ("generated",))
 
 
 def presented(data, **sizes):

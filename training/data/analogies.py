@@ -20,7 +20,7 @@ from .words import PADDING, RARE
 
 QUESTIONS = "word_analogy/questions-words.txt"
 FILES = [TREEBANK["train"], TREEBANK["validation"], QUESTIONS]
-SENTENCES = {"train": 12_000, "validation": 1_000}  # of the made-up language
+SENTENCES = {"train": 20_000, "validation": 1_000}  # of the made-up language
 SHARES = (0.1, 0.2)  # of the questions that calibrate, and of those and the ones that validate
 SIGNS = (-1, 1, 1)  # b - a + c
 TASKS = (RETRIEVALS[1], RETRIEVALS[0], RETRIEVALS[2])
@@ -49,10 +49,10 @@ def ptb_analogies(asked: Asked) -> Queries:
 
 @dataset(input_shape=(3,), dtype="int32", tasks=TASKS, floor=0.5)
 def made_up_analogies(asked: Asked) -> Queries:
-    """Return 480 questions of a made-up language of 432 words, and 12,000 of its sentences; all seeds are fixed."""
+    """Return 480 questions of a made-up language of 432 words, and 20,000 of its sentences; all seeds are fixed."""
     world = World()
-    parts = [world.sentences(count, seed) for seed, count in enumerate(SENTENCES.values())]
-    return analogies("made_up_analogies", *parts, world.questions()[0], ("generated",))
+    train, validation = (world.sentences(count, seed) for seed, count in enumerate(SENTENCES.values()))
+    return analogies("made_up_analogies", train, validation, world.questions()[0], ("generated",))
 
 
 def _lines(path: str) -> list[str]:
@@ -78,8 +78,7 @@ def analogies(
     rows = np.array([[ids[word] for word in question] for question in told], np.int32)
     rows = rows[np.random.default_rng(0).permutation(len(rows))]
     parts = np.split(rows, [max(k + 1, round(share * len(rows))) for k, share in enumerate(SHARES)])
-    splits = {part: Split(x=np.ascontiguousarray(asked[:, :3]), y=asked[:, 3].copy())
-              for part, asked in zip(("train", "validation", "test"), parts, strict=True)}  # fmt: skip
+    learned, judged, tested = (Split(x=np.ascontiguousarray(asked[:, :3]), y=asked[:, 3].copy()) for asked in parts)
     texts = [
         joined([[ids.get(word, UNKNOWN) for word in sentence] for sentence in part]) for part in (train, validation)
     ]
@@ -95,5 +94,7 @@ def analogies(
         preprocessing=f"small letters; of {len(questions)} questions the {len(told)} whose words are among the "
         f"{len(ids)} of the text; vector b - a + c of unit vectors, all words but a, b and c may answer",
         source=source,
-        **splits,
+        train=learned,
+        validation=judged,
+        test=tested,
     )

@@ -21,7 +21,7 @@ GENDERED = (("he", "she"), ("man", "woman"), ("boy", "girl"), ("king", "queen"),
 OCCUPATIONS = ("nurse", "teacher", "librarian", "dancer", "baker", "doctor", "engineer", "pilot", "farmer", "judge")
 LEANING = 0.8  # of what is said of an occupation, how much is said of one gender: the first half women, the others men
 FILLERS, TOPICS, MARKS = 40, 4, 6  # words of no meaning, words of an entity, words of a role
-STRAYS = 2  # words of a sentence that are any of an entity or a role: without them most words would never meet
+STRAYS = 1  # words of a sentence that are any of an entity or a role: without them most words would never meet
 QUESTIONS = 480
 
 
@@ -51,7 +51,7 @@ class World:
         self.content = np.concatenate([OCCUPATIONS, self.occupations.ravel(), *(part.ravel() for part in told)])
 
     def sentences(self, count: int, seed: int) -> list[list[str]]:
-        """Return sentences of nine to eleven words, each about one word that has an entity and a role."""
+        """Return sentences of eight to ten words, each about one word that has an entity and a role."""
         random = np.random.default_rng([1306, seed])
         return [self._sentence(random) for _ in range(count)]
 

@@ -161,7 +161,7 @@ class Reader:
 
     def _cells(self, text: np.ndarray) -> Split:
         """Return all pairs of words that occur together, the logarithm of how often and the weight of that."""
-        cells = cooccurrences(text, len(self.words), self.options.window).tocoo()
+        cells: Any = cooccurrences(text, len(self.words), self.options.window).tocoo()
         weights = np.minimum(1.0, (cells.data / FREQUENT) ** POWER)
         x = {CENTRE: cells.row[:, None].astype(np.int32), OTHER: cells.col[:, None].astype(np.int32)}
         return Split(x=x, y=np.stack([np.log(cells.data), weights], 1).astype(np.float32))
@@ -256,8 +256,9 @@ def cooccurrence_components(
         _cut(networks, support)
         return
     words, width = len(dataset.tokens), matrix_of(networks[LOOKUP]).shape[1]
-    information = positive_information(cooccurrences(_text(dataset).train, words, options.window))
-    components, sizes, _ = svds(information, k=min(width, words - 1), random_state=config.seed)
+    information: Any = positive_information(cooccurrences(_text(dataset).train, words, options.window))
+    decompose: Any = svds  # its stubs do not know `random_state`
+    components, sizes, _ = decompose(information, k=min(width, words - 1), random_state=config.seed)
     vectors = np.pad(components * sizes**SMOOTHING, [(0, 0), (0, width - len(sizes))])
     assign(networks[LOOKUP], unit_rows(vectors), networks[SCORER])
 
