@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 from . import bleu, edits, per_pixel, ranking
 from .average_precision import mean_average_precision
 from .calibration import calibration, top
+from .recalled import share_recalled
 
 FROM_CLASSES = 10  # on, five answers say something
 MANY_CLASSES = 100  # beyond it a confusion matrix is no longer read
@@ -156,13 +157,6 @@ def _right_side(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return (said == (targets.reshape(said.shape) > 0.5)).mean(-1, keepdims=True).astype(np.float64)
 
 
-def _asked(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Score yes-or-no answers by the share that is right of those asked for; the target of others is -1.  (N, 1)."""
-    said, truth = (each.reshape(len(targets), -1) for each in (outputs > 0, targets))
-    right = ((said == (truth > 0.5)) & (truth >= 0)).sum(-1, keepdims=True)
-    return right / np.maximum((truth >= 0).sum(-1, keepdims=True), 1)
-
-
 def _same_side(a: np.ndarray, b: np.ndarray) -> float:
     return float(((a > 0) == (b > 0)).mean())
 
@@ -283,8 +277,7 @@ METRICS = {
                floor=0.6, parts=Parts(figure="recall", unit="class", said=_side)),
         Metric(name="label_accuracy", scores=_right_side, reduce=_mean, agreement=_same_side, centred=True,
                floor=0.6, parts=Parts(figure="recall", unit="label", said=_sides)),
-        # Rows are sequences.
-        Metric(name="bits", scores=_asked, reduce=_mean, agreement=_same_side, centred=True, floor=0.7),
+        Metric(name="bits", scores=share_recalled, reduce=_mean, agreement=_same_side, centred=True, floor=0.7),
         Metric(name="explained_variance", scores=_residuals, reduce=_explained, agreement=_explained_by, width=2,
                floor=0.5, parts=Parts(figure="explained variance", unit="value", said=_values)),
         Metric(name="auc", scores=_anomaly, reduce=_auc, agreement=_explained_by, width=2, floor=0.6),

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
+from ...recalled import UNASKED
 from .dataset import Dataset, Split
 from .sets import Asked, dataset
 
 SIZES = {"train": 12_000, "validation": 300, "test": 500}
-UNASKED = -1.0  # the target of what nobody asks for
 
 
 @dataset(input_shape=(41, 9), tasks=("recall",))

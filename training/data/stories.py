@@ -118,7 +118,7 @@ def moves(random: np.random.Generator) -> Story:
 
 @dataset(input_shape={"story": (9, 4), "question": (4,)}, dtype="int32", tasks=("classification",), floor=0.6)
 def fact_chains(asked: Asked) -> Dataset:
-    """Return three chains of three facts (a is a K; b is a K; b is red: the colour of a), mixed, as in bAbI's task 16."""
+    """Return three chains of three facts (a is a K; b is a K; b is red: the colour of a), mixed, as bAbI's task 16."""
     return _made_up("fact_chains", chains, asked)
 
 
