@@ -23,7 +23,7 @@ WITH_CRITIC = {"networks": ("policy", "critic"), "deploy": ("policy",), "params"
     data=("cart_pole",),
     networks=("policy",),
     learning_rate=0.01,
-    training={"passes": 1, "patience": 4},  # each has ten updates of 1,600 moves
+    training={"patience": 4},
     bars=Bars(floor=150.0),
     variants={
         "reinforce_baseline": WITH_CRITIC
@@ -35,14 +35,12 @@ WITH_CRITIC = {"networks": ("policy", "critic"), "deploy": ("policy",), "params"
         "actor_critic": WITH_CRITIC
         | {
             "learner": "policy_gradient:baseline=critic,trace=0,discount=0.98,moves=32",
-            "training": {"passes": 3, "patience": 4},
             "paper": "Barto 1983, Neuronlike adaptive elements that can solve difficult learning control problems; "
             "Sutton and Barto 2018, Reinforcement learning, section 13.5",
         },
         "advantage_actor_critic": WITH_CRITIC
         | {
             "learner": "policy_gradient:baseline=critic,trace=0.95,entropy=0.001,discount=0.98,moves=32",
-            "training": {"passes": 3, "patience": 4},
             "paper": "Mnih 2016, Asynchronous methods for deep reinforcement learning, arXiv:1602.01783",
         },
     },
