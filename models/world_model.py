@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from .registry import Bars, Deployable, register
 
@@ -74,10 +74,8 @@ def _memory(latent: int, actions: int, units: int, mixtures: int) -> keras.Model
     sizes = {"code": latent, "action": actions, "hidden": units, "cell": units}
     given: dict[str, Any] = {name: keras.Input((size,), name=name) for name, size in sizes.items()}
     x = layers.Concatenate(name="told")([given["code"], given["action"]])
-    x = ops.expand_dims(x, 1)
-    recurrence = layers.LSTM(units, return_state=True, name="lstm")
-    y, hidden, cell = recurrence(x, initial_state=[given["hidden"], given["cell"]])
-    mixture = layers.Dense(latent * mixtures * 3, name="mixture")(y)
+    _, (hidden, cell) = layers.LSTMCell(units, name="lstm")(x, [given["hidden"], given["cell"]])
+    mixture = layers.Dense(latent * mixtures * 3, name="mixture")(hidden)
     return keras.Model(given, {"mixture": mixture, "hidden_out": hidden, "cell_out": cell}, name="memory")
 
 
