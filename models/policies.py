@@ -9,7 +9,6 @@ from keras import layers
 from .registry import Bars, register
 
 FAMILY = "rl"
-WITH_CRITIC = {"networks": ("policy", "critic"), "deploy": ("policy",), "params": 1_539, "critic": True}
 
 
 @register(
@@ -23,26 +22,33 @@ WITH_CRITIC = {"networks": ("policy", "critic"), "deploy": ("policy",), "params"
     data=("cart_pole",),
     networks=("policy",),
     learning_rate=0.01,
-    training={"passes": 1, "patience": 4},  # each has ten updates of 1,600 moves
+    training={"patience": 4},
     bars=Bars(floor=150.0),
     variants={
-        "reinforce_baseline": WITH_CRITIC
-        | {
+        "reinforce_baseline": {
+            "networks": ("policy", "critic"),
+            "deploy": ("policy",),
+            "params": 1_667,
+            "critic": True,
             "learner": "policy_gradient:baseline=critic,discount=0.98",
             "paper": "Sutton and Barto 2018, Reinforcement learning, section 13.4",
             "bars": Bars(floor=475.0),
         },
-        "actor_critic": WITH_CRITIC
-        | {
+        "actor_critic": {
+            "networks": ("policy", "critic"),
+            "deploy": ("policy",),
+            "params": 1_667,
+            "critic": True,
             "learner": "policy_gradient:baseline=critic,trace=0,discount=0.98,moves=32",
-            "training": {"passes": 3, "patience": 4},
             "paper": "Barto 1983, Neuronlike adaptive elements that can solve difficult learning control problems; "
             "Sutton and Barto 2018, Reinforcement learning, section 13.5",
         },
-        "advantage_actor_critic": WITH_CRITIC
-        | {
+        "advantage_actor_critic": {
+            "networks": ("policy", "critic"),
+            "deploy": ("policy",),
+            "params": 1_667,
+            "critic": True,
             "learner": "policy_gradient:baseline=critic,trace=0.95,entropy=0.001,discount=0.98,moves=32",
-            "training": {"passes": 3, "patience": 4},
             "paper": "Mnih 2016, Asynchronous methods for deep reinforcement learning, arXiv:1602.01783",
         },
     },
