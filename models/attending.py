@@ -152,7 +152,8 @@ class GazeCell(_Cell):
 
     def call(self, x: KerasTensor, states: States, memory: KerasTensor, keys: KerasTensor, there: Any, noise: Any):
         """Return what is said, and the new states."""
-        scores = self.alignment.scores_of(ops.expand_dims(states[0], 1), keys)  # (N, 1, S)
+        query: Any = ops.expand_dims(states[0], 1)
+        scores = self.alignment.scores_of(query, keys)  # (N, 1, S)
         weights = self.alignment.softmax(scores)
         if self.hard:
             judged = scores if noise is None else scores + ops.expand_dims(noise, 1)

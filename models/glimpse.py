@@ -78,10 +78,10 @@ class Looking(layers.Layer):
         self.next = layers.Dense(2, activation="tanh", name="next")
         self.say = layers.Dense(classes, name="say")
 
-    def build(self, seen_shape: Any) -> None:
+    def build(self, input_shape: Any) -> None:
         """Make the layers."""
         size, scales, hidden, units = (self.sizes[name] for name in ("size", "scales", "hidden", "units"))
-        self.read.build((None, scales * size * size * seen_shape[-1]))
+        self.read.build((None, scales * size * size * input_shape[-1]))
         self.place.build((None, 2))
         for layer, width in ((self.what, hidden), (self.where, hidden), (self.again, units), (self.glimpse, units),
                              (self.next, units), (self.say, units)):  # fmt: skip

@@ -19,6 +19,7 @@ from .register import Networks, enter
 
 NETWORKS = SEQUENCE, CONTENT = "sequence", "content"
 TOKENS, POSITION, MASK = "tokens", "position", "mask"
+AT_ONCE = 512  # texts, of whose logits all would fill the memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,13 @@ class PermutedLanguageModel(LanguageModel):
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each token of the test texts by its negative log-likelihood, (N T, 1)."""
-        known, tokens = _of(dataset), np.asarray(dataset.test.x)
+        tokens = np.asarray(dataset.test.x)
+        parts = [tokens[start : start + AT_ONCE] for start in range(0, len(tokens), AT_ONCE)]
+        rows = np.concatenate([self._nats(run, _of(dataset), part) for part in parts])
+        return Scores(rows.reshape(-1, 1), np.repeat(np.arange(len(tokens)), tokens.shape[1]))
+
+    def _nats(self, run: Runner, known: Asked, tokens: np.ndarray) -> np.ndarray:
+        """Return the negative log-likelihood of each token of some texts, (N T, 1)."""
         (count, length), segment = tokens.shape, known.segment
         memory = {each.name: np.zeros((count, *(size or 1 for size in each.shape)), np.float32)
                   for each in known.reads if each.name not in (TOKENS, POSITION, MASK)}  # fmt: skip
@@ -103,8 +110,7 @@ class PermutedLanguageModel(LanguageModel):
                 logits.append(np.asarray(told(asked, place)[LOGITS])[:, place])
             after = told(part, segment)
             memory = {name: np.asarray(after[f"{name}_out"]) for name in memory}
-        rows = self.metric.scores(np.stack(logits, axis=1), tokens)
-        return Scores(rows.reshape(-1, 1), np.repeat(np.arange(count), length))
+        return self.metric.scores(np.stack(logits, axis=1), tokens)
 
 
 def seen_from(place: int, segment: int) -> np.ndarray:
