@@ -47,7 +47,7 @@ def sentence_encoder(
             ops.flip(layers.LSTM(units, return_sequences=True, go_backwards=True, name=f"backward_{layer}")(x), 1),
         ]
         x = layers.Concatenate(name=f"both_{layer}")(ways)  # (N, L, 2 units)
-    there = ops.expand_dims(ops.cast(mask, x.dtype), -1)
+    there = ops.expand_dims(ops.cast(ops.not_equal(mask, 0), x.dtype), -1)
     x = x * there - (1.0 - there)  # a sum of both becomes a BiasAdd by Keras, which the converter refuses
     vector = layers.GlobalMaxPooling1D(name=VECTOR)(x)
     encoder = keras.Model({IDS: ids, MASK: mask}, vector, name="encoder")
