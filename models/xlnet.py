@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import KerasTensor, layers
 
 from ..untyped import ops
@@ -90,10 +91,11 @@ def _streams(parts: _Parts, names: list[str], length: int, segment: int) -> kera
     tokens = keras.Input((length,), dtype="int32", name="tokens")
     mask = keras.Input((length, segment + length), dtype="int32", name="mask")
     both = ops.concatenate([tokens, ops.full_like(tokens, parts.classes)], axis=1)  # (N, 2 T): content, query
-    places = ops.concatenate([ops.cumsum(ops.ones_like(tokens), axis=1) - 1] * 2, axis=1)
+    places = ops.zeros_like(both) + np.tile(np.arange(length, dtype=np.int32), 2)
     x = parts.embedded(both, places, length)
-    here = ops.concatenate([ops.zeros((length, segment), "int32"), ops.eye(length, dtype="int32")], axis=1)
-    keep = ops.concatenate([ops.not_equal(mask, 0), ops.not_equal(mask * (1 - here), 0)], axis=1)
+    others = ~np.eye(length, segment + length, k=segment, dtype=bool)[None]  # all but the token itself
+    known = ops.not_equal(mask, 0)
+    keep = ops.concatenate([known, ops.logical_and(known, others)], axis=1)
     keep = ops.reshape(keep, (-1, 1, 2 * length, segment + length))
     for name in names:
         content = x[:, :length]
