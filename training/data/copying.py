@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
-from ...recalled import UNASKED
+from ...metrics.recalled import UNASKED
 from .dataset import Dataset, Split
 from .sets import Asked, dataset
 
