@@ -131,7 +131,8 @@ class Highway(layers.Layer):
 
     def build(self, input_shape: Any):
         """Make both layers; at first most goes past."""
-        width, shut = input_shape[-1], keras.initializers.Constant(-1.0)
+        width = input_shape[-1]
+        shut: Any = keras.initializers.Constant(-1.0)
         self.carried = layers.Dense(width, activation="relu", name="carried")
         self.gate = layers.Dense(width, activation="sigmoid", bias_initializer=shut, name="gate")
         self.carried.build(input_shape)

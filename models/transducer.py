@@ -75,8 +75,8 @@ def rnn_transducer(
     def whole(x: Any, name: str) -> Any:
         return layers.LSTM(units, return_sequences=True, name=name)(x)
 
-    frames = keras.Input((length, width), name="frames")
-    target = keras.Input((symbols,), dtype="int32", name="target")
+    frames: Any = keras.Input((length, width), name="frames")
+    target: Any = keras.Input((symbols,), dtype="int32", name="target")
     lattice = joined(ops.expand_dims(heard(frames, whole), 2), ops.expand_dims(said(target, whole), 1))
     return {
         "sequence": keras.Model({"frames": frames, "target": target}, lattice, name="sequence"),

@@ -13,7 +13,7 @@ from keras import layers
 
 from ..untyped import ops
 from . import tables
-from .registry import Bars, register
+from .registry import register
 
 FAMILY = "embedding"
 CENTRE, CONTEXTS, PIECES = "centre", "contexts", "pieces"  # inputs, what is read: a word, those around it, its parts
@@ -37,7 +37,6 @@ TABLE, OTHERS, LOGITS = "table", "other_table", "logits"  # layers
     learning_rate=5e-3,
     # Half the entries of a table of 48 columns are not redundant, as half the weights of a layer may be: what is cut
     # changes every cosine.
-    bars=Bars(drop=0.12),
     edge={"width": 48},
     networks=(tables.LOOKUP, tables.SCORER),
     variants={

@@ -24,7 +24,7 @@ def show_passages(
     questions: by split, as `stories.Question`. The first sentences of a longer story are left out, and with them
     questions whose answer they tell.
     """
-    shapes = dict(zip(INPUTS, asked.shapes(name, *INPUTS), strict=True))
+    shapes: dict[str, Any] = dict(zip(INPUTS, asked.shapes(name, *INPUTS), strict=True))
     known = next(each.vocabulary for each in asked.inputs if each.name == "context") or len(words)
     number = {word: place for place, word in enumerate(words[:known])}  # others are read by their letters alone
     splits, left = {}, 0
