@@ -78,7 +78,7 @@ def cogview(
             x = layers.Conv2DTranspose(count, 4, 2, "same", activation="relu", name=f"up_{index}")(x)
         return layers.Conv2D(channels, 3, padding="same", name="image")(x)
 
-    tokens = keras.Input((length,), dtype="int32", name="tokens")
+    tokens: Any = keras.Input((length,), dtype="int32", name="tokens")
     x, table = embedded(tokens)
     for name in names:
         x = encoder_block(x, block, name, keep=causal(length))

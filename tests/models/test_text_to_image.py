@@ -38,7 +38,7 @@ def test_what_a_block_adds_is_normed_once_more():
 @pytest.fixture(scope="module")
 def model():
     """Return networks whose weights say something, their data and a runner."""
-    probe = registry.networks("cogview", "edge")
+    probe = registry.networks("cogview", "edge", width=16)
     dataset = TASK.present("captioned_digits", probe, rebuilt=True, limit=64, test_limit=12)
     networks = registry.networks("cogview", "edge", classes=dataset.classes, seed=2, width=16, **dataset.sizes)
     for weight in networks["sequence"].trainable_weights:

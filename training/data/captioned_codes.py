@@ -57,7 +57,7 @@ def _captioned(name: str, base: str, asked: Asked) -> Dataset:
     known = entry.load(sets.asked(entry, input_shape=(side, side, 1), dtype="float32", task="classification",
                                   vocabulary=None))  # fmt: skip
     table = prototypes(patches(np.asarray(known.train.x)[:FITTED]).reshape(-1, PATCH**2), CODES)
-    splits = {part: _told(np.asarray(split.x), split.y, table) for part, split in known.splits.items()}
+    splits: dict[str, Any] = {part: _told(np.asarray(split.x), split.y, table) for part, split in known.splits.items()}
     heads = {LOGITS: Head(task="language_model", classes=len(TOKENS)), IMAGE: Head(task="reconstruction")}
     return Dataset(
         name=name, task=asked.task, classes=len(TOKENS), vocabulary=len(TOKENS), labels=TOKENS, tokens=TOKENS,
