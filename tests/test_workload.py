@@ -21,6 +21,10 @@ def test_activations_that_need_16_bits_get_them_where_there_would_be_8():
     ]  # the first wins
     assert suited(find("elman_rnn", None, preset="edge", quick=True)) == QatConfig()
     assert work.facts("step")["wide"] == ("lstm/cell",)
+    networks = work.make()
+    assert suited(work, network=networks["sequence"]).by_name == {"lstm/cell": "w8a16"}
+    other = registry.networks("elman_rnn", "edge")["sequence"]  # of several networks not all have a layer of that name
+    assert suited(work, network=other) == QatConfig()
 
 
 @pytest.fixture(scope="module")

@@ -202,7 +202,12 @@ def sample(
     states, tokens, said = speaker.first, speaker.tokens(speaker.count), []
     for step in range(speaker.length):
         likely, states = speaker.step(tokens, states, speaker.held, step)
-        drawn = chances(likely, temperature, top_k, nucleus).cumsum(-1)
-        tokens = (random.random((len(drawn), 1)) * drawn[:, -1:] >= drawn).sum(-1, keepdims=True).astype(np.int32)
+        tokens = picked(chances(likely, temperature, top_k, nucleus), random)
         said.append(tokens)
     return ended(np.concatenate(said, axis=1), speaker.end)
+
+
+def picked(chances: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return one of K tokens each, drawn by its chance.  Shapes: (N, K) -> (N, 1) int32."""
+    reached = chances.cumsum(-1)
+    return (random.random((len(reached), 1)) * reached[:, -1:] >= reached).sum(-1, keepdims=True).astype(np.int32)

@@ -33,11 +33,12 @@ class Texts(Dataset):
     """Texts, and what the networks that run take of them.
 
     reads: the inputs of the step; none of a model that has no step. prompt: how many tokens of a text are read by the
-    prefill net before the step goes on, 0 without such a net.
+    prefill net before the step goes on, 0 without such a net. step: what the step reads and keeps, if there is one.
     """
 
     reads: tuple[str, ...]
     prompt: int = 0
+    step: Stepped | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +65,16 @@ class LanguageModel(Objective):
         if SEQUENCE not in networks:
             raise BadInput(f"task {self.name!r} is for a network {SEQUENCE!r}, got {', '.join(networks)}")
         network = networks[SEQUENCE]
-        known, width = takes(network), network.outputs[0].shape[-1]
+        known = takes(network)
+        width = next((each.shape[-1] for each in known["outputs"] if each.name == LOGITS), network.outputs[0].shape[-1])
         dataset = load(data, input_shape=known["input_shape"], dtype="int32", task=self.name, classes=width, **asked)
         if not rebuilt and width < dataset.classes:
             raise BadInput(f"{SEQUENCE!r} knows {width} tokens, data {dataset.name!r} has {dataset.classes}; build it "
                            f"with classes={dataset.classes}")  # fmt: skip
         reads = tuple(input_names(networks[STEP])) if STEP in networks else ()
         prompt = dataset.train.y.shape[1] // 2 if PREFILL in networks else 0
-        return _texts(dataset, reads=reads, prompt=prompt)
+        step = Stepped.of(networks[STEP]) if STEP in networks else None
+        return _texts(dataset, reads=reads, prompt=prompt, step=step)
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return n training texts: of sequence net and prefill by their input, of the step by time, (n, T, 1)."""
@@ -83,20 +86,24 @@ class LanguageModel(Objective):
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each token of the test texts by its negative log-likelihood, (N T, 1)."""
-        tokens, texts = np.asarray(dataset.test.x), _of(dataset)
-        if not texts.reads:
-            logits = np.asarray(run(SEQUENCE, {"tokens": tokens})[LOGITS])
-        else:
-            said, first = [], {}
-            if texts.prompt:
-                begun = np.where(np.arange(tokens.shape[1]) < texts.prompt, tokens, 0)
-                first = dict(run(PREFILL, {"tokens": begun}))
-                said = [np.asarray(first.pop(LOGITS))[:, : texts.prompt]]
-            given = by_time(dataset, tokens[:, texts.prompt :], texts.prompt)
-            stepped = np.asarray(run.unroll(STEP, given, first=first)[LOGITS])
-            logits = np.concatenate([*said, stepped.reshape(*stepped.shape[:2], -1)], axis=1)
-        rows = self.metric.scores(logits.reshape(*tokens.shape, -1), dataset.test.y)  # (N, T, K)
+        tokens = np.asarray(dataset.test.x)
+        rows = self.metric.scores(self.said(run, dataset, tokens), dataset.test.y)
         return Scores(rows.reshape(-1, 1), np.repeat(np.arange(len(tokens)), tokens.shape[1]))
+
+    def said(self, run: Runner, dataset: Dataset, tokens: np.ndarray) -> np.ndarray:
+        """Return what the networks that run say of the token behind each.  Shapes: (N, T) -> (N, T, K)."""
+        texts = _of(dataset)
+        if not texts.reads:
+            return np.asarray(run(SEQUENCE, {"tokens": tokens})[LOGITS]).reshape(*tokens.shape, -1)
+        said, first = [], {}
+        if texts.prompt:
+            begun = np.where(np.arange(tokens.shape[1]) < texts.prompt, tokens, 0)
+            first = dict(run(PREFILL, {"tokens": begun}))
+            said = [np.asarray(first.pop(LOGITS))[:, : texts.prompt]]
+        given = by_time(dataset, tokens[:, texts.prompt :], texts.prompt)
+        stepped = np.asarray(run.unroll(STEP, given, first=first)[LOGITS])
+        logits = np.concatenate([*said, stepped.reshape(*stepped.shape[:2], -1)], axis=1)
+        return logits.reshape(*tokens.shape, -1)
 
     def judge(self, dataset: Dataset) -> Judge:
         """Bind the task to its data."""
@@ -133,13 +140,6 @@ def continued(run: Runner, tokens: np.ndarray, steps: int, *, positions: bool = 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waveforms(Texts):
-    """Waveforms as levels, and what their step network reads and keeps."""
-
-    step: Stepped
-
-
-@dataclass(frozen=True, kw_only=True)
 class WaveformModel(LanguageModel):
     """The next level of waveforms, judged as the next token of texts is: the unit is a waveform."""
 
@@ -147,13 +147,11 @@ class WaveformModel(LanguageModel):
         """Return waveforms as texts are.  Raises: BadInput if there is no step network."""
         if STEP not in networks:
             raise BadInput(f"task {self.name!r} is for networks {SEQUENCE!r} and {STEP!r}, got {', '.join(networks)}")
-        known = super().present(data, networks, rebuilt=rebuilt, **asked)
-        facts = {field.name: getattr(known, field.name) for field in fields(Texts)}
-        return Waveforms(**facts, step=Stepped.of(networks[STEP]))
+        return super().present(data, networks, rebuilt=rebuilt, **asked)
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return test waveforms, and some drawn level by level with the same chances for all runners."""
-        assert isinstance(dataset, Waveforms)
+        assert isinstance(dataset, Texts) and dataset.step
         x, levels = np.asarray(dataset.test.x)[:DRAWN], dataset.classes
         speaker = dataset.step.speaker(run, STEP, {"": x}, {}, length=x.shape[1], begin=x[:, 0], end=-1)
         return {"samples": plotted(x, levels), "drawn": plotted(sample(speaker, seed=DRAWN), levels)}
