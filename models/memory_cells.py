@@ -1,6 +1,6 @@
 """Cells of recurrences with a memory of rows beside their units, which they read and write by weights of the rows.
 
-All states begin at zero: weights that do not add up to one yet are taken to be the first row's.
+All states begin at zero. Weights that begin at the first row are kept as what they differ from it by.
 """
 
 from __future__ import annotations
@@ -116,10 +116,13 @@ def directed(vectors: Any) -> Any:
     return vectors * ops.rsqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True) + SMALLEST)
 
 
-def completed(weights: Any) -> Any:
-    """Return weights (N, ..., rows) that add up to one: what is missing is the first row's."""
-    first = np.eye(1, weights.shape[-1], dtype="float32")[0]
-    return weights + (1.0 - ops.sum(weights, axis=-1, keepdims=True)) * first
+def first_row(rows: int) -> np.ndarray:
+    """Return the weights (rows,) of the first row alone, which a state of zeros stands for.
+
+    Adding what is missing to a sum of one would do as well in float. Quantized it does not: in a sequence the first
+    step is a constant, so that calibration sees the missing part at later steps alone, where there is none.
+    """
+    return np.eye(1, rows, dtype="float32")[0]
 
 
 def interpolated(gate: Any, found: Any, last: Any) -> Any:
@@ -190,7 +193,7 @@ class NTMCell(MemoryCell):
     """The access of a neural Turing machine, by content and by place; one head reads, one writes.
 
     shift: "softmax" of the shifts -reach..reach, or "scalar", one number between them. Kept: weights of reading and of
-    writing, (N, rows) each.  Source: Graves 2014, arXiv:1410.5401, section 3.
+    writing less the first row, (N, rows) each.  Source: Graves 2014, arXiv:1410.5401, section 3.
     """
 
     def __init__(self, units: int, rows: int, width: int, reach: int = 1, shift: str = "softmax", **kwargs: Any):
@@ -212,11 +215,12 @@ class NTMCell(MemoryCell):
 
     def access(self, told: Mapping[str, Any], memory: Any, kept: Any) -> tuple[Any, Any, list[Any]]:
         """Write, then read."""
-        reading, writing = kept
-        writing = self.addressed(told, "write", memory, completed(writing))
+        first = first_row(self.rows)
+        reading, writing = (weights + first for weights in kept)
+        writing = self.addressed(told, "write", memory, writing)
         memory = written(memory, writing, ops.sigmoid(told["erase"]), ops.tanh(told["add"]))
-        reading = self.addressed(told, "read", memory, completed(reading))
-        return memory, ops.expand_dims(reading, 1), [reading, writing]
+        reading = self.addressed(told, "read", memory, reading)
+        return memory, ops.expand_dims(reading, 1), [reading - first, writing - first]
 
     def addressed(self, told: Mapping[str, Any], head: str, memory: Any, last: Any) -> Any:
         """Return the weights (N, rows) of a head, which had the weights `last`."""
@@ -306,7 +310,7 @@ class MANNCell(MemoryCell):
     was read and written.
 
     The least used row is emptied first. A strength sharpens the softmax, which Santoro's has not: cosines alone tell 24
-    rows hardly apart. Kept: usage (N, rows) and weights of reading (N, heads rows).
+    rows hardly apart. Kept: usage (N, rows) and weights of reading less the first row (N, heads rows).
     decay: of usage.  Source: Santoro 2016, arXiv:1605.06065, section 3.2.
     """
 
@@ -324,14 +328,15 @@ class MANNCell(MemoryCell):
 
     def access(self, told: Mapping[str, Any], memory: Any, kept: Any) -> tuple[Any, Any, list[Any]]:
         """Write, then read."""
-        usage, last = kept[0], completed(self.by_head(kept[1], self.rows))
+        usage, last = kept[0], self.by_head(kept[1], self.rows) + first_row(self.rows)
         gates, keys = ops.expand_dims(ops.sigmoid(told["gates"]), -1), self.by_head(told["keys"], self.width)
         keys, least = ops.tanh(keys), least_used(usage)
         writing = interpolated(gates, last, ops.expand_dims(least, 1))  # (N, heads, rows)
         memory = memory * ops.expand_dims(1.0 - least, 2) + ops.matmul(ops.swapaxes(writing, -1, -2), keys)
         reading = by_content(memory, keys, ops.expand_dims(1.0 + ops.softplus(told["strengths"]), -1))
         usage = self.decay * usage + ops.sum(reading + writing, axis=1)
-        return memory, reading, [usage, ops.reshape(reading, (-1, self.heads * self.rows))]
+        deviation = ops.reshape(reading - first_row(self.rows), (-1, self.heads * self.rows))
+        return memory, reading, [usage, deviation]
 
     def get_config(self) -> dict[str, Any]:
         """Return what the cell is made of."""

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 from edgewright.models import registry
 from edgewright.models.memory_network import AttentionGate, GatedGRUCell, WordSum, place_weights
+from edgewright.training import tasks
+from edgewright.training.config import TrainConfig
+from edgewright.training.data import available
+from edgewright.training.train import train
 from keras import Model, layers
 
 WORDS = ("", "a", "b", "c", "d", "swan", "lion", "red", "blue", "is", "what")
@@ -115,3 +119,15 @@ def test_gates_are_of_facts_beside_question_and_memory():
     assert gates.shape == (2, 5, 1) and ((gates > 0) & (gates < 1)).all()
     turned = np.asarray(gate([facts[:, ::-1], facts[:, 0], facts[:, 1]]))
     np.testing.assert_allclose(turned[:, ::-1], gates, rtol=1e-5)
+
+
+@pytest.mark.data
+def test_a_memory_of_sentences_solves_the_first_task_of_babi():
+    """Of arXiv:1503.08895, table 1, where the error is 0; of an LSTM 24.5% (Graves 2016)."""
+    if not available("babi"):
+        pytest.skip("babi is not in $EDGEWRIGHT_DATA")
+    data = tasks.get("classification").present("babi", registry.networks("memn2n", "edge"))
+    net = registry.build("memn2n", "edge")
+    train(net, data, TrainConfig(epochs=6, batch_size=32, learning_rate=0.01, clip_norm=10.0, enough=0.999))
+    said = net.predict(data.test.x, verbose=0).argmax(-1)
+    assert len(said) == 1000 and (said != data.test.y).mean() < 0.01
