@@ -51,9 +51,11 @@ def quantize(
     """
     work = work.tuned
     taught = teachers.resolve(teaching, networks, work)
-    own = suited(work, config)
     samples = {name: work.samples(name, networks=networks) for name in work.compressed}
-    made = {name: prepare_qat(networks[name], own, calibration=given) for name, given in samples.items()}
+    made = {
+        name: prepare_qat(networks[name], suited(work, config, networks[name]), calibration=given)
+        for name, given in samples.items()
+    }
     aware = work.to_train(networks, {name: model for name, (model, _) in made.items()})
     result = retrain(aware, work, training, out, teaching=taught)
     return Quantized(
