@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from .registry import Bars, Deployable, register
+from .registry import Bars, register
 
 FAMILY = "rl"
 
@@ -21,11 +21,7 @@ FAMILY = "rl"
     paper="Ha and Schmidhuber 2018, World models, arXiv:1803.10122; 4,348,547, 422,368 and 867 parameters",
     data=("small_pixel_grid_world",),
     networks=("vision", "decoder", "memory", "controller"),
-    deploy=(
-        "vision",
-        Deployable(network="memory", states={"hidden_out": "hidden", "cell_out": "cell"}),
-        "controller",
-    ),
+    deploy=("vision", "memory", "controller"),  # whose states the host hands on: each file answers one move
     edge={"input_shape": (12, 12, 1), "latent": 16, "units": 16, "mixtures": 3, "filters": (8, 16), "back": (5, 4)},
     learning_rate=0.01,
     wide=("lstm",),  # what is added to the memory in each step is often less than one of 256 steps of its range
