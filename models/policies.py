@@ -39,7 +39,7 @@ FAMILY = "rl"
             "deploy": ("policy",),
             "params": 1_667,
             "critic": True,
-            "learner": "policy_gradient:baseline=critic,trace=0,discount=0.98",
+            "learner": "policy_gradient:baseline=critic,trace=0.9,discount=0.98",
             "paper": "Barto 1983, Neuronlike adaptive elements that can solve difficult learning control problems; "
             "Sutton and Barto 2018, Reinforcement learning, section 13.5",
         },

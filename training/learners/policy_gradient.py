@@ -109,7 +109,7 @@ def _steps(dataset: Dataset, config: TrainConfig) -> int:
     return (config.epochs or EPOCHS) * UPDATES * config.passes
 
 
-@learner("policy_gradient", steps=_steps, options=Estimate, starts_over=True)
+@learner("policy_gradient", steps=_steps, options=Estimate)
 def policy_gradient(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Estimate
 ) -> list[Row]:
