@@ -39,7 +39,7 @@ FAMILY = "rl"
             "deploy": ("policy",),
             "params": 1_667,
             "critic": True,
-            "learner": "policy_gradient:baseline=critic,trace=0,discount=0.98,moves=32",
+            "learner": "policy_gradient:baseline=critic,trace=0.9,discount=0.98",
             "paper": "Barto 1983, Neuronlike adaptive elements that can solve difficult learning control problems; "
             "Sutton and Barto 2018, Reinforcement learning, section 13.5",
         },
@@ -48,7 +48,7 @@ FAMILY = "rl"
             "deploy": ("policy",),
             "params": 1_667,
             "critic": True,
-            "learner": "policy_gradient:baseline=critic,trace=0.95,entropy=0.001,discount=0.98,moves=32",
+            "learner": "policy_gradient:baseline=critic,trace=0.95,entropy=0.001,discount=0.98",
             "paper": "Mnih 2016, Asynchronous methods for deep reinforcement learning, arXiv:1602.01783",
         },
     },

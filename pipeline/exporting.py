@@ -52,7 +52,6 @@ def to_export(networks: Networks, work: Workload, network: str, precision: str) 
         return model, work.samples(network, networks=networks)
     bits = precision.partition("-")[0]
     samples = work.samples(source, networks=networks)
-    aware, _ = prepare_qat(
-        networks[source], suited(work, QatConfig(default=bits), networks[source]), calibration=samples
-    )
+    config = suited(work, QatConfig(default=bits), networks[source])
+    aware, _ = prepare_qat(networks[source], config, calibration=samples)
     return work.step(network, {**networks, source: aware}), None

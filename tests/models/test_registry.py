@@ -1,5 +1,6 @@
 """What holds for every entry of the zoo, and what the registry refuses."""
 
+import fnmatch
 import importlib
 import json
 import math
@@ -29,6 +30,15 @@ def test_paper_preset_has_the_published_number_of_parameters(name):
         networks = registry.trained(registry.networks(name), registry.get(name).deploy)
         weights = [weight for network in networks.values() for weight in network.trainable_weights]
         assert sum(math.prod(weight.shape) for weight in weights) == registry.get(name).params
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if registry.get(name).wide])
+def test_what_needs_16_bits_is_there(name):
+    with without_weights():
+        networks = registry.networks(name, "edge")
+    there = [each.name for network in networks.values() for each in network.operations]
+    for wide in registry.get(name).wide:
+        assert fnmatch.filter(there, wide.split("/")[0]), wide
 
 
 @pytest.mark.parametrize("name", NAMES)

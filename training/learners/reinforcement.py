@@ -59,7 +59,7 @@ def _steps(dataset: Dataset, config: TrainConfig, options: Recollection) -> int:
     return (config.epochs or EPOCHS) * MOVES * config.passes * options.updates
 
 
-@learner("q_learning", steps=_steps, options=Recollection)
+@learner("q_learning", steps=_steps, options=Recollection, starts_over=True)
 def q_learning(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Recollection
 ) -> list[Row]:
