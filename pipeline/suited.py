@@ -6,8 +6,6 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
-import keras
-
 from ..quantize import QatConfig
 
 if TYPE_CHECKING:
