@@ -8,7 +8,7 @@ from typing import Any
 from keras import layers
 
 from .memory_cells import DNCCell, MANNCell, NTMCell
-from .registry import register
+from .registry import Bars, register
 from .streams import Recur, sequence_and_step, step_with
 
 FAMILY = "rnn"
@@ -25,6 +25,9 @@ CELLS = {"ntm": NTMCell, "dnc": DNCCell, "mann": MANNCell}
     learning_rate=0.01,
     training={"clip_norm": 1.0},
     wide=("memory/cell",),  # weights of rows are multiplied step by step, and errors of 8 bits add up
+    # LiteRT's 16-bit softmax, tanh and reciprocal root look up, and are off by some of 65536 steps, which states keep:
+    # 95% of outputs are within one here, 93% of dnc, 88% of mann. The right bits differ by 0.1 points at most.
+    bars=Bars(step=0.85),
     edge={"input_shape": (7, 9), "units": 32, "rows": 8, "width": 12},
     networks=("sequence", "step"),
     deploy=(step_with(memory=6),),
