@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor, layers
+from keras import layers
 
 from ..untyped import ops
 from .attention import Block, SinusoidalPositions, feed_forward
@@ -111,7 +111,7 @@ def _content(parts: _Parts, names: list[str], length: int, segment: int) -> kera
     x, outputs = parts.embedded(tokens, position, length), {}
     keep = ops.reshape(ops.not_equal(mask, 0), (-1, 1, segment, 2 * segment))
     for index, name in enumerate(names, 1):
-        memory: KerasTensor = keras.Input((segment, parts.width), name=f"memory_{index}")
+        memory: Any = keras.Input((segment, parts.width), name=f"memory_{index}")
         inputs[f"memory_{index}"] = memory
         outputs[f"memory_{index}_out"] = layers.Identity(name=f"remembered_{index}")(x)
         x = parts.attended(x, ops.concatenate([memory, x], axis=1), keep, name)
