@@ -61,7 +61,8 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "training.chains": ("PathLoss",),
     "training.learners.ranking": ("WindowRanking",),
     "training.losses": (
-        "AskedCrossentropy", "Divergence", "FocalCrossentropy", "HintError", "MultiClassHinge", "NormalLikelihood", "OfFunction",
+        "AskedCrossentropy", "Divergence", "FocalCrossentropy", "HintError", "MultiClassHinge", "NormalLikelihood",
+        "OfFunction",
         "OfProbabilities", "PaddedCrossentropy", "PerceptronCriterion", "SigmoidSquaredError", "SmoothedCrossentropy",
         "TokenAccuracy",
     ),
