@@ -27,6 +27,12 @@ def test_activations_that_need_16_bits_get_them_where_there_would_be_8():
     assert suited(work, network=other) == QatConfig()
 
 
+def test_a_network_is_not_told_what_another_one_needs():
+    work = find("world_model", None, preset="edge", quick=True)
+    told = {name: dict(suited(work, None, network).by_name) for name, network in work.make().items()}
+    assert told == {"vision": {}, "decoder": {}, "memory": {"lstm": "w8a16"}, "controller": {}}
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     model = registry.build("softmax_regression", "edge", seed=7)

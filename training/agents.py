@@ -8,11 +8,14 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+from keras import tree
 
 from ..ends import input_names
 from ..runners import Arrays, Runner
 
 POLICY = "policy"  # the network that answers, where there are others beside it
+VISION, MEMORY, CONTROLLER = "vision", "memory", "controller"  # those of a world model
+STATES = ("hidden", "cell")  # of the memory
 
 
 class Agent(Protocol):
@@ -45,8 +48,14 @@ class Agent(Protocol):
         ...
 
 
-def agent_of(networks: Mapping[str, keras.Model]) -> Agent:
-    """Return how these networks act: by the one called `POLICY`, or the first there is."""
+def agent_of(networks: Mapping[str, keras.Model], actions: int) -> Agent:
+    """Return how these networks choose among `actions`: a world model, a network `POLICY`, or the first there is."""
+    if {VISION, MEMORY, CONTROLLER} <= networks.keys():
+        sizes = {
+            name: given.shape[-1]
+            for name, given in zip(input_names(networks[MEMORY]), tree.flatten(networks[MEMORY].inputs), strict=True)
+        }
+        return Imagining(actions=actions, latent=sizes["code"], units=sizes[STATES[0]])
     name = POLICY if POLICY in networks else next(iter(networks))
     return Reacting(network=name, given=input_names(networks[name])[0])
 
@@ -85,10 +94,60 @@ class Reacting:
         return {}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Imagining:
+    """A world model: vision makes a code of a frame, a controller answers it and the state of a memory, which is told
+    the code and what was done, and expects the next code.
+
+    Source: Ha and Schmidhuber 2018, arXiv:1803.10122.
+    """
+
+    actions: int
+    latent: int
+    units: int
+
+    @property
+    def reads(self) -> str:
+        """The network that reads observations."""
+        return VISION
+
+    @property
+    def answers(self) -> str:
+        """The network that answers."""
+        return CONTROLLER
+
+    def begin(self, episodes: int) -> dict[str, np.ndarray]:
+        """Return states of zero."""
+        return {name: np.zeros((episodes, self.units), np.float32) for name in STATES}
+
+    def stand_in(self, network: str, observations: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        """Return the observations, or codes and states as they are drawn before anything is learned."""
+        if network == VISION:
+            return {"frame": observations}
+        random, count = np.random.default_rng(seed), len(observations)
+        code = random.normal(size=(count, self.latent)).astype(np.float32)
+        hidden, cell = random.uniform(-1, 1, (2, count, self.units)).astype(np.float32)
+        if network == CONTROLLER:
+            return {"code": code, "hidden": hidden}
+        taken = np.eye(self.actions, dtype=np.float32)[random.integers(0, self.actions, count)]
+        return {"code": code, "action": taken, "hidden": hidden, "cell": 2 * cell}
+
+    def seen(self, run: Runner, observations: np.ndarray, kept: Arrays) -> dict[str, np.ndarray]:
+        """Return the mean of the code of each frame, and what the memory holds."""
+        code = run(VISION, {"frame": observations})["mean"]
+        return {"code": np.asarray(code, np.float32), STATES[0]: kept[STATES[0]]}
+
+    def went_on(self, run: Runner, seen: Arrays, actions: np.ndarray, kept: Arrays) -> dict[str, np.ndarray]:
+        """Return the states of the memory after it was told what was done."""
+        taken = np.eye(self.actions, dtype=np.float32)[actions]
+        answer = run(MEMORY, {"code": seen["code"], "action": taken, **kept})
+        return {name: np.asarray(answer[f"{name}_out"], np.float32) for name in STATES}
+
+
 def largest(answers: Mapping[str, Any]) -> np.ndarray:
     """Return the action of the largest value of what a network answers, (n,)."""
     (values,) = answers.values()
     return np.asarray(values).reshape(len(values), -1).argmax(-1)
 
 
-__all__ = ["POLICY", "Agent", "agent_of", "largest"]
+__all__ = ["CONTROLLER", "MEMORY", "POLICY", "STATES", "VISION", "Agent", "agent_of", "largest"]

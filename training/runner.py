@@ -43,16 +43,25 @@ class _Ends:
 class KerasRunner:
     """Runs Keras networks, float or fake-quantized, by the names that their inputs and outputs have in files."""
 
-    def __init__(self, networks: Mapping[str, keras.Model], deploy: Sequence[Deployed] = (), batch_size: int = 256):
-        self.networks, self.batch_size = dict(networks), batch_size
+    def __init__(
+        self,
+        networks: Mapping[str, keras.Model],
+        deploy: Sequence[Deployed] = (),
+        batch_size: int = 256,
+        compiled: bool = False,
+    ):
+        """Take networks.  compiled: batches are whole and of one size again and again, and worth a compilation."""
+        self.networks, self.batch_size, self._compiled = dict(networks), batch_size, compiled
         self.states = {each.network: dict(each.states) for each in deploy}
         self._ends: dict[str, _Ends] = {}
 
     def __call__(self, network: str, inputs: Arrays) -> dict[str, np.ndarray]:
         """Run a batch of any size.  Shapes: input -> (N, ...); output -> (N, ...) float32."""
         ends = self._of(network)
-        answers = predict_all(self.networks[network], _packed(ends, network, inputs), self.batch_size)
-        return _by_output(ends, answers)
+        packed = _packed(ends, network, inputs)
+        if self._compiled:
+            return _by_output(ends, tree.flatten(self.networks[network].predict_on_batch(packed)))
+        return _by_output(ends, predict_all(self.networks[network], packed, self.batch_size))
 
     def unroll(
         self,

@@ -5,10 +5,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from edgewright.errors import BadInput
+from edgewright.keras_internals import without_weights
 from edgewright.models import registry
+from edgewright.quantize import prepare_qat
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.data.environments import STATES, DrawnGridWorld, drawn, environment, play
+from edgewright.training.learners import dreaming
+from edgewright.training.learners.dreaming import unlikely
 from edgewright.training.learners.policy_gradient import Moves, advantages, played, pressed
 from edgewright.training.learners.reinforcement import Memory, Players, value_iteration
 from edgewright.training.runner import KerasRunner
@@ -252,3 +256,74 @@ def test_random_draws_follow_the_logits():
     players = Players(environment("cart_pole"), np.arange(2), np.random.default_rng(0))
     drawn_actions = players.draw(np.tile(np.log([0.9, 0.1]), (2000, 1)))
     assert (drawn_actions == 0).mean() == pytest.approx(0.9, abs=0.03)
+
+
+# ---------------------------------------------------------------- a world model
+
+
+def test_the_world_model_has_the_parameters_of_the_paper():
+    with without_weights():
+        networks = registry.networks("world_model")
+    counts = {name: network.count_params() for name, network in networks.items()}
+    assert counts["vision"] + counts["decoder"] == 4_348_547
+    assert counts["memory"] == 422_368 and counts["controller"] == 867
+
+
+def test_mixtures_are_densities():
+    """One part: the normal density; two alike: the same; two apart: the mean of their densities, by hand."""
+    values = np.array([[0.5]], "f4")
+    one = np.array([[0.0, 0.0, np.log(2.0)]], "f4")
+    exact = 0.5 * (0.5 / 2) ** 2 + np.log(2) + 0.5 * np.log(2 * np.pi)
+    assert np.asarray(unlikely(one, values)).item() == pytest.approx(exact, abs=1e-6)
+    assert np.asarray(unlikely(np.tile(one, 2), values)).item() == pytest.approx(exact, abs=1e-6)
+    apart = np.array([[0.0, 0.0, 0.0, 0.0, 1.0, 0.0]], "f4")
+    normal = np.exp(-0.125) / np.sqrt(2 * np.pi)  # half a deviation from both
+    assert np.asarray(unlikely(apart, values)).item() == pytest.approx(-np.log(normal), abs=1e-6)
+
+
+def imagining():
+    networks = registry.networks("world_model", "edge", classes=4, seed=1)
+    task = tasks.get("episodic")
+    return networks, task, task.present("small_pixel_grid_world", networks, limit=8, test_limit=3)
+
+
+def test_the_memory_is_told_what_was_done_and_begins_anew():
+    networks, _, dataset = imagining()
+    agent, run = dataset.agent, KerasRunner(networks)
+    frames = dataset.train.x[:2]
+    kept = agent.begin(2)
+    seen = agent.seen(run, frames, kept)
+    assert not seen["hidden"].any()
+    one, other = (agent.went_on(run, seen, np.array([action, 0]), kept) for action in (0, 3))
+    assert (one["hidden"][0] != other["hidden"][0]).any() and (one["hidden"][1] == other["hidden"][1]).all()
+    players = Players(environment(dataset.name), np.arange(4), np.random.default_rng(0))
+    record, _ = dreaming.played(run, agent, players, agent.begin(4), 24)
+    over = record["cut"][:-1]
+    assert over.any() and not record["hidden"][1:][over].any()
+    assert record["hidden"][1:][~over].any(-1).all()
+
+
+def test_a_world_model_learns_and_goes_on_quantized():
+    networks, task, dataset = imagining()
+    config = TrainConfig(epochs=1, learning_rate=0.01)
+    learner = learners.get("dreaming:moves=8,unrolled=4,players=4")
+    (row,) = learner(networks, dataset, task, config, RunDir(None))
+    assert {"seeing", "expecting", "choosing", "val_metric"} <= row.keys()
+    observed = task.observed(KerasRunner(networks), dataset, "memory", 32)
+    assert {name: values.shape[1] for name, values in observed.items()} == {
+        "code": 16, "action": 4, "hidden": 16, "cell": 16
+    }  # fmt: skip
+    controller, _ = prepare_qat(networks["controller"], calibration=task.samples(dataset, "controller"))
+    aware = {**networks, "controller": controller}
+    before = [np.asarray(weight) for weight in controller.trainable_weights]
+    learner(aware, dataset, task, config, RunDir(None))
+    changed = [(old != np.asarray(new)).any() for old, new in zip(before, controller.trainable_weights, strict=True)]
+    assert any(changed)
+    pictures = task.pictures(KerasRunner(networks), dataset)
+    assert pictures["seen in an episode"].shape[1:] == (12, 12)
+
+
+@pytest.mark.parametrize("options", ["moves=10,unrolled=4", "beta=-1", "players=0"])
+def test_dreams_that_cannot_be_are_refused(options):
+    with pytest.raises(BadInput, match="allowed"):
+        learners.get(f"dreaming:{options}")

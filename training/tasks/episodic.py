@@ -42,7 +42,7 @@ class Episodic:
         Raises: BadInput for a data set that is no environment, or networks that take other states.
         """
         dataset = data if isinstance(data, Dataset) else _episodes(data)
-        agent = agent_of(networks)
+        agent = agent_of(networks, dataset.classes)
         name, network = agent.reads, networks[agent.reads]
         known = takes(network)
         shape, width = known["inputs"][0].shape, networks[agent.answers].outputs[0].shape[-1]
