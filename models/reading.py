@@ -96,7 +96,8 @@ def attended(h: Any, u: Any, there: Any, asked: Any) -> Any:
     """
     weighed = Weighed(name="weighed")(h)
     alike: Any = ops.matmul(weighed, ops.swapaxes(u, 1, 2))  # (N, T, J)
-    alike = alike + layers.Dense(1, use_bias=False, name="of_context")(h)
+    # minus: Keras takes (1, T, 1) that is added for a bias, which the converter refuses; the sign is learned
+    alike = alike - layers.Dense(1, use_bias=False, name="of_context")(h)
     alike = alike + ops.swapaxes(layers.Dense(1, use_bias=False, name="of_question")(u), 1, 2)
     to_question: Any = layers.Softmax(name="to_question")(alike, mask=ops.expand_dims(asked, 1))
     told = ops.matmul(to_question, u)  # (N, T, d)
