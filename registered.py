@@ -60,6 +60,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "training.adam": ("FusedAdam",),
     "training.chains": ("PathLoss",),
     "training.learners.ranking": ("WindowRanking",),
+    "training.learners.sampled_nodes": ("LabelsAndPairs",),
     "training.losses": (
         "AskedCrossentropy", "Divergence", "FocalCrossentropy", "HintError", "MultiClassHinge", "NormalLikelihood",
         "OfFunction",
