@@ -72,7 +72,7 @@ def weisfeiler_lehman(inputs: KerasTensor, classes: int):
     learning_rate=5e-3,
     edge={"units": 24},
     # Who is as far across as down is left of another or above it by a hair, which a step of eight bits decides.
-    bars=Bars(floor=0.75, argmax=0.975),
+    bars=Bars(floor=0.8, argmax=0.975),
 )
 def scene_graph(inputs: KerasTensor, classes: int, units: int = 512, steps: int = 2):
     """Build states of things and of ordered pairs of them, which send each other messages, and tell pairs' relations.
