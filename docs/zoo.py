@@ -30,8 +30,8 @@ Metric: accuracy, area under the curve (anomaly detectors), explained variance (
 (language models; lower is better), BLEU (translations), F1 of chunks (taggers), log-likelihood of a value in nats
 (generation), mean IoU (masks), mean average precision (boxes), decibels (pictures drawn anew), root mean square of log
 depth, accuracy over episodes (few-shot), accuracy of a linear probe (surrogate tasks), mean reciprocal rank, hits@1 or
-hits@10 (tables of vectors), symbol error rate (lower is better), share of bits (memories) or mean return (games), on the
-whole test set. Int8: the w8a8-qat TFLite file, measured on the device,
+hits@10 (tables of vectors), symbol error rate (lower is better), share of bits (memories) or mean return (games), on
+the whole test set. Int8: the w8a8-qat TFLite file, measured on the device,
 and by how many points it is better. Size and speed-up: of that file over the float32 file, in LiteRT on one thread,
 with the 95% interval. MACs: multiply-adds of one sample. Each table is ordered by them.
 
