@@ -76,15 +76,15 @@ def test_the_divergence_is_counted_a_value():
 
 
 def test_pictures_are_learned_and_drawn():
-    networks, entry = built(), registry.get("draw")
+    networks, entry = built(steps=2), registry.get("draw")
     task = tasks.get(entry.task)
     data = task.present("digits", networks, limit=400)
     before = float(np.mean(task.evaluate(_run(networks), data).rows))
     history = learners.get(entry.learner)(registry.trained(networks, entry.deploy), data, task,
-                                          TrainConfig(epochs=6, learning_rate=5e-3), RunDir(None))  # fmt: skip
-    assert history[-1]["val_loss"] < 0.49  # nats a value of the mean of all digits
+                                          TrainConfig(epochs=8, learning_rate=1e-2), RunDir(None))  # fmt: skip
+    assert history[-1]["val_loss"] < 0.6  # nats a value, of grey 0.69
     run = _run(networks)
-    assert float(np.mean(task.evaluate(run, data).rows)) > before + 0.1
+    assert float(np.mean(task.evaluate(run, data).rows)) > before + 0.2
     shown = task.pictures(run, data)
     assert shown["drawn"].shape == shown["samples"].shape
     assert shown["drawn"].min() >= 0 and shown["drawn"].max() <= 1
