@@ -150,7 +150,7 @@ def _within(place: Any, length: int, size: int, step: int) -> Any:
     data=("mnist", "digits"),
     training={"clip_norm": 1.0},
     edge={"input_shape": (8, 8, 1), "steps": 6, "units": 48, "latent": 6, "write": 4},
-    wide=("writing",),  # what a canvas adds up over the steps, and filters whose places are small differences
+    wide=("drawing",),  # what a canvas adds up over the steps, and filters whose places are small differences
     bars=Bars(floor=-0.2),  # nats a value: as of other generators
     networks=("sequence", "step"),
     deploy=(Deployable(network="step", derived_from="sequence",
@@ -169,24 +169,15 @@ def draw(
     hidden, cell (N, units) -> logits (N, H, W, 1) of the picture so far, canvas, hidden, cell.
     """
     height, width, _ = input_shape
+    sizes = {"units": units, "latent": latent, "read": read, "write": write}
     pictures, noise = keras.Input(input_shape, name="pictures"), keras.Input((steps, latent), name="noise")
-    reading = Reading(units=units, latent=latent, size=read, name="reading")
-    writing = Writing(units=units, size=write, name="writing")
     picture = layers.Reshape((height, width), name="picture")(pictures)
-    canvas = logits = ops.zeros_like(picture)
-    none = ops.tile(ops.zeros_like(noise[:, 0, :1]), (1, units))
-    seen, states, said = [none, none], [none, none], []
-    for step in range(steps):
-        mean, log_variance, *seen = reading(picture, logits, states[0], *seen)
-        code = mean + ops.exp(log_variance * 0.5) * noise[:, step]
-        logits, canvas, *states = writing(code, canvas, *states)
-        said.append((mean, log_variance))
-    means, log_variances = (ops.stack(each, axis=1) for each in zip(*said, strict=True))
+    logits, means, log_variances = Drawing(**sizes, name="drawing")(picture, noise)
     outputs = {"logits": layers.Reshape(input_shape, name="logits")(logits), "mean": means,
                "log_variance": log_variances}  # fmt: skip
     given = {"noise": keras.Input((latent,), name="noise"), "canvas": keras.Input((height, width), name="canvas"),
              **{name: keras.Input((units,), name=name) for name in ("hidden", "cell")}}  # fmt: skip
-    logits, *new = Writing(units=units, size=write, name="writing")(*given.values())
+    logits, *new = Drawing(**sizes, name="drawing")(given["canvas"], given["noise"], given["hidden"], given["cell"])
     after = {f"{name}_out": state for name, state in zip(("canvas", "hidden", "cell"), new, strict=True)}
     drawn = layers.Reshape(input_shape, name="logits")(logits)
     return {
@@ -225,6 +216,57 @@ class _Window(layers.Layer):
         middle = (centre + 1.0) * ((length + 1) / 2) - 1.0
         off = (np.arange(length, dtype=np.float32) - (middle + apart * lines)) * sharp  # (N, size, length)
         return self.filter(off * off * -0.5)
+
+
+@keras.saving.register_keras_serializable("edgewright")
+class Drawing(layers.Layer):
+    """Reads a picture and writes on a canvas, as often as there are codes; with states it writes once, of a code.
+
+    Shapes: picture (N, H, W), noise (N, steps, latent) -> logits (N, H, W), mean, log_variance (N, steps, latent); or
+    canvas (N, H, W), code (N, latent), hidden, cell (N, units) -> logits, canvas (N, H, W), hidden, cell.
+    Source: Gregor 2015, arXiv:1502.04623, section 2.
+    """
+
+    is_recurrence = True  # its steps share weights and, quantized, scales
+
+    def __init__(self, *, units: int, latent: int, read: int, write: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.sizes = {"units": units, "latent": latent, "read": read, "write": write}
+        self.reading = Reading(units=units, latent=latent, size=read, name="reading")
+        self.writing = Writing(units=units, size=write, name="writing")
+
+    def build(self, input_shape: Any, *others: Any, **named: Any) -> None:
+        """Make both parts."""
+        units, latent = self.sizes["units"], self.sizes["latent"]
+        self.reading.build()
+        self.writing.build((None, latent), tuple(input_shape), (None, units), (None, units))
+
+    def call(self, seen: Any, noise: Any, hidden: Any = None, cell: Any = None):
+        """Draw.  Shapes: see the class."""
+        if hidden is not None:
+            return self.writing(noise, seen, hidden, cell)
+        chances: Any = ops.unstack(noise, noise.shape[1], axis=1)
+        none = ops.tile(ops.zeros_like(chances[0][:, :1]), (1, self.sizes["units"]))
+        canvas = logits = ops.zeros_like(seen)
+        read, written, told = [none, none], [none, none], []
+        for chance in chances:
+            mean, log_variance, *read = self.reading(seen, logits, written[0], *read)
+            code = mean + ops.exp(log_variance * 0.5) * chance
+            logits, canvas, *written = self.writing(code, canvas, *written)
+            told.append((mean, log_variance))
+        return logits, *(ops.stack(each, axis=1) for each in zip(*told, strict=True))
+
+    def compute_output_shape(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, seen_shape: Any, noise_shape: Any, hidden_shape: Any = None, cell_shape: Any = None
+    ) -> tuple[Any, ...]:
+        """Return the shapes of the answers, so that many steps are built without computing them."""
+        if hidden_shape is None:
+            return tuple(seen_shape), tuple(noise_shape), tuple(noise_shape)
+        return tuple(seen_shape), tuple(seen_shape), tuple(hidden_shape), tuple(cell_shape)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), **self.sizes}
 
 
 @keras.saving.register_keras_serializable("edgewright")

@@ -43,9 +43,9 @@ def test_filters_by_hand():
 
 def test_the_step_draws_what_the_sequence_draws_of_codes_that_are_noise():
     networks, random = built(), np.random.default_rng(0)
-    networks["sequence"].get_layer("writing").empty.assign(random.normal(size=(8, 8)))
+    networks["sequence"].get_layer("drawing").writing.empty.assign(random.normal(size=(8, 8)))
     for said in ("mean", "log_variance"):
-        layer = getattr(networks["sequence"].get_layer("reading"), said)
+        layer = getattr(networks["sequence"].get_layer("drawing").reading, said)
         layer.set_weights([np.zeros(weight.shape) for weight in layer.weights])
     deploy = registry.with_states(registry.get("draw").deploy, networks)
     step = derive(networks["step"], networks["sequence"], dict(deploy[0].states))
@@ -66,7 +66,7 @@ def test_size_by_formula():
 def test_the_divergence_is_counted_a_value():
     """3 steps of 4 codes of mean 2 and deviation 1 are 3 4 2^2 / 2 nats apart from noise, a 64th for each pixel."""
     networks = built()
-    reading = networks["sequence"].get_layer("reading")
+    reading = networks["sequence"].get_layer("drawing").reading
     for layer, bias in ((reading.mean, 2.0), (reading.log_variance, 0.0)):
         kernel, old = layer.weights
         layer.set_weights([np.zeros(kernel.shape), np.full(old.shape, bias)])
