@@ -30,7 +30,7 @@ CLASSES = {  # module -> what it registers; a test compares this with what is re
     "models.elmo": ("LayerMix",),
     "models.energy": ("MeanField", "Sweep"),
     "models.gan": ("MinibatchDiscrimination",),
-    "models.glimpse": ("Looking",),
+    "models.glimpse": ("Drawing", "Looking", "Reading", "Writing"),
     "models.graph": ("Contraction", "SpectralFilter"),
     "models.graph_blocks": ("HeadScores", "Offset"),
     "models.growing": ("Fade", "PixelNormalization"),

@@ -128,10 +128,15 @@ class Generation:
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score the test images under samples from the same latents for all runners; validation chooses the width."""
         assert isinstance(dataset, Drawn)
-        (drawn,) = run("generator", drawn_from(dataset, DRAWN, LATENT_SEED)).values()
+        drawn = self.drawn(run, dataset, DRAWN, LATENT_SEED)
         kernels, validation, test = map(self.grey, (drawn, dataset.validation.x, dataset.test.x))
         width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
         return Scores.by_row(log_likelihoods(test, kernels, np.array([width]))[0, :, None] / test.shape[1])
+
+    def drawn(self, run: Runner, dataset: Drawn, count: int, seed: int) -> np.ndarray:
+        """Return samples as the data are, see `signed`, from latents that are a function of `seed`."""
+        (drawn,) = run("generator", drawn_from(dataset, count, seed)).values()
+        return np.asarray(drawn)
 
     def grey(self, x: Any) -> np.ndarray:
         """Return values as the data have them, flat, (N, n) float32."""
@@ -141,7 +146,7 @@ class Generation:
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return real images, and what is drawn from the same latents for all runners."""
         assert isinstance(dataset, Drawn)
-        (made,) = run("generator", drawn_from(dataset, SHOWN, LATENT_SEED)).values()
+        made = self.drawn(run, dataset, SHOWN, LATENT_SEED)
         real = np.asarray(dataset.test.x)[:SHOWN]
         return {name: self.grey(x).reshape(real.shape) for name, x in (("samples", real), ("drawn", made))}
 

@@ -12,7 +12,7 @@ from ...metrics import Metric, Scores
 from ...runners import Runner
 from ..data import Dataset, load
 from ..feature_space import FeatureSpace, feature_space
-from .generative import LATENT_SEED, Drawn, Generation, drawn_from, unsigned
+from .generative import LATENT_SEED, Drawn, Generation, unsigned
 from .register import Networks, enter
 
 
@@ -50,8 +50,7 @@ class Resemblance(Generation):
         """Score pairs by their features, (N, 2 FEATURES)."""
         assert isinstance(dataset, Resembling)
         real = unsigned(dataset.test.x)
-        (drawn,) = run("generator", drawn_from(dataset, len(real), LATENT_SEED)).values()
-        made = unsigned(drawn).reshape(real.shape)
+        made = unsigned(self.drawn(run, dataset, len(real), LATENT_SEED)).reshape(real.shape)
         return Scores.by_row(self.metric.scores(dataset.space.features(made), dataset.space.features(real)))
 
 
