@@ -54,7 +54,7 @@ class Bounded(keras.Model):
 
 def _overrides(model: Any, dataset: Dataset, task: Any, config: TrainConfig) -> FitOverrides:
     return FitOverrides(
-        loss=Penalised(loss_of_logits(0.0)), targets=lambda split: split.x.reshape(len(split), -1).astype("float32")
+        loss=Penalised(loss_of_logits(0.0)), targets=lambda split: split.y.reshape(len(split), -1).astype("float32")
     )
 
 

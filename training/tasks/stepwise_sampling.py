@@ -33,7 +33,8 @@ class StepwiseSampling(Generation):
             raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
         inputs = {each.name: each for each in takes(networks[SEQUENCE])["inputs"]}
         loaded = load(data, input_shape=inputs[PICTURES].shape, dtype="float32", task="reconstruction", **asked)
-        facts = {field.name: getattr(loaded, field.name) for field in fields(loaded)} | {"task": self.name}
+        facts: dict[str, Any] = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+        facts["task"] = self.name
         return Drawn(**facts, latent=(inputs[NOISE],), judged=(inputs[PICTURES],))
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
