@@ -30,6 +30,20 @@ def median(values: np.ndarray, seed: int = 0) -> tuple[float, list[float]]:
     return float(np.median(values)), [float(each) for each in found.confidence_interval]
 
 
+def told_of_seeds(name: str, values: np.ndarray) -> None:
+    """Print the mean of values (seeds, samples), its 95% interval over samples, and the mean of each seed; no bar."""
+    of_sample = values.mean(0)
+    found = stats.bootstrap((of_sample,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(0))
+    line = {
+        "name": name,
+        "value": float(of_sample.mean()),
+        "ci95": [float(end) for end in found.confidence_interval],
+        "n": len(of_sample),
+        "each": [round(float(mean), 5) for mean in values.mean(1)],
+    }
+    print(json.dumps(line), flush=True)
+
+
 def share(hits: int, n: int) -> tuple[float, list[float]]:
     """Return hits / n and its exact 95% interval (Clopper and Pearson 1934)."""
     low, high = stats.binomtest(hits, n).proportion_ci()

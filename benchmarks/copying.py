@@ -12,11 +12,11 @@ and of up to 120 judged.
 """
 
 import argparse
-import json
 from typing import Any
 
 import keras
 import numpy as np
+from common import told_of_seeds
 from edgewright.metrics.recalled import share_recalled
 from edgewright.models.memory_cells import NTMCell
 from edgewright.models.streams import sequence_and_step
@@ -25,7 +25,6 @@ from edgewright.training.config import TrainConfig
 from edgewright.training.data.copying import copied
 from edgewright.training.state import RunDir
 from keras import layers
-from scipy import stats
 
 BITS, SEQUENCES = 8, 500
 NETS = ("neural_turing_machine", "lstm")
@@ -71,22 +70,6 @@ def shares(name: str, net: keras.Model, lengths: list[int], rows: int) -> dict[i
     return found
 
 
-def told(name: str, length: int, values: np.ndarray) -> None:
-    """Print the mean of values (seeds, sequences), its interval over sequences, and the mean of each seed."""
-    of_sequence = values.mean(0)
-    found = stats.bootstrap(
-        (of_sequence,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(0)
-    )
-    line = {
-        "name": f"bits {name}, {length} vectors",
-        "value": round(float(of_sequence.mean()), 4),
-        "ci95": [round(float(end), 4) for end in found.confidence_interval],
-        "n": len(of_sequence),
-        "each": [round(float(mean), 4) for mean in values.mean(1)],
-    }
-    print(json.dumps(line), flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one seed, one epoch")
@@ -101,7 +84,7 @@ def main() -> None:
         nets = [trained(name, given.longest, rows, epochs, seed) for seed in range(seeds)]
         found = [shares(name, net, lengths, rows) for net in nets]
         for length in lengths:
-            told(name, length, np.stack([each[length] for each in found]))
+            told_of_seeds(f"bits {name}, {length} vectors", np.stack([each[length] for each in found]))
 
 
 if __name__ == "__main__":

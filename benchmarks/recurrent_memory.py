@@ -9,19 +9,18 @@ sequence. Intervals know nothing of other seeds: `each` tells how far these lie 
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
+from common import told_of_seeds
 from edgewright.models.cells import LSTMVariantCell
 from edgewright.models.streams import sequence_and_step
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.state import RunDir
 from keras import layers
-from scipy import stats
 
 STEPS, REFERENCE = 32, "lstm"
 LSTMS = {
@@ -65,22 +64,6 @@ def errors(recurrence: Recurrence, units: int, epochs: int, seed: int) -> np.nda
     return ((answers - dataset.test.y) ** 2).mean((1, 2))
 
 
-def told(name: str, values: np.ndarray) -> None:
-    """Print the mean of values (seeds, sequences), its interval over sequences, and the mean of each seed."""
-    of_sequence = values.mean(0)
-    found = stats.bootstrap(
-        (of_sequence,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(0)
-    )
-    line = {
-        "name": name,
-        "value": float(of_sequence.mean()),
-        "ci95": [float(end) for end in found.confidence_interval],
-        "n": len(of_sequence),
-        "each": [round(float(mean), 5) for mean in values.mean(1)],
-    }
-    print(json.dumps(line), flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one seed, two epochs")
@@ -92,10 +75,10 @@ def main() -> None:
     found = {}
     for name, recurrence in recurrences().items():
         found[name] = np.stack([errors(recurrence, given.units, epochs, seed) for seed in range(seeds)])
-        told(f"mse {name}", found[name])
+        told_of_seeds(f"mse {name}", found[name])
     for name, values in found.items():
         if name != REFERENCE:
-            told(f"mse {name} less {REFERENCE}", values - found[REFERENCE])
+            told_of_seeds(f"mse {name} less {REFERENCE}", values - found[REFERENCE])
 
 
 if __name__ == "__main__":
