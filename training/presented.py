@@ -2,16 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
+from ..errors import BadInput
 from ..vocabulary import vocabularies
 from .answers import built, outputs_of
 from .data import Dataset, Input, Shown, load
 from .data.targets import Head
 
 ANSWER = "logits"  # of several outputs, the one that targets for one are for
+Presented = TypeVar("Presented", bound=Dataset)
+
+
+def presented_as(dataset: Dataset, kind: type[Presented]) -> Presented:
+    """Return data as `present` of a task made them.  Raises: BadInput for others."""
+    if not isinstance(dataset, kind):
+        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
+    return dataset
 
 
 def data_for(

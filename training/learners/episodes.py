@@ -15,8 +15,9 @@ from ..config import TrainConfig
 from ..data import Dataset
 from ..few_shot import BASE, EMBEDDING, HEAD, IMAGE, QUERY, VECTOR, episodes
 from ..optimizers import optimizer
+from ..presented import presented_as
 from ..state import Row, RunDir
-from ..tasks.few_shot import FewShots, presented
+from ..tasks.few_shot import FewShots
 from .games import Epochs, Move
 from .register import Networks, best_by_metric, learner, validate_by_metric
 from .wrapped import answered
@@ -68,7 +69,7 @@ def few_shot_episodes(
     arXiv:1606.04080, section 2.2; Finn 2017, arXiv:1703.03400, algorithm 2; of classes of training, Chen 2019,
     arXiv:1904.04232.
     """
-    told = presented(dataset)
+    told = presented_as(dataset, FewShots)
     count, moves = lengths(dataset, config)
     lesson = _of_classes(networks, told, options) if BASE in networks else _of_episodes(networks, told, options)
     rate = optimizer(config, count * moves, epoch=moves)

@@ -17,10 +17,11 @@ from ..config import TrainConfig
 from ..data import Dataset
 from ..losses import MultiClassHinge
 from ..optimizers import optimizer
+from ..presented import presented_as
 from ..rows import matrix_of, rows_of
 from ..runner import KerasRunner
 from ..state import Row, RunDir
-from ..tasks.retrieval import ENCODER, Presented, columns, presented, vectors
+from ..tasks.retrieval import ENCODER, Presented, columns, vectors
 from ..tasks.sentence_retrieval import Stored
 from .contrastive import unit
 from .games import Epochs, Move
@@ -73,7 +74,7 @@ def ranking_pairs(
     stored ones.
     Source: Lerer 2019, arXiv:1903.12287, section 4.3; of samples alone Guo 2018, arXiv:1807.11906, section 2.
     """
-    told, count = presented(dataset), len(dataset.train)
+    told, count = presented_as(dataset, Presented), len(dataset.train)
     batch = config.batch_for(count)
     steps = count // batch * config.passes
     epochs = config.epochs_for(steps)

@@ -13,9 +13,10 @@ from ..data.dataset import subset
 from ..data.images import resize
 from ..decoding import TOKEN, greedy_with_answers
 from ..losses import PaddedCrossentropy
+from ..presented import presented_as
 from .register import enter
 from .supervised import SHOWN
-from .translation import ENCODER, SOURCE, STEP, TARGET, Translation, presented, token_logs
+from .translation import ENCODER, SOURCE, STEP, TARGET, Sentences, Translation, token_logs
 
 ATTENTION = "attention"  # of the step, where it looks at regions
 LOOKS = 6  # tokens of a caption whose regions are shown
@@ -37,7 +38,7 @@ class Captioning(Translation):
         if network != STEP:
             return self.samples(dataset, network, n, seed)
         pairs = subset(dataset.train, n, seed, stratify=False).x
-        made, step = run(ENCODER, {SOURCE: pairs[SOURCE]}), presented(dataset).steps[STEP]
+        made, step = run(ENCODER, {SOURCE: pairs[SOURCE]}), presented_as(dataset, Sentences).steps[STEP]
         length = pairs[TARGET].shape[1]
         held = {each.name: np.asarray(made[each.name]) for each in step.inputs
                 if each.name in made and each.name not in step.states.values()}  # fmt: skip

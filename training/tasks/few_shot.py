@@ -15,7 +15,7 @@ from ...runners import Arrays, Judge, Recording, Runner
 from ..data import Dataset, Input, load
 from ..data.dataset import Split, subset
 from ..few_shot import EMBEDDING, HEAD, IMAGE, OPTIMIZER, QUERY, SUPPORT, VECTOR, Episodes, Host, episodes
-from ..presented import takes
+from ..presented import presented_as, takes
 from .register import Bound, Networks, task
 
 EPISODES, QUERIES = 400, 1  # that judge, and queries of each class in one
@@ -89,7 +89,7 @@ class FewShot:
 
         Likewise the integers of a table.
         """
-        told = presented(dataset)
+        told = presented_as(dataset, FewShots)
         if network == EMBEDDING:
             return {IMAGE: np.asarray(subset(dataset.train, n, seed, stratify=False).x)}
         random = np.random.default_rng(seed)
@@ -101,20 +101,20 @@ class FewShot:
         if network == EMBEDDING:
             return self.samples(dataset, network, n, seed)
         seen = Recording(run, network)
-        told = replace(presented(dataset), test=dataset.train, episodes=OBSERVED)
+        told = replace(presented_as(dataset, FewShots), test=dataset.train, episodes=OBSERVED)
         self.evaluate(seen, told)
         return seen.chosen(n, seed)
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each query of the test episodes, (E * Q, 1); the unit is an episode."""
-        told = presented(dataset)
+        told = presented_as(dataset, FewShots)
         drawn = _drawn(told, told.test, told.episodes)
         scores = answers(run, told, drawn)
         return Scores.of_samples(self.metric.scores(scores, drawn.labels.reshape(-1)), len(drawn.support))
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return what an episode is learned from, its queries, and what each of these was taken for."""
-        told = presented(dataset)
+        told = presented_as(dataset, FewShots)
         drawn = _drawn(told, told.test, 1)
         said = answers(run, told, drawn).argmax(-1)  # (Q,)
         x, support = np.asarray(told.test.x), drawn.support[0, :, 0]
@@ -154,13 +154,6 @@ def _classes(split: Split, limit: int | None) -> Split:
     labels = np.asarray(split.y)
     counts = np.cumsum(np.bincount(labels))
     return split if limit is None or limit >= len(labels) else split.take(labels <= np.searchsorted(counts, limit))
-
-
-def presented(dataset: Dataset) -> FewShots:
-    """Return the data as `present` made them.  Raises: BadInput for others."""
-    if not isinstance(dataset, FewShots):
-        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
-    return dataset
 
 
 def _names(inputs: tuple[Input, ...]) -> list[str]:

@@ -15,7 +15,7 @@ from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
 from ..data.dataset import subset
-from ..presented import takes
+from ..presented import presented_as, takes
 from .objective import Objective
 from .register import Bound, Networks, enter
 from .supervised import SHOWN
@@ -74,7 +74,7 @@ class Glimpsing(Objective):
         """Return n training pictures, and noise as wide as places, so that all of a picture is looked at, and the step
         finds its place in the range of the noise; of the step by time patches around places at random.
         """
-        known, random = _of(dataset), np.random.default_rng(seed)
+        known, random = presented_as(dataset, Looked), np.random.default_rng(seed)
         pictures = np.asarray(subset(dataset.train, n, seed, stratify=False).x)
         places = random.uniform(-1, 1, (len(pictures), known.glimpses, 2)).astype(np.float32)
         if network == SEQUENCE:
@@ -85,7 +85,7 @@ class Glimpsing(Objective):
 
     def looked(self, run: Runner, dataset: Dataset, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what is said behind each glimpse, (N, G, K), and where it was, (N, G, 2)."""
-        known = _of(dataset)
+        known = presented_as(dataset, Looked)
         scales, size = known.size_of(PATCHES)[:2]
         place = np.zeros((len(pictures), 2), np.float32)
         states = {each.name: np.zeros((len(pictures), *known.size_of(each.name)), np.float32)
@@ -107,7 +107,7 @@ class Glimpsing(Objective):
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return test pictures, and the same with what was not looked at dark."""
         x = np.asarray(dataset.test.x)[:SHOWN]
-        size = _of(dataset).size_of(PATCHES)[1]
+        size = presented_as(dataset, Looked).size_of(PATCHES)[1]
         _, places = self.looked(run, dataset, x)
         within = [_within(places[..., axis].ravel(), x.shape[1 + axis], size, 1).sum(1) for axis in (0, 1)]
         windows = np.einsum("nr,nc->nrc", *within).reshape(len(x), -1, *x.shape[1:3]).max(1)
@@ -135,12 +135,6 @@ def _within(place: np.ndarray, length: int, size: int, step: int) -> np.ndarray:
     first = (place.astype(np.float32) + np.float32(1)) * np.float32((length - 1) / 2) - np.float32(size * step / 2)
     below = first[:, None, None] + np.arange(size, dtype=np.float32)[:, None] * step - np.arange(length)
     return ((below <= 0) & (below > -step)).astype(np.float32) / step
-
-
-def _of(dataset: Dataset) -> Looked:
-    if not isinstance(dataset, Looked):
-        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
-    return dataset
 
 
 def _loss(smoothing: float) -> keras.losses.Loss:

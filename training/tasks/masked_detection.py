@@ -16,8 +16,9 @@ from ..box_heads import DefaultBoxes
 from ..boxes import FAINT, judged, there
 from ..data import Dataset
 from ..losses import squared_error
+from ..presented import presented_as
 from .detection import COLOURS, SURE
-from .proposed_detection import MAP, MASK_HEAD, MASKS, PROPOSER, ROIS, ProposedDetection, presented
+from .proposed_detection import MAP, MASK_HEAD, MASKS, PROPOSER, ROIS, Proposed, ProposedDetection
 from .register import Networks, enter
 from .supervised import SHOWN
 
@@ -37,7 +38,7 @@ class MaskedDetection(ProposedDetection):
         """Return pictures of the size that the networks take.  Raises: BadInput without masks in data or networks."""
         if missing := [name for name in (PROPOSER, MASK_HEAD) if name not in networks]:
             raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
-        dataset = presented(super().present(data, networks, rebuilt=rebuilt, **asked))
+        dataset = presented_as(super().present(data, networks, rebuilt=rebuilt, **asked), Proposed)
         if dataset.inside is None:
             raise BadInput(f"data set {dataset.name!r} has boxes but no masks, which task {self.name!r} learns; "
                            "take 'drawn_shapes', or a model of boxes alone, such as 'faster_rcnn'")  # fmt: skip
@@ -56,7 +57,7 @@ class MaskedDetection(ProposedDetection):
         self, run: Runner, dataset: Dataset, x: np.ndarray, floor: float = FAINT
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return what is found in each picture, the K best at most, and its pixels.  Shapes: (n, 6), (n, H, W)."""
-        of = presented(dataset)
+        of = presented_as(dataset, Proposed)
         found, maps = self.seen(run, of, x, floor)
         kept = [each[: of.count] for each in found]
         rois = np.stack([_filled(each[:, 2:], of.count) for each in kept])

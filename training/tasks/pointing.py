@@ -14,7 +14,7 @@ from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
 from ..data.dataset import subset
 from ..losses import SmoothedCrossentropy
-from ..presented import takes
+from ..presented import presented_as, takes
 from .objective import Objective
 from .register import Bound, Networks, enter
 
@@ -60,7 +60,7 @@ class Pointing(Objective):
             return dict(x) if network == SEQUENCE else {ITEMS: x[ITEMS]}
         random, (count, steps) = np.random.default_rng(seed), x[USED].shape[:2]
         given = {LAST: x[LAST], USED: x[USED]}
-        for each in _presented(dataset).step:
+        for each in presented_as(dataset, Pointed).step:
             if each.name not in given and len(each.shape) > 1:  # what stays; states begin at zero
                 made = random.standard_normal((count, *(size or 1 for size in each.shape)), np.float32)
                 given[each.name] = np.repeat(made[:, None], steps, axis=1)
@@ -90,12 +90,6 @@ def pointed_at(run: Runner, items: np.ndarray) -> np.ndarray:
         used[rows, 0, chosen] = 1.0
         said.append(chosen)
     return np.stack(said, 1)
-
-
-def _presented(dataset: Dataset) -> Pointed:
-    if not isinstance(dataset, Pointed):
-        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
-    return dataset
 
 
 def _classes(threshold: float) -> list[Any]:

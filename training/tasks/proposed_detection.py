@@ -20,7 +20,7 @@ from ..boxes import FAINT, centred, corners, found, placed
 from ..data import Dataset, Shown, calibration
 from ..data.dataset import limited, subset
 from ..losses import squared_error
-from ..presented import takes
+from ..presented import presented_as, takes
 from ..runner import table_of
 from .detection import Detection, pictures_for
 from .register import Networks, enter
@@ -77,7 +77,7 @@ class ProposedDetection(Detection):
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return n training pictures, or crops of them; of a classifier of maps they are made up, see `observed`."""
-        of = presented(dataset)
+        of = presented_as(dataset, Proposed)
         x = np.asarray(calibration(dataset, n, seed))
         if network == PROPOSER:
             return {PICTURES: x}
@@ -99,7 +99,7 @@ class ProposedDetection(Detection):
 
     def detected(self, run: Runner, dataset: Dataset, x: np.ndarray, floor: float = FAINT) -> list[np.ndarray]:
         """Return what is found in each picture, best first: class, score, corners."""
-        return self.seen(run, presented(dataset), x, floor)[0]
+        return self.seen(run, presented_as(dataset, Proposed), x, floor)[0]
 
     def seen(
         self, run: Runner, of: Proposed, x: np.ndarray, floor: float
@@ -138,13 +138,6 @@ class ProposedDetection(Detection):
         """Return what the host proposes.  Shape (N, K, 4)."""
         boxes = corners(windows)
         return np.stack([proposals.best(boxes, scores, count) for scores in proposals.scored(x, windows)])
-
-
-def presented(dataset: Dataset) -> Proposed:
-    """Return the data as `present` made them."""
-    if not isinstance(dataset, Proposed):
-        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
-    return dataset
 
 
 for name in ("proposed_detection", "proposed_crops_detection"):

@@ -17,7 +17,7 @@ from ...runners import Arrays, Judge, Recording, Runner
 from ..data import Dataset, Input, Shown, load
 from ..data.dataset import Split, subset
 from ..data.queries import RETRIEVALS, Queries
-from ..presented import by_name, takes
+from ..presented import by_name, presented_as, takes
 from .register import Bound, Networks, enter
 
 ENCODER = "encoder"  # the network that makes the vector of a query where none is looked up
@@ -74,7 +74,7 @@ class Retrieval:
 
         Of a lookup each row of a query is one sample.
         """
-        told = presented(dataset)
+        told = presented_as(dataset, Presented)
         x = np.asarray(subset(told.train, n, seed, stratify=False).x)
         if network != SCORER:
             return _read(told, x)
@@ -87,26 +87,19 @@ class Retrieval:
         """Return what `network` reads at n training queries."""
         if network != SCORER:
             return self.samples(dataset, network, n, seed)
-        told, seen = presented(dataset), Recording(run, network)
+        told, seen = presented_as(dataset, Presented), Recording(run, network)
         x = np.unique(np.asarray(subset(told.train, n, seed, stratify=False).x), axis=0)
         list(_scored(seen, told, x))
         return seen.chosen(n, seed)
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each answer of the test split, (N, 1); a query is scored once, and is the unit."""
-        places, unit = ranks(run, presented(dataset), dataset.test)
+        places, unit = ranks(run, presented_as(dataset, Presented), dataset.test)
         return Scores(self.metric.scores(places, dataset.test.y), unit)
 
     def judge(self, dataset: Dataset) -> Judge:
         """Bind the task to its data."""
         return Bound(self, dataset)
-
-
-def presented(dataset: Dataset) -> Presented:
-    """Return queries as `present` made them.  Raises: BadInput for others."""
-    if not isinstance(dataset, Presented):
-        raise BadInput(f"data {dataset.name!r} are not presented to networks; give them to `present` of the task first")
-    return dataset
 
 
 def ranks(run: Runner, dataset: Presented, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -15,10 +15,10 @@ from ..data.marks import BOS, PAD, UNKNOWN
 from ..data.spelled import LETTERS, MIXED, SPELLED, WORDS, text_of_letters, text_of_words
 from ..decoding import TOKEN, Speaker, greedy, greedy_with_answers, spelled
 from ..losses import PaddedCrossentropy
-from ..presented import takes
+from ..presented import presented_as, takes
 from .objective import Objective
 from .register import Networks, enter
-from .translation import ENCODER, SEQUENCE, STEP, TARGET, Translation, presented, sources_of, token_logs
+from .translation import ENCODER, SEQUENCE, STEP, TARGET, Sentences, Translation, sources_of, token_logs
 
 SPELLING = "spelling"
 READ = "target_letters"
@@ -49,14 +49,14 @@ class SpelledTranslation(Translation):
     def spell(self, run: Runner, dataset: Dataset, answers: Arrays) -> Speaker:
         """Return what spells the words that the step answered, one a row."""
         longest = dataset.train.x[READ].shape[-1]
-        return presented(dataset).steps[SPELLING].speaker(run, SPELLING, answers, {}, length=longest)
+        return presented_as(dataset, Sentences).steps[SPELLING].speaker(run, SPELLING, answers, {}, length=longest)
 
     def words(self, run: Runner, dataset: Dataset, pairs: Arrays) -> Speaker:
         """Return what says the words of sentences, read by the encoder."""
         given = sources_of(pairs)
         made = run(ENCODER, given)
         length = pairs[TARGET].shape[1]
-        return presented(dataset).steps[STEP].speaker(run, STEP, made, given, length=length, begin=BOS)
+        return presented_as(dataset, Sentences).steps[STEP].speaker(run, STEP, made, given, length=length, begin=BOS)
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each test sentence by what BLEU counts of it, (N, 10)."""

@@ -13,7 +13,7 @@ from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, load
 from ..data.dataset import subset
-from ..presented import takes
+from ..presented import presented_as, takes
 from ..transduction import TransducerLoss, said_greedily
 from .objective import Objective
 from .register import Bound, Networks, enter
@@ -73,12 +73,12 @@ class Transduction(Objective):
         if network == SEQUENCE:
             return dict(pairs)
         if network == ENCODER:
-            return {CHUNK: chunks(pairs[FRAMES], _of(dataset).chunk)}
+            return {CHUNK: chunks(pairs[FRAMES], presented_as(dataset, Recordings).chunk)}
         if network == PREDICTION:
             return {TOKEN: pairs[TARGET][..., None]}
         random = np.random.default_rng(seed)
         return {each.name: random.standard_normal((n, *(size or 1 for size in each.shape)), np.float32)
-                for each in _of(dataset).joiner.inputs}  # fmt: skip
+                for each in presented_as(dataset, Recordings).joiner.inputs}  # fmt: skip
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each test recording by the edits to what is said, and the symbols that there are, (N, 2)."""
@@ -87,7 +87,7 @@ class Transduction(Objective):
 
     def said(self, run: Runner, dataset: Dataset, frames: np.ndarray) -> np.ndarray:
         """Return what the networks say of frames (N, T, F): ids (N, U), zeros behind the last."""
-        known = _of(dataset)
+        known = presented_as(dataset, Recordings)
         heard = np.asarray(run.unroll(ENCODER, {CHUNK: chunks(frames, known.chunk)})[HEARD])
         heard = heard.reshape(len(frames), -1, heard.shape[-1])
         kept = [each for each in known.step.inputs if each.name in known.step.states.values()]
@@ -116,12 +116,6 @@ class Transduction(Objective):
 def chunks(frames: np.ndarray, size: int) -> np.ndarray:
     """Return frames by chunk.  Shapes: (N, T, F) -> (N, T / size, size, F)."""
     return np.reshape(frames, (len(frames), -1, size, frames.shape[-1]))
-
-
-def _of(dataset: Dataset) -> Recordings:
-    if not isinstance(dataset, Recordings):
-        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
-    return dataset
 
 
 enter(Transduction(name="transduction", loss=lambda smoothing: TransducerLoss(), labelled=True))

@@ -18,7 +18,7 @@ from ..data.marks import BOS, PAD
 from ..data.translation import text_of
 from ..decoding import LOGITS, TOKEN, Speaker, greedy
 from ..losses import PaddedCrossentropy, TokenAccuracy
-from ..presented import takes
+from ..presented import presented_as, takes
 from .objective import Objective
 from .register import Bound, Networks, enter
 from .stepping import POSITION, Stepped
@@ -85,10 +85,10 @@ class Translation(Objective):
         """
         pairs = subset(dataset.train, n, seed, stratify=False).x
         if network == SEQUENCE:
-            return {**dict(pairs), **drawn(presented(dataset).chance, len(pairs[TARGET]), seed)}
+            return {**dict(pairs), **drawn(presented_as(dataset, Sentences).chance, len(pairs[TARGET]), seed)}
         if network == ENCODER:
             return sources_of(dict(pairs))
-        step, (count, length) = presented(dataset).steps[network], pairs[TARGET].shape[:2]
+        step, (count, length) = presented_as(dataset, Sentences).steps[network], pairs[TARGET].shape[:2]
         random, given = np.random.default_rng(seed), {}
         for each in step.inputs:
             if each.name in step.states.values():
@@ -108,7 +108,7 @@ class Translation(Objective):
 
         begin: the first token of each, which may name the language that is asked for.
         """
-        step, length = presented(dataset).steps[STEP], dataset.train.y.shape[1]
+        step, length = presented_as(dataset, Sentences).steps[STEP], dataset.train.y.shape[1]
         made = run(ENCODER, {SOURCE: source})
         return step.speaker(run, STEP, made, {SOURCE: source}, length=length, begin=begin)
 
@@ -145,13 +145,6 @@ def positions(count: int, length: int) -> np.ndarray:
 def sources_of(pairs: Arrays) -> Arrays:
     """Return what an encoder reads of pairs."""
     return {name: values for name, values in pairs.items() if name.startswith(SOURCE)}
-
-
-def presented(dataset: Dataset) -> Sentences:
-    """Return the data.  Raises: BadInput if they were loaded for no networks."""
-    if not isinstance(dataset, Sentences):
-        raise BadInput(f"data {dataset.name!r} is presented to no network yet: task.present(data, networks) does it")
-    return dataset
 
 
 def token_logs(threshold: float) -> list[Any]:
