@@ -11,13 +11,11 @@ from ...keras_internals import layers_in
 from ...untyped import ops
 from ..config import TrainConfig
 from ..data import Dataset
-from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.pixel_likelihood import MASK, NETWORK, PIXELS
 from .fitting import FitOverrides
-from .minimise import best_epoch, minimise
-from .minimise import validate as validate_loss
-from .register import Networks, learner
+from .minimise import joiner
+from .register import Networks
 
 
 class Hiding(keras.Model):
@@ -58,22 +56,13 @@ def _overrides(model: Any, dataset: Dataset, task: Objective, config: TrainConfi
     return FitOverrides(loss=OfHidden(name="of_hidden"), targets=lambda split: split.y)
 
 
-def _joined(networks: Networks, config: TrainConfig) -> dict[str, keras.Model]:
-    if set(networks) != {NETWORK}:
-        raise BadInput(f"learner 'any_order' trains {NETWORK!r}, got {', '.join(networks)}")
-    return {"hiding": Hiding(networks[NETWORK], config.seed)}
-
-
-def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Row:
-    """Return the loss of networks as they are, on validation data."""
-    return validate_loss(_overrides, _joined(networks, config), dataset, task, config)
-
-
-@learner("any_order", validate=validate, best_epoch=best_epoch)
-def any_order(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+@joiner("any_order", _overrides)
+def any_order(networks: Networks, dataset: Dataset, config: TrainConfig) -> dict[str, keras.Model]:
     """Minimise minus the log-likelihood of binary images, the mean over all orders of their pixels.
 
     networks: "conditionals", pixels and mask -> logits.  Source: Uria 2014, arXiv:1310.1757, algorithm 1.
     Raises: BadInput for other networks.
     """
-    return minimise(_overrides, _joined(networks, config), dataset, task, config, run)
+    if set(networks) != {NETWORK}:
+        raise BadInput(f"learner 'any_order' trains {NETWORK!r}, got {', '.join(networks)}")
+    return {"hiding": Hiding(networks[NETWORK], config.seed)}

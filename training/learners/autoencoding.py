@@ -16,14 +16,12 @@ from ...untyped import ops, tree
 from ..config import TrainConfig
 from ..data import Dataset, Split
 from ..data.shapes import LEVELS, NAMES, Scenes
-from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.autoencoding import CODE, DECODER, ENCODER, LOG_VARIANCE, MEAN, NOISE
 from .batches import Batches
 from .fitting import FitOverrides
-from .minimise import best_epoch, minimise
-from .minimise import validate as validate_loss
-from .register import Networks, learner
+from .minimise import joiner
+from .register import Networks
 from .wrapped import answered
 
 NEARBY = 1e-2  # length of the step, for a value, by which a derivative is told
@@ -237,24 +235,15 @@ def _overrides(model: Any, dataset: Dataset, task: Objective, config: TrainConfi
     )
 
 
-def _joined(networks: Networks, penalties: Penalties, config: TrainConfig) -> dict[str, keras.Model]:
-    if set(networks) != {ENCODER, DECODER}:
-        raise BadInput(f"learner 'autoencoding' trains {ENCODER} and {DECODER}, got {', '.join(networks)}")
-    return {"coder": Coder(networks, penalties, config.seed)}
-
-
-def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, options: Penalties) -> Row:
-    """Return the loss of networks as they are, on validation data."""
-    return validate_loss(_overrides, _joined(networks, options, config), dataset, task, config)
-
-
-@learner("autoencoding", validate=validate, best_epoch=best_epoch, options=Penalties)
+@joiner("autoencoding", _overrides, options=Penalties)
 def autoencoding(
-    networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Penalties
-) -> list[Row]:
+    networks: Networks, dataset: Dataset, config: TrainConfig, *, options: Penalties
+) -> dict[str, keras.Model]:
     """Minimise the task's loss of what is said again, and penalties.
 
     networks: "encoder", sample -> code, or with "noise" besides -> "mean", "log_variance" and "code"; "decoder".
     Raises: BadInput for other networks.
     """
-    return minimise(_overrides, _joined(networks, options, config), dataset, task, config, run)
+    if set(networks) != {ENCODER, DECODER}:
+        raise BadInput(f"learner 'autoencoding' trains {ENCODER} and {DECODER}, got {', '.join(networks)}")
+    return {"coder": Coder(networks, options, config.seed)}

@@ -10,13 +10,11 @@ from ...errors import BadInput
 from ..chains import PathLoss, packed
 from ..config import TrainConfig
 from ..data import Dataset
-from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.tagging import EMISSIONS, TRANSITIONS
 from .fitting import FitOverrides
-from .minimise import best_epoch, minimise
-from .minimise import validate as validate_loss
-from .register import Networks, learner
+from .minimise import joiner
+from .register import Networks
 
 
 class Chain(keras.Model):
@@ -37,22 +35,13 @@ def _by_paths(model: keras.Model, dataset: Dataset, task: Objective, config: Tra
     return FitOverrides(loss=PathLoss(), targets=lambda split: split.y)
 
 
-def _joined(networks: Networks) -> dict[str, keras.Model]:
-    if set(networks) != {EMISSIONS, TRANSITIONS}:
-        raise BadInput(f"learner 'crf' trains {EMISSIONS} and {TRANSITIONS}, got {', '.join(networks)}")
-    return {"chain": Chain(networks)}
-
-
-def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Row:
-    """Return the loss of networks as they are, on validation data."""
-    return validate_loss(_by_paths, _joined(networks), dataset, task, config)
-
-
-@learner("crf", validate=validate, best_epoch=best_epoch)
-def crf(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+@joiner("crf", _by_paths)
+def crf(networks: Networks, dataset: Dataset, config: TrainConfig) -> dict[str, keras.Model]:
     """Maximise the likelihood of the true paths.
 
     networks: "emissions", samples -> scores (N, T, K), and "transitions", the table of the chain, which stays float and
     dense.  Source: Lafferty 2001, Conditional random fields.  Raises: BadInput for other networks.
     """
-    return minimise(_by_paths, _joined(networks), dataset, task, config, run)
+    if set(networks) != {EMISSIONS, TRANSITIONS}:
+        raise BadInput(f"learner 'crf' trains {EMISSIONS} and {TRANSITIONS}, got {', '.join(networks)}")
+    return {"chain": Chain(networks)}

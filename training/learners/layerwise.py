@@ -20,7 +20,7 @@ from ..losses import squared_error
 from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.autoencoding import DECODER, ENCODER
-from .autoencoding import Penalties, autoencoding, best_epoch, validate
+from .autoencoding import Penalties, autoencoding
 from .fit import around_fit, fit
 from .fitting import FitOverrides
 from .minimise import minimise
@@ -62,7 +62,13 @@ def _overrides(*given: Any) -> FitOverrides:
     return FitOverrides(loss=keras.losses.MeanSquaredError(), targets=lambda split: split.y)
 
 
-@learner("stacked_autoencoding", validate=validate, best_epoch=best_epoch, tuner="autoencoding", options=Penalties)
+@learner(
+    "stacked_autoencoding",
+    validate=autoencoding.validate,
+    best_epoch=autoencoding.best_epoch,
+    tuner="autoencoding",
+    options=Penalties,
+)
 def stacked_autoencoding(
     networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Penalties
 ) -> list[Row]:
@@ -70,7 +76,7 @@ def stacked_autoencoding(
     halves = (dense_in(networks[ENCODER]), reversed(dense_in(networks[DECODER])))
     pairs = [Pair(f"layer_{place}", *both) for place, both in enumerate(zip(*halves, strict=True), 1)]
     pretrain(pairs, np.asarray(dataset.train.x), np.asarray(dataset.validation.x), config, run)
-    return autoencoding(networks, dataset, task, config, run, options=options)
+    return autoencoding.fit(networks, dataset, task, config, run, options=options)
 
 
 @around_fit("stacked_classification", tuner="fit")

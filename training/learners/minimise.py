@@ -1,7 +1,8 @@
 """Minimise a loss with `Model.fit`, and validate by the same loss.
 
 What a learner does otherwise than its task says is a function `(model, dataset, task, config) -> FitOverrides`; the
-decorator `minimiser` makes a learner of it.
+decorator `minimiser` makes a learner of it, and `joiner` where several networks, or one behind what changes its
+samples, are fitted as one model.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .batches import Batches, in_turn
 from .callbacks import BestCheckpoint, Pace, Plateaus
 from .carrying import Streams, carrying
 from .fitting import Fitting, Overrides, first_samples, resolved
-from .register import Networks, learner
+from .register import LEARNERS, Learner, Networks, learner
 from .taught import taught
 from .teacher import schooled, shares
 from .wrapped import Augmented
@@ -43,6 +44,35 @@ def minimiser(name: str) -> Callable[[Overrides], Overrides]:
         enter_learner = learner(name, validate=partial(validate, overrides), best_epoch=best_epoch, teachable=True)
         enter_learner(partial(minimise, overrides))
         return overrides
+
+    return enter
+
+
+def joiner(
+    name: str, overrides: Overrides, *, judged: Objective | None = None, **how: Any
+) -> Callable[[Callable[..., dict[str, keras.Model]]], Learner]:
+    """Register the learner `name` that minimises what `overrides` says of the model that the decorated function makes.
+
+    It makes one model, by its name, of all networks: (networks, dataset, config), and options where it has some.
+    judged: whose rule chooses the epoch, where that is not the task's. how: see `learner`.
+    """
+
+    def enter(join: Callable[..., dict[str, keras.Model]]) -> Learner:
+        def fit(
+            networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, **options: Any
+        ) -> list[Row]:
+            made = join(networks, dataset, config, **options)
+            return minimise(overrides, made, dataset, judged or task, config, run)
+
+        def validated(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, **options: Any) -> Row:
+            made = join(networks, dataset, config, **options)
+            return validate(overrides, made, dataset, judged or task, config)
+
+        def best(history: Sequence[Row], dataset: Dataset, task: Any) -> int:
+            return best_epoch(history, dataset, judged or task)
+
+        learner(name, validate=validated, best_epoch=best, **how)(fit)
+        return LEARNERS[name]
 
     return enter
 

@@ -13,12 +13,10 @@ from ...untyped import ops
 from ..config import TrainConfig
 from ..data import Dataset
 from ..losses import of_tokens
-from ..state import Row, RunDir
 from ..tasks import Objective
 from .fitting import FitOverrides
-from .minimise import best_epoch, minimise
-from .minimise import validate as validate_loss
-from .register import Networks, learner
+from .minimise import joiner
+from .register import Networks
 
 SEQUENCE, TOKENS, MASK = "sequence", "tokens", "mask"
 
@@ -59,22 +57,13 @@ def _overrides(model: Any, dataset: Dataset, task: Any, config: TrainConfig) -> 
     return FitOverrides(loss=of_tokens(0.0), targets=lambda split: split.x)
 
 
-def _joined(networks: Networks, config: TrainConfig) -> dict[str, keras.Model]:
-    if set(networks) != {SEQUENCE}:
-        raise BadInput(f"learner 'permuted' trains {SEQUENCE!r}, got {', '.join(networks)}")
-    return {"permuting": Permuting(networks[SEQUENCE], config.seed)}
-
-
-def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Row:
-    """Return the loss of networks as they are, on validation data."""
-    return validate_loss(_overrides, _joined(networks, config), dataset, OBJECTIVE, config)
-
-
-@learner("permuted", validate=validate, best_epoch=lambda rows, dataset, task: best_epoch(rows, dataset, OBJECTIVE))
-def permuted(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+@joiner("permuted", _overrides, judged=OBJECTIVE)
+def permuted(networks: Networks, dataset: Dataset, config: TrainConfig) -> dict[str, keras.Model]:
     """Minimise minus the log-likelihood of texts, the mean over all orders of the tokens of a segment.
 
     networks: "sequence", tokens and mask -> logits.  All tokens are told, where the paper tells the last of an order.
     Source: Yang 2019, arXiv:1906.08237, equation 3.  Raises: BadInput for other networks.
     """
-    return minimise(_overrides, _joined(networks, config), dataset, OBJECTIVE, config, run)
+    if set(networks) != {SEQUENCE}:
+        raise BadInput(f"learner 'permuted' trains {SEQUENCE!r}, got {', '.join(networks)}")
+    return {"permuting": Permuting(networks[SEQUENCE], config.seed)}

@@ -11,13 +11,11 @@ from ...errors import BadInput
 from ..config import TrainConfig
 from ..data import Dataset
 from ..data.tagging import HIDDEN
-from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.tagging import SCORE, TAGS, WINDOW
 from .fitting import FitOverrides
-from .minimise import best_epoch, minimise
-from .minimise import validate as validate_loss
-from .register import Networks, learner
+from .minimise import joiner
+from .register import Networks
 
 
 class Ranked(keras.Model):
@@ -81,22 +79,13 @@ def _by_rank(model: keras.Model, dataset: Dataset, task: Objective, config: Trai
     return FitOverrides(loss=WindowRanking(), targets=lambda split: split.y)
 
 
-def _over_sentences(networks: Networks, dataset: Dataset, config: TrainConfig) -> dict[str, keras.Model]:
-    if set(networks) != {WINDOW}:
-        raise BadInput(f"learner 'window_ranking' trains {WINDOW}, got {', '.join(networks)}")
-    return {"ranked": Ranked(networks[WINDOW], dataset.vocabulary, config.seed)}
-
-
-def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Row:
-    """Return the loss of the network as it is, on validation data."""
-    return validate_loss(_by_rank, _over_sentences(networks, dataset, config), dataset, task, config)
-
-
-@learner("window_ranking", validate=validate, best_epoch=best_epoch)
-def window_ranking(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+@joiner("window_ranking", _by_rank)
+def window_ranking(networks: Networks, dataset: Dataset, config: TrainConfig) -> dict[str, keras.Model]:
     """Rank true windows above corrupted ones, and tell the tags of their middle words.
 
     networks: "window", words (N, w) -> "score" (N, 1), "tags" (N, K). dataset: sentences.
     Raises: BadInput for other networks.
     """
-    return minimise(_by_rank, _over_sentences(networks, dataset, config), dataset, task, config, run)
+    if set(networks) != {WINDOW}:
+        raise BadInput(f"learner 'window_ranking' trains {WINDOW}, got {', '.join(networks)}")
+    return {"ranked": Ranked(networks[WINDOW], dataset.vocabulary, config.seed)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,10 @@ from ...keras_internals import layers_in
 from ...untyped import ops, tree
 from ..config import TrainConfig
 from ..data import Dataset, Split
-from ..state import Row, RunDir
 from ..tasks import Objective
 from .fitting import FitOverrides
-from .minimise import best_epoch, minimise
-from .minimise import validate as validate_loss
-from .register import Networks, learner
+from .minimise import joiner
+from .register import Networks
 from .wrapped import answered
 
 SEQUENCE, NOISE, LOGITS = "sequence", "noise", "logits"
@@ -136,29 +134,15 @@ def _overrides(model: Any, dataset: Dataset, task: Any, config: TrainConfig) -> 
     return FitOverrides(loss=Reinforced(model.asked), targets=targets)
 
 
-def _joined(networks: Networks, asked: Choices, config: TrainConfig) -> dict[str, keras.Model]:
-    if set(networks) != {SEQUENCE}:
-        raise BadInput(f"learner 'reinforced' trains {SEQUENCE!r}, got {', '.join(networks)}")
-    return {"choosing": Choosing(networks[SEQUENCE], asked, config.seed)}
-
-
-def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, *, options: Choices) -> Row:
-    """Return the loss of networks as they are, on validation data: of what is said where nothing is drawn."""
-    return validate_loss(_overrides, _joined(networks, options, config), dataset, OBJECTIVE, config)
-
-
-def best(history: Sequence[Row], dataset: Dataset, task: Any) -> int:
-    """Return the epoch of the least validation loss."""
-    return best_epoch(history, dataset, OBJECTIVE)
-
-
 # What is chosen is learned slowly: a few steps behind pruning do not mend it.
-@learner("reinforced", validate=validate, best_epoch=best, starts_over=True, options=Choices)
+@joiner("reinforced", _overrides, judged=OBJECTIVE, starts_over=True, options=Choices)
 def reinforced(
-    networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir, *, options: Choices
-) -> list[Row]:
+    networks: Networks, dataset: Dataset, config: TrainConfig, *, options: Choices
+) -> dict[str, keras.Model]:
     """Minimise the loss of what a sequence net says, and reinforce what it chooses on the way.
 
     networks: "sequence"; see `Choosing`.  Raises: BadInput for other networks.
     """
-    return minimise(_overrides, _joined(networks, options, config), dataset, OBJECTIVE, config, run)
+    if set(networks) != {SEQUENCE}:
+        raise BadInput(f"learner 'reinforced' trains {SEQUENCE!r}, got {', '.join(networks)}")
+    return {"choosing": Choosing(networks[SEQUENCE], options, config.seed)}

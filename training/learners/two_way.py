@@ -10,13 +10,11 @@ from keras import ops
 from ...errors import BadInput
 from ..config import TrainConfig
 from ..data import Dataset
-from ..state import Row, RunDir
 from ..tasks import Objective
 from ..tasks.two_way import SOFTMAX, VECTORS, both_ways
 from .fitting import FitOverrides
-from .minimise import best_epoch, minimise
-from .minimise import validate as validate_loss
-from .register import Networks, learner
+from .minimise import joiner
+from .register import Networks
 
 
 class TwoWay(keras.Model):
@@ -38,22 +36,13 @@ def _both_ways(model: keras.Model, dataset: Dataset, task: Objective, config: Tr
     return FitOverrides(targets=both_ways)
 
 
-def _joined(networks: Networks) -> dict[str, keras.Model]:
-    if set(networks) != {VECTORS, SOFTMAX}:
-        raise BadInput(f"learner 'two_way' trains {VECTORS} and {SOFTMAX}, got {', '.join(networks)}")
-    return {"two_way": TwoWay(networks)}
-
-
-def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Row:
-    """Return the loss of networks as they are, on validation data."""
-    return validate_loss(_both_ways, _joined(networks), dataset, task, config)
-
-
-@learner("two_way", validate=validate, best_epoch=best_epoch)
-def two_way(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+@joiner("two_way", _both_ways)
+def two_way(networks: Networks, dataset: Dataset, config: TrainConfig) -> dict[str, keras.Model]:
     """Minimise the cross-entropy of the word after by the first half of vectors, of the word before by the second.
 
     networks: "vectors", tokens (N, T) -> (N, T, 2 d), and "softmax", the table of words (K, d).
     Source: Peters 2018, arXiv:1802.05365, section 3.1.  Raises: BadInput for other networks.
     """
-    return minimise(_both_ways, _joined(networks), dataset, task, config, run)
+    if set(networks) != {VECTORS, SOFTMAX}:
+        raise BadInput(f"learner 'two_way' trains {VECTORS} and {SOFTMAX}, got {', '.join(networks)}")
+    return {"two_way": TwoWay(networks)}

@@ -13,13 +13,11 @@ from ...untyped import ops
 from ..config import TrainConfig
 from ..data import Dataset
 from ..losses import loss_of_logits
-from ..state import Row, RunDir
 from ..tasks import Objective
 from .autoencoding import Penalised
 from .fitting import FitOverrides
-from .minimise import best_epoch, minimise
-from .minimise import validate as validate_loss
-from .register import Networks, learner
+from .minimise import joiner
+from .register import Networks
 from .wrapped import answered
 
 SEQUENCE, PICTURES, NOISE = "sequence", "pictures", "noise"
@@ -58,22 +56,13 @@ def _overrides(model: Any, dataset: Dataset, task: Any, config: TrainConfig) -> 
     )
 
 
-def _joined(networks: Networks, config: TrainConfig) -> dict[str, keras.Model]:
-    if set(networks) != {SEQUENCE}:
-        raise BadInput(f"learner 'variational' trains {SEQUENCE!r}, got {', '.join(networks)}")
-    return {"bounded": Bounded(networks[SEQUENCE], config.seed)}
-
-
-def validate(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Row:
-    """Return the loss of networks as they are, on validation data."""
-    return validate_loss(_overrides, _joined(networks, config), dataset, OBJECTIVE, config)
-
-
-@learner("variational", validate=validate, best_epoch=lambda rows, dataset, task: best_epoch(rows, dataset, OBJECTIVE))
-def variational(networks: Networks, dataset: Dataset, task: Any, config: TrainConfig, run: RunDir) -> list[Row]:
+@joiner("variational", _overrides, judged=OBJECTIVE)
+def variational(networks: Networks, dataset: Dataset, config: TrainConfig) -> dict[str, keras.Model]:
     """Minimise minus the lower bound of the log-likelihood of pictures with values in [0, 1], in nats per value.
 
     networks: "sequence", pictures and noise -> logits, and mean and log_variance of all codes that the noise drew.
     Source: Gregor 2015, arXiv:1502.04623, equations 9 to 12.  Raises: BadInput for other networks.
     """
-    return minimise(_overrides, _joined(networks, config), dataset, OBJECTIVE, config, run)
+    if set(networks) != {SEQUENCE}:
+        raise BadInput(f"learner 'variational' trains {SEQUENCE!r}, got {', '.join(networks)}")
+    return {"bounded": Bounded(networks[SEQUENCE], config.seed)}
