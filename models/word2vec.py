@@ -35,8 +35,6 @@ TABLE, OTHERS, LOGITS = "table", "other_table", "logits"  # layers
     paper="Mikolov 2013, Efficient estimation of word representations in vector space, arXiv:1301.3781",
     data=("ptb_analogies", "made_up_analogies"),
     learning_rate=5e-3,
-    # Half the entries of a table of 48 columns are not redundant, as half the weights of a layer may be: what is cut
-    # changes every cosine.
     edge={"width": 48},
     networks=(tables.LOOKUP, tables.SCORER),
     variants={
@@ -44,6 +42,7 @@ TABLE, OTHERS, LOGITS = "table", "other_table", "logits"  # layers
         "skipgram_negative": {
             "params": 6_000_000,
             "learner": "word_windows:reads=centre,tells=candidates",
+            "learning_rate": 2.5e-3,
             "paper": "Mikolov 2013, Distributed representations of words and phrases, arXiv:1310.4546, section 2.2",
         },
         "skipgram_hierarchical": {
@@ -60,11 +59,13 @@ TABLE, OTHERS, LOGITS = "table", "other_table", "logits"  # layers
         "fasttext": {
             "params": 6_000_000,
             "learner": "word_windows:reads=pieces,tells=candidates",
+            "learning_rate": 1.5e-3,
             "paper": "Bojanowski 2017, Enriching word vectors with subword information, arXiv:1607.04606",
         },
         "debiased_embedding": {
             "params": 6_000_000,
             "learner": "word_windows:reads=centre,tells=candidates,debiased=1",
+            "learning_rate": 2.5e-3,
             "paper": "Bolukbasi 2016, Man is to computer programmer as woman is to homemaker?, arXiv:1607.06520",
         },
         "cooccurrence_svd": {

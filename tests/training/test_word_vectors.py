@@ -13,7 +13,7 @@ from edgewright.training.data.kinships import GENDERED, OCCUPATIONS, World
 from edgewright.training.data.pieces_of_words import ngrams, pieces_of
 from edgewright.training.debiasing import DEFINING, EQUALISED, debiased, direction, known, unit_rows
 from edgewright.training.learners.word_windows import Drawn, Reader, Windows
-from edgewright.training.rows import rows_of
+from edgewright.training.rows import principal, rows_of
 from edgewright.training.state import RunDir
 from edgewright.training.train import train
 from edgewright.training.word_counts import counts_of
@@ -144,6 +144,24 @@ def test_a_pruned_table_has_what_is_left_of_the_rows_at_unit_length(components):
     assert 0.45 < (kernel == 0).mean() < 0.55
     left = unit_rows(np.where(kernel == 0, 0, rows_of(networks["lookup"]).T).T)
     np.testing.assert_allclose(kernel.T, left, atol=1e-6)
+
+
+def test_principal_axes_change_no_product_and_leave_more_to_pruning():
+    random = np.random.default_rng(0)
+    mixed, _ = np.linalg.qr(random.normal(size=(16, 16)))
+    vectors = (
+        random.normal(size=(200, 16)) * 0.8 ** np.arange(16)
+    ) @ mixed  # long in some directions, but in no column
+    turned = principal(vectors)
+    np.testing.assert_allclose(turned @ turned.T, vectors @ vectors.T, atol=1e-9)
+    squares = turned.T @ turned
+    np.testing.assert_allclose(squares, np.diag(np.diag(squares)), atol=1e-9)
+    assert (np.diff(np.diag(squares)) < 0).all()
+
+    def kept(table):
+        return np.sum(np.sort(np.abs(table).ravel())[table.size // 2 :] ** 2) / np.sum(table**2)
+
+    assert kept(turned) > kept(vectors) + 0.03
 
 
 def test_data_without_a_text_are_refused(data):

@@ -1,7 +1,7 @@
 """Word vectors from windows of a text: a network tells the words around a word, or the word in the middle.
 
-Windows, negatives and which words are left out are drawn anew for each epoch. What is learned, unit rows, becomes both
-tables that go to a device.
+Windows, negatives and which words are left out are drawn anew for each epoch. What is learned, unit rows along their
+principal axes, becomes both tables that go to a device.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..data.analogies import Sentences
 from ..data.pieces_of_words import pieces_of
 from ..debiasing import debiased, unit_rows
 from ..losses import of_tokens
-from ..rows import assign, matrix_of, rows_of
+from ..rows import assign, matrix_of, principal, rows_of
 from ..state import RunDir
 from ..tasks import Objective
 from ..word_counts import (
@@ -238,7 +238,7 @@ def word_windows(
     minimise(lambda *given: overrides, {network.name: network}, data, OBJECTIVE, settings, run.part(network.name))
     vectors = reader.rows(network)
     vectors = debiased(vectors, dataset.tokens) if options.debiased else unit_rows(vectors)
-    assign(networks[LOOKUP], vectors, networks[SCORER])
+    assign(networks[LOOKUP], principal(vectors), networks[SCORER])
 
 
 @solver("cooccurrence_components", again=True, options=Windows)
