@@ -31,9 +31,10 @@ Metric: accuracy, area under the curve (anomaly detectors), explained variance (
 (generation), mean IoU (masks), mean average precision (boxes), decibels (pictures drawn anew), root mean square of log
 depth, accuracy over episodes (few-shot), accuracy of a linear probe (surrogate tasks), mean reciprocal rank, hits@1 or
 hits@10 (tables of vectors), symbol error rate (lower is better), share of bits (memories) or mean return (games), on
-the whole test set. Int8: the w8a8-qat TFLite file, measured on the device,
-and by how many points it is better. Size and speed-up: of that file over the float32 file, in LiteRT on one thread,
-with the 95% interval. MACs: multiply-adds of one sample. Each table is ordered by them.
+the whole test set. Int8: the w8a8-qat TFLite file, measured on the device, and by how many points it is better, with
+the 95% interval. Size and speed-up: of that file over the float32 file, in LiteRT on one thread, with the 95% interval;
+of several files that go together the size of all and the speed-up of the one that gains least. MACs: multiply-adds of
+one sample. Each table is ordered by them.
 
 Index: [by task](#by-task), [by budget](#by-budget), [by what goes to a device](#by-what-goes-to-a-device);
 [sizes](#sizes) and [papers](#papers) are at the end. `edgewright models --json` says the same to programs. Made by
@@ -42,6 +43,8 @@ Index: [by task](#by-task), [by budget](#by-budget), [by what goes to a device](
 QUICK = """Data marked *: a `--quick` run, on data that needs no download, with training that ends as soon as the net is
 seen to work and int8 of the pruned net, measured for a few seconds while others may load the machine. It shows that
 every stage works, not how good a model is."""
+LONGER = """Data marked **: at first it lost more than it may; pruning and retraining for {times} times the steps of
+such a run won that back, or as much as is shown."""
 FEW = "Of cifar10's five training batches {batches} was at hand: its rows would do better with all."
 MEASURED = ("model", "data", "float", "int8", "size", "speed-up", "stages")
 SIZES = ("model", "family", "parameters", "edge parameters", "edge MACs", "int8 bytes")
@@ -134,6 +137,8 @@ def _how(rows: dict[str, dict[str, Any]]) -> str:
     said = [f"Machine: {'; '.join(sorted({row['machine'] for row in rows.values()}))}."]
     if any(row["quick"] for row in rows.values()):
         said.append(QUICK.replace("\n", " "))
+    if longer := {row.get("recovery", 1) for row in rows.values()} - {1}:
+        said.append(LONGER.format(times=max(longer)).replace("\n", " "))
     few = {row.get("cifar10_batches") for row in rows.values()} - {None, 0, 5}  # 0: the whole archive
     if few:
         said.append(FEW.format(batches=max(few)))
@@ -149,9 +154,11 @@ def _line(name: str, row: dict[str, Any] | None) -> tuple[str, ...]:
         return (name, "", "", "", "", "", "not run yet")
     low, high = row["speedup_ci95"] or (0, 0)
     speed = f"{row['speedup']:.2f}x [{low:.2f}, {high:.2f}]" if row["speedup"] else ""
-    int8 = "" if row["int8"] is None else f"{row['int8']:.3f} ({row['points']:+.1f})"
+    between = " [{:+.1f}, {:+.1f}]".format(*row["points_ci95"]) if row.get("points_ci95") else ""
+    int8 = "" if row["int8"] is None else f"{row['int8']:.3f} ({row['points']:+.1f}{between})"
     base = "" if row["float"] is None else f"{row['float']:.3f}"
-    return (name, row["data"] + "*" * row["quick"], base, int8, f"{row['size']:.2f}", speed, row["stages"])
+    stars = "*" * (row["quick"] + (row.get("recovery", 1) > 1))
+    return (name, row["data"] + stars, base, int8, f"{row['size']:.2f}", speed, row["stages"])
 
 
 def _size(name: str, row: dict[str, Any] | None) -> tuple[str, ...]:
@@ -167,18 +174,25 @@ def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
     sizes = {file["name"]: file["bytes"] for file in results["artifacts"] if file["format"] == "tflite"}
     int8_files = {name for name in sizes if name.endswith("w8a8-qat.tflite")}
     pruned = {name for name in int8_files if "pruned" in name}
-    judged = min((verdict for verdict in results["verdicts"] if verdict["artifact"].endswith("w8a8-qat.tflite")),
-                 key=lambda verdict: "pruned" in verdict["artifact"])  # fmt: skip
+    judged = int8_files - pruned or pruned
+    verdicts = [verdict for verdict in results["verdicts"] if verdict["artifact"].endswith("w8a8-qat.tflite")
+                and ("pruned" in verdict["artifact"]) == (judged == pruned)]  # fmt: skip
+    of_metric = next((verdict for verdict in verdicts if verdict["metric_gain_ci95"]), {"metric_gain_ci95": None})
+    slowest = min((verdict for verdict in verdicts if verdict["speedup"]), key=lambda verdict: verdict["speedup"],
+                  default={"speedup": None, "speedup_ci95": None})  # fmt: skip
+    interval = of_metric["metric_gain_ci95"]
     base, int8 = stages["tflite_float"]["value"], stages["tflite_int8"]["value"]
     return {
         "data": row["data"],
         "float": base,
         "int8": int8,
         "points": None if None in (base, int8) else 100 * _metric(results).gain(int8, base),
-        "size": sizes[judged["artifact"]] / sizes[results["baselines"][judged["artifact"]]],
-        "bytes": sum(sizes[name] for name in (int8_files - pruned or pruned)),
-        "speedup": judged["speedup"],
-        "speedup_ci95": judged["speedup_ci95"],
+        "points_ci95": interval and [100 * end for end in interval],
+        "recovery": row.get("recovery", 1),
+        "size": sum(sizes[name] for name in judged) / sum(sizes[results["baselines"][name]] for name in judged),
+        "bytes": sum(sizes[name] for name in judged),
+        "speedup": slowest["speedup"],
+        "speedup_ci95": slowest["speedup_ci95"],
         "stages": _stages(stages),
         "parameters": sum(network.count_params() for network in networks),
         "macs": sum(multiply_adds(network) for network in networks),

@@ -40,13 +40,15 @@ def budget(
     *,
     quick: bool = False,
     brief: bool = False,
+    recovery: int = 1,
     epochs: int | None = None,
     learning_rate: float = 2e-3,
     learner: str = "fit",
 ) -> Budget:
     """Return the budget of `stage` ("train", "prune" or "qat") for a training set of `samples`.
 
-    brief: enough to tell a right implementation from a wrong one, no more. epochs replaces the number that follows from
+    brief: enough to tell a right implementation from a wrong one, no more. recovery: so many times the steps in the
+    stages after "train". epochs replaces the number that follows from
     the step budget, with one pass each. learning_rate: the peak of the model's training; later stages take a share.
     learner: that of the model; one that starts over after a change has the steps of "train" in each stage.
     Batches of 32 (16 if brief) below ten thousand samples, else of 128.
@@ -57,7 +59,8 @@ def budget(
     passes = 1
     if epochs is None:
         steps, most = _BRIEF if brief else _QUICK if quick else _FULL
-        rounds = max(1, round(steps["train" if anew else stage] / per_pass))
+        times = 1 if stage == "train" else recovery
+        rounds = max(1, round(times * steps["train" if anew else stage] / per_pass))
         passes = math.ceil(rounds / most)
         epochs = round(rounds / passes)
     return Budget(
@@ -71,17 +74,18 @@ def budget(
 
 
 def train_config(
-    stage: str, dataset: Dataset, *, quick: bool = False, brief: bool = False, epochs: int | None = None, seed: int = 0,
-    peak: float = 2e-3, learner: str = "fit", own: Mapping[str, Any] | None = None, **settings: Any,
+    stage: str, dataset: Dataset, *, quick: bool = False, brief: bool = False, recovery: int = 1,
+    epochs: int | None = None, seed: int = 0, peak: float = 2e-3, learner: str = "fit",
+    own: Mapping[str, Any] | None = None, **settings: Any,
 ) -> TrainConfig:  # fmt: skip
     """Return how `stage` ("train", "prune" or "qat") trains on `dataset`; settings that are not None replace the
     budget's.
 
-    peak: the learning rate of the model's training, of which later stages take a share. learner: see `budget`.
-    own: settings that the model is trained with.
+    peak: the learning rate of the model's training, of which later stages take a share. recovery, learner: see
+    `budget`. own: settings that the model is trained with.
     """
-    spend = budget(stage, len(dataset.train), quick=quick, brief=brief, epochs=epochs, learning_rate=peak,
-                   learner=learner)  # fmt: skip
+    spend = budget(stage, len(dataset.train), quick=quick, brief=brief, recovery=recovery, epochs=epochs,
+                   learning_rate=peak, learner=learner)  # fmt: skip
     chosen = {
         "batch_size": spend.batch_size,
         "learning_rate": spend.learning_rate,

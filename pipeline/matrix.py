@@ -1,5 +1,6 @@
 """The zoo judged: models x stages, one cell each with status, value and reason."""
 
+import json
 import os
 import time
 import traceback
@@ -20,6 +21,9 @@ from .run import FILES, RunConfig, RunPlan, execute
 
 MOST_ORDERS = 8  # of one process: TensorFlow keeps what it once traced, some 300 MB for each model
 LIMIT_S = {"quick": 1800, "full": 6 * 3600}  # a model that takes longer hangs
+RECOVERY = 4  # times the brief steps of pruning and QAT, for a model that lost more by them than it may
+RECOVERED = ("prune", "qat", "device")  # the cells that tell so
+KEPT = "recovery.json"  # in the folder of such a model: a call that goes on does not begin with too little again
 MOST_JOBS = 8  # each takes two processes of TensorFlow, one to train and one to convert
 FULL = RunPlan(files=tuple(row for row in FILES if row[2] in ("float32", "w8a8-qat")), apart=True)
 QUICK = RunPlan(
@@ -36,11 +40,12 @@ QUICK = RunPlan(
 
 
 class Row(TypedDict):
-    """A row of matrix.json. data, seconds: None before the run is finished."""
+    """A row of matrix.json. data, seconds: None before the run is finished. recovery: see `RunPlan`."""
 
     model: str
     data: str | None
     seconds: float | None
+    recovery: int
     stages: dict[str, Cell]
 
 
@@ -59,7 +64,8 @@ def matrix(
     jobs: models trained at once, by default one a core up to `MOST_JOBS`. Files run on `device` and are timed last, one
     model after the other, with nothing else running. The same call goes on with a matrix that was interrupted. A quick
     matrix goes one way for each model, float -> pruned -> QAT -> int8, with the least training that a wrong
-    implementation would not survive; else the cells are those of `edgewright run`.
+    implementation would not survive; a model that loses more than it may is pruned and retrained once more, for
+    `RECOVERY` times as long. Else the cells are those of `edgewright run`.
     """
     chosen = _chosen(models, families)
     jobs = min(len(chosen), cores(), MOST_JOBS) if jobs is None else jobs
@@ -68,14 +74,14 @@ def matrix(
     start = time.monotonic()
     orders = [
         {"model": name, "folder": str(folder / name), "log": str(folder / "logs" / f"{name}.txt"), "quick": quick,
-         "seed": seed, "device": device, "timing": False}
+         "seed": seed, "device": device, "timing": False, "recovery": _recovery(folder / name)}
         for name in chosen
     ]  # fmt: skip
     rows: dict[str, Row] = {}
 
     def note(order: Order, answer: Order | EdgewrightError) -> None:
         name = order["model"]
-        row = _failing(name, str(answer)) if isinstance(answer, EdgewrightError) else cast(Row, answer)
+        row = _failing(order, str(answer)) if isinstance(answer, EdgewrightError) else cast(Row, answer)
         before = rows[name]["stages"] if name in rows else {}
         rows[name] = {**row, "stages": {**before, **row["stages"]}}
         say(f"{name}: {'failed' if _bad(rows[name]) else 'timed' if order['timing'] else 'trained and exported'}")
@@ -92,19 +98,28 @@ def matrix(
     limit_s = LIMIT_S["quick" if quick else "full"]
     settings = (str(max(1, cores() // jobs)), *(["brief"] if quick else []))
     with workers(jobs, f"{__package__}.matrix_worker", *settings, most_orders=MOST_ORDERS) as several:
-        for order, answer in several.serve(orders, limit_s):
-            note(order, answer)
-        waiting = [{**order, "timing": True, "light": True} for order in orders if not _bad(rows[order["model"]])]
-        for order, answer in several.serve(waiting, limit_s, at_once=1):
-            note(order, answer)
-            save()
+
+        def go(orders: Sequence[Order]) -> None:
+            for order, answer in several.serve(orders, limit_s):
+                note(order, answer)
+            waiting = [{**order, "timing": True, "light": True} for order in orders if not _bad(rows[order["model"]])]
+            for order, answer in several.serve(waiting, limit_s, at_once=1):
+                note(order, answer)
+                save()
+
+        go(orders)
+        again = [order for order in orders if quick and order["recovery"] == 1 and _recoverable(rows[order["model"]])]
+        for order in again:
+            rows.pop(order["model"])
+            write_json(folder / order["model"] / KEPT, {"recovery": RECOVERY})
+        go([{**order, "recovery": RECOVERY} for order in again])
     return save()
 
 
 def serve(order: Order) -> Row:
     """Return the row of one model: before timing with the stage `build` alone, after it with all others."""
     name, folder = order["model"], Path(order["folder"])
-    plan = replace(QUICK if order["quick"] else FULL, timing=order["timing"])
+    plan = replace(QUICK if order["quick"] else FULL, timing=order["timing"], recovery=order["recovery"])
     if not registry.get(name).deploy:
         plan = replace(plan, files=())
     try:
@@ -112,16 +127,23 @@ def serve(order: Order) -> Row:
         config = RunConfig(model=name, quick=order["quick"], seed=order["seed"], device=order["device"])
         results, folder = execute(config, folder, plan)
     except EdgewrightError as error:
-        return _failing(name, str(error))
+        return _failing(order, str(error))
     except Exception as error:  # a fault of ours in one row is no reason to lose its words, or the process
         traceback.print_exc()
-        return _failing(name, f"{type(error).__name__}: {error}")
+        return _failing(order, f"{type(error).__name__}: {error}")
+    row: Row = {"model": name, "data": None, "seconds": None, "recovery": order["recovery"], "stages": built}
     if not order["timing"]:
-        return {"model": name, "data": None, "seconds": None, "stages": built}
+        return row
     held = Held.of(name, results["data"], results["metric"])
     reason = registry.get(name).undeployed
     found = cells.of_run(results, folder, held) if plan.files else cells.of_training(folder, held, reason)
-    return {"model": name, "data": results["data"], "seconds": sum(results["seconds"].values()), "stages": found}
+    return {**row, "data": results["data"], "seconds": sum(results["seconds"].values()), "stages": found}
+
+
+def _recovery(folder: Path) -> int:
+    """Return how often the steps of pruning and QAT a model was found to need, 1 where nobody knows."""
+    kept = folder / KEPT
+    return json.loads(kept.read_text())["recovery"] if kept.is_file() else 1
 
 
 def _parameters(name: str) -> int:
@@ -168,8 +190,15 @@ def _bad(row: Mapping[str, Any]) -> int:
     return sum(cell["status"] == "fail" for cell in row["stages"].values())
 
 
-def _failing(name: str, reason: str) -> Row:
-    return {"model": name, "data": None, "seconds": None, "stages": cells.failing(reason)}
+def _recoverable(row: Row) -> bool:
+    """Tell if a model fails by what longer pruning and QAT may win back, and by nothing else."""
+    failing = {stage for stage, cell in row["stages"].items() if cell["status"] == "fail"}
+    return bool(failing) and failing <= set(RECOVERED)
+
+
+def _failing(order: Order, reason: str) -> Row:
+    return {"model": order["model"], "data": None, "seconds": None, "recovery": order["recovery"],
+            "stages": cells.failing(reason)}  # fmt: skip
 
 
 def _shown(value: Any) -> str:

@@ -349,6 +349,7 @@ class Pipeline:
             self.work.dataset,
             quick=self.config.quick,
             brief=self.plan.brief,
+            recovery=self.plan.recovery,
             seed=self.config.seed,
             **self.work.pace,
             **told,
