@@ -21,7 +21,7 @@ from ..pipeline.back_translating import with_monolingual
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
 from ..pipeline.clock import FLOAT, INTEGER, clocked_for
 from ..pipeline.mixed import LADDER, mixed_for
-from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks
+from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks, siblings
 from ..pipeline.workload import Workload
 from ..progress import say
 from ..prune import methods
@@ -30,7 +30,7 @@ from ..quantize.streaming import streaming as one_step
 from ..training.config import TrainConfig
 from ..training.data import Dataset
 from ..training.distillation import Distillation
-from ..training.tasks import Evaluation, Networks
+from ..training.tasks import Evaluation, Networks, Supervised
 from .arguments import Answer
 from .benches import bench, compare, judged, render
 
@@ -143,6 +143,15 @@ def _alone(networks: Networks, what: str) -> Networks:
     return networks
 
 
+def _asked(model: str, networks: Networks, work: Workload) -> str:
+    """Return which of the networks a file holds, one that is quantized.  Raises: BadInput for another."""
+    names = [name for name, path in siblings(Path(model)).items() if path == Path(model)] or list(networks)
+    if names[0] not in work.compressed:
+        raise BadInput(f"{model}: network {names[0]!r} is not quantized itself; give the file of "
+                       f"{' or '.join(work.compressed)}")  # fmt: skip
+    return names[0]
+
+
 def _told(reports: Mapping[str, Any]) -> str:
     """Return reports as text, of several networks under the name of each."""
     return "\n".join(f"{name}\n{report}" if len(reports) > 1 else str(report) for name, report in reports.items())
@@ -228,14 +237,19 @@ def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | No
     if samples < 1:
         raise BadInput(f"--samples {samples}: must be at least 1")
     networks, work = _loaded(model, data, quick=True)
-    ((name, network),) = _alone(networks, "edgewright diagnose").items()
+    name = _asked(model, networks, work)
+    network, alone = networks[name], len(networks) == 1 and isinstance(work.task, Supervised)
     original = network if find_quantized(network) is None else None
     if original is not None:
         network, _ = prepare_qat(network, calibration=work.samples(name, networks=networks))
-    chosen = tree.map_structure(lambda array: array[:samples], work.dataset.test.x)
-    diagnosis = noise.diagnose(network, chosen, device=device)
-    points, notes = noise.points_of(network, work.dataset, original=original, device=device)
-    diagnosis = replace(diagnosis, points=points, notes=notes)
+    if alone:
+        given = tree.map_structure(lambda array: array[:samples], work.dataset.test.x)
+    else:  # what the task shows a network of, made by the others where they feed it
+        given = work.samples(name, samples, networks)
+    diagnosis = noise.diagnose(network, given, device=device)
+    if alone:
+        points, notes = noise.points_of(network, work.dataset, original=original, device=device)
+        diagnosis = replace(diagnosis, points=points, notes=notes)
     if out is not None:
         write(out, noise.picture(diagnosis, out.suffix[1:]))
     return Answer(document=diagnosis.to_json(), text=str(diagnosis), ok=diagnosis.first_divergence is None)

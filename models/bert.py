@@ -11,7 +11,7 @@ import keras
 from keras import KerasTensor, layers, ops
 
 from .attention import Block, LearnedPositions, encoder_block
-from .registry import Bars, register
+from .registry import register
 
 FAMILY = "transformer"
 
@@ -38,7 +38,6 @@ def _short(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     learning_rate=1e-3,
     training={"clip_norm": 1.0},
     edge={"input_shape": _short(INPUTS), **SMALL},
-    bars=Bars(step=0.95),  # over 95 operators, five norms among them, ties add up to two steps for 2 to 3% of logits
     variants={
         "bert_large": {
             "params": 335_143_938,

@@ -104,10 +104,6 @@ def _states(units: int) -> dict[str, tuple[int, ...]]:
     edge=EDGE,
     networks=NETWORKS,
     deploy=DEPLOYED,
-    # One step by itself is within one step of its values on 97 to 99%; fed back through the softmax of the regions and
-    # the memory the differences grow, on the device to 83%. BLEU is the same (95.1 of the file, 94.9 fake-quantized).
-    # 16 bits for the LSTM and what is said mend it to 97%, and take four times as long as float: not worth it.
-    bars=Bars(step=0.8),
     variants={
         "hard_attention_captioner": {
             "paper": "Xu 2015, Show, attend and tell, arXiv:1502.03044, hard attention, upon VGG-19 (Simonyan 2014)",

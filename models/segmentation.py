@@ -8,7 +8,7 @@ from keras import KerasTensor, layers
 from . import vgg
 from .blocks import conv_norm
 from .convolved import Bilinear, MaxUnpooling2D
-from .registry import Bars, register
+from .registry import register
 
 FAMILY = "dense"
 
@@ -68,8 +68,6 @@ def fcn32s(
     data=("isbi_membrane", "drawn_cells"),
     training={"label_smoothing": 0.0},
     edge={"input_shape": (64, 64, 3), "classes": 2, "width": 8},
-    # A runtime's rounding by a step makes another pixel the maximum, and a value goes to where it belonged to no more.
-    bars=Bars(step=0.94),
 )
 def segnet(
     inputs: KerasTensor, classes: int, depths: Sequence[int] = (2, 2, 3, 3, 3), width: int = 64,

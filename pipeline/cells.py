@@ -158,8 +158,9 @@ class Files:
         bars, agreed = held.bars, worst.get("argmax_agreement", 1)
         if self.together["metric"] == "accuracy" and agreed < bars.argmax:
             short.append(f"argmax agreement {agreed:.4f} below {bars.argmax}")
-        if worst and worst["within_one_step"] < bars.step:
-            short.append(f"{worst['within_one_step']:.4f} of outputs within one step, bar {bars.step}")
+        if worst and worst["within_one_step"] < bars.step and worst.get("least_kernel", 0.0) < bars.step:
+            alone = f"; a kernel alone on {worst['least_kernel']:.4f}" if "least_kernel" in worst else ""
+            short.append(f"{worst['within_one_step']:.4f} of outputs within one step, bar {bars.step}{alone}")
         return (cell("; ".join(short), judged["value"]) if judged["status"] == "pass" else judged) | more
 
     def on_device(self, verdicts: Sequence[Mapping[str, Any]]) -> Cell:

@@ -23,6 +23,7 @@ from ..devices.report.report import table
 from ..errors import BadInput, EdgewrightError
 from ..export import export_tflite
 from ..export.lower import lower
+from ..export.onnx_writer import write_onnx
 from ..export.probe import probed
 from ..export.tflite_writer import write_tflite
 from ..files import sha256, write, write_json
@@ -44,7 +45,7 @@ LOW_SNR_DB = 20.0
 CLIPPED = 0.001
 COARSE_STEPS = 32
 KERNEL_BAR = 0.99
-
+WRITERS = {"tflite": write_tflite, "onnx": write_onnx}
 
 Activations = dict[int, np.ndarray]  # by id of a tensor
 
@@ -101,6 +102,11 @@ class Diagnosis:
         return tuple(sorted(self.rows, key=lambda row: row.snr_db))
 
     @property
+    def least_kernel(self) -> float:
+        """The share within one step of the kernel that is right least often, given the inputs that it had."""
+        return min((row.kernel_within_one for row in self.rows), default=1.0)
+
+    @property
     def first_divergence(self) -> Row | None:
         """The first step that does not round on the device as in training, or None."""
         return next((row for row in self.rows if row.kernel_within_one < KERNEL_BAR), None)
@@ -143,14 +149,17 @@ class Diagnosis:
         return "\n".join([*parts, *(f"- {note}" for note in self.notes)])
 
 
-def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diagnosis:
-    """Compare `model` (from `prepare_qat`) in float, fake-quantized, and as its int8 TFLite file on `device`.
+def diagnose(model: keras.Model, samples: Any, *, device: str = "local", format: str = "tflite") -> Diagnosis:
+    """Compare `model` (from `prepare_qat`) in float, fake-quantized, and as its int8 file on `device`.
 
-    samples: some dozen, in any form that `prepare_qat` takes: arrays (N, ...), dicts, data frames, data sets.
+    samples: some dozen, in any form that `prepare_qat` takes: arrays (N, ...), dicts, data frames, data sets. format:
+    of the file, "tflite" or "onnx".
     Raises: BadInput if the model has no quantizers, or for samples that it cannot take; EdgewrightError if the device
     does not run the file.
     """
     layer = find_quantized(model)
+    if format not in WRITERS:
+        raise BadInput(f"format={format!r}: allowed: {', '.join(WRITERS)}")
     if layer is None:
         raise BadInput(f"model {model.name!r} has no quantizers: call prepare_qat(model, calibration=samples) first")
     steps = [fused for fused in layer.plan.operators if fused.rule is not None and fused.rule.builtin_op]
@@ -159,7 +168,7 @@ def diagnose(model: keras.Model, samples: Any, *, device: str = "local") -> Diag
     wanted = [tensor for step in steps for tensor in step.outputs]
     wanted = [tensor for tensor in [*layer.plan.graph.inputs, *wanted] if _is_comparable(layer, tensor)]
     wanted = list({id(tensor): tensor for tensor in wanted}.values())
-    measured = _on_device(layer, model.name, wanted, inputs, device) if wanted else {}
+    measured = _on_device(layer, model.name, wanted, inputs, device, format) if wanted else {}
     floats: Activations = {}
     expected: Activations = {}
     alone: Activations = {}
@@ -260,15 +269,15 @@ def _keep(kept: dict[int, np.ndarray]) -> Any:
 
 
 def _on_device(
-    layer: QuantizedGraph, name: str, tensors: Sequence[Tensor], inputs: list[Any], device: str
+    layer: QuantizedGraph, name: str, tensors: Sequence[Tensor], inputs: list[Any], device: str, format: str
 ) -> dict[int, np.ndarray]:
     """Return the real values of `tensors` as the exported file computes them, by id."""
     program = probed(lower(layer, name), tensors)
-    content = write_tflite(program)
+    content = WRITERS[format](program)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
-        path = Path(folder) / "probe.tflite"
+        path = Path(folder) / f"probe.{format}"
         write(path, content)
-        write_json(path.with_name("probe.tflite.json"), {"name": "probe", "format": "tflite", "precision": "w8a8-qat",
+        write_json(path.with_name(f"{path.name}.json"), {"name": "probe", "format": format, "precision": "w8a8-qat",
                                                          "sha256": sha256(content)})  # fmt: skip
         given = {array.name: np.asarray(x) for array, x in zip(program.inputs, inputs, strict=True)}
         flat = measure.answers(path, given, device=device)

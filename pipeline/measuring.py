@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .workload import Workload
 
 
+CLOSE = 0.99  # share of outputs within one step of training's, below which kernels are asked one by one
+
 Made = Sequence[tuple[File, Path]]  # what was asked for, and where it lies
 
 

@@ -28,6 +28,7 @@ from ..training.config import TrainConfig
 from ..training.runner import KerasRunner, predict_all
 from ..training.tasks import Evaluation, Networks, Supervised
 from . import exporting, measuring, pictures, pruning, quantizing, recipe, sanity, teachers, training
+from .alone import least_kernel
 from .budget import train_config
 from .chain import Stage, end_of, needed, stages_of
 from .find import digest_of, find
@@ -47,8 +48,8 @@ CODE = {
     "prune": ("pipeline.pruning",),
     "qat": ("pipeline.quantizing",),
     "export": ("pipeline.exporting",),
-    "answers": ("pipeline.measuring",),
-    "bench": ("pipeline.measuring",),
+    "answers": ("pipeline.measuring", "pipeline.alone"),
+    "bench": ("pipeline.measuring", "pipeline.alone"),
     "pictures": ("pipeline.pictures",),
 }
 
@@ -260,16 +261,30 @@ class Pipeline:
                 given = run.answers.get(file.name) if self.sampled else self.answered(file, self.folder / path)
                 outputs = json.loads((self.folder / f"{path}.json").read_text())["outputs"]
                 told = [output for output in outputs if output["name"] not in self.work.states(file.network)]
-                compared[file.name] = given and measuring.least_parity(expected, given, told)
+                found = given and measuring.least_parity(expected, given, told)
+                compared[file.name] = found and found | self.alone(file, found["within_one_step"])
         return {name: found for name, found in compared.items() if found}
+
+    def alone(self, file: File, within: float) -> dict[str, float]:
+        """Return how well a file's kernels do alone, where its outputs are not close; {} where they are."""
+        if within >= measuring.CLOSE:
+            return {}
+        model, states = self.loaded(self.models[file.role])[file.network], self.work.states(file.network)
+        given = self.work.arrays(file.network, SAME_ON) if self.sampled else self.asked(file)
+        return {"least_kernel": least_kernel(model, given, states, file.format, self.config.device)}
 
     def answered(self, file: File, path: Path) -> list[np.ndarray]:
         """Return what a file answers to the samples that its network was asked, its states left out."""
-        with np.load(self.folder / self.place(file.role, file.network, _ASKED), allow_pickle=False) as asked:
-            given = dict(asked)
         states = self.work.states(file.network)
-        answers = measuring.answered(file.network, path, given, steps=bool(states), device=self.config.device)
+        answers = measuring.answered(
+            file.network, path, self.asked(file), steps=bool(states), device=self.config.device
+        )
         return [values for name, values in answers.items() if name not in states]
+
+    def asked(self, file: File) -> dict[str, np.ndarray]:
+        """Return the samples that the network of a file was asked."""
+        with np.load(self.folder / self.place(file.role, file.network, _ASKED), allow_pickle=False) as asked:
+            return dict(asked)
 
     def on_device(self, name: str, work: Work, config: BenchConfig, files: list[str]) -> dict[str, Any]:
         """Do a step that measures."""

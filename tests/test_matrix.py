@@ -62,6 +62,20 @@ def test_floor_of_training_is_that_of_the_data(tmp_path, data, metric, status):
     assert others == dict.fromkeys(matrix.STAGES[2:], "pass")
 
 
+def test_outputs_that_are_not_close_pass_where_each_kernel_alone_is_right():
+    made = [{"name": "m.tflite", "format": "tflite", "precision": "w8a8-qat", "float_ops": 0}]
+    row = {"artifact": "m.tflite", "status": "ok", "reason": "", "metric": "explained_variance", "value": 0.9}
+    files = cells.Files(format="tflite", made=made, rows=[row], together=row)
+    held = cells.Held(metric=metrics.get("explained_variance"))
+    worst = {"within_one_step": 0.95, "argmax_agreement": 1.0}
+    for more, reason in (
+        ({}, "0.9500 of outputs within one step, bar 0.99"),
+        ({"least_kernel": 0.98}, "0.9500 of outputs within one step, bar 0.99; a kernel alone on 0.9800"),
+        ({"least_kernel": 0.995}, ""),
+    ):
+        assert files.quantized(0.9, held, {"m.tflite": worst | more})["reason"] == reason
+
+
 def test_where_only_the_pruned_net_was_quantized_its_file_is_judged(tmp_path):
     cells = document(tmp_path, metric=0.9, data="digits", extra="-pruned")
     assert {cell["status"] for cell in cells.values()} == {"pass"} and cells["qat"]["value"] == 0.9

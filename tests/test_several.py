@@ -137,6 +137,14 @@ def test_what_goes_to_a_device_is_pruned_and_quantized_and_nothing_else(run):
     assert zeros == pytest.approx(0.5, abs=0.02)
 
 
+def test_what_is_not_quantized_itself_is_not_diagnosed(run, capfd):
+    name, _, results, folder = run
+    other = {"tiny_gan": "discriminator", "tiny_text": "step"}[name]
+    assert main(["diagnose", str(folder / "models" / "qat" / f"{other}.keras"), "--data", results["data"]]) == 2
+    wanted = {"tiny_gan": "generator", "tiny_text": "sequence"}[name]
+    assert f"'{other}' is not quantized itself; give the file of {wanted}" in capfd.readouterr().err
+
+
 def test_the_same_run_again_does_nothing(run, capfd):
     _, config, results, folder = run
     again, _ = execute(config, folder, PLAN)
@@ -247,3 +255,5 @@ def test_the_verbs_write_a_file_each_and_go_on_within_the_game(tmp_path, capfd):
     manifest = told("export", str(tmp_path / "q-generator.keras"), "--out", str(tmp_path / "g.tflite"))
     assert (manifest["precision"], manifest["network"]) == ("w8a8-qat", "generator")
     assert manifest["sparsity"] == pytest.approx(0.5, abs=0.01)
+    found = told("diagnose", str(tmp_path / "q-generator.keras"), "--data", "digits", "--samples", "4")
+    assert found["samples"] == 4 and found["first_divergence"] is None and found["points"] == []

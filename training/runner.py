@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -77,21 +77,46 @@ class KerasRunner:
 
         Raises: BadInput for an input that is not given at each step, or none to tell how many steps and samples.
         """
+        states = self.states.get(network, {})
+        said: dict[str, list[np.ndarray]] = {}
+        for _, outputs in self._steps(network, given, first=first, steps=steps, feed=feed, held=held):
+            for name in outputs.keys() - states.keys():
+                said.setdefault(name, []).append(outputs[name])
+        return {name: np.stack(values, axis=1) for name, values in said.items()}
+
+    def read(self, network: str, given: Arrays) -> dict[str, np.ndarray]:
+        """Return what a step network reads at each step of sequences, its own states among it.
+
+        Shapes: given: input -> (N, T, ...); returns input -> (T N, ...), step by step, as `__call__` takes it.
+        """
+        read: dict[str, list[np.ndarray]] = {}
+        for inputs, _ in self._steps(network, given):
+            for name, values in inputs.items():
+                read.setdefault(name, []).append(values)
+        return {name: np.concatenate(values) for name, values in read.items()}
+
+    def _steps(
+        self,
+        network: str,
+        given: Arrays,
+        *,
+        first: Arrays | None = None,
+        steps: int | None = None,
+        feed: Mapping[str, str] | None = None,
+        held: Arrays | None = None,
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        """Yield inputs and outputs of each step."""
         ends, states = self._of(network), self.states.get(network, {})
         fed, greedy = {**states, **(feed or {})}, set((feed or {}).values())
         count, steps = _extent(network, given, {**(first or {}), **(held or {})}, steps)
         zeros = {name: np.zeros((count, *ends.inputs[name].shape[1:]), np.float32) for name in states.values()}
         now: dict[str, np.ndarray] = {**zeros, **(first or {})}
-        said: dict[str, list[np.ndarray]] = {}
         for step in range(steps):
             now |= {**(held or {}), **{name: _at(ends, name, sequence, step) for name, sequence in given.items()}}
             answers = tree.flatten(self.networks[network].predict_on_batch(_packed(ends, network, now)))
             outputs = _by_output(ends, answers)
-            for name, values in outputs.items():
-                if name not in states:
-                    said.setdefault(name, []).append(values)
+            yield dict(now), outputs
             now = {name: _fed(ends.inputs[name], outputs[output], name in greedy) for output, name in fed.items()}
-        return {name: np.stack(values, axis=1) for name, values in said.items()}
 
     def table(self, network: str) -> np.ndarray:
         """Return the one weight of a network, see `Runner.table`."""

@@ -76,6 +76,16 @@ def test_states_start_at_zero_and_are_fed_back():
     np.testing.assert_allclose(later["said"][..., 0], 2 * (x.cumsum(1) + 10))
 
 
+def test_what_was_read_at_each_step_is_told_with_the_states():
+    run = KerasRunner({"counter": counter()}, [Deploy("counter", {"next": "total"})])
+    x = R.integers(0, 9, (3, 7)).astype("float32")
+    read = run.read("counter", {"x": x})
+    np.testing.assert_array_equal(read["x"].reshape(7, 3), x.T)  # step by step
+    np.testing.assert_array_equal(read["total"].reshape(7, 3), x.T.cumsum(0) - x.T)
+    said = run("counter", read)["said"].reshape(7, 3).T
+    np.testing.assert_array_equal(said, run.unroll("counter", {"x": x})["said"][..., 0])
+
+
 def test_what_is_said_becomes_the_next_input():
     """Of integers the index of the largest value; of numbers the values: x doubles, and the total follows."""
     ring = KerasRunner({"speller": speller()}).unroll(
