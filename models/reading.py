@@ -63,10 +63,9 @@ def _reader(
     vocabulary: int, alphabet: int, letter: int, filters: int, units: int, dropout: float
 ) -> Callable[[Mapping[str, KerasTensor], str], Any]:
     """Return what makes vectors of words that know their neighbours, by the same layers for every text."""
-    words, letters = (
-        layers.Embedding(vocabulary, filters, name="words"),
-        layers.Embedding(alphabet, letter, name="letters"),
-    )
+    wide: Any = keras.initializers.RandomUniform(-(3**0.5), 3**0.5)  # as long as GloVe's: small ones leave names alike
+    words = layers.Embedding(vocabulary, filters, embeddings_initializer=wide, name="words")
+    letters = layers.Embedding(alphabet, letter, embeddings_initializer=wide, name="letters")
     found, most = layers.Conv1D(filters, 5, activation="relu", name="runs"), layers.GlobalMaxPooling1D(name="largest")
     highways, contextual = [Highway(name=f"highway_{k}") for k in (1, 2)], _both_ways(units, "contextual")
 

@@ -7,6 +7,7 @@ as Zitnick and Dollar 2014, Edge boxes, do, by sums of gradients rather than con
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -18,7 +19,7 @@ MOST = 400  # that are looked at when the best are chosen
 
 def edges(images: Array) -> Array:
     """Return how steep the brightness is at each pixel.  Shapes: (N, H, W, C) -> (N, H, W)."""
-    down, across = (np.abs(np.gradient(images, axis=axis)).max(-1) for axis in (1, 2))
+    down, across = (reduce(np.maximum, np.moveaxis(np.abs(np.gradient(images, axis=axis)), -1, 0)) for axis in (1, 2))
     return np.hypot(down, across)
 
 
@@ -57,8 +58,10 @@ def cropped(image: Array, boxes: Array, shape: Sequence[int]) -> Array:
     height, width = image.shape[:2]
     rows = _between(boxes[:, 1], boxes[:, 3], shape[0], height)
     columns = _between(boxes[:, 0], boxes[:, 2], shape[1], width)
-    lines = (rows @ image.reshape(height, -1)).reshape(*rows.shape[:2], width, -1)  # (K, rows, W, C)
-    return (columns[:, None] @ lines).astype(np.float32)
+    lines = (rows.reshape(-1, height) @ image.reshape(height, -1)).reshape(*rows.shape[:2], width, -1)
+    lines = lines.transpose(0, 2, 1, 3).reshape(len(boxes), width, -1)  # (K, W, rows C)
+    crops = (columns @ lines).reshape(*columns.shape[:2], shape[0], -1)
+    return np.ascontiguousarray(crops.transpose(0, 2, 1, 3), np.float32)
 
 
 def _between(first: Array, last: Array, samples: int, size: int) -> Array:

@@ -19,6 +19,21 @@ def test_overlap_and_suppression_by_hand():
     assert list(boxes.suppressed(two, np.array([0.5, 0.9]), most=1)) == [1]
 
 
+@pytest.mark.parametrize("most", [None, 7, 60])
+@pytest.mark.parametrize("sides", [0.05, 0.6])
+def test_suppression_of_many_boxes_is_that_of_one_after_the_other(sides, most):
+    """More boxes than are compared at once, of which few or many are left; scores are tied here and there."""
+    random = np.random.default_rng(0)
+    first = random.random((3 * boxes.AT_ONCE + 1, 2))
+    many = np.concatenate([first, first + sides * random.uniform(0.5, 1, first.shape)], 1)
+    scores = random.integers(0, 50, len(many)) / 50
+    expected: list[int] = []
+    for place in np.argsort(-scores, kind="stable"):
+        if all(boxes.iou(many[[place]], many[[other]])[0, 0] <= boxes.OVERLAP for other in expected):
+            expected.append(int(place))
+    assert list(boxes.suppressed(many, scores, most=most)) == expected[:most]
+
+
 def test_average_precision_by_hand():
     """Hit, miss, hit of 2 true boxes: precision 1 up to recall .5, 2/3 behind it."""
     rows = np.array([(0, 0.9, 1, 0), (0, 0.8, 0, 0), (0, 0.7, 1, 0), (0, 0, 0, 2)], float)

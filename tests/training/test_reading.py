@@ -35,6 +35,10 @@ def test_an_answer_is_a_span_of_the_last_words():
     np.testing.assert_array_equal(y["start"], y["end"])
     assert len(data.test) < 600 and "questions left out" in data.preprocessing  # told too long ago
     np.testing.assert_array_equal(x["context_mask"] == 1, x["context"] > 0)
+    people = {"mary", "john", "daniel", "sandra"}
+    assert all(row[0] in people for row in words)  # a sentence that does not fit is not there at all
+    who = [data.tokens[word] for word in x["question"][:, 2]]
+    assert all(name in row[:place] for name, row, place in zip(who, words, y["start"], strict=True))
     spelled = ["".join(ALPHABET[letter] for letter in word).strip() for word in x["context_letters"][0]]
     assert spelled == words[0]
 

@@ -40,8 +40,8 @@ def show_passages(
         vocabulary=max(len(words), len(ALPHABET)),
         tokens=tuple(words),
         heads={head: Head(task="classification", classes=length) for head in HEADS},
-        preprocessing=f"the last {length} words, and their letters; 0 fills up; {left} questions left out, whose "
-        "answer is told before",
+        preprocessing=f"the last sentences, of {length} words at most, and their letters; 0 fills up; {left} questions "
+        "left out, whose answer is told before",
         source=source,
         **splits,
     )
@@ -50,7 +50,9 @@ def show_passages(
 def _passage(asked: Any, number: Mapping[str, int], shapes: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the inputs of one question, and where its answer stands, or None where it is not there."""
     (length,), (most,) = shapes["context"], shapes["question"]
-    places = [(fact, word) for fact, sentence in enumerate(asked.story) for word in sentence][-length:]
+    sizes = np.cumsum([len(sentence) for sentence in asked.story[::-1]])
+    first = len(sizes) - int((sizes <= length).sum())  # sentences are there whole: the end of one tells of nobody
+    places = [(fact, word) for fact, sentence in enumerate(asked.story) for word in sentence if fact >= first]
     (answer,), told = asked.answers, max(asked.facts)
     at = [place for place, (fact, word) in enumerate(places) if fact == told and word == answer]
     if not at:
