@@ -252,7 +252,7 @@ class Pipeline:
 
         Nothing is compared on other samples than the test data, to which alone it is known what networks answered.
         """
-        compared = {}
+        compared: dict[str, dict[str, float]] = {}
         if self.sampled and self.config.judge != "test":
             return compared
         for path in paths:
@@ -261,9 +261,9 @@ class Pipeline:
                 given = run.answers.get(file.name) if self.sampled else self.answered(file, self.folder / path)
                 outputs = json.loads((self.folder / f"{path}.json").read_text())["outputs"]
                 told = [output for output in outputs if output["name"] not in self.work.states(file.network)]
-                found = given and measuring.least_parity(expected, given, told)
-                compared[file.name] = found and found | self.alone(file, found["within_one_step"])
-        return {name: found for name, found in compared.items() if found}
+                if given and (found := measuring.least_parity(expected, given, told)):
+                    compared[file.name] = found | self.alone(file, found["within_one_step"])
+        return compared
 
     def alone(self, file: File, within: float) -> dict[str, float]:
         """Return how well a file's kernels do alone, where its outputs are not close; {} where they are."""
