@@ -24,7 +24,7 @@ FAMILY = "rl"
     bars=Bars(floor=0.5),  # the best policy gains 0.705
 )
 def tabular_q(inputs: KerasTensor, classes: int):
-    """Build one dense layer: of a one-hot state its row of the table.  Shapes: state (N, F) -> Q values (N, actions)."""
+    """Build one dense layer: of a one-hot state its row of the table.  Shapes: state (N, F) -> Q values (N, A)."""
     return layers.Dense(classes, use_bias=False, kernel_initializer="zeros", name="q_values")(inputs)
 
 
@@ -34,8 +34,8 @@ def tabular_q(inputs: KerasTensor, classes: int):
     input_shape=(4,),
     classes=2,
     params=30,
-    paper="Sutton and Barto 2018, Reinforcement learning, section 9.4; the pole of Barto 1983; value and advantage apart "
-    "as in Wang 2016, arXiv:1511.06581",
+    paper="Sutton and Barto 2018, Reinforcement learning, section 9.4; the pole of Barto 1983; value and "
+    "advantage apart as in Wang 2016, arXiv:1511.06581",
     data=("cart_pole",),
     learning_rate=0.05,
     wide=("q_values",),  # the advantage is often less than one of 256 steps of the value
