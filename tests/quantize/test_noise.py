@@ -132,16 +132,6 @@ def test_probabilities_near_zero_are_no_lost_signal():
     assert report.weak == () and report.float_ops == ()
 
 
-def test_probabilities_that_are_joined_in_the_scale_they_have_stay_integers():
-    inputs = keras.Input((2, 4))
-    start = keras.initializers.Constant(np.outer(np.ones(4), [0.0, 0.0, -3.0, -3.0]))
-    sharp = layers.Dense(4, kernel_initializer=start, activation="softmax")
-    parts = [sharp(part) for part in ops.unstack(inputs, 2, axis=1)]
-    model = keras.Model(inputs, ops.stack(parts, axis=1))
-    _, report = ew.prepare_qat(model, calibration=np.abs(RANDOM.normal(size=(64, 2, 4))).astype("float32"))
-    assert report.float_ops == ()
-
-
 def test_a_border_of_minus_infinity_before_a_pool_is_meant():
     inputs = keras.Input((8, 8, 3))
     x = ops.pad(layers.Conv2D(4, 3, padding="same")(inputs), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
