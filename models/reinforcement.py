@@ -1,8 +1,9 @@
 """Values of actions: what an agent expects of each, of which it takes the best."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from keras import KerasTensor, layers
+from keras import KerasTensor, layers, ops
 
 from .linear import Monomials
 from .registry import Bars, register
@@ -21,27 +22,39 @@ FAMILY = "rl"
     data=("grid_world",),
     learning_rate=0.05,
     bars=Bars(floor=0.5),  # the best policy gains 0.705
-    variants={
-        "linear_q": {
-            "params": 30,
-            "learner": "q_learning:discount=0.9",
-            "input_shape": (4,),
-            "classes": 2,
-            "degree": 2,
-            "bias": True,
-            "data": ("cart_pole",),
-            "bars": Bars(floor=150.0),
-            "paper": "Sutton and Barto 2018, Reinforcement learning, section 9.4; the pole of Barto 1983",
-        },
-    },
 )
-def tabular_q(inputs: KerasTensor, classes: int, degree: int = 1, bias: bool = False):
-    """Build one dense layer: of a one-hot state its row of the table of Q values, else a linear function of features.
+def tabular_q(inputs: KerasTensor, classes: int):
+    """Build one dense layer: of a one-hot state its row of the table.  Shapes: state (N, F) -> Q values (N, A)."""
+    return layers.Dense(classes, use_bias=False, kernel_initializer="zeros", name="q_values")(inputs)
 
-    degree: of the products of the state's values that are features.  Shapes: state (N, F) -> Q values (N, actions).
+
+@register(
+    task="episodic",
+    learner="q_learning:discount=0.9",
+    input_shape=(4,),
+    classes=2,
+    params=30,
+    paper="Sutton and Barto 2018, Reinforcement learning, section 9.4; the pole of Barto 1983; value and "
+    "advantage apart as in Wang 2016, arXiv:1511.06581",
+    data=("cart_pole",),
+    learning_rate=0.05,
+    wide=("q_values",),  # the advantage is often less than one of 256 steps of the value
+    bars=Bars(floor=150.0),
+)
+def linear_q(inputs: KerasTensor, classes: int, degree: int = 2):
+    """Build linear functions of the products of up to `degree` values: what a state is worth, and by how much more
+    each action is than the mean of them.
+
+    All values are near 1 / (1 - gamma), and a policy lies in how they differ: of values by themselves pruning takes the
+    weights that do, and 8 bits the differences. The last advantage follows from the others, so that there are as many
+    weights as of the values.  Shapes: state (N, F) -> Q values (N, actions).
     """
-    features = Monomials(degree, name="features")(inputs) if degree > 1 else inputs
-    return layers.Dense(classes, use_bias=bias, kernel_initializer="zeros", name="q_values")(features)
+    features = Monomials(degree, name="features")(inputs)
+    value = layers.Dense(1, kernel_initializer="zeros", name="value")(features)
+    others: Any = layers.Dense(classes - 1, kernel_initializer="zeros", name="advantages")(features)
+    last: Any = others if classes == 2 else ops.sum(others, axis=-1, keepdims=True)
+    advantages = layers.Concatenate(name="mean_zero")([others, -last])
+    return layers.Add(name="q_values")([value, advantages])
 
 
 @register(

@@ -99,7 +99,7 @@ class Workload:
         networks: the whole model; where what one reads is made by others, its task observes it in their work.
         """
         observed = getattr(self.task, "observed", None)
-        if observed is None or networks is None or network not in self.compressed:
+        if observed is None or networks is None or network not in {*self.compressed, *self.derived}:
             return self.task.samples(self.dataset, network, count)
         return observed(KerasRunner(networks, self.deploy), self.dataset, network, count)
 

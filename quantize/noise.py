@@ -229,6 +229,12 @@ def _are_uneven(values: np.ndarray) -> bool:
     return bool(len(reach)) and float(reach.max() / reach.min()) > UNEVEN
 
 
+def _is_prescribed(layer: QuantizedGraph, tensor: Tensor) -> bool:
+    """Tell if a kernel gives the scale: what is joined has it by itself, and loses nothing by being joined."""
+    scale = layer.plan.scale_of(tensor)
+    return scale is not None and scale.source == "fixed"
+
+
 def _as_rounded(layer: QuantizedGraph, tensor: Tensor, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return values and what they are once rounded to the scale of `tensor`."""
     scale = layer.plan.scale_of(tensor)
@@ -248,6 +254,8 @@ def _of_lost_signals(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dic
         if uses[fused.nodes[-1].scope] > 1:  # of a recurrence, where noise gathers from fused to fused
             continue
         joins = fused.rule.builtin_op in ("CONCATENATION", "PACK")
+        if joins and _is_prescribed(layer, out):
+            continue
         moves = _moves_behind(layer, out) if joins and _are_uneven(seen[id(out)][0]) else None
         if joins and (moves is None or not outputs & {id(out), *(id(move.outputs[0]) for move in moves)}):
             continue

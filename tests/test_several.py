@@ -126,6 +126,12 @@ def test_a_network_that_reads_what_another_makes_is_asked_just_that():
     assert not (np.abs(made_up[:, None] - codes[None]).max(-1).min(1) < 1e-5).any()
 
 
+def test_a_step_that_reads_what_an_encoder_makes_is_asked_just_that():
+    networks = registry.networks("hard_attention_captioner", "edge")
+    asked = find.find("hard_attention_captioner", None, preset="edge").arrays("step", 8, networks)
+    assert asked["memory"].shape == (8, 10, 36, 64) and asked["memory"].min() == 0  # behind a ReLU
+
+
 def test_what_goes_to_a_device_is_pruned_and_quantized_and_nothing_else(run):
     name, _, _, folder = run
     loaded = {path.stem: ew.load_model(path) for path in (folder / "models" / "qat-pruned").glob("*.keras")}

@@ -1,10 +1,12 @@
 """The grid world of Russell and Norvig: values, policies, and that all ways of planning agree."""
 
+import edgewright as ew
 import numpy as np
 import pytest
 from edgewright.models import registry
 from edgewright.training.data.environments import ACTIONS, STATES, GridWorld, grid, play
 from edgewright.training.learners.reinforcement import policy_iteration, q_iteration, q_of, value_iteration
+from sklearn.preprocessing import PolynomialFeatures
 
 VALUES = {
     (1, 3): 0.8116, (2, 3): 0.8678, (3, 3): 0.9178, (4, 3): 1, (1, 2): 0.7616, (3, 2): 0.6603, (4, 2): -1,
@@ -70,6 +72,28 @@ def test_who_acts_by_the_best_table_gains_its_value():
     np.testing.assert_allclose(network(np.eye(len(STATES), dtype=np.float32)), q)
     returns = play("grid_world", np.arange(1500), lambda states: np.asarray(network(states)).argmax(-1))
     assert returns.mean() == pytest.approx(VALUES[1, 1], abs=0.03)  # three standard errors: 0.4 / sqrt(1500)
+
+
+@pytest.mark.parametrize("actions", [2, 3])
+def test_a_linear_value_and_advantages_are_any_linear_values(actions):
+    network = registry.build("linear_q", classes=actions)
+    random = np.random.default_rng(0)
+    kernel, bias = random.normal(size=(14, actions)), random.normal(size=actions)
+    assert network.count_params() == 15 * actions
+    worth, more = kernel.mean(1, keepdims=True), kernel - kernel.mean(1, keepdims=True)
+    network.get_layer("value").set_weights([worth, bias.mean(keepdims=True)])
+    network.get_layer("advantages").set_weights([more[:, :-1], bias[:-1] - bias.mean()])
+    states = random.normal(size=(6, 4)).astype("f4")
+    features = PolynomialFeatures(2, include_bias=False).fit_transform(states)
+    np.testing.assert_allclose(network(states), features @ kernel + bias, atol=1e-4)
+
+
+def test_pruning_leaves_half_of_what_tells_actions_apart():
+    network = registry.build("linear_q")
+    for weight in network.trainable_weights:
+        weight.assign(np.random.default_rng(1).normal(size=weight.shape) * (9 if "value" in weight.path else 0.1))
+    pruned, _ = ew.prune(network, ew.PruneConfig(sparsity=0.5))
+    assert np.count_nonzero(pruned.get_layer("advantages").kernel) == 7
 
 
 def test_bumping_goes_on_until_the_episode_is_broken_off():
