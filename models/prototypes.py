@@ -36,6 +36,7 @@ FAMILY = "linear"
             "input_shape": (784,),
             "vectors": 2000,
             "gamma": 0.15,
+            "kernel": "softmax",
             "edge": {"input_shape": (64,), "vectors": 1259, "gamma": 4.0},
         },
         "transductive_svm": {
@@ -51,15 +52,19 @@ FAMILY = "linear"
         },
     },
 )
-def kernel_svm(inputs: KerasTensor, classes: int, vectors: int = 1259, gamma: float = 0.1):
+def kernel_svm(
+    inputs: KerasTensor, classes: int, vectors: int = 1259, gamma: float = 0.1, kernel: str = "exponential"
+):
     """Build sum_i c_i exp(-gamma |x - s_i|^2) + b for each class against the rest, over up to `vectors` vectors.
 
     Those that the fit has no use for have coefficients of zero. Of label propagation all training samples are such
-    vectors, b is 0 and c_i how much of each class the sample is.  Shapes: (N, n) -> scores (N, classes).
+    vectors, b is 0 and c_i how much of each class the sample is. kernel: "softmax" divides the exponentials by their
+    sum, as its mean by likeness does: what is told of a sample far from all is not too small for 8 bits.
+    Shapes: (N, n) -> scores (N, classes).
     """
     nearness = Nearness(vectors, gamma, name="support")(inputs)
-    kernel = layers.Activation("exponential", name="kernel")(nearness)
-    return layers.Dense(classes, name="logits")(kernel)
+    alike = layers.Activation(kernel, name="kernel")(nearness)
+    return layers.Dense(classes, name="logits")(alike)
 
 
 @register(
