@@ -10,6 +10,7 @@ from keras import KerasTensor, layers
 from .registry import register
 
 GRADIENTS = "none: needs gradients, which stay in float Keras; `edgewright inspect` takes them of any classifier"
+TOGETHER = "none: places on a plane are found for all samples together, by no network; `edgewright inspect` shows them"
 
 
 @register(
@@ -84,7 +85,7 @@ GRADIENTS = "none: needs gradients, which stay in float Keras; `edgewright inspe
         "tsne_features": {
             "params": 56_384,
             "shows": None,
-            "deploy": GRADIENTS,
+            "deploy": TOGETHER,
             "paper": "van der Maaten and Hinton 2008, Visualizing data using t-SNE",
         },
     },
