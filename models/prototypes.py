@@ -52,9 +52,7 @@ FAMILY = "linear"
         },
     },
 )
-def kernel_svm(
-    inputs: KerasTensor, classes: int, vectors: int = 1259, gamma: float = 0.1, kernel: str = "exponential"
-):
+def kernel_svm(inputs: KerasTensor, classes: int, vectors: int = 1259, gamma: float = 0.1, kernel: str = "exponential"):
     """Build sum_i c_i exp(-gamma |x - s_i|^2) + b for each class against the rest, over up to `vectors` vectors.
 
     Those that the fit has no use for have coefficients of zero. Of label propagation all training samples are such

@@ -48,8 +48,9 @@ CODE = {
     "prune": ("pipeline.pruning",),
     "qat": ("pipeline.quantizing",),
     "export": ("pipeline.exporting",),
-    "answers": ("pipeline.measuring", "pipeline.alone"),
-    "bench": ("pipeline.measuring", "pipeline.alone"),
+    "answers": ("pipeline.measuring",),
+    "bench": ("pipeline.measuring",),
+    "kernels": ("pipeline.alone",),
     "pictures": ("pipeline.pictures",),
 }
 
@@ -262,16 +263,8 @@ class Pipeline:
                 outputs = json.loads((self.folder / f"{path}.json").read_text())["outputs"]
                 told = [output for output in outputs if output["name"] not in self.work.states(file.network)]
                 if given and (found := measuring.least_parity(expected, given, told)):
-                    compared[file.name] = found | self.alone(file, found["within_one_step"])
+                    compared[file.name] = found
         return compared
-
-    def alone(self, file: File, within: float) -> dict[str, float]:
-        """Return how well a file's kernels do alone, where its outputs are not close; {} where they are."""
-        if within >= measuring.CLOSE:
-            return {}
-        model, states = self.loaded(self.models[file.role])[file.network], self.work.states(file.network)
-        given = self.work.arrays(file.network, SAME_ON) if self.sampled else self.asked(file)
-        return {"least_kernel": least_kernel(model, given, states, file.format, self.config.device)}
 
     def answered(self, file: File, path: Path) -> list[np.ndarray]:
         """Return what a file answers to the samples that its network was asked, its states left out."""
@@ -307,7 +300,7 @@ class Pipeline:
             "created": measured["created"],
             "curves": self.curves,
             "training": self.trained,
-            "parity": measured["parity"],
+            "parity": self.with_kernels(measured["parity"]),
             "seconds": self.steps.seconds(),
             "preprocessing": self.work.dataset.preprocessing,
             "source": str(self.work.dataset.source),
@@ -319,6 +312,24 @@ class Pipeline:
             write(self.folder / "report.html", report.html(results, samples))
         write(self.folder / "summary.md", report.markdown(results))
         return results
+
+    def with_kernels(self, parity: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return how far files answer as their networks, and where they are not close how well each kernel does."""
+        close = {name: found["within_one_step"] >= measuring.CLOSE for name, found in parity.items()}
+        far = [path for path in self.exported if not close.get(Path(path).name, True)]
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            return {"least": {Path(path).name: self.alone(Path(path)) for path in far}}
+
+        least = self.on_device("kernels", work, self.bench_config(), far)["least"] if far else {}
+        return {**parity, **{name: {**parity[name], "least_kernel": share} for name, share in least.items()}}
+
+    def alone(self, path: Path) -> float:
+        """Return how well the worst kernel of a file does with the inputs that it had."""
+        file = self.files[path.name]
+        model, states = self.loaded(self.models[file.role])[file.network], self.work.states(file.network)
+        given = self.work.arrays(file.network, SAME_ON) if self.sampled else self.asked(file)
+        return least_kernel(model, given, states, file.format, self.config.device)
 
     def pictures(self) -> dict[str, Any]:
         """Return what the files draw, {} where the task shows nothing or nobody reads the page."""

@@ -26,8 +26,9 @@ def keys(tree):
 
 
 EVERY = set(CODE)
-QUANTIZING = {"qat", "export"}
-MEASURING = {"answers", "bench", "pictures"}
+TRAINING = {"train", "prune", "qat"}
+QUANTIZING = {"qat", "export", "kernels"}
+MEASURING = {"answers", "bench", "kernels", "pictures"}
 
 
 @pytest.mark.parametrize(
@@ -36,21 +37,15 @@ MEASURING = {"answers", "bench", "pictures"}
         ("metrics/__init__.py", EVERY),
         ("precision.py", QUANTIZING | {"prune"}),  # channels are cut on the graph that is quantized
         ("pipeline/stages.py", set()),  # the library's door: a run goes past it
-        ("pipeline/training.py", {"train", "prune", "qat"}),
-        ("pipeline/workload.py", {"train", "prune", "qat"}),
+        ("pipeline/training.py", TRAINING),
+        ("pipeline/workload.py", TRAINING),
         ("pipeline/quantizing.py", {"qat"}),
         ("pipeline/exporting.py", {"export"}),
-        ("pipeline/measuring.py", MEASURING),
+        ("pipeline/measuring.py", MEASURING - {"kernels"}),
         ("prune/selection.py", {"prune"}),
-        ("models/blocks.py", {"train", "prune", "qat"}),  # found by looking the package up
-        (
-            "training/learners/fitting.py",
-            EVERY - MEASURING - {"export"},
-        ),  # the register of learners imports its package
-        (
-            "export/worker.py",
-            {"export", "prune"},
-        ),  # run by name, in a process; channels are cut by size
+        ("models/blocks.py", TRAINING | {"kernels"}),  # found by looking the package up
+        ("training/learners/fitting.py", TRAINING | {"kernels"}),  # the register of learners imports its package
+        ("export/worker.py", {"export", "kernels", "prune"}),  # run by name, in a process; channels are cut by size
         ("devices/agent/latency.py", MEASURING | {"prune"}),  # packed for the device, where channels are cut by time
         ("devices/transports/ssh.py", MEASURING | {"prune"}),  # named in a table
         ("cli/commands.py", set()),
