@@ -80,8 +80,9 @@ class KerasRunner:
         states = self.states.get(network, {})
         said: dict[str, list[np.ndarray]] = {}
         for _, outputs in self._steps(network, given, first=first, steps=steps, feed=feed, held=held):
-            for name in outputs.keys() - states.keys():
-                said.setdefault(name, []).append(outputs[name])
+            for name, values in outputs.items():
+                if name not in states:
+                    said.setdefault(name, []).append(values)
         return {name: np.stack(values, axis=1) for name, values in said.items()}
 
     def read(self, network: str, given: Arrays) -> dict[str, np.ndarray]:

@@ -76,6 +76,16 @@ def test_states_start_at_zero_and_are_fed_back():
     np.testing.assert_allclose(later["said"][..., 0], 2 * (x.cumsum(1) + 10))
 
 
+def test_what_is_said_comes_in_the_order_of_the_outputs():
+    x, total = keras.Input((1,), name="x"), keras.Input((1,), name="total")
+    said = {f"said_{k}": layers.Rescaling(float(k), name=f"by_{k}")(x) for k in range(8)}
+    network = keras.Model({"x": x, "total": total}, {**said, "new": layers.Add(name="sum")([x, total])}, name="many")
+    run = KerasRunner({"many": network}, [Deploy("many", {"new": "total"})])
+    given, first = np.ones((2, 3, 1), np.float32), np.zeros((2, 1), np.float32)
+    outputs = [name for name in run("many", {"x": given[:, 0], "total": first}) if name != "new"]
+    assert list(run.unroll("many", {"x": given})) == outputs == sorted(said)
+
+
 def test_what_was_read_at_each_step_is_told_with_the_states():
     run = KerasRunner({"counter": counter()}, [Deploy("counter", {"next": "total"})])
     x = R.integers(0, 9, (3, 7)).astype("float32")
