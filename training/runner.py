@@ -79,7 +79,7 @@ class KerasRunner:
         """
         states = self.states.get(network, {})
         said: dict[str, list[np.ndarray]] = {}
-        for _, outputs in self._steps(network, given, first=first, steps=steps, feed=feed, held=held):
+        for _, outputs in self._steps(network, given, first, steps, feed, held):
             for name, values in outputs.items():
                 if name not in states:
                     said.setdefault(name, []).append(values)
@@ -97,15 +97,9 @@ class KerasRunner:
         return {name: np.concatenate(values) for name, values in read.items()}
 
     def _steps(
-        self,
-        network: str,
-        given: Arrays,
-        *,
-        first: Arrays | None = None,
-        steps: int | None = None,
-        feed: Mapping[str, str] | None = None,
-        held: Arrays | None = None,
-    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        self, network: str, given: Arrays, first: Arrays | None = None, steps: int | None = None,
+        feed: Mapping[str, str] | None = None, held: Arrays | None = None,
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:  # fmt: skip
         """Yield inputs and outputs of each step."""
         ends, states = self._of(network), self.states.get(network, {})
         fed, greedy = {**states, **(feed or {})}, set((feed or {}).values())
