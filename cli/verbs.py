@@ -30,7 +30,7 @@ from ..quantize.streaming import streaming as one_step
 from ..training.config import TrainConfig
 from ..training.data import Dataset
 from ..training.distillation import Distillation
-from ..training.tasks import Evaluation, Networks, Supervised
+from ..training.tasks import Evaluation, Networks
 from .arguments import Answer
 from .benches import bench, compare, judged, render
 
@@ -238,16 +238,16 @@ def diagnose(model: str, *, data: str, samples: int, device: str, out: Path | No
         raise BadInput(f"--samples {samples}: must be at least 1")
     networks, work = _loaded(model, data, quick=True)
     name = _asked(model, networks, work)
-    network, alone = networks[name], len(networks) == 1 and isinstance(work.task, Supervised)
+    network = networks[name]
     original = network if find_quantized(network) is None else None
     if original is not None:
         network, _ = prepare_qat(network, calibration=work.samples(name, networks=networks))
-    if alone:
+    if work.sampled:
         given = tree.map_structure(lambda array: array[:samples], work.dataset.test.x)
     else:  # what the task shows a network of, made by the others where they feed it
         given = work.samples(name, samples, networks)
     diagnosis = noise.diagnose(network, given, device=device)
-    if alone:
+    if work.sampled:
         points, notes = noise.points_of(network, work.dataset, original=original, device=device)
         diagnosis = replace(diagnosis, points=points, notes=notes)
     if out is not None:

@@ -8,12 +8,14 @@ import math
 import sys
 import textwrap
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from edgewright import metrics
 from edgewright.devices.report.report import table
 from edgewright.models import registry
+from edgewright.pipeline.cells import Files
 from edgewright.pipeline.cost import multiply_adds
 
 DOCS = Path(__file__).parent
@@ -172,15 +174,11 @@ def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
     networks = registry.deployables(row["model"], registry.networks(row["model"], "edge")).values()
     stages = row["stages"]
     sizes = {file["name"]: file["bytes"] for file in results["artifacts"] if file["format"] == "tflite"}
-    int8_files = {name for name in sizes if name.endswith("w8a8-qat.tflite")}
-    pruned = {name for name in int8_files if "pruned" in name}
-    judged = int8_files - pruned or pruned
-    verdicts = [verdict for verdict in results["verdicts"] if verdict["artifact"].endswith("w8a8-qat.tflite")
-                and ("pruned" in verdict["artifact"]) == (judged == pruned)]  # fmt: skip
-    of_metric = next((verdict for verdict in verdicts if verdict["metric_gain_ci95"]), {"metric_gain_ci95": None})
-    slowest = min((verdict for verdict in verdicts if verdict["speedup"]), key=lambda verdict: verdict["speedup"],
+    files = Files.of(results, "tflite", "w8a8-qat")
+    judged, verdicts = [file["name"] for file in files.made], {each["artifact"]: each for each in results["verdicts"]}
+    interval = verdicts.get(files.together.get("name"), verdicts[judged[0]])["metric_gain_ci95"]
+    slowest = min((verdicts[name] for name in judged if verdicts[name]["speedup"]), key=itemgetter("speedup"),
                   default={"speedup": None, "speedup_ci95": None})  # fmt: skip
-    interval = of_metric["metric_gain_ci95"]
     base, int8 = stages["tflite_float"]["value"], stages["tflite_int8"]["value"]
     return {
         "data": row["data"],

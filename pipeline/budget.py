@@ -48,9 +48,9 @@ def budget(
     """Return the budget of `stage` ("train", "prune" or "qat") for a training set of `samples`.
 
     brief: enough to tell a right implementation from a wrong one, no more. recovery: so many times the steps in the
-    stages after "train". epochs replaces the number that follows from
-    the step budget, with one pass each. learning_rate: the peak of the model's training; later stages take a share.
-    learner: that of the model; one that starts over after a change has the steps of "train" in each stage.
+    stages after "train". epochs replaces the number that follows from the step budget, with one pass each.
+    learning_rate: the peak of the model's training; later stages take a share. learner: that of the model; one that
+    starts over after a change has the steps of "train" in each stage.
     Batches of 32 (16 if brief) below ten thousand samples, else of 128.
     """
     anew = learners.get(learner).starts_over

@@ -12,7 +12,6 @@ from ..devices import measure
 from ..devices.measure import BenchConfig, ModelFile, Run
 from ..devices.runner import open_runner
 from ..runners import Arrays
-from ..training.tasks import Supervised
 from .judged import to_measure
 from .plan import File
 
@@ -41,7 +40,7 @@ def bench(files: Made, work: Workload, config: BenchConfig, device: str = "local
 
 def _judged_by(files: Made, work: Workload) -> dict[str, Any]:
     """Return what the files are judged by: samples with targets, or the task itself, which runs them as networks."""
-    if isinstance(work.task, Supervised) and not work.several:
+    if work.sampled:
         return to_measure(work.dataset)
     bundles: dict[str, dict[str, str]] = {}
     for file, _ in files:

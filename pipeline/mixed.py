@@ -20,7 +20,7 @@ from ..progress import track
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training import tasks
 from ..training.data import Dataset, calibration
-from ..training.tasks import Networks, Supervised
+from ..training.tasks import Networks
 from ..training.train import evaluate, predict_all
 from .diagnose import decibels
 from .training import evaluated
@@ -68,7 +68,7 @@ def mixed_for(
             f"{asked}: is for models of which one network is quantized, not {', '.join(work.compressed)}; leave it out"
         )
     (name,) = work.compressed
-    if isinstance(work.task, Supervised) and not work.several:
+    if work.sampled:
         return mixed_precision(networks[name], work.dataset, max_drop, config, keep_db=keep_db, ladder=ladder)
     unseen = replace(work, dataset=replace(work.dataset, test=work.dataset.validation))
     return mixed_precision(

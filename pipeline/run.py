@@ -26,7 +26,7 @@ from ..progress import say
 from ..training import learners
 from ..training.config import TrainConfig
 from ..training.runner import KerasRunner, predict_all
-from ..training.tasks import Evaluation, Networks, Supervised
+from ..training.tasks import Evaluation, Networks
 from . import exporting, measuring, pictures, pruning, quantizing, recipe, sanity, teachers, training
 from .alone import least_kernel
 from .budget import train_config
@@ -254,12 +254,12 @@ class Pipeline:
         Nothing is compared on other samples than the test data, to which alone it is known what networks answered.
         """
         compared: dict[str, dict[str, float]] = {}
-        if self.sampled and self.config.judge != "test":
+        if self.work.sampled and self.config.judge != "test":
             return compared
         for path in paths:
             file = self.files[Path(path).name]
             if (expected := self.kept_answers(file)) and run.measured[file.name]["status"] == "ok":
-                given = run.answers.get(file.name) if self.sampled else self.answered(file, self.folder / path)
+                given = run.answers.get(file.name) if self.work.sampled else self.answered(file, self.folder / path)
                 outputs = json.loads((self.folder / f"{path}.json").read_text())["outputs"]
                 told = [output for output in outputs if output["name"] not in self.work.states(file.network)]
                 if given and (found := measuring.least_parity(expected, given, told)):
@@ -315,8 +315,8 @@ class Pipeline:
 
     def with_kernels(self, parity: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return how far files answer as their networks, and where they are not close how well each kernel does."""
-        close = {name: found["within_one_step"] >= measuring.CLOSE for name, found in parity.items()}
-        far = [path for path in self.exported if not close.get(Path(path).name, True)]
+        far = [path for path in self.exported
+               if parity.get(Path(path).name, {}).get("within_one_step", 1.0) < measuring.CLOSE]  # fmt: skip
 
         def work(scratch: Path) -> Mapping[str, Any]:
             return {"least": {Path(path).name: self.alone(Path(path)) for path in far}}
@@ -328,7 +328,7 @@ class Pipeline:
         """Return how well the worst kernel of a file does with the inputs that it had."""
         file = self.files[path.name]
         model, states = self.loaded(self.models[file.role])[file.network], self.work.states(file.network)
-        given = self.work.arrays(file.network, SAME_ON) if self.sampled else self.asked(file)
+        given = self.work.arrays(file.network, SAME_ON) if self.work.sampled else self.asked(file)
         return least_kernel(model, given, states, file.format, self.config.device)
 
     def pictures(self) -> dict[str, Any]:
@@ -408,7 +408,7 @@ class Pipeline:
 
         They are asked the test data where they are judged sample by sample, else some samples, which are written too.
         """
-        if self.sampled and judged is not None:
+        if self.work.sampled and judged is not None:
             (network,) = networks
             return self.written(role, network, list(judged.all_outputs.values()) or [judged.outputs])
         run, paths = KerasRunner(networks, self.work.deploy), []
@@ -421,11 +421,6 @@ class Pipeline:
             said = [values for name, values in answers.items() if name not in each.states]
             paths += [str(kept), *self.written(role, each.network, said)]
         return paths
-
-    @property
-    def sampled(self) -> bool:
-        """Whether the model is one network that is judged by its answers to samples."""
-        return isinstance(self.work.task, Supervised) and not self.work.several
 
     def written(self, role: str, network: str, answers: Sequence[np.ndarray]) -> list[str]:
         """Write a network's answers; return where they lie."""
@@ -467,7 +462,7 @@ class Pipeline:
 
     def few(self, network: str) -> Any:
         """Return a few samples for a network, None for one that none are known of."""
-        if self.sampled:
+        if self.work.sampled:
             test = self.work.dataset.test
             return test.take(np.arange(min(SAME_ON, len(test)))).x
         return self.work.samples(network, SAME_ON) if network in self.work.compressed else None

@@ -15,7 +15,7 @@ from ..runners import Arrays
 from ..training import learners, tasks
 from ..training.data import Dataset
 from ..training.runner import KerasRunner
-from ..training.tasks import Networks, Task
+from ..training.tasks import Networks, Supervised, Task
 from .facts import facts as facts_of_data
 from .origins import Origin
 
@@ -73,6 +73,11 @@ class Workload:
     def several(self) -> bool:
         """Tell if there are several networks, whose files are told apart by name."""
         return len(self.networks) > 1
+
+    @property
+    def sampled(self) -> bool:
+        """Tell if the model is one network that is judged by its answers to samples."""
+        return isinstance(self.task, Supervised) and not self.several
 
     @property
     def derived(self) -> dict[str, str]:
