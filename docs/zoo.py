@@ -15,6 +15,7 @@ from typing import Any
 from edgewright import metrics
 from edgewright.devices.report.report import table
 from edgewright.models import registry
+from edgewright.pipeline.budget import RECOVERIES
 from edgewright.pipeline.cells import Files
 from edgewright.pipeline.cost import multiply_adds
 
@@ -45,8 +46,12 @@ Index: [by task](#by-task), [by budget](#by-budget), [by what goes to a device](
 QUICK = """Data marked *: a `--quick` run, on data that needs no download, with training that ends as soon as the net is
 seen to work and int8 of the pruned net, measured for a few seconds while others may load the machine. It shows that
 every stage works, not how good a model is."""
-LONGER = """Data marked **: at first it lost more than it may; pruning and retraining for {times} times the steps of
-such a run won that back, or as much as is shown."""
+RECOVERED = {
+    "longer": """Data marked **: at first it lost more than it may; pruning and retraining for four times the steps of
+such a run won that back, or as much as is shown.""",
+    "slower": """Data marked ***: that was no help, and a tenth of the learning rate was tried for as many steps as at
+first: some nets learn a small training set by heart.""",
+}
 FEW = "Of cifar10's five training batches {batches} was at hand: its rows would do better with all."
 MEASURED = ("model", "data", "float", "int8", "size", "speed-up", "stages")
 SIZES = ("model", "family", "parameters", "edge parameters", "edge MACs", "int8 bytes")
@@ -139,8 +144,8 @@ def _how(rows: dict[str, dict[str, Any]]) -> str:
     said = [f"Machine: {'; '.join(sorted({row['machine'] for row in rows.values()}))}."]
     if any(row["quick"] for row in rows.values()):
         said.append(QUICK.replace("\n", " "))
-    if longer := {row.get("recovery", 1) for row in rows.values()} - {1}:
-        said.append(LONGER.format(times=max(longer)).replace("\n", " "))
+    ways = {row["recovery"] for row in rows.values()}
+    said += [told.replace("\n", " ") for way, told in RECOVERED.items() if way in ways]
     few = {row.get("cifar10_batches") for row in rows.values()} - {None, 0, 5}  # 0: the whole archive
     if few:
         said.append(FEW.format(batches=max(few)))
@@ -159,7 +164,7 @@ def _line(name: str, row: dict[str, Any] | None) -> tuple[str, ...]:
     between = " [{:+.1f}, {:+.1f}]".format(*row["points_ci95"]) if row.get("points_ci95") else ""
     int8 = "" if row["int8"] is None else f"{row['int8']:.3f} ({row['points']:+.1f}{between})"
     base = "" if row["float"] is None else f"{row['float']:.3f}"
-    stars = "*" * (row["quick"] + (row.get("recovery", 1) > 1))
+    stars = "*" * (row["quick"] + list(RECOVERIES).index(row["recovery"]))
     return (name, row["data"] + stars, base, int8, f"{row['size']:.2f}", speed, row["stages"])
 
 
@@ -186,7 +191,7 @@ def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
         "int8": int8,
         "points": None if None in (base, int8) else 100 * _metric(results).gain(int8, base),
         "points_ci95": interval and [100 * end for end in interval],
-        "recovery": row.get("recovery", 1),
+        "recovery": row["recovery"],
         "size": sum(sizes[name] for name in judged) / sum(sizes[results["baselines"][name]] for name in judged),
         "bytes": sum(sizes[name] for name in judged),
         "speedup": slowest["speedup"],

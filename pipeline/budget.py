@@ -15,6 +15,7 @@ _QUICK = {"train": 900, "prune": 500, "qat": 250}, 10
 _BRIEF = {"train": 900, "prune": 240, "qat": 80}, 10
 _SHARE = {"train": 1.0, "prune": 0.5, "qat": 0.1}  # of the model's learning rate
 _BRIEF_SHARE = _SHARE | {"prune": 1.0}  # in few steps a pruned net recovers at the full rate only
+RECOVERIES = {"": (1, 1.0), "longer": (4, 1.0), "slower": (1, 0.1)}  # of stages after training: steps, rate
 ENOUGH = 0.93  # validation accuracy at which a brief training ends: what only a right implementation reaches
 QUICK_TRAINING_SAMPLES = 8000
 
@@ -40,26 +41,27 @@ def budget(
     *,
     quick: bool = False,
     brief: bool = False,
-    recovery: int = 1,
+    recovery: str = "",
     epochs: int | None = None,
     learning_rate: float = 2e-3,
     learner: str = "fit",
 ) -> Budget:
     """Return the budget of `stage` ("train", "prune" or "qat") for a training set of `samples`.
 
-    brief: enough to tell a right implementation from a wrong one, no more. recovery: so many times the steps in the
-    stages after "train". epochs replaces the number that follows from the step budget, with one pass each.
+    brief: enough to tell a right implementation from a wrong one, no more. recovery: of `RECOVERIES`, how the stages
+    after "train" go on where that was too little, or too fast. epochs replaces the number that follows from the step
+    budget, with one pass each.
     learning_rate: the peak of the model's training; later stages take a share. learner: that of the model; one that
     starts over after a change has the steps of "train" in each stage.
     Batches of 32 (16 if brief) below ten thousand samples, else of 128.
     """
     anew = learners.get(learner).starts_over
+    times, share = RECOVERIES[recovery if stage != "train" else ""]
     batch_size = (16 if brief else 32) if samples < 10_000 else 128
     per_pass = math.ceil(samples / batch_size)
     passes = 1
     if epochs is None:
         steps, most = _BRIEF if brief else _QUICK if quick else _FULL
-        times = 1 if stage == "train" else recovery
         rounds = max(1, round(times * steps["train" if anew else stage] / per_pass))
         passes = math.ceil(rounds / most)
         epochs = round(rounds / passes)
@@ -67,14 +69,14 @@ def budget(
         epochs=epochs,
         passes=passes,
         batch_size=batch_size,
-        learning_rate=(_BRIEF_SHARE if brief and not anew else _SHARE)[stage] * learning_rate,
+        learning_rate=share * (_BRIEF_SHARE if brief and not anew else _SHARE)[stage] * learning_rate,
         steps=epochs * passes * per_pass,
         enough=ENOUGH if brief and stage == "train" else None,
     )
 
 
 def train_config(
-    stage: str, dataset: Dataset, *, quick: bool = False, brief: bool = False, recovery: int = 1,
+    stage: str, dataset: Dataset, *, quick: bool = False, brief: bool = False, recovery: str = "",
     epochs: int | None = None, seed: int = 0, peak: float = 2e-3, learner: str = "fit",
     own: Mapping[str, Any] | None = None, **settings: Any,
 ) -> TrainConfig:  # fmt: skip

@@ -16,12 +16,13 @@ from ..models import registry
 from ..progress import say
 from ..workers import Order, workers
 from . import cells
+from .budget import RECOVERIES
 from .cells import STAGES, Cell, Held
 from .run import FILES, RunConfig, RunPlan, execute
 
 MOST_ORDERS = 8  # of one process: TensorFlow keeps what it once traced, some 300 MB for each model
 LIMIT_S = {"quick": 1800, "full": 6 * 3600}  # a model that takes longer hangs
-RECOVERY = 4  # times the brief steps of pruning and QAT, for a model that lost more by them than it may
+WAYS = tuple(RECOVERIES)  # tried in this order, while a model loses more by brief pruning and QAT than it may
 RECOVERED = ("prune", "qat", "device")  # the cells that tell so
 KEPT = "recovery.json"  # in the folder of such a model: a call that goes on does not begin with too little again
 MOST_JOBS = 8  # each takes two processes of TensorFlow, one to train and one to convert
@@ -45,7 +46,7 @@ class Row(TypedDict):
     model: str
     data: str | None
     seconds: float | None
-    recovery: int
+    recovery: str
     stages: dict[str, Cell]
 
 
@@ -65,7 +66,8 @@ def matrix(
     model after the other, with nothing else running. The same call goes on with a matrix that was interrupted. A quick
     matrix goes one way for each model, float -> pruned -> QAT -> int8, with the least training that a wrong
     implementation would not survive; a model that loses more than it may is pruned and retrained once more, for
-    `RECOVERY` times as long. Else the cells are those of `edgewright run`.
+    longer, and if that is no help, more slowly: some learn few samples by heart. Else the cells are those of
+    `edgewright run`.
     """
     chosen = _chosen(models, families)
     jobs = min(len(chosen), cores(), MOST_JOBS) if jobs is None else jobs
@@ -74,7 +76,7 @@ def matrix(
     start = time.monotonic()
     orders = [
         {"model": name, "folder": str(folder / name), "log": str(folder / "logs" / f"{name}.txt"), "quick": quick,
-         "seed": seed, "device": device, "timing": False, "recovery": _recovery(folder / name)}
+         "seed": seed, "device": device, "timing": False, "recovery": _recovery(folder / name) if quick else ""}
         for name in chosen
     ]  # fmt: skip
     rows: dict[str, Row] = {}
@@ -108,11 +110,11 @@ def matrix(
                 save()
 
         go(orders)
-        again = [order for order in orders if quick and order["recovery"] == 1 and _recoverable(rows[order["model"]])]
-        for order in again:
-            rows.pop(order["model"])
-            write_json(folder / order["model"] / KEPT, {"recovery": RECOVERY})
-        go([{**order, "recovery": RECOVERY} for order in again])
+        while orders := [again for order in orders if quick and (again := _again(order, rows[order["model"]]))]:
+            for order in orders:
+                rows.pop(order["model"])
+                write_json(folder / order["model"] / KEPT, {"recovery": order["recovery"]})
+            go(orders)
     return save()
 
 
@@ -140,10 +142,10 @@ def serve(order: Order) -> Row:
     return {**row, "data": results["data"], "seconds": sum(results["seconds"].values()), "stages": found}
 
 
-def _recovery(folder: Path) -> int:
-    """Return how often the steps of pruning and QAT a model was found to need, 1 where nobody knows."""
+def _recovery(folder: Path) -> str:
+    """Return how pruning and QAT of a model were found to have to go on, "" where nobody knows."""
     kept = folder / KEPT
-    return json.loads(kept.read_text())["recovery"] if kept.is_file() else 1
+    return json.loads(kept.read_text())["recovery"] if kept.is_file() else ""
 
 
 def _parameters(name: str) -> int:
@@ -190,10 +192,11 @@ def _bad(row: Mapping[str, Any]) -> int:
     return sum(cell["status"] == "fail" for cell in row["stages"].values())
 
 
-def _recoverable(row: Row) -> bool:
-    """Tell if a model fails by what longer pruning and QAT may win back, and by nothing else."""
+def _again(order: Order, row: Row) -> Order | None:
+    """Return the next order for a model that fails by what other pruning and QAT may win back, and by nothing else."""
     failing = {stage for stage, cell in row["stages"].items() if cell["status"] == "fail"}
-    return bool(failing) and failing <= set(RECOVERED)
+    left = WAYS[WAYS.index(order["recovery"]) + 1 :]
+    return {**order, "recovery": left[0]} if left and failing and failing <= set(RECOVERED) else None
 
 
 def _failing(order: Order, reason: str) -> Row:

@@ -78,15 +78,15 @@ class RunPlan:
 
     recipes: what is done; None for `recipe.usual`. files: what is exported, as (role of the model, format, precision);
     what no file comes from is not done.
-    brief: the least training that tells a right implementation from a wrong one, short timings, no page. recovery: so
-    many times the steps of the stages after training. timed: formats whose files are timed. apart: answers of the
+    brief: the least training that tells a right implementation from a wrong one, short timings, no page. recovery: how
+    the stages after training go on, of `budget.RECOVERIES`. timed: formats whose files are timed. apart: answers of the
     files are a step of their own, so that timing can wait for a quiet machine; with `timing` false it is left undone.
     """
 
     recipes: tuple[Recipe, ...] | None = None
     files: tuple[tuple[str, str, str], ...] = FILES
     brief: bool = False
-    recovery: int = 1
+    recovery: str = ""
     timed: tuple[str, ...] = ("tflite", "onnx")
     apart: bool = False
     timing: bool = True

@@ -134,11 +134,11 @@ def test_a_matrix_that_was_interrupted_at_its_first_model_is_gone_on_with(tmp_pa
     assert problems("matrix", json.loads((folder / "matrix.json").read_text())) == []
 
 
-def test_a_model_that_lost_too_much_is_compressed_once_more_for_longer_and_stays_so(tmp_path, monkeypatch):
-    served = []
+def test_a_model_that_lost_too_much_is_compressed_otherwise_and_stays_so(tmp_path, monkeypatch):
+    served, mends = [], {"logistic_regression": "longer", "softmax_regression": "slower", "mlp": ""}
 
     class Several:
-        """Fails every row that was pruned and retrained briefly, and one row by what no training mends."""
+        """Fails every row that is pruned in a way that does not mend it, and one row by what no training mends."""
 
         def serve(self, orders, limit_s, at_once=None):
             for order in orders:
@@ -148,7 +148,7 @@ def test_a_model_that_lost_too_much_is_compressed_once_more_for_longer_and_stays
                     yield order, {**row, "stages": {"build": cells.cell("", 1)}}
                     continue
                 found = {stage: cells.cell("", 0.5) for stage in matrix.STAGES[1:]}
-                if order["recovery"] == 1 and order["model"] != "mlp":
+                if order["recovery"] != mends.get(order["model"]):
                     found["prune"] = cells.cell("more than 3 points below float", 0.4)
                 if order["model"] == "linear_svm":
                     found["onnx_int8"] = cells.cell("0.9 of outputs within one step", 0.5)
@@ -159,16 +159,20 @@ def test_a_model_that_lost_too_much_is_compressed_once_more_for_longer_and_stays
         yield Several()
 
     monkeypatch.setattr(matrix, "workers", workers)
-    models = ["logistic_regression", "linear_svm", "mlp"]
+    models = ["logistic_regression", "softmax_regression", "linear_svm", "mlp"]
     for path in models:
         (tmp_path / path).mkdir()
     found = matrix.matrix(models, [], tmp_path, quick=True, seed=0)
-    assert [row["recovery"] for row in found["rows"]] == [matrix.RECOVERY, 1, 1] and matrix.failed(found) == 2
-    assert served[6:] == [("logistic_regression", timing, matrix.RECOVERY) for timing in (False, True)]
+    assert [row["recovery"] for row in found["rows"]] == ["longer", "slower", "", ""] and matrix.failed(found) == 2
+    again = [(model, timing, "longer") for timing in (False, True) for model in models[:2]]
+    assert served[8:] == [*again, *(("softmax_regression", timing, "slower") for timing in (False, True))]
     assert problems("matrix", found) == []
     served.clear()
     matrix.matrix(models[:1], [], tmp_path, quick=True, seed=0)
-    assert served == [("logistic_regression", timing, matrix.RECOVERY) for timing in (False, True)]
+    assert served == [("logistic_regression", timing, "longer") for timing in (False, True)]
+    served.clear()
+    matrix.matrix(models[1:2], [], tmp_path, quick=False, seed=0)
+    assert served == [("softmax_regression", timing, "") for timing in (False, True)]  # a full one trains enough
 
 
 def test_the_files_of_a_matrix_run_on_the_device_that_is_asked_for(tmp_path, monkeypatch):
@@ -180,7 +184,7 @@ def test_the_files_of_a_matrix_run_on_the_device_that_is_asked_for(tmp_path, mon
 
     monkeypatch.setattr(matrix, "execute", execute)
     order = {"model": "xor_mlp", "folder": str(tmp_path), "quick": True, "seed": 0, "device": "ssh://pi@board",
-             "timing": True, "recovery": 1}  # fmt: skip
+             "timing": True, "recovery": ""}  # fmt: skip
     assert matrix.serve(order)["stages"]["device"]["reason"] == "enough" and asked == ["ssh://pi@board"]
 
 
@@ -190,7 +194,7 @@ def test_any_error_of_a_row_is_told_in_its_cells_and_traced_in_its_log(tmp_path,
 
     monkeypatch.setattr(matrix, "execute", execute)
     order = {"model": "xor_mlp", "folder": str(tmp_path), "quick": True, "seed": 0, "device": "local", "timing": True,
-             "recovery": 1}  # fmt: skip
+             "recovery": ""}  # fmt: skip
     assert matrix.serve(order)["stages"]["train"]["reason"] == "ValueError: 3 rows for 4 labels"
     assert "Traceback" in capfd.readouterr().err
 
@@ -209,8 +213,10 @@ def test_budget_is_spent_in_few_epochs_whatever_the_size_of_the_data(samples):
     prune = budget("prune", samples, brief=True, learning_rate=0.01)
     assert prune.enough is quick.enough is None and prune.learning_rate == 0.01
     assert budget("qat", samples, learning_rate=0.01).learning_rate == pytest.approx(0.001)
-    longer = {stage: budget(stage, samples, brief=True, recovery=4).steps for stage in ("train", "prune")}
+    longer = {stage: budget(stage, samples, brief=True, recovery="longer").steps for stage in ("train", "prune")}
     assert longer["train"] == brief.steps and longer["prune"] >= 2 * prune.steps
+    slower = budget("prune", samples, brief=True, learning_rate=0.01, recovery="slower")
+    assert slower.steps == prune.steps and slower.learning_rate == pytest.approx(0.001)
 
 
 def test_a_learner_that_starts_over_has_the_steps_of_its_training_in_each_stage_at_their_own_rates():
@@ -242,7 +248,7 @@ def test_a_model_of_which_nothing_goes_to_a_device_skips_with_the_reason(tmp_pat
     reason = "it answers by post"
     monkeypatch.setitem(registry._ENTRIES, entry.name, dataclasses.replace(entry, deploy=(), undeployed=reason))
     order = {"model": entry.name, "folder": str(tmp_path), "quick": True, "seed": 0, "device": "local",
-             "timing": True, "recovery": 1}  # fmt: skip
+             "timing": True, "recovery": ""}  # fmt: skip
     row = matrix.serve(order)
     assert row["stages"]["train"]["status"] == "pass"
     assert {row["stages"][stage]["reason"] for stage in cells.OF_FILES} == {reason}
