@@ -53,6 +53,11 @@ such a run won that back, or as much as is shown.""",
 first: some nets learn a small training set by heart.""",
 }
 FEW = "Of cifar10's five training batches {batches} was at hand: its rows would do better with all."
+LOST = 1  # points of the metric, or percent of a perplexity
+ALONE = """An int8 file beside the pruned net that it was made of, after quantization-aware retraining: {worse} of
+{known} lose more than {lost} point by that. What `edgewright diagnose` tells of them, and what 16 bits win and cost, is
+[told there](quantization.md#what-16-bits-win-and-cost)."""
+ALONE_IN = ("model", "float", "pruned", "int8", "points")
 MEASURED = ("model", "data", "float", "int8", "size", "speed-up", "stages")
 SIZES = ("model", "family", "parameters", "edge parameters", "edge MACs", "int8 bytes")
 KINDS = (ONE, SEVERAL, STEP, STEP_AMONG, TABLES, NONE) = (
@@ -91,6 +96,7 @@ def text(rows: dict[str, dict[str, Any]]) -> str:
         page += f"\n## {_title(task)}\n\n{table(MEASURED, lines)}\n"
     notes = [f"- {name}, {stage}: {reason}" for name, row in sorted(rows.items())
              for stage, reason in row["notes"].items()]  # fmt: skip
+    page += _int8_alone(rows)
     page += "\n## What a stage says\n\n" + ("\n".join(notes) or "Every stage passed.") + "\n"
     page += f"\n## Sizes\n\n{table(SIZES, [_size(name, rows.get(name)) for name in names])}\n"
     papers = "\n".join(f"- {name}: {registry.get(name).paper}" for name in sorted(names))
@@ -114,6 +120,18 @@ def _index(rows: dict[str, dict[str, Any]], names: list[str]) -> str:
             groups[group] = [name for name, value in known.items() if low < value <= high]
         page += f"\n### {called}\n\n{_lists(groups)}\n"
     return page + f"\n## By what goes to a device\n\n{_lists(kinds)}\n"
+
+
+def _int8_alone(rows: dict[str, dict[str, Any]]) -> str:
+    """Return what the int8 file loses of the pruned net that it was made of."""
+    known = {name: row for name, row in rows.items() if row.get("points_of_int8") is not None}
+    worse = sorted((row["points_of_int8"], name) for name, row in known.items() if row["points_of_int8"] < -LOST)
+    figures = itemgetter("float", "pruned", "int8")
+    lines = [(name, *(f"{value:.3f}" for value in figures(rows[name])), f"{lost:+.1f}") for lost, name in worse]
+    said = textwrap.fill(ALONE.format(lost=LOST, worse=len(worse), known=len(known)).replace("\n", " "), 120)
+    return (
+        f"\n## What int8 takes by itself\n\n{said}\n\n{table(('model', 'float', 'pruned', 'int8', 'points'), lines)}\n"
+    )
 
 
 def _lists(groups: dict[str, list[str]]) -> str:
@@ -189,7 +207,9 @@ def _facts(row: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
         "data": row["data"],
         "float": base,
         "int8": int8,
-        "points": None if None in (base, int8) else 100 * _metric(results).gain(int8, base),
+        "points": _points(results, int8, base),
+        "pruned": stages["prune"]["value"],
+        "points_of_int8": _points(results, int8, stages["prune"]["value"]),
         "points_ci95": interval and [100 * end for end in interval],
         "recovery": row["recovery"],
         "size": sum(sizes[name] for name in judged) / sum(sizes[results["baselines"][name]] for name in judged),
@@ -214,6 +234,11 @@ def _metric(results: dict[str, Any]) -> metrics.Metric:
     """Return the metric of a run, which may be that of its bundles."""
     rows = [*results["measurements"], *results.get("bundles", ())]
     return metrics.get(next(row["metric"] for row in rows if row.get("metric")))
+
+
+def _points(results: dict[str, Any], value: float | None, base: float | None) -> float | None:
+    """Return how many points better one value of the metric is than another."""
+    return None if value is None or base is None else 100 * _metric(results).gain(value, base)
 
 
 def _stages(stages: dict[str, dict[str, Any]]) -> str:
