@@ -1,7 +1,7 @@
 """What a data set is: three splits that do not overlap, checked before anything is trained or calibrated on them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +114,11 @@ class Dataset:
 def shape_of(x: Array | Mapping[str, Array]):
     """Return the shape of one sample of `x`."""
     return {name: value.shape[1:] for name, value in x.items()} if isinstance(x, Mapping) else x.shape[1:]
+
+
+def facts_of(dataset: Dataset, kind: type[Dataset] | None = None) -> dict[str, Any]:
+    """Return a data set's fields by name, to make another of them: those of `kind`, by default of its own class."""
+    return {each.name: getattr(dataset, each.name) for each in fields(kind or dataset)}
 
 
 def check(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Recording, Runner
 from ..data import Dataset, Input, load
-from ..data.dataset import Split, subset
+from ..data.dataset import Split, facts_of, subset
 from ..few_shot import EMBEDDING, HEAD, IMAGE, OPTIMIZER, QUERY, SUPPORT, VECTOR, Episodes, Host, episodes
 from ..presented import presented_as, takes
 from .register import Bound, Networks, task
@@ -75,7 +75,7 @@ class FewShot:
             raise BadInput(f"shots={shots}: the head takes {held} of each class; build it with shots={shots}")
         before = data if isinstance(data, FewShots) else None
         loaded = before or load(data, input_shape=shape, dtype="float32", task=self.name)
-        facts = {field.name: getattr(loaded, field.name) for field in fields(Dataset)}
+        facts = facts_of(loaded, Dataset)
         limit, count = asked.get("limit"), asked.get("test_limit") or (before.episodes if before else EPISODES)
         shots = shots or (before.shots if before else None)
         given = {"train": _classes(loaded.train, limit), "task": self.name, "classes": ways}

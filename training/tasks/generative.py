@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
-from ..data.dataset import Split, subset
+from ..data.dataset import Split, facts_of, subset
 from ..presented import takes
 from .register import Bound, Networks, enter
 from .supervised import SHOWN
@@ -90,7 +90,7 @@ class Generation:
             width = next((each.shape[-1] for each in ends if each.name == LABEL), None)
         served = "classification" if width else "reconstruction"
         loaded = load(data, input_shape=shape, dtype="float32", task=served, **asked)
-        facts = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+        facts = facts_of(loaded)
         splits, words = loaded.splits, loaded.preprocessing
         if self.signed:
             splits = {part: _signed(split, f"{loaded.name} {part}") for part, split in splits.items()}

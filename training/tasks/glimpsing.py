@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
-from ..data.dataset import subset
+from ..data.dataset import facts_of, subset
 from ..presented import presented_as, takes
 from .objective import Objective
 from .register import Bound, Networks, enter
@@ -65,9 +65,7 @@ class Glimpsing(Objective):
         if not rebuilt and width is not None and width < loaded.classes:
             raise BadInput(f"{SEQUENCE!r} tells {width} classes apart, data {loaded.name!r} has {loaded.classes}; "
                            f"build it with classes={loaded.classes}")  # fmt: skip
-        facts: dict[str, Any] = {field.name: getattr(loaded, field.name) for field in fields(Dataset)} | {
-            "task": self.name
-        }
+        facts: dict[str, Any] = facts_of(loaded, Dataset) | {"task": self.name}
         return Looked(**facts, step=takes(networks[STEP])["inputs"], glimpses=inputs[NOISE].shape[0] or 1)
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Recording, Runner
 from ..data import Dataset, load
-from ..data.dataset import Split, subset
+from ..data.dataset import Split, facts_of, subset
 from ..presented import takes
 from .generative import MASK, REAL, SOURCE, Drawn, signed, unsigned
 from .register import Bound, Networks, enter
@@ -66,7 +66,7 @@ class ImageTranslation:
         latent = takes(networks[ways[0]])["inputs"]
         shape = next(each.shape for each in latent if each.name == SOURCE)
         loaded = self.loaded(data, shape, **asked)
-        facts = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+        facts = facts_of(loaded)
         words = f"{loaded.preprocessing}; [0, 1] to [-1, 1]"
         return Pairs(**{**facts, "task": self.name, "preprocessing": words}, latent=latent, judged=(),
                      both=len(ways) > 1)  # fmt: skip

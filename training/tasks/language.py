@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, load
-from ..data.dataset import subset
+from ..data.dataset import facts_of, subset
 from ..decoding import sample
 from ..losses import of_tokens
 from ..presented import takes
@@ -123,7 +123,7 @@ def _of(dataset: Dataset) -> Texts:
 
 
 def _texts(dataset: Dataset, **more: Any) -> Texts:
-    return Texts(**{field.name: getattr(dataset, field.name) for field in fields(Dataset)}, **more)
+    return Texts(**facts_of(dataset, Dataset), **more)
 
 
 def continued(run: Runner, tokens: np.ndarray, steps: int, *, positions: bool = False) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ...errors import BadInput
 from ...metrics import Scores
 from ...runners import Arrays, Runner
 from ..data import Dataset, Input, load
-from ..data.dataset import subset
+from ..data.dataset import facts_of, subset
 from ..losses import of_tokens
 from ..presented import takes
 from .language import LOGITS, LanguageModel
@@ -57,9 +57,7 @@ class PermutedLanguageModel(LanguageModel):
         if not rebuilt and width < dataset.classes:
             raise BadInput(f"{SEQUENCE!r} knows {width} tokens, data {dataset.name!r} has {dataset.classes}; build it "
                            f"with classes={dataset.classes}")  # fmt: skip
-        facts: dict[str, Any] = {field.name: getattr(dataset, field.name) for field in fields(Dataset)} | {
-            "task": self.name
-        }
+        facts: dict[str, Any] = facts_of(dataset, Dataset) | {"task": self.name}
         question = dataset.classes if rebuilt else width  # it is the id behind those that the networks will know
         return Asked(**facts, reads=takes(networks[CONTENT])["inputs"], question=question)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
-from ..data.dataset import subset
+from ..data.dataset import facts_of, subset
 from ..losses import SmoothedCrossentropy
 from ..presented import presented_as, takes
 from .objective import Objective
@@ -50,7 +50,7 @@ class Pointing(Objective):
             raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
         shape = {each.name: each.shape for each in takes(networks[SEQUENCE])["inputs"]}
         loaded = load(data, input_shape=shape, task=self.name, **asked)
-        facts = {field.name: getattr(loaded, field.name) for field in fields(Dataset)}
+        facts = facts_of(loaded, Dataset)
         return Pointed(**facts, step=takes(networks[STEP])["inputs"])
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from ... import metrics
 from ...metrics import Metric, Scores
 from ...runners import Runner
 from ..data import Dataset, load
+from ..data.dataset import facts_of
 from ..feature_space import FeatureSpace, feature_space
 from .generative import LATENT_SEED, Drawn, Generation, unsigned
 from .register import Networks, enter
@@ -43,7 +44,7 @@ class Resemblance(Generation):
         assert isinstance(dataset, Drawn)
         shape = np.asarray(dataset.test.x).shape[1:]
         told = load(data, input_shape=shape, dtype="float32", task="classification", **asked)
-        facts = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
+        facts = facts_of(dataset)
         return Resembling(**facts, space=feature_space(told))
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:

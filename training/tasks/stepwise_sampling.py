@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import BadInput
 from ...runners import Arrays, Runner
 from ..data import Dataset, load
-from ..data.dataset import subset
+from ..data.dataset import facts_of, subset
 from ..presented import takes
 from .generative import Drawn, Generation, drawn_from
 from .register import Networks, enter
@@ -33,7 +33,7 @@ class StepwiseSampling(Generation):
             raise BadInput(f"task {self.name!r} needs a network {missing[0]!r}, got {', '.join(networks)}")
         inputs = {each.name: each for each in takes(networks[SEQUENCE])["inputs"]}
         loaded = load(data, input_shape=inputs[PICTURES].shape, dtype="float32", task="reconstruction", **asked)
-        facts: dict[str, Any] = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+        facts: dict[str, Any] = facts_of(loaded)
         facts["task"] = self.name
         return Drawn(**facts, latent=(inputs[NOISE],), judged=(inputs[PICTURES],))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -17,7 +17,7 @@ from ...runners import Arrays, Judge, Runner
 from ...seeding import seeded
 from ...untyped import ops
 from ..data import Dataset, Head, Shown, Split, calibration, load
-from ..data.dataset import subset
+from ..data.dataset import facts_of, subset
 from ..feature_space import fit_classes
 from ..losses import squared_error
 from ..presented import takes
@@ -113,7 +113,7 @@ class Stylisation:
         label = output_names(scorer, len(scorer.outputs)).index(LABEL)
         fit_classes(keras.Model(scorer.inputs, scorer.outputs[label]), loaded.train)
         images = {part: Split(x=split.x, y=split.x) for part, split in loaded.splits.items()}
-        facts = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+        facts = facts_of(loaded)
         facts |= {"classes": 0, "augmentation": None, "task": self.name, **images}
         facts["shown"] = Shown(network=name, inputs=known["inputs"], outputs=known["outputs"])
         return Styled(**facts, scorer=scorer, style=style_of(scorer, stripes(shape)))

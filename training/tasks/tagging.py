@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import keras
@@ -15,7 +15,7 @@ from ...runners import Arrays, Judge, Runner
 from ..chains import viterbi
 from ..chunks import counted
 from ..data import Dataset, Input, Split, check, sets
-from ..data.dataset import limited, subset
+from ..data.dataset import facts_of, limited, subset
 from ..data.tagging import HIDDEN
 from ..markov import Markov
 from ..presented import takes
@@ -73,7 +73,7 @@ class Tagging(Objective):
         if not rebuilt and width < dataset.classes:
             raise BadInput(f"{network.name!r} knows {width} tags, data {dataset.name!r} has {dataset.classes}; build "
                            f"it with classes={dataset.classes}")  # fmt: skip
-        facts = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
+        facts = facts_of(dataset, Dataset)
         tagged = Tagged(**facts, given=given, chained=TRANSITIONS in networks)
         return limited(tagged, asked.get("limit"), asked.get("test_limit"), asked.get("seed", 0))
 

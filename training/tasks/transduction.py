@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, load
-from ..data.dataset import subset
+from ..data.dataset import facts_of, subset
 from ..presented import presented_as, takes
 from ..transduction import TransducerLoss, said_greedily
 from .objective import Objective
@@ -59,7 +59,7 @@ class Transduction(Objective):
         if not rebuilt and loaded.classes > width:
             raise BadInput(f"{SEQUENCE!r} knows {width} symbols, data {loaded.name!r} has {loaded.classes}; build it "
                            f"with classes={loaded.classes}")  # fmt: skip
-        facts = {field.name: getattr(loaded, field.name) for field in fields(Dataset)}
+        facts = facts_of(loaded, Dataset)
         chunk = next(each.shape[0] for each in takes(networks[ENCODER])["inputs"] if each.name == CHUNK)
         step, joiner = (Stepped.of(networks[name]) for name in (PREDICTION, JOINER))
         return Recordings(**facts, step=step, joiner=joiner, chunk=chunk or 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
 from ..data import Dataset, Input, load
-from ..data.dataset import subset
+from ..data.dataset import facts_of, subset
 from ..data.marks import BOS, PAD
 from ..data.translation import text_of
 from ..decoding import LOGITS, TOKEN, Speaker, greedy
@@ -69,7 +69,7 @@ class Translation(Objective):
                            f"{', '.join(each.name for each in inputs)}")  # fmt: skip
         width = None if rebuilt and isinstance(data, Dataset) else self._tokens(networks)
         loaded = load(data, inputs=inputs, dtype="int32", task=self.name, vocabulary=width, **asked)
-        facts = {field.name: getattr(loaded, field.name) for field in fields(Dataset)}
+        facts = facts_of(loaded, Dataset)
         steps = {name: Stepped.of(networks[name]) for name in self._networks if name not in (SEQUENCE, ENCODER)}
         return Sentences(**facts, steps=steps, chance=chance)
 
