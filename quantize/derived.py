@@ -23,7 +23,8 @@ from .config import QatConfig
 from .graph.nodes import Graph, Node, Tensor
 from .graph.tracing import symbolic_inputs
 from .layer import QuantizedGraph, Unsaved
-from .placement import Plan, Scale
+from .operators import rule_for
+from .placement import REQUANTIZE, Plan, Scale
 from .planning import make_plan
 from .prepare import as_model, find_quantized, source_of
 
@@ -162,6 +163,7 @@ class _Places:
         self._short: dict[str, str] = {}
         self._shorten(model, "", "")
         states = {given for given, _ in carried}
+        self._made_by = {id(graph.inputs[given]): graph.outputs[new].producer for given, new in carried}
         self.inputs = [leaf for index, leaf in enumerate(graph.inputs) if index not in states]
 
     def _shorten(self, holder: keras.Layer, path: str, short: str) -> None:
@@ -180,6 +182,16 @@ class _Places:
                 return "/".join([self._short[layer], *parts[count:]])
         return node.origin
 
+    def way(self, node: Node) -> Iterator[Node]:
+        """Yield a node, and while one only passes values on, what it has them from: of a state, the call before."""
+        seen: set[int] = set()
+        following: Node | None = node
+        while following is not None and id(following) not in seen:
+            seen.add(id(following))
+            yield following
+            given = following.inputs[0] if _passes_on(following) else None
+            following = given and (given.producer or self._made_by.get(id(given)))
+
     def constants(self) -> dict[tuple[str, int], str]:
         """Map where constants are read to their names, which depend on the building."""
         return {
@@ -196,9 +208,19 @@ class _Places:
         for leaf in scale.tensors:
             if leaf.producer is not None:
                 places.append((self.of(leaf.producer), leaf.producer.outputs.index(leaf)))
+                places += self._converted(leaf.producer)
             elif id(leaf) in inputs:
                 places += [("input", leaf.name), ("made", leaf.name), ("input", inputs[id(leaf)])]
         return places
+
+    def _converted(self, node: Node) -> Iterator[tuple[str, int]]:
+        """Yield where else the values of a requantization are known: those of a state are what became it."""
+        if node.op_type != REQUANTIZE.op_type:
+            return
+        ending = "/".join(node.origin.split("/")[-2:])
+        makers = [each for each in self.way(node) if each.op_type != REQUANTIZE.op_type]
+        yield from ((f"{self.of(each)}/{ending}", 0) for each in makers)
+        yield from ((self.of(each), 0) for each in makers)
 
     def made(self) -> dict[tuple[str, int | str], Tensor]:
         """Return what each layer of the model makes: the last of its tensors."""
@@ -207,7 +229,7 @@ class _Places:
 
 def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, carried: States) -> QuantizedGraph:
     """Return the quantized graph of `step`, with the weights, masks and ranges of `trained`."""
-    config = _config_for(trained, source, step)
+    config = _config_for(trained, source, step, carried)
     plan = make_plan(step, config, carried)
     ours, theirs = _Places(step, plan.graph, carried), _Places(source, trained.plan.graph)
     names = _named_alike(ours, theirs)
@@ -262,19 +284,21 @@ def _symmetric_there(plan: Plan, trained: QuantizedGraph, names: Mapping[str, st
     ]
 
 
-def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model) -> QatConfig:
+def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model, carried: States) -> QatConfig:
     """Return the configuration that gives each operation of `step` the precision of its like in `trained`.
 
-    Names and types of layers may mean others here, and so may the places that were kept in float.
+    Names and types of layers may mean others here, and so may the places that were kept in float. What `trained` has
+    no like of, as the reshaping of a state that comes in, is done as precisely as what made its values.
     """
     config = replace(trained.config, kept={})
     graph = make_plan(step, config).graph
-    ours, theirs = _Places(step, graph), _Places(source, trained.plan.graph)
+    ours, theirs = _Places(step, graph, carried), _Places(source, trained.plan.graph)
     chosen, choose = trained.config.chooser(source, trained.plan.graph), config.chooser(step, graph)
     likes = {theirs.of(node): node for node in trained.plan.graph.nodes}
     kept, by_name = {}, {}
-    for node in graph.nodes:
-        like = likes.get(ours.of(node))
+    for node in (each for each in graph.nodes if each.op_type != REQUANTIZE.op_type):
+        known = (likes.get(ours.of(each)) for each in ours.way(node) if each.op_type != REQUANTIZE.op_type)
+        like = next(filter(None, known), None)
         if like is None or (wanted := chosen(like))[0] == choose(node)[0]:
             continue
         if wanted[0] is None:
@@ -282,6 +306,11 @@ def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model)
         else:
             by_name[node.scope] = wanted[0]
     return replace(config, kept=kept, by_name={**by_name, **config.by_name})
+
+
+def _passes_on(node: Node) -> bool:
+    rule = rule_for(node)
+    return node.op_type == REQUANTIZE.op_type or (rule is not None and rule.passthrough)
 
 
 def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, theirs: _Places) -> None:
