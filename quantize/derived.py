@@ -208,19 +208,18 @@ class _Places:
         for leaf in scale.tensors:
             if leaf.producer is not None:
                 places.append((self.of(leaf.producer), leaf.producer.outputs.index(leaf)))
-                places += self._converted(leaf.producer)
             elif id(leaf) in inputs:
                 places += [("input", leaf.name), ("made", leaf.name), ("input", inputs[id(leaf)])]
         return places
 
-    def _converted(self, node: Node) -> Iterator[tuple[str, int]]:
-        """Yield where else the values of a requantization are known: those of a state are what became it."""
-        if node.op_type != REQUANTIZE.op_type:
-            return
-        ending = "/".join(node.origin.split("/")[-2:])
-        makers = [each for each in self.way(node) if each.op_type != REQUANTIZE.op_type]
-        yield from ((f"{self.of(each)}/{ending}", 0) for each in makers)
-        yield from ((self.of(each), 0) for each in makers)
+    def converted(self, scale: Scale) -> Iterator[tuple[str, int]]:
+        """Yield where else values that only change their bits may be known: those of a state are what became it."""
+        for node in (leaf.producer for leaf in scale.tensors):
+            if node is None or node.op_type != REQUANTIZE.op_type:
+                continue
+            ending = "/".join(node.origin.split("/")[-2:])
+            makers = [self.of(each) for each in self.way(node) if each.op_type != REQUANTIZE.op_type]
+            yield from ((place, 0) for ends in (f"/{ending}", "") for place in (maker + ends for maker in makers))
 
     def made(self) -> dict[tuple[str, int | str], Tensor]:
         """Return what each layer of the model makes: the last of its tensors."""
@@ -314,14 +313,13 @@ def _passes_on(node: Node) -> bool:
 
 
 def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, theirs: _Places) -> None:
-    names = {origin: scale.name for scale in trained.plan.distinct_scales for origin in theirs.origins(scale)}
-    # An input of the step that the sequence makes itself, as a decoder's memory, is called as the layer that makes it.
-    made = {origin: trained.plan.scale_of(tensor) for origin, tensor in theirs.made().items()}
-    names |= {origin: scale.name for origin, scale in made.items() if scale is not None}
-    alone = _of_one_call(names)
+    known = {
+        bits: _names_of_ranges(trained, theirs, bits) for bits in {each.bits for each in layer.plan.distinct_scales}
+    }
     prescribed = {scale.name: scale.fixed.range(scale.bits) for scale in trained.plan.distinct_scales if scale.fixed}
     for scale in layer.plan.distinct_scales:
-        origins = ours.origins(scale)
+        names, alone = known[scale.bits]
+        origins = [*ours.origins(scale), *ours.converted(scale)]
         name = next((names[origin] for origin in origins if origin in names), None)
         name = name or next((alone[origin] for origin in map(_any_call, origins) if origin in alone), None)
         if name in prescribed and scale.name in layer.range_of:  # by the operator that makes a first state, say
@@ -330,6 +328,21 @@ def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, 
         for kind in ("range_of", "width_of"):
             if scale.name in getattr(layer, kind):
                 _assign(getattr(layer, kind)[scale.name], getattr(trained, kind), name, scale.name)
+
+
+def _names_of_ranges(
+    trained: QuantizedGraph, theirs: _Places, bits: int
+) -> tuple[dict[tuple[str, int | str], str], dict[tuple[str, int | str], str]]:
+    """Return the scales of `trained` by what they are of, and by that without the number of a call.
+
+    Of a place that has two scales, as where the first step of a recurrence is another operator, that of `bits`.
+    """
+    scales = sorted(trained.plan.distinct_scales, key=lambda scale: scale.bits == bits)
+    names = {origin: scale.name for scale in scales for origin in theirs.origins(scale)}
+    # An input of the step that the sequence makes itself, as a decoder's memory, is called as the layer that makes it.
+    made = {origin: trained.plan.scale_of(tensor) for origin, tensor in theirs.made().items()}
+    names |= {origin: scale.name for origin, scale in made.items() if scale is not None}
+    return names, _of_one_call(names)
 
 
 def _any_call(origin: tuple[str, int | str]) -> tuple[str, int | str]:

@@ -380,11 +380,12 @@ def _sharing(operators: list[FusedOp], carried: Sequence[tuple[Tensor, Tensor]])
     groups = _Groups()
     for given, new in carried:
         groups.join(given, new)
-    at_place: dict[tuple[str, int], Tensor] = {}
+    at_place: dict[tuple[str, int, int], Tensor] = {}
     for fused in (fused for fused in operators if fused.rule):
         inputs, outputs = _floats(fused.inputs), _floats(fused.outputs)
         for index, out in enumerate(outputs):
-            groups.join(out, at_place.setdefault((fused.scope, index), out))
+            place = fused.scope, index, fused.precision.activations  # a first step may be another operator, of 8 bits
+            groups.join(out, at_place.setdefault(place, out))
         if fused.rule is not None and fused.rule.scale == SAME_AS_INPUT_SCALE:
             for tensor in inputs:
                 for out in outputs or inputs[:1]:
