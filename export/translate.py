@@ -143,9 +143,17 @@ def _tabulated(function: Callable[[Any], Any], row: Operands) -> Operator:
     """Tabulate a function at all 256 inputs, rounded as the fake-quantizer rounds."""
     (source,), (target,) = row.ends
     values = (np.arange(-128, 128) - source.zero_point).astype(np.float32) * np.float32(source.steps[0])
-    integers = rounded(function(values), target.steps[0], target.zero_point)
+    integers = rounded(_defined(np.asarray(function(values))), target.steps[0], target.zero_point)
     entries = Array(f"{target.name}.table", (256,), "int8", target.scale, target.zero_point, data=integers)
     return program.Table([source, entries], row.outputs)
+
+
+def _defined(values: np.ndarray) -> np.ndarray:
+    """Return values, with the nearest where there is none: a table has an integer for 0 / 0, which no sample asks."""
+    there = np.flatnonzero(~np.isnan(values))
+    if len(there) in (0, len(values)):
+        return values
+    return values[there[np.abs(there - np.arange(len(values))[:, None]).argmin(axis=1)]]
 
 
 def _table(row: Operands) -> Operator:

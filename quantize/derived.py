@@ -23,7 +23,8 @@ from .config import QatConfig
 from .graph.nodes import Graph, Node, Tensor
 from .graph.tracing import symbolic_inputs
 from .layer import QuantizedGraph, Unsaved
-from .placement import Plan, Scale
+from .operators import rule_for
+from .placement import REQUANTIZE, Plan, Scale
 from .planning import make_plan
 from .prepare import as_model, find_quantized, source_of
 
@@ -162,6 +163,7 @@ class _Places:
         self._short: dict[str, str] = {}
         self._shorten(model, "", "")
         states = {given for given, _ in carried}
+        self._made_by = {id(graph.inputs[given]): graph.outputs[new].producer for given, new in carried}
         self.inputs = [leaf for index, leaf in enumerate(graph.inputs) if index not in states]
 
     def _shorten(self, holder: keras.Layer, path: str, short: str) -> None:
@@ -179,6 +181,16 @@ class _Places:
             if layer in self._short:
                 return "/".join([self._short[layer], *parts[count:]])
         return node.origin
+
+    def way(self, node: Node) -> Iterator[Node]:
+        """Yield a node, and while one only passes values on, what it has them from: of a state, the call before."""
+        seen: set[int] = set()
+        following: Node | None = node
+        while following is not None and id(following) not in seen:
+            seen.add(id(following))
+            yield following
+            given = following.inputs[0] if _passes_on(following) else None
+            following = given and (given.producer or self._made_by.get(id(given)))
 
     def constants(self) -> dict[tuple[str, int], str]:
         """Map where constants are read to their names, which depend on the building."""
@@ -200,6 +212,15 @@ class _Places:
                 places += [("input", leaf.name), ("made", leaf.name), ("input", inputs[id(leaf)])]
         return places
 
+    def converted(self, scale: Scale) -> Iterator[tuple[str, int]]:
+        """Yield where else values that only change their bits may be known: those of a state are what became it."""
+        for node in (leaf.producer for leaf in scale.tensors):
+            if node is None or node.op_type != REQUANTIZE.op_type:
+                continue
+            ending = "/".join(node.origin.split("/")[-2:])
+            makers = [self.of(each) for each in self.way(node) if each.op_type != REQUANTIZE.op_type]
+            yield from ((place, 0) for ends in (f"/{ending}", "") for place in (maker + ends for maker in makers))
+
     def made(self) -> dict[tuple[str, int | str], Tensor]:
         """Return what each layer of the model makes: the last of its tensors."""
         return {("made", self.of(node).partition("/")[0]): node.output for node in self.graph.nodes}
@@ -207,7 +228,7 @@ class _Places:
 
 def _quantized(trained: QuantizedGraph, source: keras.Model, step: keras.Model, carried: States) -> QuantizedGraph:
     """Return the quantized graph of `step`, with the weights, masks and ranges of `trained`."""
-    config = _config_for(trained, source, step)
+    config = _config_for(trained, source, step, carried)
     plan = make_plan(step, config, carried)
     ours, theirs = _Places(step, plan.graph, carried), _Places(source, trained.plan.graph)
     names = _named_alike(ours, theirs)
@@ -262,19 +283,21 @@ def _symmetric_there(plan: Plan, trained: QuantizedGraph, names: Mapping[str, st
     ]
 
 
-def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model) -> QatConfig:
+def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model, carried: States) -> QatConfig:
     """Return the configuration that gives each operation of `step` the precision of its like in `trained`.
 
-    Names and types of layers may mean others here, and so may the places that were kept in float.
+    Names and types of layers may mean others here, and so may the places that were kept in float. What `trained` has
+    no like of, as the reshaping of a state that comes in, is done as precisely as what made its values.
     """
     config = replace(trained.config, kept={})
     graph = make_plan(step, config).graph
-    ours, theirs = _Places(step, graph), _Places(source, trained.plan.graph)
+    ours, theirs = _Places(step, graph, carried), _Places(source, trained.plan.graph)
     chosen, choose = trained.config.chooser(source, trained.plan.graph), config.chooser(step, graph)
     likes = {theirs.of(node): node for node in trained.plan.graph.nodes}
     kept, by_name = {}, {}
-    for node in graph.nodes:
-        like = likes.get(ours.of(node))
+    for node in (each for each in graph.nodes if each.op_type != REQUANTIZE.op_type):
+        known = (likes.get(ours.of(each)) for each in ours.way(node) if each.op_type != REQUANTIZE.op_type)
+        like = next(filter(None, known), None)
         if like is None or (wanted := chosen(like))[0] == choose(node)[0]:
             continue
         if wanted[0] is None:
@@ -284,15 +307,19 @@ def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model)
     return replace(config, kept=kept, by_name={**by_name, **config.by_name})
 
 
+def _passes_on(node: Node) -> bool:
+    rule = rule_for(node)
+    return node.op_type == REQUANTIZE.op_type or (rule is not None and rule.passthrough)
+
+
 def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, theirs: _Places) -> None:
-    names = {origin: scale.name for scale in trained.plan.distinct_scales for origin in theirs.origins(scale)}
-    # An input of the step that the sequence makes itself, as a decoder's memory, is called as the layer that makes it.
-    made = {origin: trained.plan.scale_of(tensor) for origin, tensor in theirs.made().items()}
-    names |= {origin: scale.name for origin, scale in made.items() if scale is not None}
-    alone = _of_one_call(names)
+    known = {
+        bits: _names_of_ranges(trained, theirs, bits) for bits in {each.bits for each in layer.plan.distinct_scales}
+    }
     prescribed = {scale.name: scale.fixed.range(scale.bits) for scale in trained.plan.distinct_scales if scale.fixed}
     for scale in layer.plan.distinct_scales:
-        origins = ours.origins(scale)
+        names, alone = known[scale.bits]
+        origins = [*ours.origins(scale), *ours.converted(scale)]
         name = next((names[origin] for origin in origins if origin in names), None)
         name = name or next((alone[origin] for origin in map(_any_call, origins) if origin in alone), None)
         if name in prescribed and scale.name in layer.range_of:  # by the operator that makes a first state, say
@@ -301,6 +328,21 @@ def _take_ranges(layer: QuantizedGraph, ours: _Places, trained: QuantizedGraph, 
         for kind in ("range_of", "width_of"):
             if scale.name in getattr(layer, kind):
                 _assign(getattr(layer, kind)[scale.name], getattr(trained, kind), name, scale.name)
+
+
+def _names_of_ranges(
+    trained: QuantizedGraph, theirs: _Places, bits: int
+) -> tuple[dict[tuple[str, int | str], str], dict[tuple[str, int | str], str]]:
+    """Return the scales of `trained` by what they are of, and by that without the number of a call.
+
+    Of a place that has two scales, as where the first step of a recurrence is another operator, that of `bits`.
+    """
+    scales = sorted(trained.plan.distinct_scales, key=lambda scale: scale.bits == bits)
+    names = {origin: scale.name for scale in scales for origin in theirs.origins(scale)}
+    # An input of the step that the sequence makes itself, as a decoder's memory, is called as the layer that makes it.
+    made = {origin: trained.plan.scale_of(tensor) for origin, tensor in theirs.made().items()}
+    names |= {origin: scale.name for origin, scale in made.items() if scale is not None}
+    return names, _of_one_call(names)
 
 
 def _any_call(origin: tuple[str, int | str]) -> tuple[str, int | str]:

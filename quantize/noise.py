@@ -256,16 +256,23 @@ def _of_lost_signals(layer: QuantizedGraph, seen: Pairs, least_db: float) -> dic
         joins = fused.rule.builtin_op in ("CONCATENATION", "PACK")
         if joins and _is_prescribed(layer, out):
             continue
-        moves = _moves_behind(layer, out) if joins and _are_uneven(seen[id(out)][0]) else None
+        joined = _joined_last(fused, seen[id(out)]) if joins else seen[id(out)]
+        moves = _moves_behind(layer, out) if joins and _are_uneven(joined[0]) else None
         if joins and (moves is None or not outputs & {id(out), *(id(move.outputs[0]) for move in moves)}):
             continue
-        kept = worst_column(seen[id(out)]) if joins else signal_to_noise(seen[id(out)])
+        kept = worst_column(joined) if joins else signal_to_noise(joined)
         before = min((_before(tensor, makers, seen) for tensor in fused.inputs if id(tensor) in seen), default=np.inf)
         if kept < least_db and (joins or before > kept + LOST_DB):  # what is joined has one scale, and lost it before
             why = f"8 bits leave {kept:.0f} dB of {fused.name}"
             beside = _leading_to(fused, makers) if moves is None else moves
             kept_in_float.update((node.scope, why) for each in (fused, *beside) for node in each.nodes)
     return kept_in_float
+
+
+def _joined_last(fused: FusedOp, pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what was joined, and what it was rounded to, with the parts along the last axis: they share the scale."""
+    axis = fused.nodes[0].op.axis
+    return np.moveaxis(pair[0], axis, -1), np.moveaxis(pair[1], axis, -1)
 
 
 def _before(tensor: Tensor, makers: dict[int, FusedOp], seen: Pairs) -> float:

@@ -285,7 +285,7 @@ def _convert_precisions(operators: list[FusedOp]) -> None:
             if key in converted:
                 _reread(fused, tensor, converted[key])
             else:
-                between = _requantize(tensor, fused)
+                between = _requantize(tensor, fused, _converted(tensor, own))
                 converted[key] = between.outputs[0]
                 operators.insert(operators.index(fused), between)
 
@@ -312,7 +312,8 @@ def _separate_conflicts(graph: Graph, operators: list[FusedOp]) -> None:
         for tensor in floats:
             *_, source = passed = way(tensor)
             if id(source) in prescribed or (_has_range(source) and any(reads[id(part)] > 1 for part in passed)):
-                operators.insert(operators.index(fused), _requantize(tensor, fused))
+                place = fused.nodes[0].scope, fused.nodes[0].origin
+                operators.insert(operators.index(fused), _requantize(tensor, fused, place))
 
 
 def _way_to(operators: list[FusedOp]) -> Callable[[Tensor], list[Tensor]]:
@@ -336,12 +337,22 @@ def _way_to(operators: list[FusedOp]) -> Callable[[Tensor], list[Tensor]]:
 REQUANTIZE = Rule(op_type="Requantize", builtin_op="QUANTIZE", arithmetic="rescaling", rounding="up")
 
 
-def _requantize(tensor: Tensor, reader: FusedOp) -> FusedOp:
-    """Return what changes the scale of `tensor` for `reader` alone, which reads its result from now on."""
+def _converted(tensor: Tensor, bits: int) -> tuple[str, str]:
+    """Return scope and origin of a tensor in other bits: those of what makes it, whoever reads it first."""
+    made = tensor.producer
+    whose = (tensor.name, tensor.name) if made is None else (made.scope, made.origin)
+    which = "" if made is None or made.output is tensor else f"/{made.outputs.index(tensor)}"
+    return f"{whose[0]}{which}/{bits}_bits", f"{whose[1]}{which}/{bits}_bits"
+
+
+def _requantize(tensor: Tensor, reader: FusedOp, place: tuple[str, str]) -> FusedOp:
+    """Return what changes the scale of `tensor` for `reader`, which reads its result from now on.
+
+    place: scope and origin of what asks for it.
+    """
     out = Tensor(f"{reader.name}/requantize_{tensor.name}", tensor.shape, tensor.dtype)
-    first = reader.nodes[0]
-    places = f"{first.scope}/requantize", f"{first.origin}/requantize"
-    node = Node("Requantize", lambda x: x, (tensor,), {}, [out], out.name, *places)
+    scope, origin = (f"{each}/requantize" for each in place)
+    node = Node("Requantize", lambda x: x, (tensor,), {}, [out], out.name, scope, origin)
     out.producer = node
     _reread(reader, tensor, out)
     # a constant is rounded when the file is written, as any
@@ -369,11 +380,12 @@ def _sharing(operators: list[FusedOp], carried: Sequence[tuple[Tensor, Tensor]])
     groups = _Groups()
     for given, new in carried:
         groups.join(given, new)
-    at_place: dict[tuple[str, int], Tensor] = {}
+    at_place: dict[tuple[str, int, int], Tensor] = {}
     for fused in (fused for fused in operators if fused.rule):
         inputs, outputs = _floats(fused.inputs), _floats(fused.outputs)
         for index, out in enumerate(outputs):
-            groups.join(out, at_place.setdefault((fused.scope, index), out))
+            place = fused.scope, index, fused.precision.activations  # a first step may be another operator, of 8 bits
+            groups.join(out, at_place.setdefault(place, out))
         if fused.rule is not None and fused.rule.scale == SAME_AS_INPUT_SCALE:
             for tensor in inputs:
                 for out in outputs or inputs[:1]:

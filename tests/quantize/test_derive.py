@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.export import export_tflite
+from edgewright.models import registry
 from edgewright.quantize import QatConfig, find_quantized, prepare_qat
 from edgewright.quantize.streaming import derive, run, streaming
 from keras import layers, ops
@@ -94,6 +95,23 @@ def test_precisions_and_what_stays_in_float_follow_the_sequence(words):
     assert "w8a16" in {name for path, name in rows.items() if path.startswith("recurrence/")}
     theirs = {row["name"]: row["precision"] for row in find_quantized(qat).describe()}
     assert theirs["logits/add"] == "float32"
+
+
+@pytest.mark.parametrize(("wide", "bits"), [("add_[34]", 16), ("subtract*", 8), ("multiply_[34]", 8), ("*", 16)])
+def test_states_that_a_cell_reshapes_are_as_precise_as_what_makes_them(wide, bits, words):
+    keras.utils.set_random_seed(0)
+    sizes = {"input_shape": (LENGTH,), "classes": WORDS, "depth": 1, "width": 8, "heads": 2, "feed_forward": 8}
+    networks = registry.networks("linear_attention", "edge", **sizes)
+    config = QatConfig(by_name={f"block_1_attention/cell/{wide}": "w8a16"}, least_db=None)
+    qat, _ = prepare_qat(networks["sequence"], config, calibration=words)
+    states = {name: networks["step"].input[name] for name in networks["step"].input if name.startswith("block")}
+    step = derive(networks["step"], qat, {f"{name}_out": name for name in states})
+    given, made = find_quantized(step), find_quantized(qat)
+    state = next(scale for scale in given.plan.distinct_scales if scale.name == "block_1_sums")
+    maker = next(scale for scale in made.plan.distinct_scales if scale.name == "block_1_attention.cell.add_4")
+    assert state.bits == maker.bits == bits
+    np.testing.assert_array_equal(given.range_of[state.name], made.range_of[maker.name])
+    export_tflite(qat)  # is compared with the model: the first share is looked up in a table, of 8 bits, the others not
 
 
 def test_a_saved_step_is_the_same_step(words, tmp_path):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput, WrongOrder
 from edgewright.quantize import find_quantized
+from edgewright.quantize.calibration import calibrate
 from edgewright.quantize.graph import layer_rules as composites
+from edgewright.quantize.noise import measure, too_coarse
 from keras import layers, ops
 
 RANDOM = np.random.default_rng(0)
@@ -88,6 +90,19 @@ def test_values_of_different_size_in_one_output_keep_the_small_ones():
     want, got = np.asarray(model(x)), np.asarray(qat(x))
     assert min(decibels(want[:, k], got[:, k]) for k in range(4)) > 25
     assert [row["operator"] for row in report.float_ops] == ["Concatenate"]
+
+
+@pytest.mark.parametrize(("sizes", "coarse"), [((1000.0, 1.0), True), ((1.0, 1.0), False)])
+def test_a_stack_is_too_coarse_for_small_parts_not_for_small_columns_of_each(sizes, coarse):
+    inputs = keras.Input((8,))
+    columns = np.array([1000.0, 1000.0, 1.0, 1.0], "float32")  # of any part: a scale for each would not mend that
+    parts = [layers.Dense(4)(inputs) * (columns * size) for size in sizes]
+    x = RANDOM.normal(size=(64, 8)).astype("float32")
+    model = keras.Model(inputs, ops.stack(parts, axis=1))
+    qat, _ = ew.prepare_qat(model, ew.QatConfig(least_db=None), calibration=x)
+    layer = find_quantized(qat)
+    found = too_coarse(layer, measure(layer, [x], calibrate(layer, [x])), least_db=20.0)
+    assert any("stack" in scope for scope in found) == coarse
 
 
 @pytest.mark.parametrize("size", [4, 2**18])  # samples so large that a few of them are compared
