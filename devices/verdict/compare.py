@@ -373,10 +373,11 @@ def _judge_untold(run: Run, name: str, thresholds: Thresholds) -> Iterator[Findi
         return
     output, least = min(untold.items(), key=lambda each: each[1])
     told = f"output {output} has no targets; it agrees with the baseline's to {least:.1%}"
+    remedy = "give targets for it, or retraining moves it, or leave it out of what is shipped"
     if least < metrics.RUINED:
-        yield "fail", told
+        yield "fail", f"{told}: {remedy}"
     elif least < metrics.FAITHFUL:
-        yield "inconclusive", f"{told}: give targets for it"
+        yield "inconclusive", f"{told}: {remedy}"
     else:
         yield None, told
 
