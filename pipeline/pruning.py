@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from ..errors import BadInput
+from ..progress import say
 from ..prune import ChannelConfig, PruneConfig, strip_prune
 from ..prune.methods import method_for
 from ..training import learners
@@ -22,6 +23,8 @@ from ..training.tasks import Networks
 from . import channels, teachers
 from . import training as stage
 from .workload import Workload
+
+BY_HEART = 1.005  # times as large a loss of validation tells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +75,23 @@ def prune(
     made = {name: method.prepare(networks[name], plan) for name in work.compressed}
     pruning = work.to_train(networks, {name: model for name, (model, _) in made.items()})
     result = stage.train(pruning, while_pruning(work, method.strip), training, out, teaching=taught)
+    if by_heart := learned_by_heart(result.history):
+        names = ", ".join(model.name for name, model in networks.items() if name in made)
+        say(f"{names}: {by_heart}; a lower learning rate, such as {training.learning_rate / 10:g}, may keep more")
     plain = {name: method.strip(model) if name in made else model for name, model in pruning.items()}
     return _pruned(work.complete(plain), made, result.history)
+
+
+def learned_by_heart(history: Sequence[Row]) -> str:
+    """Return how training loss fell and validation loss rose once all was pruned, "" where that is not so."""
+    known = [row for row in history if {"loss", "val_loss"} <= row.keys()]
+    if len(known) < 2:
+        return ""
+    first, last = known[len(known) // 2], known[-1]
+    if last["loss"] >= first["loss"] or last["val_loss"] <= BY_HEART * first["val_loss"]:
+        return ""
+    fell, rose = (f"from {first[name]:.3g} to {last[name]:.3g}" for name in ("loss", "val_loss"))
+    return f"pruned, it learned its training samples by heart: their loss fell {fell}, that of validation rose {rose}"
 
 
 def _pruned(networks: dict[str, keras.Model], made: Mapping[str, tuple[Any, Any]], history: list[Row]) -> Pruned:

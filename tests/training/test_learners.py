@@ -10,7 +10,7 @@ from edgewright.errors import BadInput
 from edgewright.export import export_tflite
 from edgewright.models import registry
 from edgewright.pipeline.find import find
-from edgewright.pipeline.pruning import scheduled
+from edgewright.pipeline.pruning import learned_by_heart, scheduled
 from edgewright.prune import PruneConfig, prepare_prune
 from edgewright.quantize import prepare_qat
 from edgewright.training import data, learners
@@ -251,3 +251,14 @@ def test_a_schedule_laid_over_a_training_ends_at_half_of_it_whatever_the_learner
     counted, steps = int(next(iter(networks.values())).step), learners.get(work.learner).steps
     assert counted == steps(few, config) and plan.end_step == counted // 2
     assert steps(few, replace(config, epochs=4)) == 4 * counted
+
+
+def test_a_net_that_learns_its_samples_by_heart_while_it_is_pruned_is_known_by_both_losses():
+    def curve(losses, validated):
+        return [{"loss": a, "val_loss": b} for a, b in zip(losses, validated, strict=True)]
+
+    overfitted = curve([3.99, 3.23, 2.76, 2.41], [4.66, 4.67, 4.73, 4.95])  # of recurrent_dropout, four times the steps
+    assert learned_by_heart(overfitted).endswith("fell from 2.76 to 2.41, that of validation rose from 4.73 to 4.95")
+    for history in ([], overfitted[:1], [{"loss": 1.0}] * 3, curve([2.0, 1.0, 0.9], [1.0, 3.0, 2.0]),
+                    curve([1.0, 1.0, 1.1], [1.0, 1.0, 2.0])):  # fmt: skip
+        assert learned_by_heart(history) == ""
