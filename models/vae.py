@@ -32,7 +32,7 @@ FAMILY = "generative"
             "params": 14_196_516,
             "paper": "Higgins 2017, beta-VAE: learning basic visual concepts with a constrained variational framework",
             "task": "disentanglement",
-            "learner": "autoencoding:beta=4",
+            "learner": "autoencoding:beta_norm=0.01",  # beta 4 of 64x64 pictures and 10 latents
             "data": ("dsprites", "shapes"),
             "input_shape": (4096,),
             "latent": 10,

@@ -65,6 +65,8 @@ def test_what_training_minimises_is_the_bound_per_value_and_beta_1_is_the_bound_
     nats = divergence(said["mean"], said["log_variance"]) / 16
     np.testing.assert_allclose(answers[1.0][:, -1], nats, rtol=1e-4)
     np.testing.assert_allclose(answers[4.0][:, -1], 4 * nats, rtol=1e-4)
+    alike = np.asarray(Coder(networks, Penalties(beta_norm=4.0 * 2 / 16), 0)(x))  # of 2 latents and 16 values
+    np.testing.assert_allclose(alike, answers[4.0], rtol=1e-5)
     plain = task.loss(0.0)(x, answers[1.0][:, :-1])
     assert float(plain) == pytest.approx(-task.log_likelihood(answers[1.0][:, :-1], x).mean() / 16, rel=1e-5)
     rows = [learners.get(name).validate(networks, dataset, task, TrainConfig())

@@ -38,15 +38,16 @@ class Penalties:
     noise: deviation of what is added to samples; drop: share of their values that are set to zero (Vincent 2010,
     Stacked denoising autoencoders): the clean sample is to be said again. drop_code: the same of the code, what is kept
     being scaled. sparse_kl: weight of sum rho log(rho / r) + (1 - rho) log((1 - rho) / (1 - r)) for the mean activity r
-    of each unit of a code in (0, 1) over a batch, rho being `activity` (Ng 2011, Sparse autoencoder); sparse_l1: of the
-    sum of absolute codes. contractive: of the squared Frobenius norm of the code's Jacobian, without bias by one random
-    direction a sample (Rifai 2011, Contractive auto-encoders). beta: of the divergence of a posterior from N(0, I), 1
-    being the bound itself (Higgins 2017, beta-VAE). clamped: so many latents stand for one factor of the picture each,
-    the others for the rest; in each batch of training one factor changes, or the rest does, and the latents of all that
-    does not are clamped, see `clamp` (Kulkarni 2015, Deep convolutional inverse graphics network, section 3.2).
-    walks: so many times samples are said again, drawn by the logits of the time before, and each time it is the first
-    that is to be said (Bengio 2013, arXiv:1306.1091, algorithm 1). quiet: 1 for an encoder whose noise is zero while it
-    learns.
+    of each unit of a code in (0, 1) over a batch, rho being `activity` (Ng 2011, Sparse autoencoder); sparse_l1: of
+    the sum of absolute codes. contractive: of the squared Frobenius norm of the code's Jacobian, without bias by
+    one random direction a sample (Rifai 2011, Contractive auto-encoders). beta: of the divergence of a posterior
+    from N(0, I), 1 being the bound itself (Higgins 2017, beta-VAE); beta_norm, in place of it: beta M / N of M
+    latents and N values, which asks the same of pictures and codes of any size (section 4.2). clamped: so many
+    latents stand for one factor of the picture each, the others for the rest; in each batch of training one factor
+    changes, or the rest does, and the latents of all that does not are clamped, see `clamp` (Kulkarni 2015, Deep
+    convolutional inverse graphics network, section 3.2). walks: so many times samples are said again, drawn by the
+    logits of the time before, and each time it is the first that is to be said (Bengio 2013, arXiv:1306.1091,
+    algorithm 1). quiet: 1 for an encoder whose noise is zero while it learns.
     Raises: BadInput for a number outside its range.
     """
 
@@ -58,12 +59,13 @@ class Penalties:
     sparse_l1: float = 0.0
     contractive: float = 0.0
     beta: float = 1.0
+    beta_norm: float = 0.0
     clamped: int = 0
     walks: int = 1
     quiet: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("noise", "sparse_kl", "sparse_l1", "contractive", "beta"):
+        for name in ("noise", "sparse_kl", "sparse_l1", "contractive", "beta", "beta_norm"):
             if getattr(self, name) < 0:
                 raise BadInput(f"{name}={getattr(self, name)}: allowed is a number from 0")
         for name in ("drop", "drop_code"):
@@ -156,7 +158,8 @@ class Coder(keras.Model):
         if LOG_VARIANCE in said:
             mean, log_variance = said[MEAN], said[LOG_VARIANCE]
             apart = (mean * mean + ops.exp(log_variance) - 1 - log_variance) / 2
-            total += asked.beta / values * ops.sum(apart, axis=1, keepdims=True)
+            weight = asked.beta_norm / apart.shape[-1] or asked.beta / values
+            total += weight * ops.sum(apart, axis=1, keepdims=True)
         return total
 
 
