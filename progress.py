@@ -5,10 +5,12 @@ Standard output stays free for results, so `--json` is never mixed with progress
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 Advance = Callable[..., None]
+Item = TypeVar("Item")
 _running: list[str] = []  # what is tracked now
 
 
@@ -31,6 +33,14 @@ def track(what: str, total: int) -> Iterator[Advance]:
             yield advance
         finally:
             _running.remove(what)
+
+
+def tracked(what: str, items: Collection[Item]) -> Iterator[Item]:
+    """Yield items, one a step of the task that they are."""
+    with track(what, len(items)) as advance:
+        for item in items:
+            yield item
+            advance()
 
 
 @contextmanager

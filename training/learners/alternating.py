@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import BadInput
 from ...models.tables import LOOKUP, SCORER, SCORES
+from ...progress import tracked
 from ..config import TrainConfig
 from ..data import Dataset
 from ..rows import matrix_of
@@ -60,7 +61,7 @@ def alternating_least_squares(
     by_user, by_item = (_groups(x[:, side], count) for side, count in ((0, users.shape[0]), (1, columns)))
     tastes, losses = np.zeros((users.shape[0], width + 1)), []
     every = np.ones(width, bool)
-    for _ in range(options.rounds):
+    for _ in tracked("alternating least squares", range(options.rounds)):
         for user, own in enumerate(by_user):
             given = x[own, 1]
             tastes[user] = fitted(items[given], truth[own] - mean[given], every, options.ridge)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from scipy.special import expit
 
 from ...errors import BadInput
 from ...keras_internals import dense_in, layers_in
+from ...progress import tracked
 from ..config import TrainConfig
 from ..data import Dataset
 from ..state import Row
@@ -145,10 +147,11 @@ def descend(
     moving = {name: np.zeros_like(value) for name, value in machine.arrays.items()}
     size, errors = config.batch_for(len(x)), []
     epochs = config.epochs_for(max(1, len(x) // size) * config.passes)
+    passes = tracked("contrastive divergence", range(epochs * config.passes))
     for epoch in range(epochs):
         errors.append(float(((machine.down(machine.up(x), x) - x) ** 2).mean()))
         rate = config.learning_rate * (1 - epoch / epochs)
-        for order in (random.permutation(len(x)) for _ in range(config.passes)):
+        for order in (random.permutation(len(x)) for _ in islice(passes, config.passes)):
             for start in range(0, len(x) - size + 1, size):
                 slope = contrast(machine, on(x[order[start : start + size]], random), options.steps, random)
                 for name, value in machine.arrays.items():

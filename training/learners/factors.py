@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...progress import tracked
 from ..config import TrainConfig
 from ..data import Dataset
 from ..state import Row
@@ -166,7 +167,7 @@ def logistic(x: np.ndarray, factors: int, random: np.random.Generator, rounds: i
     share = np.clip(x.mean(0), 0.01, 0.99)
     weights, offset = 0.1 * random.standard_normal((width, factors)), np.log(share / (1 - share))
     xi, bounds = np.ones((count, width)), []
-    for _ in range(rounds):
+    for _ in tracked("expectation maximisation", range(rounds)):
         curve = np.tanh(xi / 2) / (4 * xi)  # (N, n)
         precision = np.eye(factors) + 2 * np.einsum("si,ik,il->skl", curve, weights, weights)
         spread = np.linalg.inv(precision)  # (N, k, k)

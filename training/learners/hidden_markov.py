@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import metrics
 from ...errors import BadInput
+from ...progress import tracked
 from ..chains import viterbi
 from ..chunks import counted
 from ..config import TrainConfig
@@ -46,7 +47,7 @@ def hidden_markov(networks: Networks, dataset: Dataset, task: Any, config: Train
     model = counted_model(dataset)
     words, lengths = np.asarray(dataset.train.x), lengths_of(dataset.train)
     rows = [{"loss": -_likelihood(model, words, lengths), "val_f1": f1_of_paths(model, dataset)}]
-    for _ in range(STEPS):
+    for _ in tracked("expectation maximisation", range(STEPS)):
         other, _ = model.reestimated(words, lengths)
         rows.append({"loss": -_likelihood(other, words, lengths), "val_f1": f1_of_paths(other, dataset)})
         if rows[-1]["val_f1"] < rows[-2]["val_f1"]:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import solve_discrete_are
 
 from ...errors import BadInput
+from ...progress import tracked
 from ..config import TrainConfig
 from ..data import Dataset
 from ..state import Row
@@ -62,7 +63,7 @@ def fitted(windows: np.ndarray, size: int, rounds: int = ROUNDS) -> tuple[Linear
     Source: Shumway and Stoffer 1982, An approach to time series smoothing and forecasting using the EM algorithm.
     """
     model, rows = _start(windows, size), []
-    for _ in range(rounds):
+    for _ in tracked("expectation maximisation", range(rounds)):
         model, nats = _round(model, windows)
         rows.append({"loss": nats})
     return model, rows

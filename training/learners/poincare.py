@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import BadInput
 from ...models.tables import LOOKUP, SCORER, SCORES
+from ...progress import tracked
 from .. import rows
 from ..config import TrainConfig
 from ..data import Dataset
@@ -70,7 +71,7 @@ def fitted(
     related = np.eye(count, dtype=bool)
     related[pairs[:, 0], pairs[:, 1]] = True
     batch = config.batch_for(len(pairs))
-    for number in range(options.rounds):
+    for number in tracked("place nodes", range(options.rounds)):
         rate = config.learning_rate * (SLOW if number < BURN_IN else 1.0)
         loss = 0.0
         for chosen in np.array_split(random.permutation(len(pairs)), -(-len(pairs) // batch)):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from ...errors import BadInput
+from ...progress import tracked
 from ..config import TrainConfig
 from ..data import Dataset
 from ..state import Row
@@ -78,7 +79,7 @@ def lloyd(x: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, list[float]]:
 
     losses: list[float] = []
     nearest = None
-    for _ in range(ITERATIONS):
+    for _ in tracked("move centres", range(ITERATIONS)):
         before, (nearest, distances) = nearest, pairwise_distances_argmin_min(x, centres, metric="sqeuclidean")
         losses.append(float(distances.mean()))
         if before is not None and np.array_equal(before, nearest):
