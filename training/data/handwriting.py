@@ -45,7 +45,7 @@ def omniglot(asked: Asked) -> Dataset:
     splits: Any = {part: Split(x=x, y=y, group=None if part == "validation" else group)
               for part, (x, y, group) in inked.items() if part != "train"}  # fmt: skip
     return Dataset(name="omniglot", task=asked.task, train=train, preprocessing=f"ink is 1; {words}; {TURNS} turns",
-                   source=sources.describe([BACKGROUND, RUNS]), **splits)  # fmt: skip
+                   sizes={"base": TURNS * kinds}, source=sources.describe([BACKGROUND, RUNS]), **splits)  # fmt: skip
 
 
 Drawing = tuple[np.ndarray, str, str]  # pixels (105, 105), of which character, of which group
@@ -111,7 +111,7 @@ def strokes(asked: Asked) -> Dataset:
         labels = np.repeat(np.arange(kinds), DRAWN).astype(np.int32)
         splits[part] = Split(x=show(drawn(lines, side)[..., None], asked.input_shape), y=labels)
     return Dataset(name="strokes", task=asked.task, preprocessing=f"drawn as {side}x{side} pixels; {words}",
-                   source=("drawn by Edgewright",), **splits)  # fmt: skip
+                   sizes={"base": KINDS["train"]}, source=("drawn by Edgewright",), **splits)  # fmt: skip
 
 
 def _side(shape: tuple[int, ...]) -> int:
