@@ -35,7 +35,7 @@ def _import_quietly(name: str) -> None:
     with tempfile.TemporaryFile() as held:
         try:
             os.dup2(held.fileno(), 2)
-            importlib.import_module(name)
+            backend.load(name)
         finally:
             os.dup2(kept, 2)
             os.close(kept)
