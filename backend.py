@@ -1,7 +1,5 @@
 """Which backend Keras will have, known without importing it."""
 
-import gc
-import importlib
 import importlib.util
 import json
 import os
@@ -36,20 +34,3 @@ def check() -> None:
         )
     if name not in sys.modules and importlib.util.find_spec(name) is None:
         raise BadInput(f"KERAS_BACKEND={name!r}: {name} is not installed; pip install {name}")
-
-
-def load(name: str) -> None:
-    """Import `name`, Keras or TensorFlow, without the garbage collector, which is a quarter of that time.
-
-    It looks through a million new objects again and again, and none of them is garbage; nor does it look at them later.
-    """
-    if name in sys.modules:
-        return
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        importlib.import_module(name)
-        gc.freeze()
-    finally:
-        if collects:
-            gc.enable()

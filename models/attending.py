@@ -222,7 +222,7 @@ class AttentiveRecurrence(layers.Layer):
             return KerasTensor((part.shape[0], count, *part.shape[2:]), dtype=part.dtype)
 
         one = [None if part is None else with_steps(part, 1) for part in (x, noise)]
-        made = super().compute_output_spec(one[0], states, memory, keys, there, one[1])
+        made: Any = super().compute_output_spec(one[0], states, memory, keys, there, one[1])
         parts = len(made) - len(states)
         return (*(with_steps(part, steps) for part in made[:parts]), *made[parts:])
 

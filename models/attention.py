@@ -295,7 +295,7 @@ class SelfAttention(layers.Layer):
         seen = (keys or cache or (x if memory is None else memory,))[0].shape[1]
         returned = (
             made(count, length, width),
-            *([made(count, seen, self.inner)] * 2 if return_keys else ()),
+            *((made(count, seen, self.inner), made(count, seen, self.inner)) if return_keys else ()),
             *((made(count, self.heads, length, seen),) if return_weights else ()),
         )
         return returned if len(returned) > 1 else returned[0]
