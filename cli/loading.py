@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import backend
+from .. import backend, imports
 
 
 def with_keras(module: str, own: Sequence[str] | None = None) -> Any:
@@ -35,7 +35,7 @@ def _import_quietly(name: str) -> None:
     with tempfile.TemporaryFile() as held:
         try:
             os.dup2(held.fileno(), 2)
-            importlib.import_module(name)
+            imports.load(name)
         finally:
             os.dup2(kept, 2)
             os.close(kept)

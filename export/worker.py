@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import imports
 from ..workers import Order, serve
 from .flatbuffer import packed, unpacked, with_select_v2
 
@@ -14,6 +15,7 @@ from .flatbuffer import packed, unpacked, with_select_v2
 def convert(job: Order) -> Order:
     """Convert a file, or say why that failed."""
     try:
+        imports.load("tensorflow")
         data = CONVERTERS[job["kind"]](job)
         Path(job["out"]).write_bytes(NAMERS[job["kind"]](data, *job["names"]) if job["names"] else data)
         return {"ok": True}

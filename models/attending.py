@@ -212,6 +212,20 @@ class AttentiveRecurrence(layers.Layer):
             outputs.append(output if isinstance(output, tuple) else (output,))
         return (*(ops.stack(parts, axis=1) for parts in zip(*outputs, strict=True)), *states)
 
+    def compute_output_spec(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Any, states: Any, memory: Any, keys: Any, there: Any = None, noise: Any = None
+    ):
+        """Return what `call` does, without values: as one step says it, where the backend would trace them all."""
+        steps, states = x.shape[1], list(states)
+
+        def with_steps(part: Any, count: int) -> KerasTensor:
+            return KerasTensor((part.shape[0], count, *part.shape[2:]), dtype=part.dtype)
+
+        one = [None if part is None else with_steps(part, 1) for part in (x, noise)]
+        made: Any = super().compute_output_spec(one[0], states, memory, keys, there, one[1])
+        parts = len(made) - len(states)
+        return (*(with_steps(part, steps) for part in made[:parts]), *made[parts:])
+
     def get_config(self):
         """Return the constructor's arguments."""
         own = {"kind": self.kind, "units": self.units, "depth": self.depth, "additive": self.additive}

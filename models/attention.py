@@ -280,6 +280,26 @@ class SelfAttention(layers.Layer):
         returned = (mixed, *((key, value) if return_keys else ()), *((weights,) if return_weights else ()))
         return returned if len(returned) > 1 else mixed
 
+    def compute_output_spec(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Any, memory: Any = None, *, keys: Any = None, cache: Any = None, project_only: bool = False,
+        return_keys: bool = False, return_weights: bool = False, **_: Any
+    ):  # fmt: skip
+        """Return what `call` does, without values: by shapes alone, where Keras would have the backend trace it all."""
+
+        def made(*shape: int | None) -> KerasTensor:
+            return KerasTensor(shape, dtype=self.compute_dtype)
+
+        count, length, width = x.shape
+        if project_only:
+            return made(count, length, self.inner), made(count, length, self.inner)
+        seen = (keys or cache or (x if memory is None else memory,))[0].shape[1]
+        returned = (
+            made(count, length, width),
+            *((made(count, seen, self.inner), made(count, seen, self.inner)) if return_keys else ()),
+            *((made(count, self.heads, length, seen),) if return_weights else ()),
+        )
+        return returned if len(returned) > 1 else returned[0]
+
     def _split(self, x: KerasTensor) -> Any:
         parts: Any = ops.reshape(x, (-1, x.shape[1], self.heads, self.inner // self.heads))
         return ops.transpose(parts, (0, 2, 1, 3))

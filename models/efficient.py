@@ -139,13 +139,27 @@ class _Windowed(SelfAttention):
         if states is not None:
             (key, value), keep, new = self._step(key, value, states, position, length)
             return (self._mixed(self._split(query), self._split(key), self._split(value), keep, 1), *new)
-        blocks, left = divmod(x.shape[1], self.window)
-        if left:
-            raise ValueError(f"window={self.window} must divide the length {x.shape[1]}")
+        blocks = self._blocks(x.shape[1])
         keys, values, keep = self._windows(key, value, blocks)
         # Heads of all blocks lie on one axis: (N, blocks heads, window, d) and (N, blocks heads, keys, d).
         query, keys, values = (self._folded(part, blocks) for part in (query, keys, values))
         return self._mixed(query, keys, values, np.repeat(keep, self.heads, 1), blocks)
+
+    def compute_output_spec(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Any, *, states: Any = None, **_: Any
+    ):
+        """Return what `call` does, without values; see `SelfAttention`."""
+        if states is None:
+            self._blocks(x.shape[1])
+        made = [KerasTensor(each.shape, dtype=self.compute_dtype) for each in (x, *(states or ()))]
+        return made[0] if states is None else tuple(made)
+
+    def _blocks(self, length: int) -> int:
+        """Return how many windows a sequence has.  Raises: ValueError if they are not whole."""
+        blocks, left = divmod(length, self.window)
+        if left:
+            raise ValueError(f"window={self.window} must divide the length {length}")
+        return blocks
 
     def _mixed(self, query: Any, key: Any, value: Any, keep: Any, blocks: int) -> Any:
         mixed: Any = ops.matmul(attention_weights(query, key, keep), value)  # (N, blocks heads, window, d)

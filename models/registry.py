@@ -259,7 +259,8 @@ def get(name: str) -> Architecture:
 def describe() -> list[dict[str, Any]]:
     """Return one row a model, as `edgewright models --json` prints it."""
     fields = ("name", "family", "variants", "task", "params", "paper", "data")
-    rows = ({name: getattr(get(model), name) for name in fields} for model in names())
+    entries = (get(model) for model in names())
+    rows = ({name: getattr(entry, name) for name in fields} for entry in entries)
     return [{key: list(value) if isinstance(value, tuple) else value for key, value in row.items()} for row in rows]
 
 

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .. import workers
+from .. import imports, workers
 from ..workers import Order
 
 
 def main(threads: int, *, brief: bool) -> None:
     """Serve orders, computing on `threads` cores."""
+    imports.load("keras")
     import keras
 
     from .matrix import serve

@@ -11,6 +11,9 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
+# A round of the garbage collector for each 700 new objects, Python's choice, took an eighth of the whole.
+gc.set_threshold(50_000)
+
 # One of several workers computes on one thread, and so does what it starts: the others have the other cores. TensorFlow
 # reads this when it is imported; what is about numbers of threads sets them itself.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -53,3 +56,4 @@ def _forget_models():
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session(free_memory=False)
     gc.collect()
+    gc.freeze()  # what is left was imported or is kept for good

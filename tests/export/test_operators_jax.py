@@ -17,7 +17,7 @@ from operator_cases import CASES, build, config
 
 NAMES = sorted(CASES) if os.environ.get("EDGEWRIGHT_JAX_CASES") == "all" else [*sorted(CASES)[::8], "lstm_fused"]
 SCRIPT = """
-import json, pathlib, sys, numpy as np
+import json, os, pathlib, sys, numpy as np
 from edgewright.export import export_tflite
 from edgewright.export.tflite_writer import write_tflite
 from edgewright.quantize import find_quantized, prepare_qat
@@ -38,6 +38,7 @@ with Server(folder) as server:
             "kernels": [vars(kernel) for kernel in agreements(layer, x, {"xnnpack": values})["xnnpack"]],
         }
 (folder / "facts.json").write_text(json.dumps(facts))
+os._exit(0)  # JAX would empty its caches, for seconds
 """
 
 

@@ -182,3 +182,30 @@ def test_a_position_bias_is_added_to_the_scores():
     scores = query @ key.swapaxes(-1, -2) + bias
     expected = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
     np.testing.assert_allclose(attention_weights(query, key, bias=bias), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"memory": True, "return_weights": True},
+        {"memory": True, "project_only": True},
+        {"return_keys": True, "return_weights": True},
+        {"cache": True, "return_keys": True},
+    ],
+    ids=lambda how: "-".join(how) or "itself",
+)
+def test_it_announces_what_a_trace_finds(how):
+    x, memory, cache = (keras.Input((length, 8)) for length in (1 if "cache" in how else 4, 5, 6))
+    given = {word: how[word] for word in how if word not in ("memory", "cache")}
+    if "cache" in how:
+        given |= {"cache": (cache, cache), "here": keras.Input((6, 1), dtype="bool")}
+    layer = SelfAttention(2, name="attention")
+    layer.build(x.shape)
+    args = (x, memory) if "memory" in how else (x,)
+    announced = layer.compute_output_spec(*args, **given)
+    traced = keras.layers.Layer.compute_output_spec(layer, *args, **given)
+    assert type(announced) is type(traced)
+    announced, traced = keras.tree.flatten(announced), keras.tree.flatten(traced)
+    assert [(one.shape, one.dtype) for one in announced] == [(one.shape, one.dtype) for one in traced]
+    assert len(set(map(id, announced))) == len(announced)
