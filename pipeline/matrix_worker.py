@@ -28,8 +28,7 @@ def main(threads: int, *, brief: bool) -> None:
     """Serve orders, computing on `threads` cores."""
     import keras
 
-    from ..export.convert import fork_converter
-    from ..export.verify import fork_runner
+    from ..export.ahead import fork_ahead
     from .matrix import serve
 
     def answer(order: Order) -> Order:
@@ -38,8 +37,7 @@ def main(threads: int, *, brief: bool) -> None:
 
     def begin(order: Order) -> None:
         if not order["timing"]:
-            fork_converter()
-            fork_runner()
+            fork_ahead()
         _settle(threads, brief=brief)
 
     def answer_after_others(order: Order) -> Order:
