@@ -13,7 +13,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import IO, Any, NoReturn
 
+from .backend import chosen
+
 FORKS = sys.platform == "linux"  # elsewhere the system's own libraries do not stand it
+
+
+def forkable() -> bool:
+    """Tell if a process that has imported Keras can be forked: on JAX it has threads from the start."""
+    return FORKS and chosen() == "tensorflow"
 
 
 class Fork:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+from ..children import forkable
 from ..devices.report.report import table
 from ..errors import BadInput, EdgewrightError
 from ..files import write, write_json
@@ -18,7 +19,6 @@ from ..workers import Order, workers
 from . import cells
 from .budget import RECOVERIES
 from .cells import STAGES, Cell, Held
-from .matrix_worker import apart
 from .run import FILES, RunConfig, RunPlan, execute
 
 MOST_ORDERS = 8  # of one process that is not forked: TensorFlow keeps what it once traced, 300 MB for each model
@@ -100,7 +100,7 @@ def matrix(
     save()  # which marks the folder as a matrix's, for one that is interrupted before its first row is done
     limit_s = LIMIT_S["quick" if quick else "full"]
     settings = (str(max(1, cores() // jobs)), *(["brief"] if quick else []))
-    most = None if apart() else MOST_ORDERS
+    most = None if forkable() else MOST_ORDERS
     with workers(jobs, f"{__package__}.matrix_worker", *settings, most_orders=most) as several:
 
         def go(orders: Sequence[Order]) -> None:

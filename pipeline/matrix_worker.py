@@ -10,18 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .. import backend, workers
-from ..children import FORKS
+from .. import workers
+from ..children import forkable
 from ..workers import Order
 
 # What is imported on the way of every order, where it is needed.
 LATER = ("edgewright.devices.agent.agent", "edgewright.training.adam", "matplotlib.backends.backend_svg",
          "sklearn.datasets", "sklearn.metrics", "tensorboard.summary.writer.record_writer")  # fmt: skip
-
-
-def apart() -> bool:
-    """Tell if each order is served in a fork, so that no order finds what another has left: JAX cannot be forked."""
-    return FORKS and backend.chosen() == "tensorflow"
 
 
 def main(threads: int, *, brief: bool) -> None:
@@ -45,7 +40,7 @@ def main(threads: int, *, brief: bool) -> None:
         gc.collect()
         return answer(order)
 
-    if apart():
+    if forkable():
         _warm_up()
         workers.serve_in_forks(answer, begin)
     else:
