@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import runpy
 import select
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from typing import Any
+from functools import partial
+from typing import Any, TextIO
 
+from .children import FORKS, Fork, end_by
 from .errors import EdgewrightError
 
 Order = dict[str, Any]
@@ -38,7 +41,17 @@ class Worker:
         self._environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, **(environment or {})}
         self._most_orders, self._served, self._busy = most_orders, 0, False
         self._errors = tempfile.TemporaryFile() if quiet else None  # noqa: SIM115  (lives as long as the worker)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Fork | None = None
+
+    def fork(self) -> None:
+        """Have a fork of this process run the module first, which spares it imports; processes after it are started."""
+        if FORKS:
+            self.stop()
+            self.process = Fork(self._run, self._environment, self._errors)
+
+    def _run(self) -> None:
+        sys.argv = self._command[2:]
+        runpy.run_module(self._command[2], run_name="__main__")
 
     def ask(self, order: Order, limit_s: float) -> Order:
         """Return the answer.  Raises: EdgewrightError if the process died over it or was silent for `limit_s`."""
@@ -66,7 +79,7 @@ class Worker:
         self._busy = False
         return json.loads(answer)
 
-    def _ready(self, *, light: bool) -> "subprocess.Popen[bytes]":
+    def _ready(self, *, light: bool) -> "subprocess.Popen[bytes] | Fork":
         full = self._served == self._most_orders and not light
         if full or (self.process is not None and self.process.poll() is not None):
             self.stop()
@@ -149,8 +162,7 @@ def serve(answer: Callable[[Order], Order]) -> None:
     It closes when the process that gives the orders is gone, however it ended: then work on an order is broken off too.
     What `answer` or a library prints goes to standard error.
     """
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    answers = _answers_alone()
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     at_work = threading.Event()
 
@@ -167,6 +179,40 @@ def serve(answer: Callable[[Order], Order]) -> None:
         result = answer(json.loads(line))
         at_work.clear()
         print(json.dumps(result), file=answers, flush=True)
+
+
+def serve_in_forks(answer: Callable[[Order], Order], first: Callable[[Order], None]) -> None:
+    """As `serve`, each order in a child of its own, which leaves nothing behind; what ends a child ends us alike.
+
+    first: what a child does before it has a second thread, as forking children of its own. We have none either.
+    """
+
+    def be(order: Order) -> None:
+        first(order)
+        serve(answer)
+
+    answers = _answers_alone()
+    while line := sys.stdin.readline():
+        child = Fork(partial(be, json.loads(line)))
+        child.stdin.write(line.encode())
+        child.stdin.flush()
+        if sys.stdin in select.select([child.stdout, sys.stdin], [], [])[0]:  # who gave the order is gone
+            child.kill()
+            os._exit(1)
+        answered = child.stdout.readline()
+        child.stdin.close()
+        status = child.wait()
+        child.stdout.close()
+        if not answered:
+            end_by(status)
+        print(answered.decode(), end="", file=answers, flush=True)
+
+
+def _answers_alone() -> TextIO:
+    """Return standard output for answers; what else is written to it goes to standard error from now on."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
 
 
 @contextmanager

@@ -122,6 +122,7 @@ def run(
     """
     inputs.check_own(model, data, preset)
     runs, reports = with_keras("pipeline.run", import_), with_keras("devices.report.report")
+    with_keras("export.ahead").fork_ahead()
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, freeze=freeze, quick=quick,
                        sparsity=sparsity, seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
                        min_speedup=min_speedup, device=device, recipe=recipe, judge=judge,

@@ -16,10 +16,11 @@ class BenchConfig:
     """How to measure. Timing ends once every speed-up is known to `precision` (relative half width of its interval).
 
     threads: of the runtime, and cores held; answers: run the samples for outputs, metric and memory; samples: how many
-    of them, None for all; latency: time the files; block_ms: length of a block; max_seconds: of timing; attempts: at
-    timing, while the device is not steady; time_limit_s, memory_bytes: of one job on the device; profile: time the
-    operators of each file too. Of .tflite files: kernels, where builtin is without XNNPACK; delegate, the path of a
-    library on the device, with options as PATH,key=value,key=value.
+    of them, None for all; latency: time the files; block_ms: length of a block; window_ms: of warming up, until two in
+    a row agree; max_seconds: of timing; attempts: at timing, while the device is not steady; time_limit_s,
+    memory_bytes: of one job on the device; profile: time the operators of each file too. Of .tflite files: kernels,
+    where builtin is without XNNPACK; delegate, the path of a library on the device, with options as
+    PATH,key=value,key=value.
     """
 
     threads: int = 1
@@ -28,6 +29,7 @@ class BenchConfig:
     latency: bool = True
     precision: float | None = 0.01
     block_ms: float = 10.0
+    window_ms: float = 100.0
     min_rounds: int = 30
     max_rounds: int = 300
     max_seconds: float = 60.0
@@ -41,7 +43,7 @@ class BenchConfig:
     profile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("threads", "block_ms", "max_rounds", "max_seconds", "attempts", "time_limit_s"):
+        for name in ("threads", "block_ms", "window_ms", "max_rounds", "max_seconds", "attempts", "time_limit_s"):
             if getattr(self, name) <= 0:
                 raise BadInput(f"{name}={getattr(self, name)!r} must be positive")
         if not 2 <= self.min_rounds <= self.max_rounds:

@@ -45,8 +45,8 @@ def _time_once(bench: Workbench, sent: Mapping[str, Sent], names: list[str], con
         job = bench.orders.job(
             "latency", _fed(bench, sent, entries), inputs=dict(sent[names[0]]), cores=cores,
             pairs=_pairs(names, controls, bench.run.baselines),
-            precision=config.precision, block_us=1000 * config.block_ms, min_rounds=config.min_rounds,
-            max_rounds=config.max_rounds, max_seconds=config.max_seconds,
+            precision=config.precision, block_us=1000 * config.block_ms, window_us=1000 * config.window_ms,
+            min_rounds=config.min_rounds, max_rounds=config.max_rounds, max_seconds=config.max_seconds,
         )  # fmt: skip
         say(f"timing {len(names)} files on {bench.transport.name}, cores {cores}")
         outcome = run_job(bench.session, job)

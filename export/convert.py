@@ -210,6 +210,11 @@ def _explained(words: str, frozen: Frozen) -> str:
     return f"it has no operator {kind}{where}: leave that out of the model, and compute it outside"
 
 
+def fork_converter() -> None:
+    """Have this process, which has imported TensorFlow and computed nothing yet, be forked for the conversions."""
+    _converter().fork()
+
+
 @functools.cache
 def _converter() -> Worker:
     """Return the converter of this process."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -215,10 +215,12 @@ def _one_by_one(model: keras.Model, samples: Arrays) -> Arrays:
 # ---------------------------------------------------------------- samples
 
 
-def _made_up(domains: Sequence[Domain]) -> list[Arrays]:
-    """Return samples of several kinds, the same at every call."""
+def _made_up(domains: Sequence[Domain]) -> Iterator[Arrays]:
+    """Yield samples of several kinds, the same at every call; mostly the first kind is good enough."""
     kinds: list[Callable[[Domain, np.random.Generator], np.ndarray]] = [_spread, _positive, _zeros]
-    return [[kind(domain, random) for domain in domains] for kind in kinds for random in [np.random.default_rng(0)]]
+    for kind in kinds:
+        random = np.random.default_rng(0)
+        yield [kind(domain, random) for domain in domains]
 
 
 def _spread(domain: Domain, random: np.random.Generator) -> np.ndarray:

@@ -146,6 +146,11 @@ def _run(data: bytes, format: str, samples: Sequence[np.ndarray], what: str) -> 
             return [outputs[f"{index}"] for index in range(len(outputs.files))]
 
 
+def fork_runner() -> None:
+    """Have this process, which has computed nothing yet, be forked to run files."""
+    _runner().fork()
+
+
 @functools.cache
 def _runner() -> Worker:
     """Return the process that runs files for this one."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+from ..children import forkable
 from ..devices.report.report import table
 from ..errors import BadInput, EdgewrightError
 from ..files import write, write_json
@@ -20,7 +21,7 @@ from .budget import RECOVERIES
 from .cells import STAGES, Cell, Held
 from .run import FILES, RunConfig, RunPlan, execute
 
-MOST_ORDERS = 8  # of one process: TensorFlow keeps what it once traced, some 300 MB for each model
+MOST_ORDERS = 8  # of one process that is not forked: TensorFlow keeps what it once traced, 300 MB for each model
 LIMIT_S = {"quick": 1800, "full": 6 * 3600}  # a model that takes longer hangs
 WAYS = tuple(RECOVERIES)  # tried in this order, while a model loses more by brief pruning and QAT than it may
 RECOVERED = ("prune", "qat", "device")  # the cells that tell so
@@ -99,7 +100,8 @@ def matrix(
     save()  # which marks the folder as a matrix's, for one that is interrupted before its first row is done
     limit_s = LIMIT_S["quick" if quick else "full"]
     settings = (str(max(1, cores() // jobs)), *(["brief"] if quick else []))
-    with workers(jobs, f"{__package__}.matrix_worker", *settings, most_orders=MOST_ORDERS) as several:
+    most = None if forkable() else MOST_ORDERS
+    with workers(jobs, f"{__package__}.matrix_worker", *settings, most_orders=most) as several:
 
         def go(orders: Sequence[Order]) -> None:
             for order, answer in several.serve(orders, limit_s):

@@ -4,13 +4,19 @@ It ends when its input closes, so it never outlives the matrix. What training pr
 """
 
 import gc
+import importlib
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from .. import imports, workers
+from ..children import forkable
 from ..workers import Order
+
+# What is imported on the way of every order, where it is needed.
+LATER = ("edgewright.devices.agent.agent", "edgewright.training.adam", "matplotlib.backends.backend_svg",
+         "sklearn.datasets", "sklearn.metrics", "tensorboard.summary.writer.record_writer")  # fmt: skip
 
 
 def main(threads: int, *, brief: bool) -> None:
@@ -18,16 +24,47 @@ def main(threads: int, *, brief: bool) -> None:
     imports.load("keras")
     import keras
 
+    from ..export.ahead import fork_ahead
     from .matrix import serve
 
     def answer(order: Order) -> Order:
-        keras.backend.clear_session()  # of the order before
-        gc.collect()
         with _logging(Path(order["log"])):
             return dict(serve(order))
 
-    _settle(threads, brief=brief)
-    workers.serve(answer)
+    def begin(order: Order) -> None:
+        if not order["timing"]:
+            fork_ahead()
+        _settle(threads, brief=brief)
+
+    def answer_after_others(order: Order) -> Order:
+        keras.backend.clear_session(free_memory=False)  # of the order before
+        gc.collect()
+        return answer(order)
+
+    if forkable():
+        _warm_up()
+        workers.serve_in_forks(answer, begin)
+    else:
+        _settle(threads, brief=brief)
+        workers.serve(answer_after_others)
+
+
+def _warm_up() -> None:
+    """Do what every order would do first, for all; what lies in memory now is no garbage and is not looked through."""
+    from ..models import registry
+    from ..training import learners, tasks
+    from ..training.data import sets
+    from .run import CODE
+    from .steps import digest_of_ours
+
+    for table in (registry.names, learners.table, tasks.table, sets.sources):
+        table()
+    for module in LATER:
+        importlib.import_module(module)
+    for modules in CODE.values():
+        digest_of_ours(modules)
+    gc.collect()
+    gc.freeze()
 
 
 def _settle(threads: int, *, brief: bool) -> None:

@@ -228,7 +228,7 @@ class Pipeline:
             return BenchConfig()
         samples = QUICK_TEST_SAMPLES if len(self.judging.dataset.test) > QUICK_TEST_SAMPLES else None
         if self.plan.brief:
-            return BenchConfig(precision=0.03, max_seconds=3, min_rounds=10, attempts=1, samples=samples)
+            return BenchConfig(precision=0.03, max_seconds=3, min_rounds=10, window_ms=30, attempts=1, samples=samples)
         return BenchConfig(max_seconds=10, min_rounds=20, attempts=2, samples=samples)
 
     def measure(self, paths: list[str], config: BenchConfig) -> Run:

@@ -31,6 +31,12 @@ def versions() -> Mapping[str, str]:
     return found
 
 
+@cache
+def digest_of_ours(modules: Sequence[str]) -> str:
+    """Return the digest of `modules` of ours as this process found them: what it has imported stays as it was."""
+    return digest_of_code(modules)
+
+
 class Steps:
     """The steps of one run directory.
 
@@ -52,7 +58,8 @@ class Steps:
         directory) are the step's outputs: a step whose outputs are missing or changed is not done. code names the
         modules that do the work, as "pipeline.training"; what they import is found.
         """
-        facts = {"step": name, "config": config, "inputs": inputs, "code": digest_of_code(code), "tools": versions()}
+        code_digest = digest_of_ours(tuple(code))
+        facts = {"step": name, "config": config, "inputs": inputs, "code": code_digest, "tools": versions()}
         key = sha256(json.dumps(facts, sort_keys=True).encode())
         record = self._record(name)
         if record.get("key") == key and self._intact(record["outputs"]):

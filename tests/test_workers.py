@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from edgewright.children import FORKS, Fork
 from edgewright.errors import EdgewrightError
 from edgewright.workers import Worker, workers
 
@@ -30,6 +31,7 @@ for line in sys.stdin:
 def doubling(tmp_path, monkeypatch):
     (tmp_path / "doubling.py").write_text(DOUBLING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)  # for forks
 
 
 def test_death_and_silence_are_answers_and_the_others_go_on():
@@ -79,9 +81,54 @@ def test_leaving_while_one_is_at_work_ends_it():
     assert process.poll() is not None and time.monotonic() - start < 4
 
 
+FORKING = """
+import os, time
+from edgewright.workers import Worker, serve_in_forks
+seen, inner = [], Worker("doubling")
+def answer(order):
+    seen.append(order["n"])
+    if order["n"] == 1:
+        os.abort()
+    if order["n"] == 3:
+        print("process", os.getpid(), flush=True)
+        time.sleep(1000)
+    return {"seen": seen, "parent": os.getppid(), "inner": inner.ask(order, 20)}
+serve_in_forks(answer, lambda order: inner.fork())
+"""
+forking = pytest.mark.skipif(not FORKS, reason="no process is forked on this system")
+
+
+@forking
+def test_each_order_is_served_in_a_fork_that_may_have_forks(tmp_path):
+    (tmp_path / "forking.py").write_text(FORKING)
+    with workers(1, "forking") as several:
+        answers = [answer for _, answer in several.serve([{"n": n} for n in (2, 4, 1, 5)], 20)]
+        several._all[0].stop()
+    two, four, died, five = answers
+    assert [answer["seen"] for answer in (two, four, five)] == [[2], [4], [5]]  # nothing is left of an order before
+    assert two["parent"] == four["parent"] != five["parent"] and str(died) == "the process died with status -6"
+    assert [answer["inner"]["double"] for answer in (two, four, five)] == [4, 8, 10]
+
+
+@forking
+def test_a_fork_runs_the_module_and_where_it_died_the_module_is_started():
+    worker = Worker("doubling", quiet=True)
+    worker.fork()
+    forked = worker.process
+    assert worker.ask({"n": 2}, 20) == {"double": 4, "process": forked.pid} and isinstance(forked, Fork)
+    with pytest.raises(EdgewrightError, match=r"gave no answer in 0\.2 s"):
+        worker.ask({"n": 3}, 0.2)
+    assert forked.returncode == -9 and worker.ask({"n": 4}, 20)["process"] != forked.pid
+    worker.fork()
+    with pytest.raises(EdgewrightError, match="died with status -6"):
+        worker.ask({"n": 1}, 20)
+    assert worker.last_words() == "here it ends"
+    worker.stop()
+
+
 ASKING = """
 from edgewright.workers import Worker
-Worker("serving").ask({"n": 3}, 1000)
+Worker(MODULE).ask({"n": 3}, 1000)
 """
 SERVING = """
 import os, time
@@ -93,9 +140,11 @@ serve(answer)
 """
 
 
-def test_a_worker_does_not_outlive_who_asked_it_even_at_work(tmp_path):
-    (tmp_path / "serving.py").write_text(SERVING)
-    asking = subprocess.Popen([sys.executable, "-c", ASKING], stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("module", ["serving", pytest.param("forking", marks=forking)])
+def test_a_worker_does_not_outlive_who_asked_it_even_at_work(tmp_path, module):
+    (tmp_path / f"{module}.py").write_text({"serving": SERVING, "forking": FORKING}[module])
+    script = ASKING.replace("MODULE", repr(module))
+    asking = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     number = next(int(line.split()[1]) for line in asking.stderr if line.startswith("process"))
     asking.kill()
     asking.wait()

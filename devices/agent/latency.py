@@ -18,6 +18,7 @@ from .states import samples_of
 from .timing import SETTLE, enough, run_timed
 
 FEEDS = 16  # samples that the timed loop cycles through
+WINDOW_US = 100_000  # of warming up, where the job does not say
 MOST_IN_BLOCK = 500  # inferences
 LOAD_BLOCKS = 3.0  # loading anew for each block may take this many times as long as the blocks
 
@@ -26,8 +27,8 @@ def latency(job: Job, say: Say):
     """Time several models in turns, in blocks of many inferences, each round in a new random order.
 
     Reads `inputs` of a model, or else of the job, `cores` (list to run on, or null), `block_us`, `min_rounds`,
-    `max_rounds`, `max_seconds`, `seed`, and for an early end `pairs` [[candidate, baseline], ...] and `precision`: stop
-    once the interval of every pair's speed-up is that narrow (relative half width).
+    `max_rounds`, `max_seconds`, `seed`, `window_us` to warm up in, and for an early end `pairs` [[candidate, baseline],
+    ...] and `precision`: stop once the interval of every pair's speed-up is that narrow (relative half width).
 
     Where its memory happens to lie makes one load of a small model up to 2% faster than another (measured). So each
     block runs on a fresh load, shifted by a random amount: that luck is averaged out, and what is left of it shows in
@@ -41,7 +42,7 @@ def latency(job: Job, say: Say):
         verify(spec)
         timed.append(Timed(spec, spec.get("inputs") or job["inputs"], random))
     for index, model in enumerate(timed):
-        stable = model.warm_up(job["block_us"])
+        stable = model.warm_up(job["block_us"], job.get("window_us", WINDOW_US))
         say("warm", model=index, stable=stable, block=model.count)
     reload = sum(model.load_ns for model in timed) < LOAD_BLOCKS * sum(model.block_ns for model in timed)
     say("rounds", pinned=pinned, reload=reload)
@@ -89,7 +90,7 @@ class Timed:
         self._feed = samples_of(self._spec, load_arrays(self._inputs), model).feed(FEEDS)
         self._invoke = model.invoke
 
-    def warm_up(self, block_us: float, window_us: float = 100_000, tolerance: float = 0.03, windows: int = 10):
+    def warm_up(self, block_us: float, window_us: float = WINDOW_US, tolerance: float = 0.03, windows: int = 10):
         """Run until the medians of two windows in a row agree; return whether they ever did. Then size the block."""
         self.load()  # the first load also paid for starting the runtime
         typical_ns = previous_ns = 0.0
