@@ -131,8 +131,8 @@ FAULTS: tuple[Fault, ...] = (
           "i, f, g, o = (", "f, i, g, o = (", cases("lstm_fused")),
     # lowering
     Fault("a table is rounded down", TRANSLATE,
-          "integers = rounded(function(values), target.steps[0], target.zero_point)",
-          "integers = rounded(function(values) - target.steps[0] / 2, target.steps[0], target.zero_point)",
+          "rounded(_defined(np.asarray(function(values))), target.steps[0]",
+          "rounded(_defined(np.asarray(function(values))) - target.steps[0] / 2, target.steps[0]",
           cases("own_pointwise")),
     Fault("a bias has the kernel's scale", CONSTANTS,
           "scale = (data.steps.astype(np.float64) * weights.steps)", "scale = (np.ones(1) * weights.steps)",
