@@ -27,7 +27,7 @@ from edgewright.runners import Runner
 from edgewright.training.data.dataset import subset
 from edgewright.training.runner import KerasRunner
 from edgewright.training.tasks.energy import gibbs
-from edgewright.training.tasks.generative import LATENT_SEED, WIDTHS, log_likelihoods
+from edgewright.training.tasks.generative import LATENT_SEED, parzen
 from edgewright.training.tasks.walking import Walk
 
 PUBLISHED = {"dbn": (138, 2), "stacked_cae": (121, 1.6), "deep_gsn": (214, 1.1), "gan_mlp": (225, 2)}
@@ -56,9 +56,7 @@ def judged(run: Runner, work: Workload, count: int) -> np.ndarray:
     """Return the log-likelihood of each test image in nats."""
     kernels = drawn(run, work, count)
     grey = getattr(work.task, "grey", lambda x: np.asarray(x, np.float32).reshape(len(x), -1))
-    validation, test = grey(work.dataset.validation.x), grey(work.dataset.test.x)
-    width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
-    return log_likelihoods(test, kernels, np.array([width]))[0]
+    return parzen(grey(work.dataset.test.x), grey(work.dataset.validation.x), kernels)
 
 
 def files(networks: Mapping[str, keras.Model], work: Workload, folder: Path) -> dict[str, ModelFile]:

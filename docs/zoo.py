@@ -130,9 +130,7 @@ def _int8_alone(rows: dict[str, dict[str, Any]]) -> str:
     figures = itemgetter("float", "pruned", "int8")
     lines = [(name, *(f"{value:.3f}" for value in figures(rows[name])), f"{lost:+.1f}") for lost, name in worse]
     said = textwrap.fill(ALONE.format(lost=LOST, worse=len(worse), known=len(known)).replace("\n", " "), 120)
-    return (
-        f"\n## What int8 takes by itself\n\n{said}\n\n{table(('model', 'float', 'pruned', 'int8', 'points'), lines)}\n"
-    )
+    return f"\n## What int8 takes by itself\n\n{said}\n\n{table(ALONE_IN, lines)}\n"
 
 
 def _lists(groups: dict[str, list[str]]) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 
-import keras
-
+from ..children import forkable
 from .convert import fork_converter
 from .verify import fork_runner
 
@@ -15,7 +14,7 @@ def fork_ahead() -> None:
 
     Later it cannot be forked, nor on another backend: those processes start by themselves then, when first asked.
     """
-    if keras.backend.backend() != "tensorflow" or threading.active_count() > 1:
+    if not forkable() or threading.active_count() > 1:
         return
     from tensorflow.python.eager.context import context_safe
 

@@ -50,9 +50,8 @@ def budget(
 
     brief: enough to tell a right implementation from a wrong one, no more. recovery: of `RECOVERIES`, how the stages
     after "train" go on where that was too little, or too fast. epochs replaces the number that follows from the step
-    budget, with one pass each.
-    learning_rate: the peak of the model's training; later stages take a share. learner: that of the model; one that
-    starts over after a change has the steps of "train" in each stage.
+    budget, with one pass each. learning_rate: the peak of the model's training; later stages take a share. learner:
+    that of the model; one that starts over after a change has the steps of "train" in each stage.
     Batches of 32 (16 if brief) below ten thousand samples, else of 128.
     """
     anew = learners.get(learner).starts_over

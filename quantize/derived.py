@@ -183,12 +183,16 @@ class _Places:
         return node.origin
 
     def way(self, node: Node) -> Iterator[Node]:
-        """Yield a node, and while one only passes values on, what it has them from: of a state, the call before."""
+        """Yield a node, and while one only passes values on, what it has them from: of a state, the call before.
+
+        What only changes their bits is passed over.
+        """
         seen: set[int] = set()
         following: Node | None = node
         while following is not None and id(following) not in seen:
             seen.add(id(following))
-            yield following
+            if following.op_type != REQUANTIZE.op_type:
+                yield following
             given = following.inputs[0] if _passes_on(following) else None
             following = given and (given.producer or self._made_by.get(id(given)))
 
@@ -218,7 +222,7 @@ class _Places:
             if node is None or node.op_type != REQUANTIZE.op_type:
                 continue
             ending = "/".join(node.origin.split("/")[-2:])
-            makers = [self.of(each) for each in self.way(node) if each.op_type != REQUANTIZE.op_type]
+            makers = [self.of(each) for each in self.way(node)]
             yield from ((place, 0) for ends in (f"/{ending}", "") for place in (maker + ends for maker in makers))
 
     def made(self) -> dict[tuple[str, int | str], Tensor]:
@@ -296,7 +300,7 @@ def _config_for(trained: QuantizedGraph, source: keras.Model, step: keras.Model,
     likes = {theirs.of(node): node for node in trained.plan.graph.nodes}
     kept, by_name = {}, {}
     for node in (each for each in graph.nodes if each.op_type != REQUANTIZE.op_type):
-        known = (likes.get(ours.of(each)) for each in ours.way(node) if each.op_type != REQUANTIZE.op_type)
+        known = (likes.get(ours.of(each)) for each in ours.way(node))
         like = next(filter(None, known), None)
         if like is None or (wanted := chosen(like))[0] == choose(node)[0]:
             continue

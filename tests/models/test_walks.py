@@ -10,7 +10,7 @@ from edgewright.training import tasks
 from edgewright.training.learners.autoencoding import Coder, Penalised, Penalties
 from edgewright.training.runner import KerasRunner
 from edgewright.training.tasks import walking
-from edgewright.training.tasks.generative import log_likelihoods
+from edgewright.training.tasks.generative import WIDTHS, log_likelihoods
 
 
 def shaken(networks, seed=0, size=0.6):
@@ -96,7 +96,7 @@ def test_the_task_judges_what_walks_come_to(monkeypatch, name, end):
     run = KerasRunner(networks)
     grey = np.full((1, 64), 0.5, np.float32)
     validation, test = (np.asarray(each.x) for each in (dataset.validation, dataset.test))
-    width = walking.WIDTHS[log_likelihoods(validation, grey, walking.WIDTHS).mean(1).argmax()]
+    width = WIDTHS[log_likelihoods(validation, grey, WIDTHS).mean(1).argmax()]
     wanted = log_likelihoods(test, grey, np.array([width]))[0] / 64
     np.testing.assert_allclose(task.evaluate(run, dataset).rows[:, 0], wanted, atol=1e-5)
     assert {key: value.shape for key, value in task.pictures(run, dataset).items()} == dict.fromkeys(

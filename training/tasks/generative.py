@@ -130,8 +130,7 @@ class Generation:
         assert isinstance(dataset, Drawn)
         drawn = self.drawn(run, dataset, DRAWN, LATENT_SEED)
         kernels, validation, test = map(self.grey, (drawn, dataset.validation.x, dataset.test.x))
-        width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
-        return Scores.by_row(log_likelihoods(test, kernels, np.array([width]))[0, :, None] / test.shape[1])
+        return Scores.by_row(parzen(test, validation, kernels)[:, None] / test.shape[1])
 
     def drawn(self, run: Runner, dataset: Drawn, count: int, seed: int) -> np.ndarray:
         """Return samples as the data are, see `signed`, from latents that are a function of `seed`."""
@@ -195,6 +194,15 @@ def signed(x: np.ndarray, where: str) -> np.ndarray:
 def unsigned(x: Any) -> np.ndarray:
     """Return values of [-1, 1] in [0, 1], float32."""
     return (np.asarray(x, np.float32) + 1) / 2
+
+
+def parzen(test: np.ndarray, validation: np.ndarray, kernels: np.ndarray) -> np.ndarray:
+    """Return log p(test) of a mixture of Gaussians around `kernels`, of the width that suits `validation` best.
+
+    Shapes: (N, n), (M, n), (K, n) -> (N,) float64 nats.
+    """
+    width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
+    return log_likelihoods(test, kernels, np.array([width]))[0]
 
 
 def log_likelihoods(points: np.ndarray, kernels: np.ndarray, widths: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..data.dataset import subset
 from ..losses import loss_of_logits, squared_error
 from .autoencoding import NOISE_SEED, Autoencoding
 from .energy import on
-from .generative import DRAWN, WIDTHS, log_likelihoods
+from .generative import DRAWN, parzen
 from .register import enter
 from .supervised import SHOWN
 
@@ -58,8 +58,7 @@ class Walk(Autoencoding):
         x = np.asarray(subset(dataset.train, CHAINS, NOISE_SEED, stratify=False).x)
         kernels = self.walked(run, dataset, x, SKIPPED + DRAWN // len(x))[SKIPPED:].reshape(-1, x[0].size)
         validation, test = (np.asarray(s.x).reshape(len(s), -1) for s in (dataset.validation, dataset.test))
-        width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
-        return Scores.by_row(log_likelihoods(test, kernels, np.array([width]))[0, :, None] / test.shape[1])
+        return Scores.by_row(parzen(test, validation, kernels)[:, None] / test.shape[1])
 
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return test samples, the same said again, and where walks from them have come to."""
