@@ -26,9 +26,9 @@ def _live() -> Iterator[tuple[int, str]]:
             yield int(process.name), command
 
 
-def await_no(folder: str, seconds: float = 20) -> None:
-    """Wait until no process names `folder`: a loaded machine takes its time to deliver signals."""
+def await_no(folder: str, word: str = "", seconds: float = 20) -> None:
+    """Wait until no process names `folder` and `word`: a loaded machine takes its time to deliver signals."""
     deadline = time.monotonic() + seconds
-    while found := running(folder):
+    while found := [command for command in running(folder) if word in command]:
         assert time.monotonic() < deadline, found
         time.sleep(0.1)

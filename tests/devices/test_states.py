@@ -301,6 +301,7 @@ def test_an_agent_on_a_board_goes_with_its_connection(letters, tmp_path):
         with open_runner({"step": file}, server.url(folder=str(there))) as run:
             assert pids("agent.zip", there)
             os.kill(run._agent._talk._process.pid, signal.SIGKILL)  # the ssh that carries requests and answers
+            await_no(str(there), "agent.zip")  # the shared connection holds both ends until it sees that it is gone
             with pytest.raises(DeviceLost):
                 run("step", {"token": np.zeros((1, 2), np.int32)})
         await_no(str(there))
