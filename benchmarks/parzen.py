@@ -39,17 +39,14 @@ def drawn(run: Runner, work: Workload, count: int) -> np.ndarray:
     task, dataset = work.task, work.dataset
     if hasattr(task, "grey"):
         return task.grey(task.drawn(run, dataset, count, LATENT_SEED))
-    x = np.asarray(subset(dataset.train, CHAINS, LATENT_SEED, stratify=False).x)
-    steps = SKIPPED + -(-count // CHAINS)
     if isinstance(task, Walk):
-        made = task.walked(run, dataset, x, steps)
-    else:
-        (given,), random, made = task.samples(dataset, "encoder", 1), np.random.default_rng(LATENT_SEED), []
-        for _ in range(steps):
-            x, probable = gibbs(run, given, x, random)
-            made.append(probable)
-        made = np.stack(made)
-    return made[SKIPPED:].reshape(-1, x[0].size)[:count]
+        return task.kernels(run, dataset, count, skipped=SKIPPED)
+    x = np.asarray(subset(dataset.train, CHAINS, LATENT_SEED, stratify=False).x)
+    (given,), random, made = task.samples(dataset, "encoder", 1), np.random.default_rng(LATENT_SEED), []
+    for _ in range(SKIPPED + -(-count // CHAINS)):
+        x, probable = gibbs(run, given, x, random)
+        made.append(probable)
+    return np.stack(made)[SKIPPED:].reshape(-1, x[0].size)[:count]
 
 
 def judged(run: Runner, work: Workload, count: int) -> np.ndarray:

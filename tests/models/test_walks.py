@@ -1,5 +1,7 @@
 """Walks of stochastic autoencoders: noise as the papers have it, what is learned on the way, what is judged."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -102,3 +104,28 @@ def test_the_task_judges_what_walks_come_to(monkeypatch, name, end):
     assert {key: value.shape for key, value in task.pictures(run, dataset).items()} == dict.fromkeys(
         ("samples", "reconstructions", "drawn"), (7, 64)
     )
+
+
+def test_a_walk_takes_the_spread_that_validation_likes_best():
+    networks, walk = registry.networks("stacked_cae", "edge"), tasks.get("walk")
+    dataset = walk.present("digits", networks, limit=300, test_limit=50)
+
+    def moved(by):  # samples are said as they are, beside noise
+        def run(network, inputs):
+            if network == "decoder":
+                return {"values": inputs["code"]}
+            return {"code": inputs["inputs"] + np.float32(by) * inputs["noise"][:, :64]}
+
+        return run
+
+    def judged(by, *spreads):
+        return replace(walk, spreads=spreads).evaluate(moved(by), dataset).rows
+
+    little, much = judged(1, 0.0625), judged(1, 0.5)
+    assert little.mean() > much.mean() + 0.1
+    for spreads in ((0.0625, 0.5), (0.5, 0.0625)):
+        np.testing.assert_array_equal(judged(1, *spreads), little)
+    np.testing.assert_array_equal(judged(0.25, 0.25, 2.0), little)  # what moves less by the same noise is walked wider
+    widest = max(walk.spreads)
+    given = walk.samples(dataset, "encoder", 100)  # by which ranges are calibrated
+    assert given["noise"].std() == pytest.approx(widest, rel=0.05)

@@ -58,7 +58,7 @@ class Autoencoding(Objective):
         """Return n training samples for the encoder; codes for the decoder are made up: `observed` has true ones."""
         x = np.asarray(calibration(dataset, n, seed))
         if network == ENCODER:
-            return read(dataset, x, seed)
+            return self.read(dataset, x, seed)
         size = next(each.shape for each in shown(dataset).outputs if each.name == CODE)
         random = np.random.default_rng(seed)
         return {CODE: random.uniform(0, 1, (len(x), *(each or 1 for each in size))).astype(np.float32)}
@@ -69,9 +69,22 @@ class Autoencoding(Objective):
         self.through(seen, dataset, np.asarray(part.x), seed)
         return seen.chosen(n, seed)
 
-    def through(self, run: Runner, dataset: Dataset, x: np.ndarray, seed: int = NOISE_SEED) -> dict[str, np.ndarray]:
-        """Return what the encoder says of samples, and as "" what the decoder makes of their code."""
-        said = dict(run(ENCODER, read(dataset, x, seed)))
+    def read(self, dataset: Dataset, x: np.ndarray, seed: int) -> Arrays:
+        """Return what the encoder reads of samples: by its inputs' names, noise of a normal distribution by seed."""
+        random, given = np.random.default_rng(seed), {}
+        for each in shown(dataset).inputs:
+            shape = (len(x), *(size or 1 for size in each.shape))
+            given[each.name] = random.standard_normal(shape, np.float32) if each.name == NOISE else x
+        return given
+
+    def through(
+        self, run: Runner, dataset: Dataset, x: np.ndarray, seed: int = NOISE_SEED, **noise: Any
+    ) -> dict[str, np.ndarray]:
+        """Return what the encoder says of samples, and as "" what the decoder makes of their code.
+
+        noise: what `read` takes besides.
+        """
+        said = dict(run(ENCODER, self.read(dataset, x, seed, **noise)))
         (made,) = run(DECODER, {CODE: said[CODE]}).values()
         return {**said, "": np.asarray(made).reshape(x.shape)}
 
@@ -137,15 +150,6 @@ class Variational(Autoencoding):
         (made,) = run(DECODER, {CODE: latent}).values()
         shape = np.asarray(dataset.test.x).shape[1:]
         return {**super().pictures(run, dataset), "drawn": self.drawn(np.asarray(made)).reshape(-1, *shape)}
-
-
-def read(dataset: Dataset, x: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Return what the encoder reads of samples: by its inputs' names, with noise of a normal distribution by seed."""
-    random, given = np.random.default_rng(seed), {}
-    for each in shown(dataset).inputs:
-        shape = (len(x), *(size or 1 for size in each.shape))
-        given[each.name] = random.standard_normal(shape, np.float32) if each.name == NOISE else x
-    return given
 
 
 def divergence(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from ...runners import Runner
 from ..data import Dataset
 from ..data.shapes import LEVELS, NAMES, Scenes
 from ..losses import loss_of_logits
-from .autoencoding import CODE, ENCODER, MEAN, Variational, read
+from .autoencoding import CODE, ENCODER, MEAN, Variational
 from .register import Networks, enter
 
 FIXED = tuple(NAMES.index(name) for name in ("scale", "orientation", "x", "y"))
@@ -64,7 +64,7 @@ class Disentanglement(Variational):
 
     def coded(self, run: Runner, dataset: Dataset, x: np.ndarray) -> np.ndarray:
         """Return what stands for the code of pictures: the mean of a distribution where there is one, flat."""
-        said = run(ENCODER, {name: values * (values is x) for name, values in read(dataset, x, 0).items()})
+        said = run(ENCODER, {name: values * (values is x) for name, values in self.read(dataset, x, 0).items()})
         code = said[MEAN] if MEAN in said else said[CODE]
         return np.asarray(code, np.float64).reshape(len(x), -1)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ...runners import Arrays, Runner
 from ..data import Dataset
 from ..losses import squared_error
-from .autoencoding import CODE, DECODER, ENCODER, NOISE_SEED, Autoencoding, read
+from .autoencoding import CODE, DECODER, ENCODER, NOISE_SEED, Autoencoding
 from .register import enter
 from .supervised import SHOWN, shown
 
@@ -48,11 +49,13 @@ class EnergyModel(Autoencoding):
             return states(network, on(state, random), random)
         return super().observed(run, dataset, ENCODER if network == ENERGY else network, n, seed)
 
-    def through(self, run: Runner, dataset: Dataset, x: np.ndarray, seed: int = NOISE_SEED) -> dict[str, np.ndarray]:
+    def through(
+        self, run: Runner, dataset: Dataset, x: np.ndarray, seed: int = NOISE_SEED, **noise: Any
+    ) -> dict[str, np.ndarray]:
         """Return what the encoder says of samples, and as "" what the decoder makes of that: of units drawn by it."""
         if not self.connected:
-            return super().through(run, dataset, x, seed)
-        said = dict(run(ENCODER, read(dataset, x, seed)))
+            return super().through(run, dataset, x, seed, **noise)
+        said = dict(run(ENCODER, self.read(dataset, x, seed)))
         state = np.concatenate([x, on(np.asarray(said[CODE]), np.random.default_rng(seed))], axis=1)
         (made,) = run(DECODER, {STATE: state}).values()
         return {**said, "": np.asarray(made)}
@@ -60,7 +63,7 @@ class EnergyModel(Autoencoding):
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return test samples, the same said again, and where a chain from noise has come to, the same for all."""
         shape, random = np.asarray(dataset.test.x)[:SHOWN].shape, np.random.default_rng(SEED)
-        (given,) = read(dataset, np.zeros(shape, np.float32), 0)
+        (given,) = self.read(dataset, np.zeros(shape, np.float32), 0)
         v = probable = (random.random(shape) < 0.5).astype(np.float32)
         if self.connected:
             probable = self._swept(run, dataset, v, random)

@@ -201,8 +201,14 @@ def parzen(test: np.ndarray, validation: np.ndarray, kernels: np.ndarray) -> np.
 
     Shapes: (N, n), (M, n), (K, n) -> (N,) float64 nats.
     """
-    width = WIDTHS[log_likelihoods(validation, kernels, WIDTHS).mean(1).argmax()]
+    width, _ = best_width(validation, kernels)
     return log_likelihoods(test, kernels, np.array([width]))[0]
+
+
+def best_width(points: np.ndarray, kernels: np.ndarray) -> tuple[float, float]:
+    """Return the width of `WIDTHS` under which points are likeliest, and the mean of their log p in nats."""
+    each = log_likelihoods(points, kernels, WIDTHS).mean(1)
+    return float(WIDTHS[each.argmax()]), float(each.max())
 
 
 def log_likelihoods(points: np.ndarray, kernels: np.ndarray, widths: np.ndarray) -> np.ndarray:
