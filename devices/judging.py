@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from .. import metrics
 from ..errors import BadInput
 from ..metrics import Metric, Scores
 from ..progress import say
-from ..runners import Judge
+from ..runners import Arrays, Judge, Runner
 from .model_file import ModelFile
+from .roles import out_of_range
 from .runner import DeviceRunner, tables_of
 from .transports.transport import DeviceLost, JobFailed
 from .verdict.results import Bundle, Run
@@ -39,9 +40,12 @@ def judge_bundles(bench: Workbench, judge: Judge) -> None:
             continue
         say(f"judging {name} on {bench.transport.name}")
         try:
-            networks, tables = _networks(bench, bundle), tables_of(_files(bench, bundle))
+            files = _files(bench, bundle)
+            networks, tables = _networks(bench, bundle), tables_of(files.values())
             with DeviceRunner(bench.session, bench.orders, networks, tables) as runner:
-                _enter_scores(bench.run, name, judge.evaluate(runner), judge.metric)
+                heard = _Heard(runner)
+                _enter_scores(bench.run, name, judge.evaluate(heard), judge.metric)
+            bench.run.notes += heard.out_of_range(files)
         except JobFailed as failure:
             bundle.status, bundle.reason = failure.outcome.status, failure.outcome.reason
         except DeviceLost as error:
@@ -51,12 +55,56 @@ def judge_bundles(bench: Workbench, judge: Judge) -> None:
         _copy_to_file(bench.run, bundle)
 
 
+class _Heard:
+    """A runner that keeps some of what each network is asked: ranges are held against that, not against what files are
+    timed on, which may be made up. Left out are a step's states, and what it reads the first time only.
+    """
+
+    SAMPLES = 4096  # of a network, about
+
+    def __init__(self, run: Runner):
+        self._run = run
+        self._asked: dict[str, list[Arrays]] = {}
+
+    def __call__(self, network: str, inputs: Arrays) -> Arrays:
+        """Run a batch, and keep it."""
+        self._keep(network, inputs)
+        return self._run(network, inputs)
+
+    def unroll(self, network: str, given: Arrays, **how: Any) -> Arrays:
+        """Run a step network, and keep what is given to each step and to all."""
+        self._keep(network, {**given, **(how.get("held") or {})})
+        return self._run.unroll(network, given, **how)
+
+    def table(self, network: str) -> np.ndarray:
+        """Return a table."""
+        return self._run.table(network)
+
+    def _keep(self, network: str, inputs: Arrays) -> None:
+        kept = self._asked.setdefault(network, [])
+        if sum(len(array) for each in kept for array in each.values()) < self.SAMPLES:
+            kept.append({name: np.asarray(values) for name, values in inputs.items()})
+
+    def out_of_range(self, files: Mapping[str, ModelFile]) -> Iterator[str]:
+        """Yield a warning for each input whose values left the range of its calibration, or hardly used it.
+
+        files: by network; one alone is whatever network was asked for.
+        """
+        for network, file in files.items():
+            wanted = [network] if len(files) > 1 else [*self._asked]
+            asked = [each for name in wanted for each in self._asked.get(name, ())]
+            names = dict.fromkeys(name for each in asked for name in each)
+            parts = {name: [each[name].ravel() for each in asked if name in each] for name in names}
+            yield from out_of_range(file, {name: np.concatenate(arrays) for name, arrays in parts.items()})
+
+
 def _networks(bench: Workbench, bundle: Bundle) -> dict[str, dict[str, Any]]:
     return {network: bench.models[file] for network, file in bundle.files.items()}
 
 
-def _files(bench: Workbench, bundle: Bundle) -> list[ModelFile]:
-    return [file for file in bench.files if file.name in bundle.files.values()]
+def _files(bench: Workbench, bundle: Bundle) -> dict[str, ModelFile]:
+    by_name = {file.name: file for file in bench.files}
+    return {network: by_name[name] for network, name in bundle.files.items()}
 
 
 def _enter_scores(run: Run, name: str, scores: Scores, metric: Metric) -> None:

@@ -104,13 +104,14 @@ def _measure(
         else:
             bench.inspect(file)
     bench.refuse_without_runtime()
-    bench.run.notes += [note for file in bench.files for note in out_of_range(file, fed[file.name])]
-    if judge is not None and config.answers:
+    if judge is None:
+        bench.run.notes += [note for file in bench.files for note in out_of_range(file, fed[file.name])]
+        if bench.run.metric:
+            few = None if groups is None else groups[:limit]
+            judge_answers(bench, {head: targets[:limit] for head, targets in heads.items()}, few)
+    elif config.answers:
         bench.run.outputs, bench.run.answers = {}, {}  # of few samples, whose answers mean nothing
         judge_bundles(bench, judge)
-    elif judge is None and bench.run.metric:
-        few = None if groups is None else groups[:limit]
-        judge_answers(bench, {head: targets[:limit] for head, targets in heads.items()}, few)
     if config.latency and not bench.run.simulated:
         time_files(bench, sent)
     if config.profile:

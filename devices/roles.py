@@ -102,10 +102,14 @@ def check_kernels(config: BenchConfig, transport: Transport, files: Sequence[Mod
 
 
 def out_of_range(file: ModelFile, inputs: Inputs | None) -> Iterator[str]:
-    """Yield a warning for each input whose samples leave the range of its calibration, or hardly use it."""
+    """Yield a warning for each input whose samples leave the range of its calibration, or hardly use it.
+
+    States are left out: where they begin says nothing of where they go.
+    """
     if inputs is None:
         return
-    entries = file.manifest.get("inputs") or []
+    states = (file.manifest.get("states") or {}).values()
+    entries = [entry for entry in file.manifest.get("inputs") or [] if entry["name"] not in states]
     arrays = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
     for entry in entries:
         values = next(iter(arrays.values())) if len(entries) == len(arrays) == 1 else arrays.get(entry["name"])

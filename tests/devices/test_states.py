@@ -237,6 +237,28 @@ def test_a_judge_evaluates_each_file_and_a_verdict_says_which_way(letters, tmp_p
     assert compare(Run.load(tmp_path / "run")) == [verdict]
 
 
+class Frames:
+    """A task that reads sequences: how well the last step says the sign of a mean."""
+
+    metric = METRICS["accuracy"]
+
+    def __init__(self, scale):
+        self.frames = scale * sequences()
+
+    def evaluate(self, run):
+        (logits,) = run.unroll("step", {"frames": self.frames}).values()
+        return Scores.by_row(self.metric.scores(logits[:, -1], (self.frames.mean((1, 2)) > 0).astype(int)))
+
+
+@pytest.mark.parametrize(("scale", "timed", "said"), [(1, 100, 0), (100, 1, 1)])
+def test_ranges_are_held_against_what_a_judge_asks_not_against_what_is_timed(steps, scale, timed, said):
+    file = steps["int8.tflite"]
+    run = bench([file], baseline=file, judge=Frames(scale), feeds={file.name: {"frames": timed * sequences()}},
+                config=QUIET)  # fmt: skip
+    told = [note for note in run.notes if "was calibrated on" in note]
+    assert len(told) == said and all("input 'frames'" in note and "are cut off" in note for note in told)
+
+
 def test_what_a_judge_needs_is_asked_for_first(letters):
     _, file = letters
     with pytest.raises(BadInput, match="feeds hold no samples for letters"):
