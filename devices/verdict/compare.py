@@ -121,12 +121,18 @@ Finding = tuple[str | None, str]  # (one of WORDS, or None for not judged; the r
 def compare(run: Run, thresholds: Thresholds = Thresholds()) -> list[Verdict]:
     """Judge every file of `run` that has another file as its baseline, in the order of the run; then the bundles.
 
-    A file judged alone has one verdict; a bundle has one on the metric, and its files have theirs on speed.
+    A file judged alone has one verdict; a bundle has one on the metric, which its files share, each with its speed.
     """
-    files = [_judge_file(run, name, base, thresholds) for name, base in run.baselines.items() if name != base]
     several = [name for name, bundle in run.bundles.items() if len(bundle.files) > 1]
     against = [(name, base) for name in several if (base := run.baseline_of(name)) not in (None, name)]
-    return [*files, *(_judge_bundle(run, name, str(base), thresholds) for name, base in against)]
+    bundles = [_judge_bundle(run, name, str(base), thresholds) for name, base in against]
+    shared = {file: found.verdict for found in bundles for file in found.files.values()}
+    files = [
+        _judge_file(run, name, base, thresholds, shared.get(name))
+        for name, base in run.baselines.items()
+        if name != base
+    ]
+    return [*files, *bundles]
 
 
 def speed_estimate(run: Run, name: str, base: str) -> Estimate | None:
@@ -163,8 +169,8 @@ def doubts(run: Run, base: str, margin: float) -> list[str]:
     return found + [text for text in seen if text]
 
 
-def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdict:
-    """Judge speed, and the metric where the file is judged alone."""
+def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds, shared: str | None) -> Verdict:
+    """Judge speed, and the metric where the file is judged alone.  shared: the word on its bundle where it is not."""
     known = partial(Verdict, artifact=name, baseline=base, device=run.device)
     if broken := _broken(run.measured[name], run.measured[base]):
         return known(verdict=broken[0] or "", reasons=(broken[1],))
@@ -172,7 +178,7 @@ def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds) -> Verdi
     tail = speed and tail_estimate(run, name, base)
     scored, reference = run.bundle_of(name), run.bundle_of(base)
     if scored is None or reference is None:
-        heads, unjudged = [], (None, "judged with the other files of its model")
+        heads, unjudged = [], (shared, f"judged with the other files of its model{f': {shared}' if shared else ''}")
     else:
         heads, unjudged = _heads(run, scored, reference), _unjudged(run, scored, reference)
     findings = [*_judge_heads(heads, thresholds)] or [unjudged]

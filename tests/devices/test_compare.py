@@ -164,7 +164,14 @@ def test_files_of_a_bundle_are_judged_together_and_timed_each():
     assert both.verdict == "fail" and both.metric_delta == pytest.approx(-0.2) and both.speedup is None
     assert both.files == {"encoder": "small-encoder", "step": "small-step"} and both.baseline == "float"
     assert encoder.speedup == pytest.approx(2, rel=0.05) and encoder.metric_delta is None
-    assert "judged with the other files" in encoder.reasons[0]
+    assert encoder.verdict == step.verdict == "fail" and encoder.because == encoder.reasons[0]
+    assert encoder.reasons[0] == "judged with the other files of its model: fail"
+    run.raw.scores["small"] = run.raw.scores["float"]
+    encoder, step, both = compare(run)
+    assert {each.verdict for each in (encoder, step, both)} == {"pass"}
+    run.raw.latency["small-step"] = [5 * block for block in run.raw.latency["small-step"]]
+    encoder, step, both = compare(run)
+    assert [each.verdict for each in (encoder, step, both)] == ["pass", "slower", "pass"]
 
 
 def test_units_and_bundles_are_saved_and_loaded(tmp_path):
