@@ -53,6 +53,7 @@ from .options import (
     Pattern,
     PeakMemory,
     Preset,
+    QuantizedFor,
     Quick,
     Regrow,
     Schedule,
@@ -114,6 +115,7 @@ def run(
         Literal["test", "validation"], "data to judge files on; validation where you choose by the outcome"
     ] = "test",
     device: Device = "local",
+    target: QuantizedFor = None,
     import_: Import = None,
 ) -> Answer:
     """Go the whole way: train, prune, QAT, export, bench, compare, report.
@@ -125,7 +127,7 @@ def run(
     with_keras("export.ahead").fork_ahead()
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, freeze=freeze, quick=quick,
                        sparsity=sparsity, seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
-                       min_speedup=min_speedup, device=device, recipe=recipe, judge=judge,
+                       min_speedup=min_speedup, device=device, target=target, recipe=recipe, judge=judge,
                        training=settings_of(settings), check=check)  # fmt: skip
     results, folder = runs.execute(config, None if out is None else Path(out))
     say(f"report: {folder / 'report.html'}")
@@ -230,9 +232,7 @@ def qat(
         str, "where to write the quantization-aware .keras file; with --engine tfmot, the .tflite file", inputs.out_file
     ],
     quantized: Quantizing,
-    target: Annotated[
-        str | None, "quantize as the kernels of this target like it (see `edgewright check`)", inputs.target
-    ] = None,
+    target: QuantizedFor = None,
     choosing: Choosing,
     engine: Engine = "edgewright",
     quick: Quick = False,

@@ -64,6 +64,9 @@ CutSteps = Annotated[
 OfPrecision = Annotated[
     Literal["float32", "w8a8", "w8a16"] | None, "of the file that --memory or --latency means; default: float32"
 ]
+QuantizedFor = Annotated[
+    str | None, "quantize as the kernels of this target like it (see `edgewright check`)", inputs.target
+]
 OfTarget = Annotated[str | None, "round numbers of channels as the kernels of this target like them", inputs.target]
 TimedOn = Annotated[
     str | None, "where --latency times layers (see `edgewright devices`); default: local", inputs.device

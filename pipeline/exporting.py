@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from .workload import Workload
 
 
-def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]) -> Iterator[tuple[File, Artifact]]:
-    """Yield each file. models: role -> networks."""
+def export(
+    models: Mapping[str, Networks], work: Workload, files: Sequence[File], how: QatConfig | None = None
+) -> Iterator[tuple[File, Artifact]]:
+    """Yield each file. models: role -> networks; how: to quantize what is calibrated alone."""
     for file in files:
-        network, calibration = to_export(models[file.role], work, file.network, file.precision)
-        artifact = EXPORTERS[file.format](network, precision=file.precision, calibration=calibration, name=file.label)
+        network, calibration = to_export(models[file.role], work, file.network, file.precision, how)
+        config = None if calibration is None else suited(work, how, network)
+        artifact = EXPORTERS[file.format](
+            network, precision=file.precision, calibration=calibration, config=config, name=file.label
+        )
         told = {
             **manifest_facts(work, file.network),
             **tables(work.deploy, models[file.role], file.network),
@@ -40,10 +45,12 @@ def manifest_facts(work: Workload, network: str) -> dict[str, Any]:
     return {**facts(work.dataset), **known, "network": network, **({"states": states} if states else {})}
 
 
-def to_export(networks: Networks, work: Workload, network: str, precision: str) -> tuple[keras.Model, Any]:
+def to_export(
+    networks: Networks, work: Workload, network: str, precision: str, how: QatConfig | None = None
+) -> tuple[keras.Model, Any]:
     """Return a network as it is exported, and what it is calibrated on; None where it needs none.
 
-    A step network has the ranges of the network that it is derived from.
+    A step network has the ranges of the network that it is derived from.  how: to quantize that.
     """
     model, source = networks[network], work.derived.get(network)
     if not precision.endswith("-ptq") or find_quantized(model) is not None:
@@ -52,6 +59,6 @@ def to_export(networks: Networks, work: Workload, network: str, precision: str) 
         return model, work.samples(network, networks=networks)
     bits = precision.partition("-")[0]
     samples = work.samples(source, networks=networks)
-    config = suited(work, QatConfig(default=bits), networks[source])
+    config = suited(work, replace(how or QatConfig(), default=bits), networks[source])
     aware, _ = prepare_qat(networks[source], config, calibration=samples)
     return work.step(network, {**networks, source: aware}), None

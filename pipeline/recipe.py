@@ -13,7 +13,7 @@ teacher. Which kinds there are is a table, to which every method of pruning adds
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -281,12 +281,13 @@ def text(recipes: Sequence[Recipe]) -> str:
     )
 
 
-def usual(sparsity: float) -> tuple[Recipe, ...]:
+def usual(sparsity: float, how: QatConfig | None = None) -> tuple[Recipe, ...]:
     """Return what a run may do that is told no recipe, as far as files are made of it.
 
-    QAT, of 7-bit weights for processors without VNNI, and of what was pruned before.
+    QAT, of 7-bit weights for processors without VNNI, and of what was pruned before.  how: to quantize.
     """
-    qat, narrow, zeros = map(Step.read, ("qat", {"qat": {"precision": "w7a8"}}, {"zeros": {"sparsity": sparsity}}))
+    how, zeros = how or QatConfig(), Step.read({"zeros": {"sparsity": sparsity}})
+    qat, narrow = (Step(kind="qat", options=each) for each in (how, replace(how, default="w7a8")))
     return Recipe(steps=(qat,)), Recipe(steps=(narrow,)), Recipe(steps=(zeros, qat))
 
 

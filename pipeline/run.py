@@ -68,7 +68,8 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = N
     with occupying(folder) as steps:
         write(folder / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
         plan = replace(plan, files=files_for(_lacking(config.device, steps))) if asks else plan
-        usual = tuple(each for each in recipe.usual(config.sparsity) if end_of(each) in plan.roles) or (Recipe(),)
+        ways = recipe.usual(config.sparsity, config.quantization)
+        usual = tuple(each for each in ways if end_of(each) in plan.roles) or (Recipe(),)
         plan = replace(plan, recipes=plan.recipes or usual)
         write(folder / "recipe.yaml", recipe.text(plan.recipes or ()))
         return Pipeline(config, work, folder, steps, plan).go(), folder
@@ -187,7 +188,7 @@ class Pipeline:
         def work(scratch: Path) -> Mapping[str, Any]:
             networks = {role: self.loaded(paths) for role, paths in models.items()}
             written = []
-            for file, artifact in exporting.export(networks, self.work, files):
+            for file, artifact in exporting.export(networks, self.work, files, self.config.quantization):
                 path = artifact.save(self.folder / "artifacts" / file.name).relative_to(self.folder)
                 written += [str(path), f"{path}.json"]
             return {"files": written}
@@ -195,6 +196,7 @@ class Pipeline:
         digests = {path: sha256(self.folder / path) for paths in models.values() for path in paths.values()}
         inputs = {**digests, "data": self.data["train"]}
         plan = {"plan": [asdict(file) for file in files]}
+        plan |= {"target": self.config.target} if self.config.target else {}
         result = self.steps.do("export", work, config=plan, inputs=inputs, code=self.code("export"))
         self.exported = [path for path in result["files"] if not path.endswith(".json")]
         return self.exported

@@ -8,9 +8,11 @@ from typing import Any
 
 from ..devices.verdict.compare import Thresholds
 from ..errors import BadInput
+from ..quantize import QatConfig
 from ..training.config import TrainConfig
 from . import recipe as recipes
 from .chain import files_of, stages_of
+from .check import quantization_for
 from .plan import Planned
 from .recipe import Recipe
 
@@ -34,7 +36,8 @@ WITHOUT_VNNI = ("qat-w7a8", "onnx", "w7a8-qat")
 class RunConfig:
     """What `edgewright run` is told; see its help.
 
-    judge: the part of the data that files are judged on; "validation" where something is chosen by the outcome.
+    target: quantize as its kernels like it, see `check.quantization_for`. judge: the part of the data that files are
+    judged on; "validation" where something is chosen by the outcome.
     training: settings of `TrainConfig` for every stage that trains. check: see
     `sanity.check`.
     """
@@ -51,15 +54,23 @@ class RunConfig:
     max_drop: float = 0.01
     min_speedup: float | None = None
     device: str = "local"
+    target: str | None = None
     class_weights: str | None = None
     recipe: str | None = None
     judge: str = "test"
     training: Mapping[str, Any] = field(default_factory=dict)
     check: bool = False
 
+    @property
+    def quantization(self) -> QatConfig | None:
+        """How the target wants it quantized, None for as usual."""
+        return quantization_for(self.target) if self.target else None
+
     def __post_init__(self) -> None:
         if self.recipe is not None and self.sparsity != SPARSITY:
             raise BadInput(f"--sparsity {self.sparsity}: the recipe {self.recipe} decides; leave one of the two out")
+        if self.recipe is not None and self.target is not None:
+            raise BadInput(f"--target {self.target}: the recipe {self.recipe} decides; leave one of the two out")
         if self.judge not in JUDGES:
             raise BadInput(f"--judge {self.judge!r}: allowed: {', '.join(JUDGES)}")
         if not 0 < self.sparsity < 1:

@@ -115,6 +115,17 @@ def test_files_are_of_the_step_that_their_precision_asks_for():
     )  # fmt: skip
 
 
+def test_a_target_says_how_the_usual_run_quantizes():
+    plain, aware = recipe.usual(0.5), recipe.usual(0.5, RunConfig(model="mlp", target="cpu-x86").quantization)
+    suited = {"Rsqrt": None, "Softmax": None}
+    assert [each.steps[-1].options.by_type for each in plain] == [{}, {}, {}]
+    assert [each.steps[-1].options.by_type for each in aware] == [suited] * 3
+    assert [each.aware for each in aware] == [each.aware for each in plain] == ["w8a8-qat", "w7a8-qat", "w8a8-qat"]
+    assert Recipe.from_dict(yaml.safe_load(recipe.text(aware[:1]))) == aware[0]
+    with pytest.raises(BadInput, match="--target cpu-x86: the recipe"):
+        RunConfig(model="mlp", target="cpu-x86", recipe="r.yaml")
+
+
 def test_two_recipes_that_make_otherwise_what_is_called_alike_are_refused():
     halves = [Recipe(steps=(Step.read({"channels": {"macs": macs}}),)) for macs in (0.5, 0.25)]
     with pytest.raises(BadInput, match="makes 'channels' otherwise"):

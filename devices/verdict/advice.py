@@ -175,7 +175,8 @@ def _losers(run: Run, offers: Sequence[_Offer], chosen: _Offer) -> list[str]:
             alike = [offer for offer in those if offer.bits == bits]
             whole = bits and all(offer.word == word for offer in offers if offer.bits == bits)
             name = bits if whole else " and ".join(offer.called for offer in alike)
-            why = why_slow(bits, run.environment) if word == "slower" else ""
+            layers = [layer for offer in alike for file in offer.files for layer in run.layers.get(file, ())]
+            why = why_slow(bits, run.environment, layers) if word == "slower" else ""
             larger = min(offer.bytes for offer in alike) > chosen.bytes
             clauses.append((larger, f"{name} {_loses(word, alike, name)}", why))
     told, seen = [], {""}

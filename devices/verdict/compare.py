@@ -431,7 +431,7 @@ def _judge_speed(
             yield judged, doubt
         return
     word = speed_word(speed, thresholds.margin)
-    why = why_slow(run.precision(name), run.environment) if word == "slower" else ""
+    why = why_slow(run.precision(name), run.environment, run.layers.get(name, ())) if word == "slower" else ""
     told = f"{word}: {words.speed(speed)}{f', {why}' if why else ''}"
     if limit is None:
         yield "slower" if word == "slower" else None, told

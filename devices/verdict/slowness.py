@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 REASONS = (  # precisions that suffer, what the processor lacks (`agent.machine.lacking`), in words
@@ -13,10 +13,20 @@ REASONS = (  # precisions that suffer, what the processor lacks (`agent.machine.
 )
 
 
-def why_slow(precision: str | None, environment: Mapping[str, Any]) -> str:
-    """Return what of the processor explains that a file is slower than float, or "" where nothing known does.
+KERNELS = (  # machine, integer operator of a .tflite file, in words
+    ("x86_64", "SOFTMAX", "here an int8 softmax runs outside XNNPACK, --target cpu-x86 leaves softmax in float"),
+)
 
-    precision: as results have it, "w8a8-qat". environment: of the run; what its processor lacks is in `lacks`.
+
+def why_slow(precision: str | None, environment: Mapping[str, Any], layers: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return what of the processor or its kernels explains that a file is slower than float, "" where nothing does.
+
+    precision: as results have it, "w8a8-qat". environment: of the run; what its processor lacks is in `lacks`. layers:
+    the file's operators, as `Run.layers` has them.
     """
     bits, lacks = (precision or "").partition("-")[0], environment.get("lacks") or ()
-    return next((why for those, what, why in REASONS if what in lacks and re.fullmatch(those, bits)), "")
+    found = [why for those, what, why in REASONS if what in lacks and re.fullmatch(those, bits)]
+    machine = str(environment.get("system", "")).rpartition(" ")[2]
+    integers = {layer["op"] for layer in layers if layer["dtype"] == "int8"}
+    found += [why for where, operator, why in KERNELS if where == machine and operator in integers]
+    return next(iter(found), "")

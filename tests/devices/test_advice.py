@@ -213,6 +213,20 @@ def test_why_a_file_is_slow(precision, lacks, why):
     assert why_slow(precision, {"lacks": lacks}) == why and why_slow(precision, {}) == ""
 
 
+def test_a_slow_kernel_is_named_with_what_avoids_it():
+    run = several({"w8a8": 200}, environment={"system": "Linux 6.1 x86_64", "lacks": []})
+    plain = advised(run)
+    run.layers = {"w8a8": [{"name": "a", "op": "SOFTMAX", "dtype": "int8"}]}
+    assert (
+        advised(run) == f"{plain}: here an int8 softmax runs outside XNNPACK, --target cpu-x86 leaves softmax in float"
+    )
+    assert "--target cpu-x86" in compare(run)[0].reasons[-1]
+    run.layers["w8a8"][0]["dtype"] = "float32"
+    assert advised(run) == plain
+    run.layers["w8a8"][0]["dtype"], run.environment["system"] = "int8", "Linux 6.1 aarch64"
+    assert advised(run) == plain
+
+
 @pytest.mark.parametrize(
     ("machine", "info", "lacks"),
     [
