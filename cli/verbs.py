@@ -101,6 +101,7 @@ def qat(model: str, out: Path, data: str, wanted: Mapping[str, Any], *, target: 
     if engine == "tfmot":
         _check_for_tfmot(out, config)
     networks, work = _loaded(model, data, quick=quick, seed=seed)
+    work = preflight.suited_to(work, target)
     settings = _settings("qat", work, quick=quick, seed=seed, epochs=epochs, class_weights=class_weights)
     if engine == "tfmot":
         (network,) = _alone(networks, engine).values()

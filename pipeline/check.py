@@ -1,7 +1,7 @@
 """Check a model against a target, before or after training: what the target cannot run, and whether it fits."""
 
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..progress import say
 from ..quantize import QatConfig, find_quantized
 from ..training.data.user import resolve
 from .saved import load_model
+from .workload import Workload
 
 STAND_INS = 32  # samples that stand in for calibration data: operators and sizes do not depend on them
 
@@ -74,6 +75,11 @@ def quantization_for(target: str, **settings: Any) -> QatConfig:
     own = {field.name for field in fields(QatConfig)}
     forms = {name: value for name, value in vars(suited).items() if name in own and value is not None}
     return QatConfig(**{"by_type": dict.fromkeys(suited.in_float), **forms, **settings})
+
+
+def suited_to(work: Workload, target: str | None) -> Workload:
+    """Return the work with what `target` runs best where 8 bits are not enough, as it is without a target."""
+    return replace(work, finer=targets.load(target).quantization.finer[0]) if target else work
 
 
 def stand_ins(network: keras.Model) -> Any:

@@ -20,22 +20,23 @@ from ..devices.measure import BenchConfig, Run
 from ..devices.report import report
 from ..devices.verdict import document
 from ..devices.verdict.compare import Thresholds
-from ..errors import BadInput, EdgewrightError
+from ..errors import BadInput
 from ..files import replacing, sha256, write, write_json
 from ..progress import say
 from ..training import learners
 from ..training.config import TrainConfig
-from ..training.runner import KerasRunner, predict_all
+from ..training.runner import KerasRunner
 from ..training.tasks import Evaluation, Networks
 from . import exporting, measuring, pictures, pruning, quantizing, recipe, sanity, teachers, training
 from .alone import least_kernel
 from .budget import train_config
 from .chain import Stage, end_of, needed, stages_of
+from .check import suited_to
 from .find import digest_of, find
 from .plan import FLOAT, File, planned
 from .recipe import KINDS, Recipe
 from .run_config import FILES, JUDGES, RunConfig, RunPlan, files_for, plan_for
-from .saved import check_savable, load_model, note, save_model
+from .saved import check_savable, load_model, note, refuse_other, save_model
 from .stages import compare
 from .steps import Steps, Work, occupying
 from .workload import Workload
@@ -60,6 +61,7 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = N
     asks, plan = plan is None and config.recipe is None, plan or plan_for(config)
     work = find(config.model, config.data, preset=config.preset, weights=config.weights, freeze=config.freeze,
                 seed=config.seed, quick=config.quick)  # fmt: skip
+    work = suited_to(work, config.target)
     if plan.files and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
     for stage in stages_of(plan.recipes or ()):
@@ -350,6 +352,7 @@ class Pipeline:
         config = {**asdict(settings), "step": stage.step.to_dict()}
         config |= {"teacher": teachers.identity(stage.step.teacher, self.work)} if stage.step.teaching else {}
         kind = KINDS[stage.step.kind]
+        config |= {"target": self.config.target} if self.config.target and kind.stage == "qat" else {}
         code = (*self.code(kind.stage), *kind.code)
 
         def seeded(scratch: Path) -> Mapping[str, Any]:
@@ -470,28 +473,8 @@ class Pipeline:
         return self.work.samples(network, SAME_ON) if network in self.work.compressed else None
 
 
-def refuse_other(model: keras.Model, path: Path, samples: Any) -> keras.Model:
-    """Return what is read of a file; refuse one that does not answer as the model it was written from.
-
-    Raises: EdgewrightError naming the output and how far it is off.
-    """
-    copy = load_model(path)
-    before, after = predict_all(model, samples), predict_all(copy, samples)
-    for place, (kept, read) in enumerate(zip(before, after, strict=True)):
-        if not np.allclose(kept, read, rtol=1e-4, atol=1e-5 * max(1.0, float(np.abs(kept).max()))):
-            off = float(np.abs(kept.astype(np.float64) - read).max())
-            path.unlink()
-            raise EdgewrightError(
-                f"{path.name}: read back, output {place} differs from the model's by up to {off:.3g}: something of it "
-                f"is not saved. A layer of yours that keeps state outside its weights must write it in get_config or "
-                "save_own_variables"
-            )
-    return copy
-
-
 def _command() -> str:
     return shlex.join(["edgewright", *sys.argv[1:]])
 
 
-__all__ = ["CODE", "FILES", "JUDGES", "Pipeline", "RunConfig", "RunPlan", "execute", "files_for", "plan_for",
-           "refuse_other"]  # fmt: skip
+__all__ = ["CODE", "FILES", "JUDGES", "Pipeline", "RunConfig", "RunPlan", "execute", "files_for", "plan_for"]

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
-from ..errors import BadInput, one_line
+from ..errors import BadInput, EdgewrightError, one_line
 from ..files import replacing, sha256, write_json
 from ..models import registry
+from ..training.runner import predict_all
 from . import origins
 from .facts import tables
 from .model_files import check_keras_file
@@ -132,6 +134,25 @@ def check_savable(model: keras.Model, name: str) -> None:
         keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model), safe_mode=True)
     except Exception as error:  # layers of the user's raise whatever they like
         raise BadInput(f"{name}: could not be loaded once it is saved: {_reason(error)}") from error
+
+
+def refuse_other(model: keras.Model, path: Path, samples: Any) -> keras.Model:
+    """Return what is read of a file; refuse one that does not answer as the model it was written from.
+
+    Raises: EdgewrightError naming the output and how far it is off.
+    """
+    copy = load_model(path)
+    before, after = predict_all(model, samples), predict_all(copy, samples)
+    for place, (kept, read) in enumerate(zip(before, after, strict=True)):
+        if not np.allclose(kept, read, rtol=1e-4, atol=1e-5 * max(1.0, float(np.abs(kept).max()))):
+            off = float(np.abs(kept.astype(np.float64) - read).max())
+            path.unlink()
+            raise EdgewrightError(
+                f"{path.name}: read back, output {place} differs from the model's by up to {off:.3g}: something of it "
+                f"is not saved. A layer of yours that keeps state outside its weights must write it in get_config or "
+                "save_own_variables"
+            )
+    return copy
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What a model is known to need 16 bits for, put into a configuration."""
+"""What a model is known to need more than 8 bits for, put into a configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def suited(work: Workload, config: QatConfig | None = None, network: keras.Model | None = None) -> QatConfig:
-    """Return a configuration that gives 16 bits to activations that the model is known to need them for.
+    """Return a configuration that gives 16 bits, or what the work says instead, where 8 are known to be too few.
 
     network: the one to be quantized, which is not told what is named in others of the model. Names that `config` gives,
     and one that quantizes activations otherwise than to 8 bits, are left as they are.
@@ -23,7 +23,8 @@ def suited(work: Workload, config: QatConfig | None = None, network: keras.Model
     config = config or QatConfig()
     if not str(config.default).endswith("a8"):
         return config
-    own = {name: "w8a16" for name in work.origin.wide if name not in config.by_name and _in(network, name)}
+    finer = None if work.finer == "float32" else work.finer
+    own = {name: finer for name in work.origin.wide if name not in config.by_name and _in(network, name)}
     return replace(config, by_name={**config.by_name, **own}) if own else config
 
 

@@ -28,7 +28,7 @@ class Workload:
     """A model's data, how it is trained, and which of its networks go to a device.
 
     name: of the model, as its files are called. origin: task, learner and peak learning rate. networks: all names,
-    step networks too.
+    step networks too. finer: precision of what the model is known to need more than 8 bits for.
     make() builds them anew, seeded; identity is a digest of what they are made from; trained tells that the weights
     are the user's, to be kept. derive(step network, trained network, states) gives the one what the other learned.
     """
@@ -42,6 +42,7 @@ class Workload:
     derive: Derive
     identity: str = ""
     trained: bool = False
+    finer: str = "w8a16"
 
     @property
     def task(self) -> Task:

@@ -14,8 +14,7 @@ from edgewright.devices.runner import open_runner
 from edgewright.devices.verdict.document import compose, save
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline import judged, stages
-from edgewright.pipeline.run import refuse_other
-from edgewright.pipeline.saved import note, noted, save_model
+from edgewright.pipeline.saved import note, noted, refuse_other, save_model
 from edgewright.training import tasks
 from edgewright.training.presented import data_for
 from fake_devices import Null

@@ -10,8 +10,11 @@ from edgewright.devices.targets.target import load
 from edgewright.errors import BadInput
 from edgewright.pipeline import recipe
 from edgewright.pipeline.chain import files_of, needed, stages_of
+from edgewright.pipeline.check import suited_to
+from edgewright.pipeline.find import find
 from edgewright.pipeline.recipe import KINDS, Recipe, Step
 from edgewright.pipeline.run import FILES, RunConfig, execute, plan_for
+from edgewright.pipeline.suited import suited
 from edgewright.pipeline.sweep import SweepConfig, parse_recipe, plan
 from edgewright.prune import ChannelConfig, PruneConfig
 from edgewright.prune.methods import METHODS
@@ -126,6 +129,12 @@ def test_a_target_says_how_the_usual_run_quantizes():
     assert Recipe.from_dict(yaml.safe_load(recipe.text(aware[:1]))) == aware[0]
     with pytest.raises(BadInput, match="--target cpu-x86: the recipe"):
         RunConfig(model="mlp", target="cpu-x86", recipe="r.yaml")
+
+
+@pytest.mark.parametrize(("target", "precision"), [(None, "w8a16"), ("cortex-m", "w8a16"), ("cpu-x86", None)])
+def test_a_target_says_what_is_given_where_eight_bits_are_too_few(target, precision):
+    work = suited_to(find("lstm_peephole", quick=True), target)
+    assert work.origin.wide and suited(work).by_name == dict.fromkeys(work.origin.wide, precision)
 
 
 def test_two_recipes_that_make_otherwise_what_is_called_alike_are_refused():
