@@ -133,7 +133,7 @@ def test_a_target_says_how_the_usual_run_quantizes():
 
 @pytest.mark.parametrize(("target", "precision"), [(None, "w8a16"), ("cortex-m", "w8a16"), ("cpu-x86", None)])
 def test_a_target_says_what_is_given_where_eight_bits_are_too_few(target, precision):
-    work = suited_to(find("lstm_peephole", quick=True), target)
+    work = suited_to(find("lstm_peephole", None, quick=True), target)
     assert work.origin.wide and suited(work).by_name == dict.fromkeys(work.origin.wide, precision)
 
 
