@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..backends import at_once
 from ..untyped import ops
 
 STEPS = 255  # of 8 bits
@@ -67,6 +68,7 @@ def value_range(values: Any, symmetric: bool = False, bits: int = 8) -> tuple[An
     return nudged(ops.min(values), ops.max(values), symmetric, bits)
 
 
+@at_once("symmetric", "bits")
 def nudged(low: Any, high: Any, symmetric: bool = False, bits: int = 8) -> tuple[Any, Any]:
     """Do what `nudge` does on tensors; no gradient passes."""
     low, high = ops.minimum(low, 0.0), ops.maximum(high, 0.0)
@@ -79,11 +81,13 @@ def nudged(low: Any, high: Any, symmetric: bool = False, bits: int = 8) -> tuple
     return ops.stop_gradient(scale * (-128 - zero_point)), ops.stop_gradient(scale * (127 - zero_point))
 
 
+@at_once("bits")
 def fake_quantize(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
     """Round `values` to the steps of [low, high]; the gradient passes inside the range and stops outside."""
     return keras.quantizers.fake_quant_with_min_max_vars(values, low, high, num_bits=bits)
 
 
+@at_once("bits")
 def _to_even(values: Any, low: Any, high: Any, bits: int, origin: Any = 0) -> Any:
     """Round as a float product with the scale is; `origin` is what was added to it before.
 
@@ -100,11 +104,13 @@ def _to_even_integer(values: Any, low: Any, high: Any, bits: int) -> Any:
     return _to_even(values, low, high, bits, _zero_point(low, (high - low) / steps(bits), bits))
 
 
+@at_once("bits")
 def _up(values: Any, low: Any, high: Any, bits: int) -> Any:
     """Push halves over the edge: `fake_quantize` rounds them up but for noise."""
     return values + (high - low) / steps(bits) * PUSH
 
 
+@at_once("bits")
 def _away_from_zero(values: Any, low: Any, high: Any, bits: int) -> Any:
     """Round integers, zero point included, away from 0: half of a step is pushed over the edge before."""
     scale = (high - low) / steps(bits)
@@ -125,6 +131,7 @@ GRID = 1 / 16384  # of a step: some ulps of 255 steps in float32, and less than 
 ROUNDINGS = {"to even": _to_even, "to even integers": _to_even_integer, "up": _up, "away from 0": _away_from_zero}
 
 
+@at_once("channels")
 def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:
     """Return the largest magnitude per channel, in the shape of the kernel with 1 on the other axes."""
     rank = len(kernel.shape)
@@ -132,6 +139,7 @@ def kernel_limits(kernel: Any, channels: tuple[int, ...]) -> Any:
     return ops.max(ops.abs(kernel), axis=[axis for axis in range(rank) if axis not in kept], keepdims=True)
 
 
+@at_once("channels", "bits")
 def kernel_scale(kernel: Any, channels: tuple[int, ...], bits: int = 8) -> Any:
     """Return the scale per channel, in the shape of `kernel_limits`.
 
@@ -142,6 +150,7 @@ def kernel_scale(kernel: Any, channels: tuple[int, ...], bits: int = 8) -> Any:
     return ops.maximum(largest, least) / limits(bits)[1]
 
 
+@at_once("channels", "bits")
 def fake_quantize_kernel(kernel: Any, channels: tuple[int, ...], bits: int = 8, scale: Any = None) -> Any:
     """Round a kernel to symmetric steps per channel. The range follows the values, so no gradient is cut.
 
@@ -151,6 +160,7 @@ def fake_quantize_kernel(kernel: Any, channels: tuple[int, ...], bits: int = 8, 
     return kernel + ops.stop_gradient(ops.round(kernel / scale) * scale - kernel)
 
 
+@at_once("bits")
 def fake_quantize_bias(bias: Any, data_range: tuple[Any, Any], scale: Any, bits: int = 8) -> Any:
     """Round a bias to the steps of its accumulator: the input's scale times the kernel's, per channel."""
     low, high = data_range
@@ -159,6 +169,7 @@ def fake_quantize_bias(bias: Any, data_range: tuple[Any, Any], scale: Any, bits:
     return bias + ops.stop_gradient(ops.reshape(integers * step, bias.shape) - bias)
 
 
+@at_once("bits")
 def learned_steps(values: Any, rounded: Any, low: Any, high: Any, bits: int = 8) -> Any:
     """Return zeros whose gradient, with the straight-through one of `rounded` by `values`, is that of learned steps.
 

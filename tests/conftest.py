@@ -49,6 +49,17 @@ def brief_timing():
         yield
 
 
+@pytest.fixture(scope="session")
+def on_jax():
+    """One process on JAX for all scripts: importing takes longer than most of them."""
+    pytest.importorskip("jax", reason="the extra jax is not installed")
+    from jax_process import OnJax
+
+    runs = OnJax()
+    yield runs
+    runs.close()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_models():
     """Let go of each file's models: two thousand tests in one process would keep some gigabytes of graphs."""

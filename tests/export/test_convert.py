@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 
 import keras
@@ -13,7 +11,6 @@ from edgewright.devices.measure import answers
 from edgewright.errors import EdgewrightError
 from edgewright.export import convert as converters
 from edgewright.export import export_onnx, export_tflite
-from jax_process import ENVIRONMENT
 
 
 def dense(name="dense"):
@@ -80,12 +77,8 @@ for export in (export_tflite, export_onnx):
 """
 
 
-def test_float_export_on_jax_is_refused_with_the_remedy():
-    done = subprocess.run(
-        [sys.executable, "-c", JAX], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = done.stdout.strip().splitlines()
+def test_float_export_on_jax_is_refused_with_the_remedy(on_jax):
+    lines = on_jax.says(JAX).strip().splitlines()
     assert len(lines) == 2
     assert all("TensorFlow backend" in line and "KERAS_BACKEND=tensorflow" in line for line in lines)
 

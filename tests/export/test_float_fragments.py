@@ -2,8 +2,6 @@
 
 import inspect
 import json
-import subprocess
-import sys
 
 import edgewright as ew
 import keras
@@ -16,7 +14,6 @@ from edgewright.devices.targets import target
 from edgewright.errors import BadInput, EdgewrightError
 from edgewright.pipeline.diagnose import diagnose
 from edgewright.quantize.graph.layer_rules import LEAVES
-from jax_process import ENVIRONMENT
 from keras import layers, ops
 
 X = np.random.default_rng(0).normal(size=(40, 6, 8)).astype("float32")
@@ -188,8 +185,7 @@ def test_the_counts_of_a_file_with_fragments_are_those_of_its_manifest(tmp_path)
     assert (missing.operator, missing.name) == ("PADV2", "pad") and "does not cover" in missing.swap
 
 
-def test_on_jax_the_error_names_the_operation_and_the_remedy():
-    pytest.importorskip("jax", reason="the extra jax is not installed")
+def test_on_jax_the_error_names_the_operation_and_the_remedy(on_jax):
     script = """
 import edgewright as ew, keras, numpy as np
 inputs = keras.Input((4,))
@@ -197,11 +193,9 @@ model = keras.Model(inputs, keras.ops.sort(keras.layers.Dense(3)(inputs), axis=1
 qat, _ = ew.prepare_qat(model, calibration=np.ones((2, 4), "float32"))
 ew.export_tflite(qat)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
-    )
-    last = done.stderr.strip().splitlines()[-1]
-    assert "operation sort (Sort), which stays float, needs the TensorFlow backend" in last
+    code, said = on_jax.ends(script)
+    last = said.strip().splitlines()[-1]
+    assert code and "operation sort (Sort), which stays float, needs the TensorFlow backend" in last
 
 
 def test_augmentation_is_off_outside_of_training_wherever_a_graph_is_run(tmp_path):

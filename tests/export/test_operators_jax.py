@@ -5,19 +5,16 @@ EDGEWRIGHT_JAX_CASES=all takes every case; by default each eighth.
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from edgewright.export import export_tflite
 from edgewright.quantize import prepare_qat
-from jax_process import ENVIRONMENT
 from kernel_agreement import Agreement, Tally
 from operator_cases import CASES, build, config
 
 NAMES = sorted(CASES) if os.environ.get("EDGEWRIGHT_JAX_CASES") == "all" else [*sorted(CASES)[::8], "lstm_fused"]
 SCRIPT = """
-import json, os, pathlib, sys, numpy as np
+import json, pathlib, sys, numpy as np
 from edgewright.export import export_tflite
 from edgewright.export.tflite_writer import write_tflite
 from edgewright.quantize import find_quantized, prepare_qat
@@ -38,17 +35,13 @@ with Server(folder) as server:
             "kernels": [vars(kernel) for kernel in agreements(layer, x, {"xnnpack": values})["xnnpack"]],
         }
 (folder / "facts.json").write_text(json.dumps(facts))
-os._exit(0)  # JAX would empty its caches, for seconds
 """
 
 
 @pytest.fixture(scope="module")
-def from_jax(tmp_path_factory):
-    pytest.importorskip("jax", reason="the extra jax is not installed")
+def from_jax(tmp_path_factory, on_jax):
     folder = tmp_path_factory.mktemp("jax")
-    command = [sys.executable, "-c", SCRIPT, folder, *NAMES]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    on_jax.says(SCRIPT, folder, *NAMES)
     return json.loads((folder / "facts.json").read_text())
 
 

@@ -1,8 +1,6 @@
 """Maps, attacks and distances on nets small enough to be worked by hand."""
 
 import json
-import subprocess
-import sys
 
 import inspected
 import keras
@@ -14,7 +12,6 @@ from edgewright.inspection.net import Net
 from edgewright.inspection.scores import confidence, log_probability, of_class, predicted
 from edgewright.models import registry
 from edgewright.quantize import find_quantized, prepare_qat
-from jax_process import ENVIRONMENT
 from keras import layers
 
 X = np.array([[1.0, -1.0, 2.0, -2.0]], np.float32)
@@ -165,11 +162,9 @@ def test_neighbours_in_two_spaces():
     assert features.common_neighbours(one, one[[5, 1, 2, 3, 4, 0]], 1)[0] == 0
 
 
-def test_jax_sees_what_tensorflow_sees():
+def test_jax_sees_what_tensorflow_sees(on_jax):
     code = "import json, inspected; print(json.dumps(inspected.found()))"
-    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, timeout=300, capture_output=True, text=True,
-                          check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    for one, other in zip(json.loads(done.stdout.splitlines()[-1]), inspected.found(), strict=True):
+    there = json.loads(on_jax.says(code).splitlines()[-1])
+    for one, other in zip(there, inspected.found(), strict=True):
         assert np.abs(one).max() > 0
         np.testing.assert_allclose(one, other, atol=2e-3 * np.abs(other).max())

@@ -1,8 +1,6 @@
 """Nets on graphs worked by hand, what an order of the nodes does not change, and both forms of a graph."""
 
 import itertools
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -11,7 +9,6 @@ from edgewright.models import registry
 from edgewright.models.graph import Contraction, SpectralFilter
 from edgewright.models.graph_blocks import Dense, EdgeList, GatedUpdate, links, readout
 from edgewright.training.data.graphs import FORMS, basis, by_row, linked, normalized
-from jax_process import ENVIRONMENT
 
 EDGES = np.array([[0, 1, 1, 1, 0], [1, 0, 0, 1, 1], [1, 0, 0, 1, 0], [1, 1, 1, 0, 1], [0, 1, 0, 1, 0]], float)
 FEATURES = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 1], [1, 0, 1], [0, 0, 1]], float)
@@ -151,10 +148,8 @@ np.testing.assert_allclose(listed.attend(own, theirs, values, keep),
 """
 
 
-def test_both_forms_on_jax():
-    done = subprocess.run([sys.executable, "-c", ON_JAX], env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
-                          check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+def test_both_forms_on_jax(on_jax):
+    on_jax.says(ON_JAX)
 
 
 def test_a_net_of_two_graphs_is_refused():

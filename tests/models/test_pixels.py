@@ -1,8 +1,6 @@
 """Densities in the order of reading: nothing is seen before its turn, probabilities sum to 1, a step is the whole."""
 
 import itertools
-import subprocess
-import sys
 from dataclasses import replace
 
 import keras
@@ -19,7 +17,6 @@ from edgewright.training.data import Split
 from edgewright.training.data.waves import companded
 from edgewright.training.runner import KerasRunner
 from edgewright.training.tasks.pixel_likelihood import drawn_in_order
-from jax_process import ENVIRONMENT
 
 SIZES = {
     "pixel_cnn": {"input_shape": (3, 4, 1), "depth": 1, "width": 2, "stem": 3},
@@ -78,12 +75,10 @@ def test_a_stack_of_dilated_layers_sees_two_to_the_power_of_its_depth():
     check_waves()
 
 
-def test_the_same_on_jax():
+def test_the_same_on_jax(on_jax):
     script = "import test_pixels as t; t.check_order('video_pixel_network'); t.check_waves()"
     places = f"import sys; sys.path.insert(0, {str(__file__.rpartition('/')[0])!r}); "
-    done = subprocess.run([sys.executable, "-c", places + script], env=ENVIRONMENT, capture_output=True, text=True,
-                          timeout=300, check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    on_jax.says(places + script)
 
 
 @pytest.mark.parametrize("centre", [False, True])

@@ -5,8 +5,6 @@ import importlib
 import json
 import math
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import edgewright.models
@@ -16,7 +14,6 @@ import pytest
 from edgewright.errors import BadInput
 from edgewright.keras_internals import without_weights
 from edgewright.models import index, registry
-from jax_process import ENVIRONMENT
 from keras.src.initializers.random_initializers import RandomInitializer
 
 # Names that Keras gives where the builder gives none: the class in snake case, numbered.
@@ -81,7 +78,7 @@ for name in json.loads(sys.argv[2]):
 BOTH_BACKENDS = ["lenet5", "ds_cnn", "anomaly_detector", "transformer_classifier"]
 
 
-def test_jax_computes_the_same_from_the_same_weights(tmp_path):
+def test_jax_computes_the_same_from_the_same_weights(tmp_path, on_jax):
     """The files hold weights and outputs made on the backend of this process."""
     random = np.random.default_rng(0)
     for name in BOTH_BACKENDS:
@@ -91,15 +88,7 @@ def test_jax_computes_the_same_from_the_same_weights(tmp_path):
         x = x.astype(model.inputs[0].dtype)
         weights = {f"w{index}": weight for index, weight in enumerate(model.get_weights())}
         np.savez(tmp_path / f"{name}.npz", x=x, y=np.asarray(model(x, training=False)), **weights)
-    done = subprocess.run(
-        [sys.executable, "-c", OTHER_BACKEND, str(tmp_path), json.dumps(BOTH_BACKENDS)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    on_jax.says(OTHER_BACKEND, tmp_path, json.dumps(BOTH_BACKENDS))
 
 
 def test_adding_a_model_takes_one_decorator():

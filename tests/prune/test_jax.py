@@ -1,13 +1,9 @@
 """The tests of pruning once more, on the JAX backend, in a process of their own."""
 
-import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from jax_process import ENVIRONMENT
 
 # Of each file all tests, or those of which the words hold.
 PARTS = {
@@ -21,22 +17,21 @@ PARTS = {
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """Return the outcomes of all parts by part, and what was said: one process, which compiles an operation once."""
+def done(tmp_path_factory, on_jax):
+    """Return the outcomes of all parts by part, and what was said: one run, which compiles an operation once."""
     words = " or ".join(f"({part} and ({chosen}))" if chosen else part for part, chosen in PARTS.items())
     log = tmp_path_factory.mktemp("jax") / "outcomes.xml"
     files = [str(Path(__file__).parent / f"{part}.py") for part in PARTS]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", words, f"--junitxml={log}", *files]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=1500, check=False)
-    assert log.exists(), done.stderr[-4000:]
+    given = ["-q", "-n", "0", "-p", "no:cacheprovider", "-k", words, f"--junitxml={log}", *files]
+    _, said = on_jax.ends("import sys, pytest; pytest.main(sys.argv[1:])", given)
+    assert log.exists(), said[-4000:]
     outcomes = {part: [] for part in PARTS}
     for case in ElementTree.parse(log).iter("testcase"):
         part = case.get("classname", "").rpartition(".")[2]
         outcomes[part].append((case.get("name"), [each.tag for each in case]))
-    return outcomes, done.stdout
+    return outcomes, said
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 @pytest.mark.parametrize("part", PARTS)
 def test_pruning_on_jax(done, part):
     outcomes, said = done

@@ -1,13 +1,10 @@
 """The JAX backend trains the same quantized graph and exports the same operators."""
 
 import json
-import subprocess
-import sys
 
 from edgewright.export import export_tflite
 from edgewright.quantize import prepare_qat
 from int8_run import MODELS, samples
-from jax_process import ENVIRONMENT
 
 JAX = """
 import json, sys
@@ -43,18 +40,9 @@ print(json.dumps(found))
 """
 
 
-def test_jax_trains_and_exports_the_same_operators():
+def test_jax_trains_and_exports_the_same_operators(on_jax):
     names = ["cnn"]
-    done = subprocess.run(
-        [sys.executable, "-c", JAX, json.dumps(names)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(on_jax.says(JAX, json.dumps(names)).splitlines()[-1])
     for build in map(MODELS.get, names):
         qat, _ = prepare_qat(build(), calibration=samples(build()))
         assert found[qat.name] == export_tflite(qat).manifest["layers"]

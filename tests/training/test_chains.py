@@ -1,8 +1,6 @@
 """Linear chains against every path there is; chunks against seqeval."""
 
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ from edgewright import metrics
 from edgewright.training.chains import HIDDEN, PathLoss, log_partition, packed, path_score, viterbi
 from edgewright.training.chunks import counted
 from edgewright.training.data.tagging import TAGS
-from jax_process import ENVIRONMENT
 
 COUNT, STEPS, KINDS = 4, 4, 3
 LENGTHS = np.array([4, 3, 2, 1])
@@ -65,7 +62,7 @@ def test_the_loss_is_the_surprise_at_the_true_path_and_padding_says_nothing(chai
     np.testing.assert_allclose(PathLoss().call(tags, packed(other, table)), surprise / STEPS, rtol=1e-4)
 
 
-def test_jax_computes_the_same(chain, tmp_path):
+def test_jax_computes_the_same(chain, tmp_path, on_jax):
     emissions, table, tags = chain
     loss = np.asarray(PathLoss().call(tags, packed(emissions, table)))
     np.savez(tmp_path / "chain.npz", emissions=emissions, table=table, tags=tags, loss=loss)
@@ -76,12 +73,7 @@ kept = np.load(sys.argv[1])
 loss = jax.jit(lambda emissions: PathLoss().call(kept["tags"], packed(emissions, kept["table"])))
 np.testing.assert_allclose(loss(kept["emissions"]), kept["loss"], rtol=1e-4)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "chain.npz")],
-        env=ENVIRONMENT,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    on_jax.says(script, tmp_path / "chain.npz")
 
 
 def test_chunks_are_counted_as_seqeval_does():

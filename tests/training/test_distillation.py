@@ -1,8 +1,6 @@
 """Distillation: losses worked by hand, what a teacher may be, and a training that resumes with it."""
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import keras
@@ -22,7 +20,6 @@ from edgewright.training.learners.taught import Lesson, taught
 from edgewright.training.learners.teacher import schooled, shares
 from edgewright.training.losses import LEAST_PROBABILITY, Divergence, HintError
 from edgewright.training.train import train
-from jax_process import ENVIRONMENT
 from keras import ops
 
 CONFIG = TrainConfig(label_smoothing=0.0)
@@ -397,7 +394,5 @@ print("all of them")
 """
 
 
-def test_jax_teaches_alike():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
-                          check=False)  # fmt: skip
-    assert done.stdout.endswith("all of them\n"), done.stderr[-3000:]
+def test_jax_teaches_alike(on_jax):
+    assert on_jax.says(SCRIPT).endswith("all of them\n")

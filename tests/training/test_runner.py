@@ -1,8 +1,6 @@
 """Keras networks run by name: a batch, and a step once a time step."""
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 
 import edgewright as ew
@@ -11,7 +9,6 @@ import numpy as np
 import pytest
 from edgewright.errors import BadInput
 from edgewright.training.runner import KerasRunner
-from jax_process import ENVIRONMENT
 from keras import layers
 
 R = np.random.default_rng(0)
@@ -142,7 +139,7 @@ def test_an_unroll_that_cannot_be_is_refused(given, words):
         run.unroll("counter", **given)
 
 
-def test_jax_runs_networks_and_steps_and_what_a_training_puts_around_them():
+def test_jax_runs_networks_and_steps_and_what_a_training_puts_around_them(on_jax):
     script = f"""
 import sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})
@@ -159,12 +156,4 @@ test_mixing.test_the_loss_is_that_of_the_mixed_label()
 for form in test_restraints.PREPARED:
     test_restraints.test_every_form_of_a_network_has_its_kernels_restrained(form)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    on_jax.says(script)
