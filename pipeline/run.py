@@ -30,7 +30,7 @@ from ..training.tasks import Evaluation, Networks
 from . import exporting, measuring, pictures, pruning, quantizing, recipe, sanity, teachers, training
 from .alone import least_kernel
 from .budget import train_config
-from .chain import Stage, end_of, needed, stages_of
+from .chain import Stage, end_of, holding, needed, stages_of
 from .find import digest_of, find
 from .plan import FLOAT, File, planned
 from .recipe import KINDS, Recipe
@@ -104,7 +104,7 @@ class Pipeline:
         self.config, self.work, self.folder, self.steps, self.plan = config, work, folder, steps, plan
         self.data = {part: digest_of(split) for part, split in work.dataset.splits.items()}
         stages = stages_of(plan.recipes or ())
-        self.stages = [self.holding(stage) for stage in needed(stages, plan.roles)]
+        self.stages = [holding(stage, work, self.settings(stage)) for stage in needed(stages, plan.roles)]
         self.files = {
             file.name: file for file in planned(work, plan.files, {stage.role: stage.tag for stage in stages})
         }
@@ -381,12 +381,6 @@ class Pipeline:
             **self.work.pace,
             **told,
         )
-
-    def holding(self, stage: Stage) -> Stage:
-        """Return a stage that says nothing of a teacher with that which it has all the same, where there is one."""
-        step, begun = stage.step, stage.source is not None
-        given = begun and not step.teaching and teachers.of_stage(None, self.work, self.settings(stage))
-        return replace(stage, step=replace(step, teaching={"untold": given.untold})) if given else stage
 
     def taught(self, stage: Stage) -> dict[str, Any]:
         """Return what teaches a stage, for the function that does its work."""

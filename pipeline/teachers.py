@@ -19,7 +19,7 @@ from ..training.answers import untold
 from ..training.config import TrainConfig
 from ..training.data import Dataset, Split, check, load
 from ..training.data.user import resolve as function_of
-from ..training.distillation import Distillation
+from ..training.distillation import HOLDING, Distillation
 from ..training.tasks import Networks, Supervised
 from .model_files import check_keras_file
 from .saved import noted, siblings, with_siblings
@@ -44,7 +44,7 @@ def of_stage(teaching: Distillation | None, work: Workload, training: TrainConfi
     """
     if teaching is not None or training.carry_states or not untold(work.dataset):
         return teaching
-    return Distillation.holding() if learners.get(work.tuned.learner).teachable else None
+    return Distillation.read(HOLDING) if learners.get(work.tuned.learner).teachable else None
 
 
 def speaks(teaching: Distillation | None, work: Workload) -> bool:

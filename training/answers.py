@@ -28,7 +28,7 @@ def outputs_of(model: keras.Model) -> tuple[Output, ...]:
     if len(set(names)) != len(symbols):
         names = [f"output_{place}" for place in range(len(symbols))]
     return tuple(
-        Output(name=name, shape=tuple(symbol.shape[1:]), ending=ending(symbol))
+        Output(name=name, shape=tuple(symbol.shape[1:]), ending=ending(symbol), whole="float" not in symbol.dtype)
         for name, symbol in zip(names, symbols, strict=True)
     )
 
@@ -79,8 +79,9 @@ def places_of(heads: Sequence[str], outputs: Sequence[Output], model: str) -> di
 
 
 def others(outputs: Sequence[Output], places: Mapping[str, int]) -> dict[str, int]:
-    """Return name and place of the outputs that are at none of `places`."""
-    return {output.name: place for place, output in enumerate(outputs) if place not in places.values()}
+    """Return name and place of the outputs that are at none of `places`, but for whole numbers, which nobody trains."""
+    known = enumerate(outputs)
+    return {each.name: place for place, each in known if place not in places.values() and not each.whole}
 
 
 def untold(dataset: Dataset) -> tuple[str, ...]:

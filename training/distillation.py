@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import BadInput, nearest
 
 ITSELF = ("float", "self")  # the networks that pruning or QAT began with
+HOLDING = {"untold": 1.0}  # what is said of a teacher that holds outputs without targets and says nothing else
 SAME = "same"  # features of all layers that teacher and student have in common
 
 
@@ -29,7 +30,7 @@ class Distillation:
     names where both are called alike, or "same" for all such layers. beta: weight of H.
     unlabelled: more samples, which only the teacher judges: a data set's name or pkg.module:function; in memory an
     array, or a dict by input. untold: weight of U, None for 1 where "float" teaches and for 0 of another teacher, which
-    may know no such outputs. Where no teacher is named, pruning and QAT have `Distillation.holding()`.
+    may know no such outputs. Where no teacher is named, pruning and QAT have `read(HOLDING)`.
     Sources: Hinton 2015, arXiv:1503.02531; features: Romero 2014, arXiv:1412.6550.
     Raises: BadInput naming the field, its value and what is allowed.
     """
@@ -58,16 +59,11 @@ class Distillation:
             raise BadInput("distillation setting alpha is 0 and no features are named: the teacher would say nothing")
 
     @classmethod
-    def holding(cls, untold: float = 1.0) -> Distillation:
-        """Return what holds outputs without targets to what they answered before, and leaves the others to labels.
-
-        untold: how much it counts, 0 for not at all.
-        """
-        return cls(teacher=ITSELF[0], alpha=0.0, untold=untold)
-
-    @classmethod
     def read(cls, values: str | Mapping[str, Any]) -> Distillation:
-        """Make a record of plain values, as YAML holds them; a lone string is the teacher.  Raises: BadInput."""
+        """Make a record of plain values, as YAML holds them; a lone string is the teacher.
+
+        untold alone: what the stage begins with teaches these outputs, and labels the others.  Raises: BadInput.
+        """
         if isinstance(values, str):
             return cls(teacher=values)
         known = [field.name for field in fields(cls)]
@@ -75,7 +71,7 @@ class Distillation:
             if key not in known:
                 raise BadInput(f"distillation has no setting {key!r}; {nearest(key, known)}")
         if set(values) == {"untold"}:
-            return cls.holding(values["untold"])
+            return cls(teacher=ITSELF[0], alpha=0.0, **values)
         if "teacher" not in values:
             raise BadInput('distillation setting teacher is missing: give a .keras file, or "float"')
         return cls(**values)

@@ -169,7 +169,9 @@ def of(
     if teaching.of_untold and untold:
         beside = _beside(untold, outputs, places)
         for head, place in beside.items():
-            _check_alike(outputs[place].shape, own[untold[head]].shape, network.name, name, head)
+            told_as, said_as = outputs[place].shape, own[untold[head]].shape
+            if not _agree(told_as, said_as):  # what is open in one may be settled in the other
+                _check_alike(told_as, said_as, network.name, name, head)
     return Teacher(network=network, feed=feed, places=places, told=bring, forms=forms, untold=beside,
                    sizes=_sizes(network, feed, dataset.train, beside))  # fmt: skip
 
