@@ -234,7 +234,7 @@ def test_an_output_without_targets_stays_what_it_was_though_most_weights_go():
         for weight in (0, 1)
     }  # fmt: skip
     (free, least), (held, right) = (judged(pruned[weight]) for weight in (0, 1))
-    assert held > 0.9 > 0.6 > free and right >= least - 0.005, (free, held, least, right)
+    assert held > 0.9 and free < 0.6 and right >= least - 0.005, (free, held, least, right)
     aware, _ = ew.prepare_qat(pruned[1], calibration=dataset.train.x)
     ew.train(aware, dataset, replace(config, epochs=2))
     assert judged(aware)[0] > 0.9
@@ -344,7 +344,9 @@ def test_commands_say_what_they_held(tmp_path, monkeypatch, heard, capsys):
     monkeypatch.chdir(tmp_path)
     given = keras.Input((64,))
     hidden = keras.layers.Dense(6, name="hidden")(given)
-    save_model(keras.Model(given, {"logits": keras.layers.Dense(10)(hidden), "hidden": hidden}, name="two"), "net.keras")
+    save_model(
+        keras.Model(given, {"logits": keras.layers.Dense(10)(hidden), "hidden": hidden}, name="two"), "net.keras"
+    )
     common = ("net.keras", "--data", "digits", "--quick", "--out", "out.keras", "--json")
     for verb in ("prune", "qat"):
         assert main([verb, *common]) == 0 and heard[-1][1].untold == 1
