@@ -27,8 +27,8 @@ class Teaching(TypedDict, total=False):
     ]
     untold: Annotated[
         float | None,
-        "weight of what holds outputs without targets to what the teacher, on prune and qat without one the model "
-        "before, answers; 0: nothing holds them; default: 1 of the model itself, 0 of another teacher",
+        "weight by which outputs without targets are held to the teacher's, or on prune and qat without a teacher to "
+        "what the model answered before; 0 lets them go; default: 1, of a teacher that is another model 0",
         inputs.at_least(0),
     ]
 

@@ -1,4 +1,4 @@
-"""What a change of scale or bits is called: a place of its own. Nobody else puts its name together or takes it apart."""
+"""What a change of scale or bits is called: a place of its own. Nobody else puts its name together or splits it."""
 
 from __future__ import annotations
 

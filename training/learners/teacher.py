@@ -177,14 +177,13 @@ def of(
 
 
 def _beside(untold: Mapping[str, int], outputs: tuple[Output, ...], told: Mapping[str, int]) -> dict[str, int]:
-    """Return the teacher's places of a student's outputs without targets, by name or in order, as targets find theirs.
+    """Return the teacher's places of a student's outputs without targets, by name, or where none is known in order.
 
     Those that a teacher lacks are not among them.
     """
     left = others(outputs, told)
-    if all(name in left for name in untold):
-        return {name: left[name] for name in untold}
-    return dict(zip(untold, left.values(), strict=False))
+    alike = {name: left[name] for name in untold if name in left}
+    return alike or dict(zip(untold, left.values(), strict=False))
 
 
 def _sizes(
