@@ -333,8 +333,11 @@ class HintError(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the error of each sample (N,)."""
         squares: Any = ops.square(y_pred - y_true)
-        size: Any = ops.mean(ops.square(y_true)) + keras.backend.epsilon() if self.size is None else self.size
-        return ops.mean(squares, axis=tuple(range(1, len(squares.shape)))) / size
+        apart: Any = ops.mean(squares, axis=tuple(range(1, len(squares.shape))))
+        if self.size is not None:
+            return apart / self.size
+        size: Any = ops.mean(ops.square(y_true))
+        return apart / (size + keras.backend.epsilon())
 
     def get_config(self):
         """Return size and name; the reduction is that of every loss here."""
