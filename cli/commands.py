@@ -161,7 +161,7 @@ def train(
 ) -> Answer:
     """Train a model."""
     inputs.check_own(model, data, preset)
-    teaching, reverse = teaching_of(teacher, taught), translated_of(translated)
+    teaching, reverse = teaching_of(teacher, taught, begun=False), translated_of(translated)
     verbs = with_keras("cli.verbs", import_)
     return verbs.train(model, Path(out), data, preset, weights=weights, freeze=freeze, quick=quick, seed=seed,
                        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
@@ -212,13 +212,14 @@ def prune(
     """
     _check_other(model, out)
     teaching = teaching_of(teacher, taught)
-    training = {"epochs": epochs, "class_weights": class_weights, "teacher": teacher}
+    training = {"epochs": epochs, "class_weights": class_weights, "teacher": teacher,
+                "untold": taught.get("untold")}  # fmt: skip
     way = way_of(engine, data, training, sparsity=sparsity, pattern=pattern, regrow=regrow, schedule=schedule,
                  criterion=criterion, channels=channels, macs=macs, parameters=parameters, memory=memory, bytes=bytes,
                  latency=latency, max_drop=max_drop, scope=scope, steps=steps, multiple_of=multiple_of, target=target,
                  device=device, precision=precision, blocks=blocks, clusters=clusters, low_rank=low_rank)  # fmt: skip
     _refuse_weights(engine, class_weights)
-    refuse_teacher(engine, teacher)
+    refuse_teacher(engine, teacher, taught)
     verbs = with_keras("cli.verbs", import_)
     return verbs.prune(model, Path(out), data, way=way, quick=quick, seed=seed, epochs=epochs, engine=engine,
                        class_weights=class_weights, teaching=teaching)  # fmt: skip
@@ -249,7 +250,7 @@ def qat(
         _check_other(model, out)
         KerasOut("--out", out)
     _refuse_weights(engine, class_weights)
-    refuse_teacher(engine, teacher)
+    refuse_teacher(engine, teacher, taught)
     teaching = teaching_of(teacher, taught)
     verbs = with_keras("cli.verbs", import_)
     return verbs.qat(model, Path(out), data, config_of(quantized), target=target, **choice, quick=quick, seed=seed,

@@ -14,7 +14,7 @@ CRITERIA = {
     "zeros": ("magnitude", "movement", "gradient"),
 }
 LOOK = ("taylor", "activation", "movement", "gradient")
-OF_TRAINING = ("epochs", "class_weights", "teacher", "schedule")
+OF_TRAINING = ("epochs", "class_weights", "teacher", "untold", "schedule")
 NEED_DATA = ("blocks", "max_drop", "regrow", *OF_TRAINING)
 
 

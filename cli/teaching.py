@@ -25,12 +25,23 @@ class Teaching(TypedDict, total=False):
     unlabelled: Annotated[
         str | None, "data set or pkg.module:function of more samples, which only the teacher judges", inputs.data
     ]
+    untold: Annotated[
+        float | None,
+        "weight by which outputs without targets are held to the teacher's, or on prune and qat without a teacher to "
+        "what the model answered before; 0 lets them go; default: 1, of a teacher that is another model 0",
+        inputs.at_least(0),
+    ]
 
 
-def teaching_of(teacher: str | None, told: Mapping[str, Any]) -> Distillation | None:
-    """Return what is told of the teacher, None where there is none.  Raises: BadInput for options without a teacher."""
+def teaching_of(teacher: str | None, told: Mapping[str, Any], *, begun: bool = True) -> Distillation | None:
+    """Return what is told of the teacher, None where nothing is.  Raises: BadInput for options without a teacher.
+
+    begun: the model has answered already, and holds its own outputs without targets where no other does.
+    """
     given = dict(told)
     if teacher is None:
+        if begun and set(given) == {"untold"}:
+            return Distillation.read(given)
         if given:
             raise BadInput(f"--teacher is missing: --{next(iter(given))} says how one teaches; give a .keras file")
         return None
@@ -40,7 +51,8 @@ def teaching_of(teacher: str | None, told: Mapping[str, Any]) -> Distillation | 
     return Distillation(teacher=teacher, **given)
 
 
-def refuse_teacher(engine: str, teacher: str | None) -> None:
+def refuse_teacher(engine: str, teacher: str | None, told: Mapping[str, Any]) -> None:
     """Refuse a teacher where TensorFlow Model Optimization does the work."""
-    if teacher and engine == "tfmot":
-        raise BadInput(f"--teacher {teacher}: engine tfmot heeds no teacher; leave one of the two out")
+    given = {"teacher": teacher, **told}
+    if engine == "tfmot" and (name := next((name for name, value in given.items() if value is not None), None)):
+        raise BadInput(f"--{name} {given[name]}: engine tfmot heeds no teacher; leave one of the two out")

@@ -76,11 +76,11 @@ def prune(model: str, out: Path, data: str | None, *, way: tuple[str, Mapping[st
     if engine == "tfmot":
         ((name, network),) = _alone(networks, engine).items()
         sparse, report = by_tfmot.prune_with_tfmot(network, config, work.dataset, settings)
-        made, rows, text = {name: sparse}, list(report.rows), str(report)
+        made, rows, text, held = {name: sparse}, list(report.rows), str(report), ()
     else:
         pruned = pruning.prune(networks, work, config, settings, _logs(out), teaching=teaching)
-        made, rows, text = pruned.networks, pruned.rows(), _told(pruned.reports)
-    return _written(made, out, work, training.evaluated(made, work), rows=rows, text=text)
+        made, rows, text, held = pruned.networks, pruned.rows(), _told(pruned.reports), pruned.held
+    return _written(made, out, work, training.evaluated(made, work), rows=rows, text=text, held=held)
 
 
 def _cut(model: str, out: Path, config: Any) -> Answer:
@@ -115,7 +115,7 @@ def qat(model: str, out: Path, data: str, wanted: Mapping[str, Any], *, target: 
         config = chosen.config
     quantized = quantizing.quantize(networks, work, settings, _logs(out), config, teaching=teaching)
     return _written(quantized.networks, out, work, quantized.result.judged, rows=quantized.rows(),
-                    text=_told(quantized.reports))  # fmt: skip
+                    text=_told(quantized.reports), held=quantized.held)  # fmt: skip
 
 
 def _by_clock(networks: Networks, work: Workload, device: str, config: QatConfig) -> QatConfig:
@@ -274,8 +274,9 @@ def _logs(out: Path) -> Path:
 
 
 def _written(
-    networks: Networks, out: Path, work: Workload, judged: Evaluation | None, text: str = "", **more: Any
-) -> Answer:
+    networks: Networks, out: Path, work: Workload, judged: Evaluation | None, text: str = "",
+    held: Sequence[str] = (), **more: Any,
+) -> Answer:  # fmt: skip
     assert judged is not None
     files, dataset = save_networks(networks, out, work.facts), work.dataset
     names = ", ".join(map(str, files.values()))
@@ -286,6 +287,7 @@ def _written(
     document = {"model": str(next(iter(files.values()))), "data": dataset.name, "metric": judged.metric_name}
     document |= {"value": float(judged.value)} | ({"figures": judged.figures} if any(judged.figures.values()) else {})
     document |= {"networks": {name: str(file) for name, file in files.items()}} if work.several else {}
+    document |= {"held": list(held)} if held else {}
     return Answer(document={**document, **more}, text="\n".join(filter(None, [text, line, *rare])))
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import BadInput
+from ..training.config import TrainConfig
+from ..training.distillation import HOLDING
+from . import teachers
 from .plan import FLOAT, Planned
 from .recipe import KINDS, Recipe, Step
+from .workload import Workload
 
 _NAMES = {FLOAT: "train", "pruned": "prune"}  # of the steps that are not called as what they come to
 
@@ -44,6 +48,13 @@ def stages_of(recipes: Iterable[Recipe]) -> tuple[Stage, ...]:
                     "run them apart"
                 )
     return tuple(found.values())
+
+
+def holding(stage: Stage, work: Workload, training: TrainConfig) -> Stage:
+    """Return a stage that names no teacher with that which it has all the same, where it has one."""
+    if stage.source is None or stage.step.teaching or teachers.of_stage(None, work, training) is None:
+        return stage
+    return replace(stage, step=replace(stage.step, teaching=HOLDING))
 
 
 def _chain(recipe: Recipe) -> list[Stage]:

@@ -31,7 +31,7 @@ from ..export import export_tflite
 from ..export.lower import lower
 from ..export.reference import input_names
 from ..export.tflite_writer import write_tflite
-from ..progress import track
+from ..progress import tracked
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..quantize.placement import FusedOp, Plan
 from ..training.tasks import Networks
@@ -277,10 +277,8 @@ class _Bench:
         """Time the files in which those operators are in float."""
         with TemporaryDirectory(prefix="edgewright-") as folder:
             files = {}
-            with track("files by the clock", len(wanted)) as advance:
-                for number, (name, floats) in enumerate(wanted.items()):
-                    files[name] = self._written(floats, Path(folder) / f"{number}.tflite", name == FLOAT)
-                    advance(1)
+            for name, floats in tracked("files by the clock", wanted.items()):
+                files[name] = self._written(floats, Path(folder) / f"{len(files)}.tflite", name == FLOAT)
             run = measure.bench([*files.values()], baseline=files[FLOAT], inputs=self.samples, device=self.device,
                                 config=config)  # fmt: skip
         return Timed.of(run, {name: path.name for name, path in files.items()})

@@ -18,7 +18,7 @@ from ..errors import BadInput, nearest
 from ..files import write, write_json
 from ..inspection.methods import METHODS, Asked, Look, Pair
 from ..inspection.net import Net
-from ..progress import track
+from ..progress import tracked
 from ..quantize import find_quantized, prepare_qat
 from ..quantize.qat import QuantizedGraph
 from ..training.answers import outputs_of
@@ -78,11 +78,7 @@ def inspect(
             raise BadInput(f"method {name!r}: unknown; {nearest(name, METHODS)}")
     x, y = _images(work.dataset, samples)
     pair = Pair(nets=_both(network, work, against), x=x, y=y)
-    looks = {}
-    with track("inspect", len(methods)) as advance:
-        for name in dict.fromkeys(methods):
-            looks[name] = METHODS[name](pair, asked)
-            advance(1)
+    looks = {name: METHODS[name](pair, asked) for name in tracked("inspect", dict.fromkeys(methods))}
     return Inspection(model=work.name, data=work.dataset.name, samples=len(x), looks=looks)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..devices.report.report import table
 from ..errors import BadInput, EdgewrightError
-from ..progress import track
+from ..progress import tracked
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training import tasks
 from ..training.data import Dataset, calibration
@@ -184,14 +184,12 @@ def _sensitivity(
     layers: Sequence[str],
 ) -> list[dict[str, Any]]:
     rows = []
-    with track("sensitivity", len(layers)) as advance:
-        for layer in layers:
-            alone = replace(config, default=None, by_name={layer: "w8a8"}, by_type={}, least_db=None,
-                            residual_stream=None)  # fmt: skip
-            quantized, _ = prepare_qat(model, alone, calibration=samples)
-            pairs = zip(reference, _answers(quantized, probe), strict=True)
-            rows.append({"layer": layer, "snr_db": min(decibels(wanted, got - wanted) for wanted, got in pairs)})
-            advance(1)
+    for layer in tracked("sensitivity", layers):
+        alone = replace(config, default=None, by_name={layer: "w8a8"}, by_type={}, least_db=None,
+                        residual_stream=None)  # fmt: skip
+        quantized, _ = prepare_qat(model, alone, calibration=samples)
+        pairs = zip(reference, _answers(quantized, probe), strict=True)
+        rows.append({"layer": layer, "snr_db": min(decibels(wanted, got - wanted) for wanted, got in pairs)})
     return sorted(rows, key=lambda row: row["snr_db"])
 
 

@@ -29,11 +29,15 @@ BY_HEART = 1.005  # times as large a loss of validation tells
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """What pruning came to. networks: all of the model, the step networks made anew; reports: by network pruned."""
+    """What pruning came to. networks: all of the model, the step networks made anew; reports: by network pruned.
+
+    held: outputs without targets that were held to what they answered before.
+    """
 
     networks: dict[str, keras.Model]
     reports: Mapping[str, Any]
     history: list[Row]
+    held: Sequence[str] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every tensor of every report, as JSON has it; of several networks with the name of theirs."""
@@ -56,20 +60,22 @@ def prune(
 ) -> Pruned:
     """Prune what goes to a device while training goes on, or before it goes on. `networks` are untouched.
 
-    config: of one of the ways in `prune.methods`. teaching: a teacher of what is pruned, such as what it was before.
+    config: of one of the ways in `prune.methods`. teaching: a teacher of what is pruned, such as what it was before;
+    without one that holds outputs without targets (see `teachers.of_stage`).
     """
     work = work.tuned
-    taught = teachers.resolve(teaching, networks, work)
+    taught = teachers.resolve(teachers.of_stage(teaching, work, training), networks, work)
+    held = teachers.held(taught, work)
     method = method_for(config)
     refuse(config, work)
     if isinstance(config, ChannelConfig):
         smaller, reports, history = channels.in_steps(networks, work, config, training, out, taught)
-        return Pruned(networks=work.complete(smaller), reports=reports, history=history)
+        return Pruned(networks=work.complete(smaller), reports=reports, history=history, held=held)
     if method.prepare is None or method.strip is None:
         made = {name: method.at_once(networks[name], config, work.samples(name)) for name in work.compressed}
         smaller = work.to_train(networks, {name: model for name, (model, _) in made.items()})
         result = stage.train(smaller, work, training, out, teaching=taught)
-        return _pruned(work.complete(smaller), made, result.history)
+        return _pruned(work.complete(smaller), made, result.history, held)
     dataset = schooled(work.dataset, taught)
     plan = scheduled(config, training, dataset, work.learner) if isinstance(config, PruneConfig) else config
     made = {name: method.prepare(networks[name], plan) for name in work.compressed}
@@ -79,7 +85,7 @@ def prune(
         names = ", ".join(model.name for name, model in networks.items() if name in made)
         say(f"{names}: {by_heart}; a lower learning rate, such as {training.learning_rate / 10:g}, may keep more")
     plain = {name: method.strip(model) if name in made else model for name, model in pruning.items()}
-    return _pruned(work.complete(plain), made, result.history)
+    return _pruned(work.complete(plain), made, result.history, held)
 
 
 def learned_by_heart(history: Sequence[Row]) -> str:
@@ -94,8 +100,11 @@ def learned_by_heart(history: Sequence[Row]) -> str:
     return f"pruned, it learned its training samples by heart: their loss fell {fell}, that of validation rose {rose}"
 
 
-def _pruned(networks: dict[str, keras.Model], made: Mapping[str, tuple[Any, Any]], history: list[Row]) -> Pruned:
-    return Pruned(networks=networks, reports={name: report for name, (_, report) in made.items()}, history=history)
+def _pruned(
+    networks: dict[str, keras.Model], made: Mapping[str, tuple[Any, Any]], history: list[Row], held: Sequence[str] = ()
+) -> Pruned:
+    reports = {name: report for name, (_, report) in made.items()}
+    return Pruned(networks=networks, reports=reports, history=history, held=held)
 
 
 def refuse(config: Any, work: Workload) -> None:

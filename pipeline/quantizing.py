@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,15 @@ from .workload import Workload
 
 @dataclass(frozen=True, kw_only=True)
 class Quantized:
-    """What QAT came to. networks: all of the model, the step networks made anew; reports: by network quantized."""
+    """What QAT came to. networks: all of the model, the step networks made anew; reports: by network quantized.
+
+    held: outputs without targets that were held to what they answered before.
+    """
 
     networks: dict[str, keras.Model]
     reports: Mapping[str, QatReport]
     result: TrainResult
+    held: Sequence[str] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every operation of every report; of several networks with the name of theirs."""
@@ -47,20 +51,22 @@ def quantize(
 ) -> Quantized:  # fmt: skip
     """Give what goes to a device quantizers, calibrated on the task's samples, and retrain; `networks` stay.
 
-    teaching: a teacher of what is quantized, such as `networks` themselves.
+    teaching: a teacher of what is quantized, such as `networks` themselves; without one that holds outputs without
+    targets (see `teachers.of_stage`).
     """
     work = work.tuned
-    taught = teachers.resolve(teaching, networks, work)
+    taught = teachers.resolve(teachers.of_stage(teaching, work, training), networks, work)
     samples = {name: work.samples(name, networks=networks) for name in work.compressed}
     made = {
         name: prepare_qat(networks[name], suited(work, config, networks[name]), calibration=given)
         for name, given in samples.items()
     }
     aware = work.to_train(networks, {name: model for name, (model, _) in made.items()})
-    result = retrain(aware, work, training, out, teaching=taught)
+    result = _retrained(aware, work, training, out, taught)
     return Quantized(
-        networks=work.complete(aware), reports={name: report for name, (_, report) in made.items()}, result=result
-    )
+        networks=work.complete(aware), reports={name: report for name, (_, report) in made.items()}, result=result,
+        held=teachers.held(taught, work),
+    )  # fmt: skip
 
 
 def retrain(
@@ -73,16 +79,24 @@ def retrain(
 ) -> TrainResult:
     """Train quantization-aware networks in place, where that is better than calibration alone.
 
-    The learner's own rule says what is better, on validation data.
+    The learner's own rule says what is better, on validation data. teaching: as in `quantize`, where "float" is what
+    calibration alone came to.
     """
     work = work.tuned
+    taught = teachers.resolve(teachers.of_stage(teaching, work, config), networks, work)
+    return _retrained(networks, work, config, out, taught)
+
+
+def _retrained(
+    networks: Networks, work: Workload, config: TrainConfig, out: str | Path | None, taught: Distillation | None
+) -> TrainResult:
     learner, learned = learners.get(work.learner), work.learned(networks)
 
     def validated() -> dict[str, float]:
         return learner.validate(learned, work.dataset, work.task, config)
 
     calibrated = _weights(learned)
-    result = stage.train(networks, work, config, out, teaching=teaching)
+    result = stage.train(networks, work, config, out, teaching=taught)
     trained, reached = _weights(learned), validated()
     _assign(learned, calibrated)
     if learner.best_epoch([validated(), reached], work.dataset, work.task) == 0:

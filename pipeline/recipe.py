@@ -129,8 +129,8 @@ class Step:
         if self.kind not in KINDS:
             raise BadInput(f"recipe: unknown step {self.kind!r}; {nearest(self.kind, KINDS)}")
         TrainConfig.read(self.training)
-        if self.teaching and "teacher" not in self.teaching:
-            first = next(iter(self.teaching))
+        if self.teaching and "teacher" not in self.teaching and set(self.teaching) != {"untold"}:
+            first = next(name for name in self.teaching if name != "untold")
             raise BadInput(f"recipe: {self.kind}: {first} is of a teacher and none is named; add teacher: float")
         _ = self.teacher  # refuses what cannot be one
 

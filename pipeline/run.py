@@ -30,7 +30,7 @@ from ..training.tasks import Evaluation, Networks
 from . import exporting, measuring, pictures, pruning, quantizing, recipe, sanity, teachers, training
 from .alone import least_kernel
 from .budget import train_config
-from .chain import Stage, end_of, needed, stages_of
+from .chain import Stage, end_of, holding, needed, stages_of
 from .check import suited_to
 from .find import digest_of, find
 from .plan import FLOAT, File, planned
@@ -90,9 +90,9 @@ def refuse(stage: Stage, work: Workload) -> None:
     """Refuse a step that the model does not allow.  Raises: BadInput."""
     if KINDS[stage.step.kind].stage == "prune":
         pruning.refuse(stage.step.options, work)
-    if stage.step.teacher is not None:
+    if (teaching := stage.step.teacher) is not None and teachers.speaks(teaching, work):
         learners.get(work.learner).check_teachable()
-        teachers.check_teacher(stage.step.teacher.teacher, begun=stage.source is not None)
+        teachers.check_teacher(teaching.teacher, begun=stage.source is not None)
 
 
 _ANSWERS = "-outputs"  # how files with answers end, before the number of the output
@@ -107,7 +107,7 @@ class Pipeline:
         self.config, self.work, self.folder, self.steps, self.plan = config, work, folder, steps, plan
         self.data = {part: digest_of(split) for part, split in work.dataset.splits.items()}
         stages = stages_of(plan.recipes or ())
-        self.stages = needed(stages, plan.roles)
+        self.stages = [holding(stage, work, self.settings(stage)) for stage in needed(stages, plan.roles)]
         self.files = {
             file.name: file for file in planned(work, plan.files, {stage.role: stage.tag for stage in stages})
         }
@@ -348,7 +348,8 @@ class Pipeline:
 
     def do(self, stage: Stage, work: Work, settings: TrainConfig, inputs: Mapping[str, str]) -> Paths:
         """Do a step that ends in networks; return where they lie."""
-        self.trained[stage.name] = asdict(settings)
+        held = teachers.held(stage.step.teacher, self.work)
+        self.trained[stage.name] = {**asdict(settings), **({"held": held} if held else {})}
         config = {**asdict(settings), "step": stage.step.to_dict()}
         config |= {"teacher": teachers.identity(stage.step.teacher, self.work)} if stage.step.teaching else {}
         kind = KINDS[stage.step.kind]
@@ -391,7 +392,7 @@ class Pipeline:
         teaching = stage.step.teacher
         if teaching is not None and self.by_first(stage):
             path = next(iter(self.models[FLOAT].values()))
-            teaching = replace(teaching, teacher=str(self.folder / path))
+            teaching = replace(teaching, teacher=str(self.folder / path), untold=teaching.of_untold)
         return {} if teaching is None else {"teaching": teaching}
 
     def by_first(self, stage: Stage) -> bool:

@@ -15,9 +15,11 @@ from ..errors import BadInput
 from ..files import sha256
 from ..models import index
 from ..training import learners
+from ..training.answers import untold
+from ..training.config import TrainConfig
 from ..training.data import Dataset, Split, check, load
 from ..training.data.user import resolve as function_of
-from ..training.distillation import Distillation
+from ..training.distillation import HOLDING, Distillation
 from ..training.tasks import Networks, Supervised
 from .model_files import check_keras_file
 from .saved import noted, siblings, with_siblings
@@ -33,6 +35,28 @@ def of(teacher: Any) -> Distillation | None:
         return None
     teaching = teacher if isinstance(teacher, Distillation) else Distillation(teacher=teacher)
     return replace(teaching, teacher=_copied(teaching.teacher))
+
+
+def of_stage(teaching: Distillation | None, work: Workload, training: TrainConfig) -> Distillation | None:
+    """Return what teaches pruning or QAT: `teaching`, or where there is none, what holds outputs without targets.
+
+    Not where states are carried from batch to batch: a teacher reads each by itself.
+    """
+    if teaching is not None or training.carry_states or not untold(work.dataset):
+        return teaching
+    return Distillation.read(HOLDING) if learners.get(work.tuned.learner).teachable else None
+
+
+def speaks(teaching: Distillation | None, work: Workload) -> bool:
+    """Tell whether a teacher has something to say of the data."""
+    if teaching is None:
+        return False
+    return bool(teaching.alpha or teaching.of_features or held(teaching, work))
+
+
+def held(teaching: Distillation | None, work: Workload) -> list[str]:
+    """Return the outputs without targets that a teacher teaches."""
+    return list(untold(work.dataset)) if teaching is not None and teaching.of_untold else []
 
 
 def check_teacher(teacher: Any, *, begun: bool) -> None:
@@ -66,10 +90,11 @@ def check_teacher(teacher: Any, *, begun: bool) -> None:
 def resolve(teaching: Distillation | None, networks: Networks | None, work: Workload) -> Distillation | None:
     """Return `teaching` with its teacher and its samples in memory, as the learner takes it.
 
-    networks: what the stage begins with, which "float" is; None where it begins anew.
+    networks: what the stage begins with, which "float" is; None where it begins anew. Returns None for one that would
+    say nothing of this data.
     Raises: BadInput for a teacher that cannot be one or was trained for something else, and a learner that heeds none.
     """
-    if teaching is None:
+    if teaching is None or not speaks(teaching, work):
         return None
     learners.get(work.learner).check_teachable()
     check_teacher(teaching.teacher, begun=networks is not None)
@@ -82,7 +107,8 @@ def resolve(teaching: Distillation | None, networks: Networks | None, work: Work
         teacher = teaching.teacher
     if isinstance(teacher, Mapping) and len(teacher) == 1:  # whatever the one is called
         (teacher,) = teacher.values()
-    return replace(teaching, teacher=teacher, unlabelled=_samples(teaching.unlabelled, work))
+    weight = teaching.of_untold if held(teaching, work) else 0.0
+    return replace(teaching, teacher=teacher, unlabelled=_samples(teaching.unlabelled, work), untold=weight)
 
 
 def identity(teaching: Distillation | None, work: Workload) -> dict[str, Any]:
@@ -168,4 +194,4 @@ def _like(values: Any, known: np.ndarray) -> np.ndarray:
     return np.asarray(values, known.dtype)
 
 
-__all__ = ["check_teacher", "identity", "of", "resolve"]
+__all__ = ["check_teacher", "held", "identity", "of", "of_stage", "resolve", "speaks"]

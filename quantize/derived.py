@@ -20,6 +20,7 @@ from ..errors import BadInput, nearest
 from ..keras_internals import layers_in
 from ..untyped import tree
 from .config import QatConfig
+from .conversions import Conversion
 from .graph.nodes import Graph, Node, Tensor
 from .graph.tracing import symbolic_inputs
 from .layer import QuantizedGraph, Unsaved
@@ -221,9 +222,9 @@ class _Places:
         for node in (leaf.producer for leaf in scale.tensors):
             if node is None or node.op_type != REQUANTIZE.op_type:
                 continue
-            ending = "/".join(node.origin.split("/")[-2:])
-            makers = [self.of(each) for each in self.way(node)]
-            yield from ((place, 0) for ends in (f"/{ending}", "") for place in (maker + ends for maker in makers))
+            conversion, makers = Conversion.read(node.origin), [self.of(each) for each in self.way(node)]
+            alike = [str(conversion.after(maker)) for maker in makers] if conversion.bits else []
+            yield from ((place, 0) for place in (*alike, *makers))
 
     def made(self) -> dict[tuple[str, int | str], Tensor]:
         """Return what each layer of the model makes: the last of its tensors."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..precision import PRECISIONS, Precision
+from .conversions import Conversion
 from .graph.nodes import Consumers, Graph, Node, Tensor
 from .kernels import KernelForm
 from .operators import NARROW, NOT_WIDE, SAME_AS_INPUT_SCALE, FixedOutputScale, Rule, rule_for
@@ -285,7 +286,7 @@ def _convert_precisions(operators: list[FusedOp]) -> None:
             if key in converted:
                 _reread(fused, tensor, converted[key])
             else:
-                between = _requantize(tensor, fused, _converted(tensor, own))
+                between = _requantize(tensor, fused, *_converted(tensor, own))
                 converted[key] = between.outputs[0]
                 operators.insert(operators.index(fused), between)
 
@@ -312,8 +313,8 @@ def _separate_conflicts(graph: Graph, operators: list[FusedOp]) -> None:
         for tensor in floats:
             *_, source = passed = way(tensor)
             if id(source) in prescribed or (_has_range(source) and any(reads[id(part)] > 1 for part in passed)):
-                place = fused.nodes[0].scope, fused.nodes[0].origin
-                operators.insert(operators.index(fused), _requantize(tensor, fused, place))
+                scope, origin = Conversion(fused.nodes[0].scope), Conversion(fused.nodes[0].origin)
+                operators.insert(operators.index(fused), _requantize(tensor, fused, scope, origin))
 
 
 def _way_to(operators: list[FusedOp]) -> Callable[[Tensor], list[Tensor]]:
@@ -337,22 +338,18 @@ def _way_to(operators: list[FusedOp]) -> Callable[[Tensor], list[Tensor]]:
 REQUANTIZE = Rule(op_type="Requantize", builtin_op="QUANTIZE", arithmetic="rescaling", rounding="up")
 
 
-def _converted(tensor: Tensor, bits: int) -> tuple[str, str]:
-    """Return scope and origin of a tensor in other bits: those of what makes it, whoever reads it first."""
+def _converted(tensor: Tensor, bits: int) -> tuple[Conversion, Conversion]:
+    """Return scope and origin of a tensor in other bits: by those of what makes it, whoever reads it first."""
     made = tensor.producer
-    whose = (tensor.name, tensor.name) if made is None else (made.scope, made.origin)
+    scope, origin = (tensor.name, tensor.name) if made is None else (made.scope, made.origin)
     which = "" if made is None or made.output is tensor else f"/{made.outputs.index(tensor)}"
-    return f"{whose[0]}{which}/{bits}_bits", f"{whose[1]}{which}/{bits}_bits"
+    return Conversion(f"{scope}{which}", bits), Conversion(f"{origin}{which}", bits)
 
 
-def _requantize(tensor: Tensor, reader: FusedOp, place: tuple[str, str]) -> FusedOp:
-    """Return what changes the scale of `tensor` for `reader`, which reads its result from now on.
-
-    place: scope and origin of what asks for it.
-    """
+def _requantize(tensor: Tensor, reader: FusedOp, scope: Conversion, origin: Conversion) -> FusedOp:
+    """Return what changes the scale of `tensor` for `reader`, which reads its result from now on."""
     out = Tensor(f"{reader.name}/requantize_{tensor.name}", tensor.shape, tensor.dtype)
-    scope, origin = (f"{each}/requantize" for each in place)
-    node = Node("Requantize", lambda x: x, (tensor,), {}, [out], out.name, scope, origin)
+    node = Node("Requantize", lambda x: x, (tensor,), {}, [out], out.name, str(scope), str(origin))
     out.producer = node
     _reread(reader, tensor, out)
     # a constant is rounded when the file is written, as any

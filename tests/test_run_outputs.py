@@ -19,7 +19,9 @@ def sorted_last():
 def with_classes():
     inputs = x()
     scores = layers.Dense(3, name="scores")(inputs)
-    return keras.Model(inputs, {"scores": scores, "top": ops.argmax(scores, axis=-1)}, name="with_classes")
+    beside = layers.Dense(2, name="beside")(inputs)
+    return keras.Model(inputs, {"scores": scores, "top": ops.argmax(scores, axis=-1), "beside": beside},
+                       name="with_classes")
 
 def twice():
     inputs = x()
@@ -61,5 +63,7 @@ def test_a_run_ends_whatever_the_outputs_are(tmp_path, monkeypatch, net, data, c
     assert len(results["parity"]) == compared  # outputs without a scale are compared by the metric alone
     assert all(row["within_one_step"] > 0.99 for row in results["parity"].values())
     manifest = json.loads((folder / "artifacts" / f"{net}-w8a8-qat.tflite.json").read_text())
+    held = {"train": None, "qat": ["beside"] if net == "with_classes" else None}
+    assert {stage: told.get("held") for stage, told in results["training"].items()} == held
     scales = [output["scale"] for output in manifest["outputs"]]
     assert (any(scales), all(scales)) == integer

@@ -7,14 +7,18 @@ import edgewright as ew
 import keras
 import numpy as np
 import pytest
+from edgewright import metrics
 from edgewright.cli import main
 from edgewright.errors import BadInput
 from edgewright.pipeline import find, pruning, quantizing, teachers
+from edgewright.pipeline.chain import holding, stages_of
+from edgewright.pipeline.recipe import Recipe, Step
 from edgewright.pipeline.saved import note, save_model
 from edgewright.prune import PruneConfig
 from edgewright.quantize import find_quantized
-from edgewright.training.data import Dataset, Split, load
+from edgewright.training.data import Dataset, Head, Split, load
 from edgewright.training.distillation import Distillation
+from edgewright.training.train import taught_by
 from keras import ops
 
 CONFIG = ew.TrainConfig(epochs=2, batch_size=16, learning_rate=0.01)
@@ -134,6 +138,108 @@ def test_the_schedule_of_pruning_counts_samples_without_a_label(monkeypatch):
     assert ends == [3, 6]  # half of 2 epochs of 48 / 16, and of 96 / 16, updates
 
 
+# ---------------------------------------------------------------- outputs without targets
+
+
+def two(width=32):
+    """Return a net of classes, and of features that no targets are for."""
+    keras.utils.set_random_seed(0)
+    given = x = keras.Input((5,), name="x")
+    for name in ("first", "second"):
+        x = keras.layers.Dense(width, "relu", name=name)(x)
+    outputs = {each: keras.layers.Dense(3, name=each)(x) for each in ("features", "logits")}
+    return keras.Model(given, outputs, name="two")
+
+
+def partly_told(count=48):
+    plain = samples(count)
+    y = plain.train.x[:, :3].argmax(-1).astype(np.int32)
+    split = replace(plain.train, y={"logits": y})
+    return replace(plain, classes=0, train=split, validation=split, test=split,
+                   heads={"logits": Head(task="classification", classes=3)})  # fmt: skip
+
+
+def test_outputs_without_targets_are_held_where_nobody_else_teaches(heard):
+    model, dataset = two(), partly_told()
+    networks, work = find.of(model, dataset)
+    assert networks["two"] is model
+    ran = {
+        "zeros": lambda **more: pruning.prune(networks, work, PruneConfig(), CONFIG, **more),
+        "channels": lambda **more: pruning.prune(networks, work, ew.ChannelConfig(channels=0.5), CONFIG, **more),
+        "qat": lambda **more: quantizing.quantize(networks, work, CONFIG, **more),
+    }
+    for stage, run in ran.items():
+        assert list(run().held) == ["features"], stage
+        found = heard[-1][1]
+        assert (found.alpha, found.untold, found.features) == (0, 1, {}) and found.teacher is not model
+        for ours, theirs in zip(model.get_weights(), found.teacher.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        assert not run(teaching=Distillation.read({"untold": 0})).held and heard[-1][1] is None, stage
+        assert run(teaching=Distillation(teacher="float")).held and heard[-1][1].untold == 1
+        assert not run(teaching=Distillation(teacher=two(8))).held and heard[-1][1].untold == 0
+
+
+def test_a_model_with_targets_for_all_outputs_has_no_teacher_of_its_own(heard):
+    model = net()
+    work = work_of(model)
+    assert not pruning.prune({"small": model}, work, PruneConfig(), CONFIG).held and heard[-1][1] is None
+    for weight in (0, 2):
+        ew.prune(model, data=samples(), training=CONFIG, teacher=Distillation.read({"untold": weight}))
+        assert heard[-1][1] is None
+    ew.prune(model, data=samples(), training=CONFIG, teacher=Distillation(teacher="float"))
+    assert heard[-1][1].untold == 0 and "untold" not in taught_by(heard[-1][1])["teaching"]
+
+
+def test_what_carries_states_or_heeds_no_teacher_goes_without_one():
+    model = two()
+    work = work_of(model, partly_told())
+    assert teachers.of_stage(None, work, CONFIG) == Distillation.read({"untold": 1})
+    assert teachers.of_stage(None, work, replace(CONFIG, carry_states=True)) is None
+    playing = replace(work, origin=replace(work.origin, learner="q_learning"))
+    assert teachers.of_stage(None, playing, CONFIG) is None
+
+
+def test_a_step_of_a_run_names_what_holds_its_outputs():
+    work, told = work_of(two(), partly_told()), work_of(net())
+    float_, zeros, qat = stages_of([Recipe(steps=(Step.read("zeros"), Step.read("qat")))])
+    assert holding(float_, work, CONFIG) is float_
+    for stage in (zeros, qat):
+        assert holding(stage, told, CONFIG) is stage
+        assert holding(stage, work, CONFIG).step.to_dict()[stage.step.kind]["untold"] == 1
+        free = replace(stage, step=Step.read({stage.step.kind: {"untold": 0}}))
+        assert holding(free, work, CONFIG) is free
+        assert not teachers.speaks(free.step.teacher, work) and teachers.speaks(free.step.teacher, told) is False
+    with pytest.raises(BadInput, match="alpha is of a teacher and none is named"):
+        Step.read({"qat": {"untold": 1, "alpha": 0.5}})
+
+
+def test_an_output_without_targets_stays_what_it_was_though_most_weights_go():
+    """At 80% zeros it drifts to something else where nobody holds it; what has targets is as good as there."""
+    dataset, model = partly_told(480), two()
+    config = ew.TrainConfig(epochs=12, batch_size=16, learning_rate=0.01)
+    ew.train(model, dataset, config)
+
+    def said(other):
+        return {name: ops.convert_to_numpy(values) for name, values in other(dataset.train.x).items()}
+
+    def judged(other):
+        found = said(other)
+        right = (found["logits"].argmax(-1) == dataset.train.y["logits"]).mean()
+        return metrics.fidelity(before["features"], found["features"]), right
+
+    before = said(model)
+    pruned = {
+        weight: ew.prune(model, PruneConfig(sparsity=0.8), data=dataset, training=config,
+                         teacher=None if weight else Distillation.read({"untold": 0}))[0]
+        for weight in (0, 1)
+    }  # fmt: skip
+    (free, least), (held, right) = (judged(pruned[weight]) for weight in (0, 1))
+    assert held > 0.9 and free < 0.6 and right >= least - 0.005, (free, held, least, right)
+    aware, _ = ew.prepare_qat(pruned[1], calibration=dataset.train.x)
+    ew.train(aware, dataset, replace(config, epochs=2))
+    assert judged(aware)[0] > 0.9
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -205,6 +311,10 @@ def test_commands_refuse_before_any_work(tmp_path, capsys, monkeypatch):
         (("train", "lenet5", "--teacher", "small.keras", "--alpha", "2"), "--alpha 2.0: must lie between 0 and 1"),
         (("train", "lenet5", "--teacher", "small.keras", "--unlabelled", "digitz"), "no data set 'digitz'"),
         (("prune", "small.keras", "--teacher", "float"), "--data is missing"),
+        (("prune", "small.keras", "--untold", "0"), "--data is missing: --untold 0.0 is of fine-tuning"),
+        (("train", "lenet5", "--untold", "1"), "--teacher is missing: --untold says how one teaches"),
+        (("qat", "small.keras", "--data", "digits", "--untold", "-1"), "--untold -1.0: must be at least 0"),
+        (("qat", "small.keras", "--data", "digits", "--untold", "1", "--engine", "tfmot"), "heeds no teacher"),
         (("prune", "small.keras", "--data", "digits", "--teacher", "float", "--engine", "tfmot"), "heeds no teacher"),
     ):
         assert words in refused(capsys, *arguments, *out), arguments
@@ -228,6 +338,21 @@ def test_commands_hand_on_what_is_told_of_the_teacher(tmp_path, monkeypatch, hea
         assert (found.temperature, found.alpha, found.teacher.name) == (2, 0.9, "flat")
         assert len(found.unlabelled) > 1000
     assert (of_prune.features, of_qat.features, of_train.features) == ("same", {}, {"hidden": "hidden"})
+
+
+def test_commands_say_what_they_held(tmp_path, monkeypatch, heard, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = keras.Input((64,))
+    hidden = keras.layers.Dense(6, name="hidden")(given)
+    save_model(
+        keras.Model(given, {"logits": keras.layers.Dense(10)(hidden), "hidden": hidden}, name="two"), "net.keras"
+    )
+    common = ("net.keras", "--data", "digits", "--quick", "--out", "out.keras", "--json")
+    for verb in ("prune", "qat"):
+        assert main([verb, *common]) == 0 and heard[-1][1].untold == 1
+        assert json.loads(capsys.readouterr().out)["held"] == ["hidden"]
+        assert main([verb, *common, "--untold", "0"]) == 0 and heard[-1][1] is None
+        assert "held" not in json.loads(capsys.readouterr().out)
 
 
 # ---------------------------------------------------------------- trained indeed

@@ -7,7 +7,7 @@ import keras
 
 from ..errors import BadInput
 from ..keras_internals import is_graph, node_of, origin_of
-from .data import Output
+from .data import Dataset, Output
 
 _PASSED = ("Reshape", "Flatten", "Identity", "Dropout", "Squeeze", "ExpandDims", "Cast", "Concatenate")
 ENDINGS = ("sigmoid", "softmax")
@@ -28,7 +28,7 @@ def outputs_of(model: keras.Model) -> tuple[Output, ...]:
     if len(set(names)) != len(symbols):
         names = [f"output_{place}" for place in range(len(symbols))]
     return tuple(
-        Output(name=name, shape=tuple(symbol.shape[1:]), ending=ending(symbol))
+        Output(name=name, shape=tuple(symbol.shape[1:]), ending=ending(symbol), whole="float" not in symbol.dtype)
         for name, symbol in zip(names, symbols, strict=True)
     )
 
@@ -76,6 +76,20 @@ def places_of(heads: Sequence[str], outputs: Sequence[Output], model: str) -> di
     if len(heads) > len(names):
         raise BadInput(f"targets for {', '.join(heads)}, but {model!r} has {len(names)} outputs: {', '.join(names)}")
     return {head: place for place, head in enumerate(heads)}
+
+
+def others(outputs: Sequence[Output], places: Mapping[str, int]) -> dict[str, int]:
+    """Return name and place of the outputs that are at none of `places`, but for whole numbers, which nobody trains."""
+    known = enumerate(outputs)
+    return {each.name: place for place, each in known if place not in places.values() and not each.whole}
+
+
+def untold(dataset: Dataset) -> tuple[str, ...]:
+    """Return the names of the outputs that the data have no targets for, of the network that they are presented to."""
+    known = dataset.shown
+    if known is None or not dataset.heads:
+        return ()
+    return tuple(others(known.outputs, places_of(list(dataset.heads), known.outputs, known.network)))
 
 
 def ending(symbol: Any) -> str | None:

@@ -320,24 +320,28 @@ def _of_yes_or_no(told: Any, said: Any) -> Any:
 
 @keras.saving.register_keras_serializable("edgewright")
 class HintError(keras.losses.Loss):
-    """Mean squared error between features (N, ..., C), as a share of the mean square of the teacher's.
+    """Mean squared error between features (N, ..., C), as a share of `size`, or of the mean square of the teacher's.
 
     So its weight means the same whatever the size of the features.  Source: Romero 2014, arXiv:1412.6550, eq. 3,
     without the share.
     """
 
-    def __init__(self, name: str = "hint_error"):
+    def __init__(self, size: float | None = None, name: str = "hint_error"):
         super().__init__(name=name)
+        self.size = size
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the error of each sample (N,)."""
         squares: Any = ops.square(y_pred - y_true)
+        apart: Any = ops.mean(squares, axis=tuple(range(1, len(squares.shape))))
+        if self.size is not None:
+            return apart / self.size
         size: Any = ops.mean(ops.square(y_true))
-        return ops.mean(squares, axis=tuple(range(1, len(squares.shape)))) / (size + keras.backend.epsilon())
+        return apart / (size + keras.backend.epsilon())
 
     def get_config(self):
-        """Return the name; the reduction is that of every loss here."""
-        return {"name": self.name}
+        """Return size and name; the reduction is that of every loss here."""
+        return {"size": self.size, "name": self.name}
 
 
 def _signed(y_true: Any, y_pred: Any) -> Any:

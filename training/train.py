@@ -187,6 +187,7 @@ def taught_by(teaching: Distillation | None) -> dict[str, Any]:
             "alpha": teaching.alpha,
             "features": teaching.features,
             "beta": teaching.beta,
+            **({"untold": teaching.of_untold} if teaching.of_untold else {}),
             "teacher": {name: digest_of_weights(network) for name, network in networks.items()},
             "unlabelled": fingerprint(*samples) if samples else None,
         }

@@ -379,7 +379,7 @@ def _judge_untold(run: Run, name: str, thresholds: Thresholds) -> Iterator[Findi
         return
     output, least = min(untold.items(), key=lambda each: each[1])
     told = f"output {output} has no targets; it agrees with the baseline's to {least:.1%}"
-    remedy = "give targets for it, or retraining moves it, or leave it out of what is shipped"
+    remedy = "give targets for it, hold it harder while pruning and QAT go on (untold), or leave it out of what ships"
     if least < metrics.RUINED:
         yield "fail", f"{told}: {remedy}"
     elif least < metrics.FAITHFUL:

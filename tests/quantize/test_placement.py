@@ -1,6 +1,7 @@
 """Placement: what fuses, what shares a scale, and where a requantization goes."""
 
 import keras
+from edgewright.quantize.conversions import Conversion
 from edgewright.quantize.graph.tracing import trace
 from edgewright.quantize.operators import FixedOutputScale
 from edgewright.quantize.passes.canonicalize import canonicalize
@@ -92,6 +93,18 @@ def test_softmax_beside_something_is_requantized_before_a_concatenation():
     assert plan.scale_of(step_of(plan, "SOFTMAX").outputs[0]).source == "fixed"
     assert plan.scale_of(both.outputs[0]).source == "observed"
     assert {id(plan.scale_of(leaf)) for leaf in both.inputs} == {id(plan.scale_of(both.outputs[0]))}
+
+
+def test_a_conversion_is_called_after_what_makes_its_values_or_asks_for_another_scale():
+    names = {
+        "layer/dense/16_bits/requantize": Conversion("layer/dense", 16),
+        "split/1/8_bits/requantize": Conversion("split/1", 8),
+        "both/requantize": Conversion("both"),
+        "16_bits/requantize": Conversion("16_bits"),  # a layer that is called so
+    }
+    for name, conversion in names.items():
+        assert str(conversion) == name and Conversion.read(name) == conversion
+    assert str(Conversion("lstm/mul", 16).after("step/mul")) == "step/mul/16_bits/requantize"
 
 
 def test_unrolled_steps_share_their_scales_and_kernels():

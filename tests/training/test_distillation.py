@@ -13,7 +13,7 @@ from edgewright.quantize import prepare_qat
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.data import Dataset, Head, Split
-from edgewright.training.distillation import Distillation
+from edgewright.training.distillation import HOLDING, Distillation
 from edgewright.training.learners.fit import fit
 from edgewright.training.learners.fitting import resolved
 from edgewright.training.learners.taught import Lesson, taught
@@ -91,6 +91,7 @@ def test_error_of_features_is_a_share_of_their_size():
         ({"features": "conv"}, "features is 'conv'"),
         ({"features": [1]}, r"features is \[1\]"),
         ({"alpha": 0}, "would say nothing"),
+        ({"untold": -1}, "untold is -1"),
     ],
 )
 def test_settings_are_refused_with_what_is_allowed(settings, words):
@@ -106,6 +107,11 @@ def test_settings_round_trip_through_yaml():
         Distillation.read({"teacher": "float", "temprature": 2})
     with pytest.raises(BadInput, match="teacher is missing"):
         Distillation.read({"alpha": 0.5})
+    holding = Distillation.read(HOLDING)
+    assert Distillation.read(yaml.safe_load(yaml.safe_dump(holding.plain()))) == holding
+    assert (holding.teacher, holding.alpha, holding.of_untold) == ("float", 0, 1)
+    assert Distillation.read({"untold": 0}).of_untold == 0
+    assert (Distillation.read("float").of_untold, Distillation.read("big.keras").of_untold) == (1, 0)
     with pytest.raises(BadInput, match="lies in memory"):
         Distillation(teacher=net()).plain()
 
@@ -224,6 +230,82 @@ def test_each_of_several_outputs_is_compared_in_its_own_form_and_by_its_weight()
     of_kind = divergences(value(found.told["kind"]), value(found.said["kind"]), 4)
     of_size = (value(found.told["size"]) - value(found.said["size"])) ** 2
     assert len(of_kind) == 30 and loss == pytest.approx(of_kind.mean() + 3 * of_size.mean(), rel=1e-5)
+
+
+def partly_told(count=24):
+    """Return samples with targets for one of the outputs of `two_heads`, which a size far from zero is beside."""
+    plain = samples(count)
+    split = replace(plain.train, y={"kind": plain.train.y})
+    heads = {"kind": Head(task="classification", classes=3)}
+    return replace(plain, classes=0, train=split, validation=split, test=split, heads=heads)
+
+
+def unexplained(told, said):
+    """Return the squared error as a share of the variance over samples, which 8 bits of the size itself add to."""
+    rounded = (told**2).mean() / (12 * 255**2)
+    return ((said - told) ** 2).mean() / (told.var(0).mean() + rounded)
+
+
+def test_an_output_without_targets_is_held_to_the_teachers_as_a_share_of_its_variance():
+    """Worked in NumPy: labels count in full, whatever the size of the other output is and wherever it lies."""
+    dataset, losses = partly_told(), {}
+    for size, offset in ((1.0, 0.0), (100.0, 700.0)):
+        student, teacher = two_heads(4, "small"), two_heads(9, "big")
+        for model in (student, teacher):
+            last = model.get_layer("size")
+            last.set_weights([size * last.get_weights()[0], np.full(1, offset, np.float32)])
+        _, found, loss, targets = lesson(student, dataset, teacher=teacher, alpha=0, untold=0.5)
+        said, told = (value(each) for each in reversed(found.untold["size"]))
+        own = -np.log(softmax(value(found.said["kind"])))[np.arange(24), targets["kind"]].mean()
+        assert set(found.said) == set(found.told) == {"kind"}
+        assert loss == pytest.approx(own + 0.5 * unexplained(told, said), rel=1e-4)
+        losses[size] = loss
+    assert losses[1.0] == pytest.approx(losses[100.0], rel=1e-2)
+
+
+def test_each_output_without_targets_counts_alike_and_one_that_is_always_zero_is_asked_for_nothing():
+    def three(width, name):
+        both = two_heads(width, name)
+        more = {"still": both.output["size"] * 0.0, "far": keras.layers.Dense(2, name="far")(both.output["kind"])}
+        return keras.Model(both.input, {**both.output, **more}, name=name)
+
+    *_, found, loss, targets = lesson(three(4, "small"), partly_told(), teacher=three(9, "big"), alpha=0, untold=3)
+    pairs = {name: [value(each) for each in pair] for name, pair in found.untold.items()}
+    assert set(pairs) == {"size", "still", "far"} and not pairs["still"][1].any()
+    own = -np.log(softmax(value(found.said["kind"])))[np.arange(24), targets["kind"]].mean()
+    assert loss == pytest.approx(own + unexplained(*pairs["size"]) + unexplained(*pairs["far"]), rel=1e-4)
+
+
+def test_the_first_step_of_a_training_holds_outputs_without_targets():
+    """Through Keras' own loop, with one batch of all samples; validation is by the labels alone."""
+    config, dataset = replace(CONFIG, epochs=1, batch_size=24), partly_told()
+    settings = {"teacher": two_heads(9, "big"), "alpha": 0, "untold": 1.0}
+    loss = lesson(two_heads(4, "small"), dataset, **settings)[2]
+    student = two_heads(4, "small")
+    (row,) = train(student, dataset, config, teaching=Distillation(**settings)).history
+    assert row["loss"] == pytest.approx(loss, rel=1e-5)
+    said = value(student(dataset.train.x)["kind"])
+    own = -np.log(softmax(said))[np.arange(24), dataset.train.y["kind"]].mean()
+    assert row["val_loss"] == pytest.approx(own, rel=1e-5)
+
+
+def test_another_teacher_holds_no_output_without_targets_unless_it_is_told_to():
+    student, teacher = two_heads(4, "small"), two_heads(9, "big")
+    assert not lesson(student, partly_told(), teacher=teacher)[1].untold
+    alone = keras.Model(teacher.input, {"kind": teacher.output["kind"]}, name="alone")
+    assert not lesson(student, partly_told(), teacher=alone, untold=1)[1].untold
+    wide = keras.Model(teacher.input, {**teacher.output, "size": teacher.output["kind"]}, name="wide")
+    with pytest.raises(BadInput, match=r"'wide' answers \(3,\) a sample at output 'size', student 'small' \(1,\)"):
+        lesson(student, partly_told(), teacher=wide, untold=1)
+
+
+def test_outputs_without_targets_are_found_in_order_where_names_were_lost():
+    student = two_heads(4, "small")
+    given = keras.Input((5,), name="x")
+    unnamed = keras.Model(given, list(student(given).values()), name="unnamed")
+    found = lesson(unnamed, partly_told(), teacher=student, alpha=0, untold=1)[1]
+    ((told, said),) = found.untold.values()
+    np.testing.assert_allclose(value(told), value(said), atol=1e-6)
 
 
 def test_every_member_of_an_ensemble_hears_the_same():
@@ -389,6 +471,8 @@ import test_distillation as tests
 tests.test_loss_is_the_mean_over_samples_of_both_parts_by_their_shares()
 tests.test_features_of_another_width_go_through_a_learned_matrix()
 tests.test_the_first_step_of_a_training_has_the_loss_that_was_worked()
+tests.test_an_output_without_targets_is_held_to_the_teachers_as_a_share_of_its_variance()
+tests.test_the_first_step_of_a_training_holds_outputs_without_targets()
 tests.test_a_student_learns_from_answers_alone(None)
 print("all of them")
 """

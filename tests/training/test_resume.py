@@ -19,22 +19,25 @@ from edgewright.training.data import load
 from edgewright.training.data.images import shifted
 from edgewright.training.train import TrainConfig, train
 
-def net(width):
+def net(width, taught):
     keras.utils.set_random_seed(width)
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(width, 3, use_bias=False, name="conv")(inputs)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
     x = keras.layers.Dropout(0.3)(keras.layers.Flatten()(x))
-    return keras.Model(inputs, keras.layers.Dense(10)(x), name="small")
+    logits = keras.layers.Dense(10, name="logits")(x)
+    beside = {"middle": keras.layers.Dense(4, name="middle")(x)}  # no targets are for it
+    return keras.Model(inputs, {"logits": logits, **beside} if taught else logits, name="small")
 
 digits = load("digits")
 
 def run(folder, epochs, steps, how):
-    model = net(8)
+    taught = how == "taught"
+    model = net(8, taught)
     config = TrainConfig(epochs=int(epochs), batch_size=16, patience=50, steps_per_execution=int(steps))
     data = dataclasses.replace(digits, augmentation=functools.partial(shifted, share=1 / 8, mirrored=True))
-    taught = how == "taught"
-    teaching = Distillation(teacher=net(12), features=["conv"], unlabelled=data.test.x) if taught else None
+    settings = {"features": ["conv"], "unlabelled": data.test.x, "untold": 1}
+    teaching = Distillation(teacher=net(12, taught), **settings) if taught else None
     train(model, data, config, out=folder, teaching=teaching)
     with np.load(folder + "/checkpoint.npz") as kept:  # of the model, its optimizer and its random states
         whole = b"".join(np.array(v).tobytes() for v in [*model.variables, *kept.values()])

@@ -18,11 +18,16 @@ Parts = dict[str, np.ndarray]  # split -> targets
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """One output of a model. shape: of one sample. ending: the last operation, as "sigmoid"; None where unknown."""
+    """One output of a model.
+
+    shape: of one sample. ending: the last operation, as "sigmoid"; None where unknown. whole: it answers numbers that
+    are whole by their type, as those of classes.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     ending: str | None = None
+    whole: bool = False
 
     @property
     def width(self) -> int | None:

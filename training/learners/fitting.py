@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
 from ...errors import BadInput
-from ..answers import outputs_of, places_of
+from ..answers import others, outputs_of, places_of
 from ..config import TrainConfig
 from ..data import Dataset, Split
 from ..tasks import Objective, check_outputs, loss_of, sample_weights, shaped
@@ -52,7 +52,8 @@ class Fitting:
     """What is trained and how, nothing left open.
 
     answers: of the network to the first training samples. threshold: above which an answer says yes. weigh: split ->
-    the weight of each sample, or None. Else as in `FitOverrides`.
+    the weight of each sample, or None. untold: the model's outputs without targets, and their places. Else as in
+    `FitOverrides`.
     """
 
     network: keras.Model
@@ -68,6 +69,7 @@ class Fitting:
     judged: str = ""
     told: Callable[[Any], Any] | None = None
     batches: MakeBatches = Batches
+    untold: Mapping[str, int] = field(default_factory=dict)
 
 
 def resolved(overrides: Overrides, networks: Networks, dataset: Dataset, task: Any, config: TrainConfig) -> Fitting:
@@ -112,11 +114,11 @@ def first_samples(arrays: Any) -> Any:
 
 def _lone_output(network: keras.Model, dataset: Dataset, task: Objective, name: str) -> str | None:
     """Return the last operation of the one output that the targets are for."""
-    output, *others = outputs_of(network)
-    if others:
+    output, *more = outputs_of(network)
+    if more:
         raise BadInput(
-            f"{name!r} has {1 + len(others)} outputs, data {dataset.name!r} has targets for one; give them as a "
-            f"dict by output: {', '.join(each.name for each in (output, *others))}"
+            f"{name!r} has {1 + len(more)} outputs, data {dataset.name!r} has targets for one; give them as a "
+            f"dict by output: {', '.join(each.name for each in (output, *more))}"
         )
     check_outputs(task, dataset, tuple(network.output_shape[1:]), name)
     return output.ending
@@ -126,7 +128,8 @@ def _of_heads(model: keras.Model, dataset: Dataset, task: Objective, config: Tra
     """Return how a model of several outputs is fitted, those without targets left out."""
     heads, outputs = task.heads or {}, outputs_of(model)
     places = places_of(list(heads), outputs, name)
-    named = Named(model, places)
+    untold = others(outputs, places)
+    named = Named(model, places, untold)
     answers: Any = named(first_samples(dataset.train.x), training=False)
     loss, logs = {}, {}
     for head, own in heads.items():
@@ -143,6 +146,7 @@ def _of_heads(model: keras.Model, dataset: Dataset, task: Objective, config: Tra
         weigh=_weights(dataset, config),
         answers=answers,
         loss_weights={head: dataset.heads[head].weight for head in heads},
+        untold=untold,
     )
 
 

@@ -30,12 +30,14 @@ from .wrapped import Augmented, with_share
 class Lesson(NamedTuple):
     """What a step of training compares: answers of the student and, by output, of the teacher; pairs of features.
 
-    share: of their own in samples that are mixed, None for all.
+    untold: by output without targets, what teacher and student answer. share: of their own in samples that are mixed,
+    None for all.
     """
 
     said: Any
     told: dict[str, Any]
     hints: list[tuple[Any, Any]]
+    untold: dict[str, tuple[Any, Any]]
     share: Any = None
 
 
@@ -91,6 +93,11 @@ class Taught(Augmented):
         """The network that teaches."""
         return self._teacher.network
 
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """The outputs without targets that are learned."""
+        return tuple(self._teacher.untold)
+
     def fed_alike(self, dataset: Dataset) -> bool:
         """Tell whether the teacher takes the samples as they are: a lone input, or inputs of the same names."""
         x = dataset.train.x
@@ -103,11 +110,18 @@ class Taught(Augmented):
         hints = self._hints.value
         inputs, share, back = self.changed(inputs)
         with recorded({name: hint.student for name, hint in hints.items()}) as shown:
-            said = back(self.network(inputs, training=True))
+            said, beside = self._answers(inputs)
         with recorded({name: hint.teacher for name, hint in hints.items()}) as ideal:
-            told = tree.map_structure(back, self._teacher(inputs))
+            told = self._teacher(inputs)
         pairs = [(teachers.fixed(ideal[name]), self._brought(name, shown[name])) for name in hints]
-        return Lesson(said, told, pairs, share)
+        untold = {name: (value, ops.cast(beside[name], "float32")) for name, value in told.untold.items()}
+        return Lesson(back(said), tree.map_structure(back, told.answers), pairs, untold, share)
+
+    def _answers(self, inputs: Any) -> tuple[Any, Mapping[str, Any]]:
+        """Return what the student answers in training, and by name the outputs without targets that are learned."""
+        if not self._teacher.untold:
+            return self.network(inputs, training=True), {}
+        return self.network.apart(inputs, training=True)
 
     def _brought(self, name: str, features: Any) -> Any:
         features = ops.cast(features, "float32")
@@ -123,10 +137,14 @@ class Taught(Augmented):
         own = 1 - self._teaching.alpha  # as a weight of samples: regularizers keep theirs
         labels = ops.convert_to_tensor(own) if labels is None else tree.map_structure(lambda each: own * each, labels)
         loss: Any = super().compute_loss(x, y, with_share(y_pred.said, y_pred.share), labels, training)
-        loss += self._teaching.alpha * self._of_answers(y_pred, weights)
+        if self._teaching.alpha:
+            loss += self._teaching.alpha * self._of_answers(y_pred, weights)
         for ideal, shown in y_pred.hints:
             error: Any = HintError()(ideal, shown)
             loss += self._teaching.beta / len(y_pred.hints) * error
+        for name, (ideal, shown) in y_pred.untold.items():
+            unexplained: Any = HintError(self._teacher.sizes[name])(ideal, shown)
+            loss += self._teaching.of_untold / len(y_pred.untold) * unexplained
         return loss
 
     def _of_answers(self, lesson: Lesson, weights: Any) -> Any:
@@ -177,7 +195,8 @@ def taught(
     Raises: BadInput for a teacher, or layers, that cannot be compared with the student.
     """
     ((name, student),) = networks.items()
-    teacher = teachers.of(teaching, (name, student), dataset, task, answers=fitting.answers, told=fitting.told)
+    teacher = teachers.of(teaching, (name, student), dataset, task, answers=fitting.answers, told=fitting.told,
+                          untold=fitting.untold)  # fmt: skip
     hints = _hints(teaching, student, teacher, first_samples(dataset.train.x))
     model = Taught(
         fitting.network, changes, teacher, teaching, hints=hints, seed=config.seed, shares=fitting.loss_weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import keras
@@ -11,14 +11,17 @@ import numpy as np
 
 from ...errors import BadInput
 from ...untyped import ops, tree
-from ..answers import built, outputs_of, places_of
+from ..answers import built, others, outputs_of, places_of
 from ..data import Dataset, Output, Split
 from ..distillation import Distillation
 from ..losses import Divergence, logits_of
+from ..runner import predict_all
 from ..tasks import Objective
 from ..tasks.objective import end_in_probabilities
 
 LEAST_OF_FLOAT = 1e-7  # of a teacher's probabilities, which no quantizer rounds
+LOOKED_AT = 128  # samples that tell how far an output varies
+ROUNDED = 1 / (12 * 255**2)  # mean square of what 8 bits leave of the size of an output: nobody is asked for more
 
 
 class Shares(NamedTuple):
@@ -90,12 +93,20 @@ class Form:
         return logits_of(told, independent, LEAST_OF_FLOAT) if self.told else told, said
 
 
+class Told(NamedTuple):
+    """What a teacher answers by output of the student, those without targets apart."""
+
+    answers: dict[str, Any]
+    untold: dict[str, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
     """A network at inference that is fed as the student is. It is no part of the student: its weights are not saved.
 
     feed: the student's samples -> its own. places: output of the student -> place among the teacher's; a lone one "".
-    told: brings answers to the student's form. forms: by output.
+    told: brings answers to the student's form. forms: by output. untold: outputs of the student without targets that
+    are learned -> place among the teacher's. sizes: of these, the variance over samples.
     """
 
     network: keras.Model
@@ -103,11 +114,16 @@ class Teacher:
     places: Mapping[str, int]
     told: Callable[[Any], Any]
     forms: Mapping[str, Form]
+    untold: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, float] = field(default_factory=dict)
 
-    def __call__(self, inputs: Any) -> dict[str, Any]:
-        """Return the answers by output, float32, through which no gradient flows."""
-        answers = tree.flatten(self.network(self.feed(inputs), training=False))
-        return {head: self.told(fixed(answers[place])) for head, place in self.places.items()}
+    def __call__(self, inputs: Any) -> Told:
+        """Return the answers, float32, through which no gradient flows."""
+        answers = [fixed(values) for values in tree.flatten(self.network(self.feed(inputs), training=False))]
+        return Told(
+            {head: self.told(answers[place]) for head, place in self.places.items()},
+            {name: answers[place] for name, place in self.untold.items()},
+        )
 
 
 def fixed(value: Any) -> Any:
@@ -123,10 +139,12 @@ def of(
     *,
     answers: Any,
     told: Callable[[Any], Any] | None,
+    untold: Mapping[str, int],
 ) -> Teacher:
     """Return the teacher of a network, which is given by name.
 
-    answers: of the student to the first training samples, by output or alone. told: see `FitOverrides`.
+    answers: of the student to the first training samples, by output or alone. told: see `FitOverrides`. untold: its
+    outputs without targets and their places.
     Raises: BadInput for a teacher that takes other samples or gives other answers, naming both shapes.
     """
     name, student = taught
@@ -147,7 +165,41 @@ def of(
         forms[head] = _form(
             (task.heads or {}).get(head, task), (outputs[places[head]], values), (own[ours[head]], said)
         )
-    return Teacher(network=network, feed=feed, places=places, told=bring, forms=forms)
+    beside: dict[str, int] = {}
+    if teaching.of_untold and untold:
+        beside = _beside(untold, outputs, places)
+        for head, place in beside.items():
+            told_as, said_as = outputs[place].shape, own[untold[head]].shape
+            if not _agree(told_as, said_as):  # what is open in one may be settled in the other
+                _check_alike(told_as, said_as, network.name, name, head)
+    return Teacher(network=network, feed=feed, places=places, told=bring, forms=forms, untold=beside,
+                   sizes=_sizes(network, feed, dataset.train, beside))  # fmt: skip
+
+
+def _beside(untold: Mapping[str, int], outputs: tuple[Output, ...], told: Mapping[str, int]) -> dict[str, int]:
+    """Return the teacher's places of a student's outputs without targets, by name, or where none is known in order.
+
+    Those that a teacher lacks are not among them.
+    """
+    left = others(outputs, told)
+    alike = {name: left[name] for name in untold if name in left}
+    return alike or dict(zip(untold, left.values(), strict=False))
+
+
+def _sizes(
+    network: keras.Model, feed: Callable[[Any], Any], train: Split, places: Mapping[str, int]
+) -> dict[str, float]:
+    """Return the variance of outputs over training samples, that of no output nothing."""
+    if not places:
+        return {}
+    chosen = np.linspace(0, len(train) - 1, min(LOOKED_AT, len(train))).astype(int)
+    answers = predict_all(network, feed(train.take(chosen).x))
+    return {name: _variance(answers[place].astype(np.float64)) for name, place in places.items()}
+
+
+def _variance(values: np.ndarray) -> float:
+    """Return the mean over elements of their variance over samples.  Shapes: (N, ...)."""
+    return float(values.var(axis=0).mean() + ROUNDED * (values**2).mean()) or 1.0
 
 
 def _network(teaching: Distillation, name: str) -> keras.Model:

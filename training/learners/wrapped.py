@@ -91,14 +91,22 @@ def answered(network: keras.Model, given: Mapping[str, Any], training: bool | No
 
 
 class Named(keras.Model):
-    """A model that answers a dict by head, whatever form and names its own outputs have."""
+    """A model that answers a dict by head, whatever form and names its own outputs have.
 
-    def __init__(self, model: keras.Model, places: Mapping[str, int]):
+    beside: further outputs and their places, see `apart`.
+    """
+
+    def __init__(self, model: keras.Model, places: Mapping[str, int], beside: Mapping[str, int] | None = None):
         super().__init__(name=model.name)
-        self.network, self.places = model, dict(places)
+        self.network, self.places, self.beside = model, dict(places), dict(beside or {})
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Run the network."""
-        answers = keras.tree.flatten(self.network(inputs, training=training))
-        return {head: answers[place] for head, place in self.places.items()}
+        return self.apart(inputs, training)[0]
+
+    def apart(self, inputs: Any, training: bool | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Run the network; return the answers by head, and the others."""
+        answers = tree.flatten(self.network(inputs, training=training))
+        heads, more = ({name: answers[place] for name, place in each.items()} for each in (self.places, self.beside))
+        return heads, more
