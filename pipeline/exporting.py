@@ -12,6 +12,7 @@ from ..export import EXPORTERS
 from ..export.artifact import Artifact
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training.tasks import Networks
+from ..training.tasks.translation import STEP
 from .facts import facts, tables
 from .plan import File
 from .suited import suited
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
     from .workload import Workload
 
 
-def export(models: Mapping[str, Networks], work: Workload, files: Sequence[File]) -> Iterator[tuple[File, Artifact]]:
-    """Yield each file. models: role -> networks."""
+def export(
+    models: Mapping[str, Networks], work: Workload, files: Sequence[File], shortlist: Sequence[int] | None = None
+) -> Iterator[tuple[File, Artifact]]:
+    """Yield each file. models: role -> networks. shortlist: tokens that steps say in all files but the baselines."""
     for file in files:
         network, calibration = to_export(models[file.role], work, file.network, file.precision)
-        artifact = EXPORTERS[file.format](network, precision=file.precision, calibration=calibration, name=file.label)
+        kept = shortlist if file.network == STEP and not file.is_baseline else None
+        artifact = EXPORTERS[file.format](
+            network, precision=file.precision, calibration=calibration, name=file.label, shortlist=kept
+        )
         told = {
             **manifest_facts(work, file.network),
             **tables(work.deploy, models[file.role], file.network),

@@ -36,7 +36,7 @@ class RunConfig:
 
     judge: the part of the data that files are judged on; "validation" where something is chosen by the outcome.
     training: settings of `TrainConfig` for every stage that trains. check: see
-    `sanity.check`.
+    `sanity.check`. shortlist: of `shortlisting.chosen`, for all files but those that the others are judged against.
     """
 
     model: str
@@ -56,6 +56,7 @@ class RunConfig:
     judge: str = "test"
     training: Mapping[str, Any] = field(default_factory=dict)
     check: bool = False
+    shortlist: str | None = None
 
     def __post_init__(self) -> None:
         if self.recipe is not None and self.sparsity != SPARSITY:
