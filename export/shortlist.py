@@ -125,7 +125,7 @@ def _cut(operator: Operator, short: dict[int, Array], shortlist: Shortlist) -> O
 
 
 def _rows(constant: Array, shortlist: Shortlist, turned: bool) -> Array:
-    """Return a kernel (in, of), `turned` one (of, in), or a bias (of,) of what is kept alone, with the scales of that."""
+    """Return what is kept of a kernel (in, of), `turned` (of, in), or of a bias (of,), with the scales of that."""
     data, scale = constant.values, constant.scale
     data = np.swapaxes(shortlist.cut(np.swapaxes(data, -1, -2)), -1, -2) if turned else shortlist.cut(data)
     if scale is not None and len(scale) > 1:

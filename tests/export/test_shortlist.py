@@ -13,8 +13,9 @@ from edgewright.devices.runner import open_runner
 from edgewright.errors import BadInput
 from edgewright.export import EXPORTERS
 from edgewright.pipeline import find, shortlisting
-from edgewright.pipeline.exporting import to_export
+from edgewright.pipeline.exporting import export, to_export
 from edgewright.pipeline.measuring import parity
+from edgewright.pipeline.plan import planned
 from edgewright.pipeline.saved import save_networks
 from edgewright.shortlists import Shortlist
 from edgewright.training import decoding
@@ -31,10 +32,12 @@ COUNT, KINDS = 5, 120  # sentences, and tokens, some of which the data do not ha
 @pytest.fixture(scope="module", params=NETS)
 def net(request):
     """A net whose weights are sharpened, so that its sentences differ, and the tokens it may keep: every third."""
+    random = np.random.default_rng(0)
     kinds = {"input_shape": {"source": (12,), "target": (8,)}, "classes": KINDS}
     made = edgewright.build(request.param, "edge", **kinds, **NETS[request.param])
     for weight in made["sequence"].trainable_weights:
-        weight.assign((3 if request.param == "luong_dot" else 1.3) * np.asarray(weight))
+        more = 0.1 * random.normal(size=weight.shape)
+        weight.assign((3 if request.param == "luong_dot" else 1.3) * np.asarray(weight) + more)
     networks, work = find.of(made, "number_words", limit=64)
     return work, work.complete(networks), sorted({EOS, *range(1, len(work.dataset.labels), 3)})
 
@@ -83,8 +86,7 @@ def stepped(work, run):
     return run.unroll("step", given, first=each.first, held=each.held)["logits"]
 
 
-@pytest.mark.parametrize("form", [("tflite", "float32"), ("onnx", "float32"), ("tflite", "w8a8-ptq"),
-                                  ("onnx", "w8a8-ptq")])  # fmt: skip
+@pytest.mark.parametrize("form", [("tflite", "float32"), ("tflite", "w8a8-ptq"), ("onnx", "w8a8-ptq")])  # fmt: skip
 def test_what_is_kept_answers_as_it_did_and_nothing_else_is_said(net, wholes, form, tmp_path):
     work, _, ids = net
     whole, said = wholes(*form)
@@ -121,6 +123,17 @@ def test_a_file_becomes_smaller_by_the_rows_and_the_network_is_untouched(net):
     assert sizes[0] - sizes[1] == pytest.approx(4 * read * (KINDS - len(ids)), rel=0.05)
     for ours, theirs in zip(networks["step"].get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_files_of_a_run_are_cut_but_for_those_they_are_judged_against(net):
+    work, networks, ids = net
+    formats = [("float", "tflite", "float32"), ("float", "onnx", "float32"), ("float", "tflite", "float16")]
+    files = [file for file in planned(work, formats, {"float": ""}) if file.network == "step"]
+    made = {file.name: artifact.manifest for file, artifact in export({"float": networks}, work, files, ids)}
+    assert [Shortlist.read(each) is not None for each in made.values()] == [False, False, True]
+    assert [next(end["shape"][-1] for end in each["outputs"] if end["name"] == "logits") for each in made.values()] == [
+        KINDS, KINDS, len(ids),
+    ]  # fmt: skip
 
 
 def test_integers_at_the_borders_are_cut_too(net):
