@@ -7,7 +7,7 @@ A table that is looked up and read as an output layer too is left whole for look
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +51,9 @@ def cut_network(model: keras.Model, shortlist: Shortlist) -> keras.Model:
     node = maker_of(outputs[place])
     while node is not None and isinstance(node.operation, layers.Identity):
         node = maker_of(node.input_tensors[0])
-    kernel, bias, activation = _weights_of(model, node and node.operation, shortlist)
+    if node is None:
+        raise _unknown(shortlist, model.name, "an input")
+    kernel, bias, activation = _weights_of(model, node.operation, shortlist)
     (read,) = node.input_tensors
     made = layers.Dense(len(shortlist.ids), activation, use_bias=bias is not None, name=f"{shortlist.output}_kept")
     outputs[place] = made(read)
@@ -65,7 +67,7 @@ def _weights_of(model: keras.Model, layer: Any, shortlist: Shortlist) -> tuple[n
         return np.asarray(layer.kernel), np.asarray(layer.bias) if layer.use_bias else None, layer.activation
     if isinstance(layer, layers.ReversibleEmbedding) and layer.logit_soft_cap is None:
         return np.asarray(layer.embeddings).T if layer.tie_weights else np.asarray(layer.reverse_embeddings), None, None
-    raise _unknown(shortlist, model.name, "nothing" if layer is None else layer.name)
+    raise _unknown(shortlist, model.name, layer.name)
 
 
 def _unknown(shortlist: Shortlist, model: str, maker: str) -> BadInput:
@@ -119,9 +121,9 @@ def _cut(operator: Operator, short: dict[int, Array], shortlist: Shortlist) -> O
     first, *others = operator.inputs
     turned = isinstance(operator, BatchMatmul) and operator.transposed
     inputs = [short.get(id(first), first), *(_rows(array, shortlist, turned) for array in others)]
-    remade: Callable[..., Operator] = replace  # each kind of operator has these two, and a reshape a third
-    more = {"shape": outputs[0].shape} if isinstance(operator, Reshape) else {}
-    return remade(operator, inputs=inputs, outputs=outputs, **more)
+    if isinstance(operator, Reshape):
+        return replace(operator, inputs=inputs, outputs=outputs, shape=outputs[0].shape)
+    return replace(operator, inputs=inputs, outputs=outputs)
 
 
 def _rows(constant: Array, shortlist: Shortlist, turned: bool) -> Array:

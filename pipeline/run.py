@@ -102,7 +102,7 @@ class Pipeline:
 
     def __init__(self, config: RunConfig, work: Workload, folder: Path, steps: Steps, plan: RunPlan):
         self.config, self.work, self.folder, self.steps, self.plan = config, work, folder, steps, plan
-        self.kept = shortlisting.of_work(config.shortlist, work)
+        self.shortlist = shortlisting.of_work(config.shortlist, work)
         self.data = {part: digest_of(split) for part, split in work.dataset.splits.items()}
         stages = stages_of(plan.recipes or ())
         self.stages = needed(stages, plan.roles)
@@ -188,14 +188,14 @@ class Pipeline:
         def work(scratch: Path) -> Mapping[str, Any]:
             networks = {role: self.loaded(paths) for role, paths in models.items()}
             written = []
-            for file, artifact in exporting.export(networks, self.work, files, self.kept):
+            for file, artifact in exporting.export(networks, self.work, files, self.shortlist):
                 path = artifact.save(self.folder / "artifacts" / file.name).relative_to(self.folder)
                 written += [str(path), f"{path}.json"]
             return {"files": written}
 
         digests = {path: sha256(self.folder / path) for paths in models.values() for path in paths.values()}
         inputs = {**digests, "data": self.data["train"]}
-        plan = {"plan": [asdict(file) for file in files], **({"shortlist": self.kept} if self.kept else {})}
+        plan = {"plan": [asdict(file) for file in files], **({"shortlist": self.shortlist} if self.shortlist else {})}
         result = self.steps.do("export", work, config=plan, inputs=inputs, code=self.code("export"))
         self.exported = [path for path in result["files"] if not path.endswith(".json")]
         return self.exported
