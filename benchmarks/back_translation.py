@@ -2,7 +2,7 @@
 
     python benchmarks/back_translation.py [--data number_words] [--pairs 300] [--updates 600] [--seeds 3] [--all]
 
-luong_general (edge sizes) learns numbers in words and their digits, or of `multi30k` captions in German and English.
+transformer_base (edge sizes) learns numbers in words and their digits, or of `multi30k` captions in German and English.
 `pairs` of the training pairs are known, of the others the target alone. `alone`: on the pairs. `back`: on these and on
 the other targets with sources that a net of the pairs turned round said of them, as many updates; --all: on all true
 pairs too, which is what there would be to gain. Intervals resample the test sentences, the same of all seeds.
@@ -30,7 +30,7 @@ from edgewright.training.data.translation import text_of
 from edgewright.training.runner import KerasRunner
 from edgewright.training.tasks import Networks
 
-NAME, RESAMPLES = "luong_general", 2000
+NAME, RESAMPLES = "transformer_base", 2000
 SHAPES = {"number_words": {"source": (12,), "target": (8,)}, "multi30k": {"source": (16,), "target": (16,)}}
 BLEU = metrics.get("bleu")
 

@@ -16,6 +16,7 @@ from edgewright.pipeline import find, shortlisting
 from edgewright.pipeline.exporting import export, to_export
 from edgewright.pipeline.measuring import parity
 from edgewright.pipeline.plan import planned
+from edgewright.pipeline.run import RunConfig, execute
 from edgewright.pipeline.saved import save_networks
 from edgewright.shortlists import Shortlist
 from edgewright.training import decoding
@@ -26,7 +27,7 @@ NETS = {  # a layer of its own with a bias, and the table that tokens are looked
     "luong_dot": {"embedding": 12, "units": 12},
     "transformer_base": {"depth": 1, "width": 16, "heads": 2, "feed_forward": 16},
 }
-COUNT, KINDS = 5, 120  # sentences, and tokens, some of which the data do not have
+COUNT, KINDS = 5, 60  # sentences, and tokens
 
 
 @pytest.fixture(scope="module", params=NETS)
@@ -237,3 +238,25 @@ def test_the_verb_that_exports_takes_a_number_or_words(net, tmp_path, capsys):
         data = ["--data", "number_words"] if asked == "3" else []
         assert main(["export", str(step), "--out", str(out), "--shortlist", asked, *data]) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net", ["luong_dot"], indirect=True)
+def test_a_run_judges_cut_files_against_the_whole_float_one(net, tmp_path, brief_timing):
+    work, networks, _ = net
+    sequence = save_networks(networks, tmp_path / "net.keras", work.facts)["sequence"]
+    (tmp_path / "r.yaml").write_text("files: [tflite float32, tflite w8a8-ptq]")
+    config = RunConfig(
+        model=str(sequence), data="number_words", quick=True, recipe=str(tmp_path / "r.yaml"), shortlist="40"
+    )
+    results, folder = execute(config, tmp_path / "run")
+    kept = {
+        path.name: Shortlist.read(ModelFile.read(path).manifest) for path in (folder / "artifacts").glob("*.tflite")
+    }
+    (cut,) = (shortlist for shortlist in kept.values() if shortlist)
+    assert len(cut.ids) == 40 and [name for name in kept if kept[name]] == [
+        name for name in kept if "step" in name and name.endswith("w8a8-ptq.tflite")
+    ]
+    assert all(bundle["status"] == "ok" and bundle["n"] == 400 for bundle in results["bundles"])
+    again, _ = execute(replace(config, shortlist="50"), folder)
+    assert again["artifacts"] != results["artifacts"]  # another list is other work
