@@ -25,8 +25,6 @@ from edgewright.pipeline.back_translating import with_monolingual
 from edgewright.pipeline.saved import save_networks
 from edgewright.pipeline.stages import train_config
 from edgewright.pipeline.workload import Workload
-from edgewright.training.data import Dataset
-from edgewright.training.data.dataset import facts_of
 from edgewright.training.data.languages import turned
 from edgewright.training.data.translation import text_of
 from edgewright.training.runner import KerasRunner
@@ -61,8 +59,8 @@ def scored(data: str, pairs: int, updates: int, seed: int, folder: Path, *, whol
     lines = [text_of(row, dataset.labels) for row in whole.dataset.train.y[few[pairs:]]]
     (folder / "lines.txt").write_text("\n".join(lines), encoding="utf-8")
 
-    other = Dataset(**facts_of(turned(dataset), Dataset))  # to be presented anew, to nets of other lengths
-    back, reverse = find.of(built({"source": shape["target"], "target": shape["source"]}, seed), other)
+    back = built({"source": shape["target"], "target": shape["source"]}, seed)
+    back, reverse = find.of(back, whole.task.present(turned(dataset), back))
     save_networks(trained(reverse, back, updates, seed), folder / "back.keras", reverse.facts)
     known = replace(whole, dataset=dataset)
     more = with_monolingual(known, str(folder / "back-sequence.keras"), str(folder / "lines.txt"))
