@@ -59,6 +59,7 @@ from .options import (
     Schedule,
     Scope,
     Seed,
+    Shortlist,
     Sparsity,
     SparsityOrPattern,
     Teacher,
@@ -109,6 +110,7 @@ def run(
     class_weights: ClassWeights = None,
     settings: Training,
     check: Check = False,
+    shortlist: Shortlist = None,
     max_drop: MaxDrop = 0.01,
     min_speedup: MinSpeedup = None,
     judge: Annotated[
@@ -128,7 +130,7 @@ def run(
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, freeze=freeze, quick=quick,
                        sparsity=sparsity, seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
                        min_speedup=min_speedup, device=device, target=target, recipe=recipe, judge=judge,
-                       training=settings_of(settings), check=check)  # fmt: skip
+                       training=settings_of(settings), check=check, shortlist=shortlist)  # fmt: skip
     results, folder = runs.execute(config, None if out is None else Path(out))
     say(f"report: {folder / 'report.html'}")
     return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
@@ -276,6 +278,7 @@ def export(
         Literal["nhwc", "nchw"] | None, "how an .onnx file takes images; default: nhwc, as the model does"
     ] = None,
     streaming: Annotated[bool, "one time step of a recurrent model, its states as inputs and outputs"] = False,
+    shortlist: Shortlist = None,
     import_: Import = None,
 ) -> Answer:
     """Write a model as TFLite or ONNX, or as what a target takes: compiled, as a C array, and whether it fits."""
@@ -283,7 +286,7 @@ def export(
         _refuse_beside("target", format=format, precision=precision, integer_io=integer_io, layout=layout)
         inputs.plain_folder("--out", out)
         verbs = with_keras("cli.verbs", import_)
-        return verbs.export_for(model, target, Path(out), data=data, streaming=streaming)
+        return verbs.export_for(model, target, Path(out), data=data, streaming=streaming, shortlist=shortlist)
     kind = inputs.format_of("--out", out, format)
     inputs.precision("--precision", precision, kind)
     if integer_io and kind == "onnx":
@@ -297,7 +300,8 @@ def export(
     verbs = with_keras("cli.verbs", import_)
     more: dict[str, Any] = {"integer_io": integer_io} if integer_io else {}
     more |= {"layout": layout} if layout and kind == "onnx" else {}
-    return verbs.export(model, Path(out), format=kind, precision=precision, data=data, streaming=streaming, **more)
+    return verbs.export(model, Path(out), format=kind, precision=precision, data=data, streaming=streaming,
+                        shortlist=shortlist, **more)  # fmt: skip
 
 
 def check(

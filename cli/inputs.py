@@ -272,6 +272,12 @@ def text_file(argument: str, value: str) -> None:
         raise BadInput(f"{argument} {value}: no such file; give a text file")
 
 
+def count_or_text(argument: str, value: str) -> None:
+    """Check a number, or that a text file is there."""
+    if not value.isdigit():
+        text_file(argument, value)
+
+
 def out_file(argument: str, value: str) -> None:
     """Check that a file can be written; missing folders are made."""
     path = Path(value)

@@ -35,6 +35,11 @@ FoldsBy = Annotated[
 ClassWeights = Annotated[
     Literal["balanced"] | None, "make a rare class count as much as the others in training; default: a sample counts 1"
 ]
+Shortlist = Annotated[
+    str | None,
+    "cut the layer that says tokens to so many, the likeliest of the training targets of --data, or to the words of a "
+    "text file", inputs.count_or_text,
+]  # fmt: skip
 Quick = Annotated[bool, "spend less on training and measuring, on the data that needs no download"]
 Sparsity = Annotated[float, "share of weights to set to zero, in [0, 1)", inputs.share]
 SparsityOrPattern = Annotated[

@@ -14,7 +14,19 @@ from ..errors import BadInput, EdgewrightError
 from ..export import EXPORTERS
 from ..files import write
 from ..inspection.methods import Asked
-from ..pipeline import by_tfmot, deliver, exporting, find, inspecting, pruning, quantizing, sanity, training, validating
+from ..pipeline import (
+    by_tfmot,
+    deliver,
+    exporting,
+    find,
+    inspecting,
+    pruning,
+    quantizing,
+    sanity,
+    shortlisting,
+    training,
+    validating,
+)
 from ..pipeline import check as preflight
 from ..pipeline import diagnose as noise
 from ..pipeline.back_translating import with_monolingual
@@ -179,9 +191,10 @@ def _qat_with_tfmot(network: keras.Model, out: Path, dataset: Dataset, settings:
 
 
 def export(
-    model: str, out: Path, *, format: str, precision: str | None, data: str | None, streaming: bool = False, **more: Any
-) -> Answer:
-    """Write one network as a file for devices. more: of the exporter."""
+    model: str, out: Path, *, format: str, precision: str | None, data: str | None, streaming: bool = False,
+    shortlist: str | None = None, **more: Any,
+) -> Answer:  # fmt: skip
+    """Write one network as a file for devices. shortlist: what is kept of its tokens. more: of the exporter."""
     network, samples = load_model(model), None
     if (precision or "").endswith("-ptq") and find_quantized(network) is None:
         if data is None:
@@ -191,6 +204,7 @@ def export(
         network, samples = _calibrated(model, data, precision or "")
     if streaming:
         network, samples = _as_step(network, precision or "", samples), None
+    more |= _shortlisted(model, shortlist, data)
     artifact = EXPORTERS[format](network, precision=precision, calibration=samples, **more)
     artifact = replace(artifact, manifest={**artifact.manifest, **manifest_facts(model)})
     path = artifact.save(out)
@@ -205,6 +219,14 @@ def _calibrated(model: str, data: str, precision: str) -> tuple[keras.Model, Any
     return exporting.to_export(networks, work, network if network in networks else next(iter(networks)), precision)
 
 
+def _shortlisted(model: str, shortlist: str | None, data: str | None) -> dict[str, Any]:
+    """Return what the exporter is told of a shortlist."""
+    if shortlist is None:
+        return {}
+    known, dataset = noted(model), None if data is None else _loaded(model, data)[1].dataset
+    return {"shortlist": shortlisting.chosen(shortlist, known.get("labels", ()), known.get("task", ""), dataset)}
+
+
 def _as_step(network: keras.Model, precision: str, samples: Any) -> keras.Model:
     """Return one time step of a model; ranges are calibrated on whole sequences first where `samples` are given."""
     if samples is not None:
@@ -213,12 +235,13 @@ def _as_step(network: keras.Model, precision: str, samples: Any) -> keras.Model:
     return one_step(network)
 
 
-def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None, streaming: bool = False) -> Answer:
+def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None, streaming: bool = False,
+               shortlist: str | None = None) -> Answer:  # fmt: skip
     """Write one network as each target takes it."""
     network, samples = (load_model(model), None) if data is None else _calibrated(model, data, "w8a8-ptq")
     if streaming:
         network, samples = _as_step(network, "w8a8", samples), None
-    deliveries = deliver.deliver(network, names, out, samples)
+    deliveries = deliver.deliver(network, names, out, samples, **_shortlisted(model, shortlist, data))
     return Answer(
         document=[each.to_json() for each in deliveries],
         text="\n\n".join(map(str, deliveries)),

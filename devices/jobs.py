@@ -37,6 +37,7 @@ class Orders:
             "delegate": self._config.library,
             "stateful": bool(file.manifest.get("stateful")),
             "states": file.states,
+            "shortlist": file.manifest.get("shortlist"),
             "named": {
                 end: [str(entry["name"]) for entry in file.manifest.get(end) or []] for end in ("inputs", "outputs")
             },

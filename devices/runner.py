@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import BadInput
 from ..runners import Arrays
+from ..shortlists import Shortlist
 from .config import USUAL, BenchConfig
 from .jobs import Orders
 from .model_file import ModelFile
@@ -101,10 +102,16 @@ class DeviceRunner:
             raise BadInput(f"no table {network!r} in the manifest of a file that runs here; export the model again")
         return self._tables[network]
 
+    def shortlist(self, network: str) -> Shortlist | None:
+        """Return which tokens the file of a network tells apart, None for all: answers are widened to all of them."""
+        return Shortlist.read(self._models[self._known(network)])
+
     def _ask(self, call: str, network: str, inputs: Arrays, **more: Any) -> dict[str, np.ndarray]:
         packed = {name: _packed(array) for name, array in inputs.items()}
         answer = self._agent.ask(call=call, network=self._known(network), inputs=packed, **more)
-        return {name: _unpacked(array) for name, array in answer["outputs"].items()}
+        outputs = {name: _unpacked(array) for name, array in answer["outputs"].items()}
+        shortlist = self.shortlist(network)
+        return shortlist.widened(outputs) if shortlist else outputs
 
     def _known(self, network: str) -> str:
         """Return under which name a network runs here: a lone file is the network that is asked for."""

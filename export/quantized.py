@@ -13,11 +13,13 @@ from ..errors import BadInput, WrongOrder
 from ..keras_internals import layers_in
 from ..precision import EXPORTS
 from ..quantize.qat import QatConfig, QuantizedGraph, find_quantized, prepare_qat
+from ..shortlists import Shortlist
 from .facts import Facts, of_program
 from .layouts import Layout, channels_first
 from .lower import lower
 from .program import Program
 from .reference import quantized_reference
+from .shortlist import cut_program
 from .states import states_of
 from .verify import scales_of, verify
 
@@ -86,6 +88,7 @@ def quantized_file(
     states: Mapping[str, str] | None = None,
     integer_io: bool | str = False,
     layout: Layout = "nhwc",
+    shortlist: Shortlist | None = None,
 ) -> tuple[bytes, Facts, dict[str, Any]]:
     """Lower the quantized graph of `source` and `write` it; return the file, what it is, and how it was verified.
 
@@ -96,6 +99,8 @@ def quantized_file(
     carried = states_of(model, reference.inputs, reference.outputs, states)
     reference.answers()  # before any work: what answers NaN has no integers
     program = lower(source.layer, model.name, integer_io=integer_io, inputs=reference.inputs, outputs=reference.outputs)
+    if shortlist is not None:
+        program, reference = cut_program(program, shortlist), replace(reference, shortlist=shortlist)
     first = channels_first(layout, {array.name: array.shape for array in program.inputs}, carried, model.name)
     program = replace(program, channels_first=[array for array in program.inputs if array.name in first])
     data = write(program)

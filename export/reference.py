@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from ..quantize.graph.nodes import Graph, Tensor, computed_dtype
 from ..quantize.graph.tracing import symbolic_inputs
 from ..quantize.qat import QuantizedGraph
 from ..quantize.samples import gather
+from ..shortlists import Shortlist
 
 SAMPLES = 8
 Arrays = list[np.ndarray]
@@ -50,7 +51,7 @@ class Answers:
 @dataclass(frozen=True, kw_only=True)
 class ReferenceModel:
     """The model that a file has to answer like. inputs, outputs: their names in the file; samples: real ones, (N, ...)
-    an input, taken in place of made-up ones.
+    an input, taken in place of made-up ones; shortlist: what the file has of one of the outputs.
     """
 
     model: keras.Model
@@ -58,6 +59,7 @@ class ReferenceModel:
     outputs: list[str]
     domains: Sequence[Domain]
     samples: Sequence[np.ndarray] = ()
+    shortlist: Shortlist | None = None
     _known: list[Answers] = field(default_factory=list, repr=False)
 
     def answers(self) -> Answers | None:
@@ -70,13 +72,20 @@ class ReferenceModel:
             if answers is None:
                 return None
             self._known.append(answers)
-        return self._known[0]
+        return self._cut(self._known[0])
 
     def again(self) -> Answers:
         """Ask once more, for each sample by itself."""
         answers = self.answers()
         assert answers is not None
-        return Answers(answers.samples, _one_by_one(self.model, answers.samples), True)
+        return self._cut(Answers(answers.samples, _one_by_one(self.model, answers.samples), True))
+
+    def _cut(self, answers: Answers) -> Answers:
+        if self.shortlist is None:
+            return answers
+        pairs = zip(self.outputs, answers.outputs, strict=True)
+        kept = [self.shortlist.cut(each) if name == self.shortlist.output else each for name, each in pairs]
+        return replace(answers, outputs=kept)
 
 
 def samples_of(model: keras.Model, calibration: Any) -> Arrays:

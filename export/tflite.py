@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from .lower import INTEGER_IO
 from .plain import float_file
 from .quantized import quantized_file, source_of
 from .reference import samples_of
+from .shortlist import cut_network, shortlist_of
 from .tflite_writer import write_tflite
 
 
@@ -31,6 +32,7 @@ def export_tflite(
     config: QatConfig | None = None,
     integer_io: bool | str = False,
     states: Mapping[str, str] | None = None,
+    shortlist: Sequence[int] | None = None,
     name: str | None = None,
     manifest: Mapping[str, Any] | None = None,
     **unknown: Any,
@@ -43,22 +45,25 @@ def export_tflite(
     `prepare_qat`); w8a16, w7a8 and w4a8 in place of w8a8 likewise. calibration: also what the file is run on; without
     it, made-up samples. integer_io: integers at the borders instead of float32, True or "int8" as the graph has them,
     or "uint8". states: output -> the input that it becomes in the next call, of a step network; those of recurrences
-    are found. manifest: entries to add to the manifest. Raises: BadInput, WrongOrder naming the call that comes first;
-    EdgewrightError where the file does not load or answers otherwise.
+    are found. shortlist: the ids of the tokens that output "logits" still tells apart, ascending; whoever runs files
+    answers -inf for the others. manifest: entries to add to the manifest. Raises: BadInput, WrongOrder naming the call
+    that comes first; EdgewrightError where the file does not load or answers otherwise.
     """
     refuse_unknown("export_tflite", unknown, KEYWORDS, ELSEWHERE)
     if integer_io not in INTEGER_IO:
         raise BadInput(f"integer_io={integer_io!r} is unknown; allowed: {', '.join(map(repr, INTEGER_IO))}")
     samples = samples_of(model, calibration)
     source = source_of(model, precision, samples, config)
-    more: dict[str, Any] = {}
+    kept = shortlist_of(model, shortlist)
+    more: dict[str, Any] = {"shortlist": kept.facts()} if kept else {}
     if source.layer is None:
         _refuse_in_float(source.precision, integer_io)
-        data, facts, verified = float_file(model, "tflite", source.precision, samples, states)
+        whole = model if kept is None else cut_network(model, kept)
+        data, facts, verified = float_file(whole, "tflite", source.precision, samples, states)
     else:
         write = functools.partial(write_tflite, description=f"edgewright {source.precision}")
         data, facts, verified = quantized_file(
-            model, source, "tflite", write, samples, states=states, integer_io=integer_io
+            model, source, "tflite", write, samples, states=states, integer_io=integer_io, shortlist=kept
         )
         if integer_io:
             more["integer_io"] = "int8" if integer_io is True else integer_io

@@ -59,10 +59,13 @@ def network_of(model: str, *, preset: str = "edge", seed: int = 0) -> keras.Mode
     return registry.build(model, preset, seed=seed)
 
 
-def as_exported(network: keras.Model, target: targets.Target, calibration: Any) -> Artifact:
-    """Export `network` as `target` wants it; `calibration` samples give the ranges where it was never calibrated."""
+def as_exported(network: keras.Model, target: targets.Target, calibration: Any, **more: Any) -> Artifact:
+    """Export `network` as `target` wants it; `calibration` samples give the ranges where it was never calibrated.
+
+    more: of the exporter.
+    """
     format = target.model.formats[0]
-    more: dict[str, Any] = {"integer_io": target.model.integer_io} if format == "tflite" else {}
+    more |= {"integer_io": target.model.integer_io} if format == "tflite" else {}
     if find_quantized(network) is None:
         more |= {"precision": target.model.precision, "calibration": calibration}
         more |= {"config": quantization_for(target.name)}

@@ -49,10 +49,12 @@ class Delivery:
         return "\n".join([*lines, *([f"- {self.reason}"] if self.reason else [])])
 
 
-def deliver(network: keras.Model, targets: Sequence[str], folder: Path, calibration: Any) -> list[Delivery]:
+def deliver(
+    network: keras.Model, targets: Sequence[str], folder: Path, calibration: Any, **more: Any
+) -> list[Delivery]:
     """Export `network` for each of `targets` into `folder`. Files that several targets share are exported once.
 
-    calibration: samples, needed where a target takes integers and `network` has no quantizers.
+    calibration: samples, needed where a target takes integers and `network` has no quantizers. more: of the exporter.
     """
     loaded = [load(name) for name in targets]  # unknown names before any work
     quantized = find_quantized(network) is not None
@@ -68,7 +70,7 @@ def deliver(network: keras.Model, targets: Sequence[str], folder: Path, calibrat
     for target in loaded:
         key = (target.model.formats[0], target.model.integer_io, target.model.precision, target.quantization)
         if key not in exported:
-            exported[key] = as_exported(network, target, calibration)
+            exported[key] = as_exported(network, target, calibration, **more)
         say(f"{target.name}: {exported[key].name}")
         deliveries.append(_deliver(exported[key], target, folder, layers_of(network)))
     return deliveries

@@ -12,6 +12,7 @@ from ..export import EXPORTERS
 from ..export.artifact import Artifact
 from ..quantize import QatConfig, find_quantized, prepare_qat
 from ..training.tasks import Networks
+from ..training.tasks.translation import STEP
 from .facts import facts, tables
 from .plan import File
 from .suited import suited
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
 
 
 def export(
-    models: Mapping[str, Networks], work: Workload, files: Sequence[File], how: QatConfig | None = None
-) -> Iterator[tuple[File, Artifact]]:
-    """Yield each file. models: role -> networks; how: to quantize what is calibrated alone."""
+    models: Mapping[str, Networks], work: Workload, files: Sequence[File], how: QatConfig | None = None,
+    shortlist: Sequence[int] | None = None,
+) -> Iterator[tuple[File, Artifact]]:  # fmt: skip
+    """Yield each file. models: role -> networks. how: to quantize what is calibrated alone. shortlist: tokens that
+    steps say in all files but the baselines.
+    """
     for file in files:
         network, calibration = to_export(models[file.role], work, file.network, file.precision, how)
         config = None if calibration is None else suited(work, how, network)
+        kept = shortlist if file.network == STEP and not file.is_baseline else None
         artifact = EXPORTERS[file.format](
-            network, precision=file.precision, calibration=calibration, config=config, name=file.label
+            network, precision=file.precision, calibration=calibration, config=config, name=file.label, shortlist=kept
         )
         told = {
             **manifest_facts(work, file.network),

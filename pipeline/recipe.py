@@ -12,6 +12,7 @@ teacher. Which kinds there are is a table, to which every method of pruning adds
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from .mixed import mixed_for
 from .workload import Workload
 
 FORMATS = ("tflite", "onnx")
+MAX_DROP = 0.01  # of a step that chooses layers for more bits, where it says nothing else
 TEACHING = tuple(each.name for each in fields(Distillation))
 TRAINING = tuple(each.name for each in fields(TrainConfig) if each.name != "seed")  # which is the run's
 _TRAIN, _REBUILDING, _KEEPING, _AWARE = range(4)  # when a kind of step has its turn
@@ -46,13 +48,20 @@ _WHY = {
 
 @dataclass(frozen=True, kw_only=True)
 class MixedConfig:
-    """How much of the metric more than 8 bits must keep, before training; 0.01 is one point."""
+    """What more than 8 bits must keep, before training: the metric within `max_drop`, 0.01 being one point, or outputs
+    `keep_db` decibels above what rounding adds. Where neither is said, it is `MAX_DROP`.
+    """
 
-    max_drop: float = 0.01
+    max_drop: float | None = None
+    keep_db: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_drop < 1:
+        if self.max_drop is not None and self.keep_db is not None:
+            raise BadInput(f"MixedConfig: max_drop={self.max_drop!r} and keep_db={self.keep_db!r}: give one of the two")
+        if self.max_drop is not None and not 0 < self.max_drop < 1:
             raise BadInput(f"MixedConfig: max_drop={self.max_drop!r} must lie between 0 and 1 (0.01 is one point)")
+        if self.keep_db is not None and not 0 < self.keep_db < math.inf:
+            raise BadInput(f"MixedConfig: keep_db={self.keep_db!r} must be decibels above 0, as 35")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +69,12 @@ class ClockConfig:
     """The device by whose clock what is slower in 8 bits is left in float."""
 
     device: str = "local"
+
+
+def _mixed(networks: Networks, work: Workload, config: MixedConfig) -> QatConfig:
+    if config.keep_db is not None:
+        return mixed_for(networks, work, keep_db=config.keep_db).config
+    return mixed_for(networks, work, MAX_DROP if config.max_drop is None else config.max_drop).config
 
 
 def _by_clock(networks: Networks, work: Workload, config: ClockConfig) -> QatConfig:
@@ -106,9 +121,7 @@ KINDS: dict[str, Kind] = {
         quantizing=lambda networks, work, config: config,
     ),
     "mixed": Kind(
-        stage="qat", config=MixedConfig, turn=_AWARE, word="mixed",
-        quantizing=lambda networks, work, config: mixed_for(networks, work, config.max_drop).config,
-        code=("pipeline.mixed",),
+        stage="qat", config=MixedConfig, turn=_AWARE, word="mixed", quantizing=_mixed, code=("pipeline.mixed",)
     ),
     "clock": Kind(
         stage="qat", config=ClockConfig, turn=_AWARE, word="clock", quantizing=_by_clock, code=("pipeline.clock",)

@@ -27,7 +27,7 @@ from ..training import learners
 from ..training.config import TrainConfig
 from ..training.runner import KerasRunner
 from ..training.tasks import Evaluation, Networks
-from . import exporting, measuring, pictures, pruning, quantizing, recipe, sanity, teachers, training
+from . import exporting, measuring, pictures, pruning, quantizing, recipe, sanity, shortlisting, teachers, training
 from .alone import least_kernel
 from .budget import train_config
 from .chain import Stage, end_of, holding, needed, stages_of
@@ -105,6 +105,7 @@ class Pipeline:
 
     def __init__(self, config: RunConfig, work: Workload, folder: Path, steps: Steps, plan: RunPlan):
         self.config, self.work, self.folder, self.steps, self.plan = config, work, folder, steps, plan
+        self.shortlist = shortlisting.of_work(config.shortlist, work)
         self.data = {part: digest_of(split) for part, split in work.dataset.splits.items()}
         stages = stages_of(plan.recipes or ())
         self.stages = [holding(stage, work, self.settings(stage)) for stage in needed(stages, plan.roles)]
@@ -189,15 +190,15 @@ class Pipeline:
 
         def work(scratch: Path) -> Mapping[str, Any]:
             networks = {role: self.loaded(paths) for role, paths in models.items()}
-            written = []
-            for file, artifact in exporting.export(networks, self.work, files, self.config.quantization):
+            written, how = [], self.config.quantization
+            for file, artifact in exporting.export(networks, self.work, files, how, self.shortlist):
                 path = artifact.save(self.folder / "artifacts" / file.name).relative_to(self.folder)
                 written += [str(path), f"{path}.json"]
             return {"files": written}
 
         digests = {path: sha256(self.folder / path) for paths in models.values() for path in paths.values()}
         inputs = {**digests, "data": self.data["train"]}
-        plan = {"plan": [asdict(file) for file in files]}
+        plan = {"plan": [asdict(file) for file in files], **({"shortlist": self.shortlist} if self.shortlist else {})}
         plan |= {"target": self.config.target} if self.config.target else {}
         result = self.steps.do("export", work, config=plan, inputs=inputs, code=self.code("export"))
         self.exported = [path for path in result["files"] if not path.endswith(".json")]

@@ -39,7 +39,7 @@ class RunConfig:
     target: quantize as its kernels like it, see `check.quantization_for`. judge: the part of the data that files are
     judged on; "validation" where something is chosen by the outcome.
     training: settings of `TrainConfig` for every stage that trains. check: see
-    `sanity.check`.
+    `sanity.check`. shortlist: of `shortlisting.chosen`, for all files but those that the others are judged against.
     """
 
     model: str
@@ -60,6 +60,7 @@ class RunConfig:
     judge: str = "test"
     training: Mapping[str, Any] = field(default_factory=dict)
     check: bool = False
+    shortlist: str | None = None
 
     @property
     def quantization(self) -> QatConfig | None:

@@ -12,6 +12,7 @@ from edgewright.pipeline import recipe
 from edgewright.pipeline.chain import files_of, needed, stages_of
 from edgewright.pipeline.check import suited_to
 from edgewright.pipeline.find import find
+from edgewright.pipeline.mixed import Mixed
 from edgewright.pipeline.recipe import KINDS, Recipe, Step
 from edgewright.pipeline.run import FILES, RunConfig, execute, plan_for
 from edgewright.pipeline.suited import suited
@@ -61,6 +62,9 @@ def test_a_recipe_comes_back_as_it_was_written(tmp_path):
         (["qat", {"channels": {"macs": 0.5}}], "channels after qat: it builds the model again"),
         (["qat", "zeros"], "zeros after qat: quantizers are placed"),
         (["zeros", {"channels": {"macs": 0.5}}], "channels after zeros"),
+        ([{"mixed": {"max_drop": 0.1, "keep_db": 35}}], "max_drop=0.1 and keep_db=35: give one of the two"),
+        ([{"mixed": {"keep_db": 0}}], "keep_db=0 must be decibels above 0"),
+        ([{"mixed": {"max_drop": 2}}], "max_drop=2 must lie between 0 and 1"),
         (["qat", "mixed"], "mixed after qat: a model is quantized once"),
         (["zeros", "train"], "train after zeros: a recipe begins with it"),
         (["train", "train"], "train after train"),
@@ -86,6 +90,21 @@ def test_a_wrong_step_is_refused_by_name(steps, words):
 def test_a_file_that_the_steps_do_not_come_to_is_refused(files, words):
     with pytest.raises(BadInput, match=words):
         Recipe.from_dict({"steps": ["zeros"], "files": files})
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [({}, (0.01, None)), ({"max_drop": 0.02}, (0.02, None)), ({"keep_db": 35}, (None, 35))],
+)
+def test_a_mixed_step_keeps_points_or_decibels(settings, asked, monkeypatch):
+    def heard(networks, work, max_drop=None, config=None, *, keep_db=None):
+        assert (networks, work, max_drop, keep_db) == ("networks", "work", *asked)
+        return Mixed(QatConfig(by_name={"logits": "w8a16"}), (), {})
+
+    monkeypatch.setattr(recipe, "mixed_for", heard)
+    step = Step.read({"mixed": settings})
+    assert step.to_dict() == {"mixed": settings} and Step.read(step.to_dict()) == step
+    assert KINDS["mixed"].quantizing("networks", "work", step.options).by_name == {"logits": "w8a16"}
 
 
 def test_every_method_of_pruning_is_a_kind_of_step():

@@ -41,6 +41,11 @@ class Speaker:
     def __post_init__(self):
         if missing := sorted(set(self.states.values()) - self.first.keys()):
             raise BadInput(f"first: no {missing[0]!r}; give every state, zeros where it begins at zero")
+        asked = getattr(self.run, "shortlist", None)  # of files alone
+        kept = asked(self.network) if asked else None
+        if kept is not None and self.end not in kept.ids:
+            raise BadInput(f"network {self.network!r}: its shortlist of {len(kept.ids)} tokens lacks {self.end}, which "
+                           "ends a sentence; export it again with it")  # fmt: skip
 
     def tokens(self, count: int) -> np.ndarray:
         """Return what is read first, as often for each sentence as makes `count`: (count, 1) int32."""

@@ -68,7 +68,7 @@ class Served:
     def __init__(self, spec: Job):
         self._model, self._states = load(spec), spec.get("states") or {}
         self._stateful = spec.get("stateful")
-        self._names = Names(self._model, spec.get("named"))
+        self._names, self._shortlist = Names(self._model, spec.get("named")), spec.get("shortlist")
         Stepper(self._model, self._states, self._names)  # refuses states that the file does not have
 
     def ends(self):
@@ -98,15 +98,21 @@ class Served:
             raise Rejected(
                 "steps={}, given {}, first {} and held {} do not fit together".format(request["steps"], *shapes)
             )
-        unrolled = Unrolled(self._model, self._states, request["feed"], self._names)
+        unrolled = Unrolled(self._model, self._states, request["feed"], self._names, self._shortlist)
         rows = [unrolled.run(given, {**held, **first}, sample, *lengths) for sample in range(*samples)]
         return {self._names.outputs[index]: np.stack(values) for index, values in zip(unrolled.told, zip(*rows))}
 
 
 class Unrolled:
-    """A step network whose outputs become its next inputs: states, and what is fed back besides."""
+    """A step network whose outputs become its next inputs: states, and what is fed back besides.
 
-    def __init__(self, model: Any, states: Mapping[str, str], feed: Mapping[str, str], names: Any):
+    shortlist: of a file whose `output` says which of some `ids` is likeliest.
+    """
+
+    def __init__(
+        self, model: Any, states: Mapping[str, str], feed: Mapping[str, str], names: Any, shortlist: Any = None
+    ):
+        self._shortlist = shortlist
         self._model, self._stepper, self._names = model, Stepper(model, states, names), names
         self._fed = [(names.output(output), names.input(name)) for output, name in feed.items()]
         self.told = self._stepper.told
@@ -131,6 +137,9 @@ class Unrolled:
         """Let the next step read what this one answered; of an input of integers, the index of the largest value."""
         values, tensor = self._stepper.answer(output), self._model.inputs[into]
         if np.dtype(tensor["dtype"]).kind in "iu" and not tensor["scale"] and values.dtype.kind == "f":
-            values = values.argmax(-1).astype(tensor["dtype"])
+            values = values.argmax(-1)
+            if self._shortlist and self._names.outputs[output] == self._shortlist["output"]:
+                values = np.asarray(self._shortlist["ids"])[values]
+            values = values.astype(tensor["dtype"])
         self._stepper.inputs[into] = None
         self._stepper.read(into, values.reshape(tensor["shape"]))
