@@ -36,7 +36,7 @@ class RunConfig:
 
     judge: the part of the data that files are judged on; "validation" where something is chosen by the outcome.
     training: settings of `TrainConfig` for every stage that trains. check: see
-    `sanity.check`.
+    `sanity.check`. also: networks that go to a device on request.
     """
 
     model: str
@@ -56,6 +56,7 @@ class RunConfig:
     judge: str = "test"
     training: Mapping[str, Any] = field(default_factory=dict)
     check: bool = False
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.recipe is not None and self.sparsity != SPARSITY:
