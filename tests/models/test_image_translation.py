@@ -146,8 +146,19 @@ def test_both_ways_are_judged_and_learned_of_what_does_not_belong_together():
     assert len(scores.rows) == 2 * half and len(scores.units) == half
     np.testing.assert_allclose(scores.rows[:half], 0)
     np.testing.assert_allclose(scores.rows[half:], 0.01, rtol=1e-4)  # 0.2 of [-1, 1] is 0.1 of [0, 1]
+    assert task.beside(run, dataset)["cycle_error"] > 0.05  # those targets are no sources
     seen = task.observed(lambda network, given: {"sample": given["source"] + 1}, dataset, "generator_back", 16)
     assert {len(values) for values in seen.values()} == {16}
+
+
+def test_how_far_pictures_come_back_from_where_they_were_sent():
+    """There adds 0.1 to [-1, 1] and back takes 0.4, so either cycle ends 0.3 off: 0.15 grey levels of [0, 1]."""
+    _, task, dataset = few("cyclegan", "digits_edges", limit=64, width=2, blocks=1, judging=(4, 4))
+    moved = {"generator_there": 0.1, "generator_back": -0.4}
+    run = type("Run", (), {"__call__": lambda self, network, given: {"sample": given["source"] + moved[network]}})()
+    assert task.judge(dataset).beside(run) == {"cycle_error": pytest.approx(0.15, abs=1e-6)}
+    _, lone, pairs = few("pix2pix", "digits_edges", limit=64, widths=(2, 2), judging=(2, 2))
+    assert lone.judge(pairs).beside(run) == {}
 
 
 def test_what_does_not_fit_is_refused():

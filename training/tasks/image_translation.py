@@ -131,6 +131,21 @@ class ImageTranslation:
         weights = np.broadcast_to(1.0 if mask is None else mask, apart.shape)
         return np.average(apart.reshape(len(apart), -1), 1, weights.reshape(len(apart), -1))[:, None]
 
+    def beside(self, run: Runner, dataset: Dataset) -> Mapping[str, float]:
+        """Return, of two generators, how far test pictures of both kinds come back from where they were sent.
+
+        The mean absolute difference in grey levels of [0, 1]: Zhu 2017, arXiv:1703.10593, equation 2, by value.
+        """
+        assert isinstance(dataset, Pairs)
+        if not dataset.both:
+            return {}
+        far = []
+        for way, back, given in ((THERE, BACK, dataset.test.x), (BACK, THERE, dataset.test.y)):
+            sent = np.asarray(given)
+            again = _drawn(run, f"generator{back}", {SOURCE: _drawn(run, f"generator{way}", {SOURCE: sent})})
+            far.append(np.abs(unsigned(again).astype(np.float64) - unsigned(sent)).mean())
+        return {"cycle_error": float(np.mean(far))}
+
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return sources, what they shall become, and what is drawn; of both ways what comes back too."""
         assert isinstance(dataset, Pairs)
