@@ -39,8 +39,8 @@ class Proposed(Dataset):
     """Pictures, and what the second stage takes of them.
 
     count: K. reads: shapes of its inputs by name. windows: (B, 4), of which the host proposes. cells: rows and columns
-    masks, where a net tells them. searched: what selective search proposed, by a digest of the picture: it depends on
-    nothing else, and is asked for at each stage and of each file.
+    of masks, where a net tells them. searched: what selective search proposed, by a digest of the picture: it depends
+    on nothing else, and is asked for at each stage and of each file.
     """
 
     count: int
