@@ -42,7 +42,8 @@ def judge_bundles(bench: Workbench, judge: Judge) -> None:
             networks, tables = _networks(bench, bundle), tables_of(_files(bench, bundle))
             with DeviceRunner(bench.session, bench.orders, networks, tables) as runner:
                 _enter_scores(bench.run, name, judge.evaluate(runner), judge.metric)
-                bundle.beside = dict(judge.beside(runner)) if hasattr(judge, "beside") else {}
+                beside = getattr(judge, "beside", None)
+                bundle.beside = {} if beside is None else dict(beside(runner))
         except JobFailed as failure:
             bundle.status, bundle.reason = failure.outcome.status, failure.outcome.reason
         except DeviceLost as error:

@@ -7,6 +7,7 @@ those of Felzenszwalb and Huttenlocher 2004, Efficient graph-based image segment
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -46,7 +47,7 @@ def segments(image: Array, level: float) -> Array:
     either together by more than `level` over its size; then the small ones, likewise.
     Shapes: (H, W, C) -> (H, W) int.
     """
-    smooth = ndimage.gaussian_filter(image.astype(np.float64) * 255, (SMOOTHED, SMOOTHED, 0))
+    smooth: Any = ndimage.gaussian_filter(image.astype(np.float64) * 255, (SMOOTHED, SMOOTHED, 0))
     differences, firsts, seconds = (np.concatenate(each) for each in zip(*_edges(smooth), strict=True))
     order = np.argsort(differences, kind="stable")
     ordered = list(zip(firsts[order].tolist(), seconds[order].tolist(), differences[order].tolist(), strict=True))
@@ -164,8 +165,9 @@ def _around(a: Array, b: Array) -> Array:
 
 def _slopes(image: Array) -> Iterator[Array]:
     """Yield how steeply each channel rises in each direction."""
+    orders: Any = ((1, 0), (0, 1))
     for channel in np.moveaxis(image, -1, 0):
-        down, across = (ndimage.gaussian_filter(channel, 1.0, order) for order in ((1, 0), (0, 1)))
+        down, across = (ndimage.gaussian_filter(channel, 1.0, order) for order in orders)
         for turn in np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS:
             yield np.maximum(np.cos(turn) * across + np.sin(turn) * down, 0)
 

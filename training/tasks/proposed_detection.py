@@ -149,7 +149,7 @@ class ProposedDetection(Detection):
 
 
 def _searched(dataset: Proposed, image: np.ndarray) -> np.ndarray:
-    digest = blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+    digest = blake2b(image.tobytes(), digest_size=16).digest()
     if digest not in dataset.searched:
         dataset.searched[digest] = selective_search.proposed(image, dataset.count)
     return dataset.searched[digest]
