@@ -1,14 +1,44 @@
-"""The gradient of a function of tensors, by the backend in use: the one thing that Keras has no operation for."""
+"""Gradients of functions of tensors, by the backend in use: the one thing that Keras has no operation for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import keras
 import numpy as np
 
 from .untyped import ops, tree
+
+_TWICE = ContextVar("a gradient is differentiated again", default=False)
+
+
+def slopes(function: Callable[[Sequence[Any]], Any], at: Sequence[Any]) -> list[Any]:
+    """Return the gradient of a number by each tensor of `at`, as tensors that can be differentiated again.
+
+    For use within what the backend traces. function: the tensors -> the number; while it is called `twice` says so.
+    """
+    values, outer = list(at), _TWICE.set(True)
+    try:
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return jax.grad(function)(values)
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            for value in values:
+                tape.watch(value)
+            number = function(values)
+        return tape.gradient(number, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    finally:
+        _TWICE.reset(outer)
+
+
+def twice() -> bool:
+    """Tell if a gradient is taken that is itself differentiated: not every kernel of TensorFlow allows that."""
+    return _TWICE.get()
 
 
 def gradients(function: Callable[[Sequence[Any]], tuple[Any, Any]], at: Sequence[Any]) -> tuple[list[np.ndarray], Any]:

@@ -21,6 +21,7 @@ from .inspecting import inspect
 from .loading import with_keras
 from .many import matrix, sweep, tune
 from .options import (
+    Also,
     Blocks,
     Channels,
     Check,
@@ -88,8 +89,9 @@ def models(*, family: Annotated[str | None, "only this family"] = None) -> Answe
         near = nearest(family, families)
         raise BadInput(f"--family {family!r}: unknown; {near}")
     rows = [row for row in rows if family in (None, row["family"])]
-    cells = [(row["name"], row["family"], row["task"], f"{row['params']:,}", row["paper"]) for row in rows]
-    return Answer(document=rows, text=table(("model", "family", "task", "parameters", "paper"), cells))
+    cells = [(row["name"], row["family"], row["task"], f"{row['params']:,}", ", ".join(row["on_request"]), row["paper"])
+             for row in rows]  # fmt: skip
+    return Answer(document=rows, text=table(("model", "family", "task", "parameters", "on request", "paper"), cells))
 
 
 def run(
@@ -98,6 +100,7 @@ def run(
     data: Data = None,
     out: Annotated[str | None, "folder of the run; default: runs/MODEL-DATA", inputs.out_folder] = None,
     preset: Preset = "edge",
+    also: Also = None,
     weights: Weights = None,
     freeze: Freeze = 0,
     quick: Quick = False,
@@ -130,7 +133,8 @@ def run(
     config = runs.RunConfig(model=model, data=data, preset=preset, weights=weights, freeze=freeze, quick=quick,
                        sparsity=sparsity, seed=seed, epochs=epochs, class_weights=class_weights, max_drop=max_drop,
                        min_speedup=min_speedup, device=device, target=target, recipe=recipe, judge=judge,
-                       training=settings_of(settings), check=check, shortlist=shortlist)  # fmt: skip
+                       training=settings_of(settings), check=check, shortlist=shortlist,
+                       also=tuple(also or ()))  # fmt: skip
     results, folder = runs.execute(config, None if out is None else Path(out))
     say(f"report: {folder / 'report.html'}")
     return Answer(document=results, text=reports.markdown(results), ok=_none_failed(results["verdicts"]))
@@ -142,6 +146,7 @@ def train(
     out: Annotated[str, "where to write the trained .keras file; logs and checkpoints go beside it", KerasOut],
     data: Data = None,
     preset: Preset = "edge",
+    also: Also = None,
     weights: Weights = None,
     freeze: Freeze = 0,
     quick: Quick = False,
@@ -165,10 +170,10 @@ def train(
     inputs.check_own(model, data, preset)
     teaching, reverse = teaching_of(teacher, taught, begun=False), translated_of(translated)
     verbs = with_keras("cli.verbs", import_)
-    return verbs.train(model, Path(out), data, preset, weights=weights, freeze=freeze, quick=quick, seed=seed,
-                       epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, class_weights=class_weights,
-                       teaching=teaching, check=check, folds=folds, folds_by=folds_by, translated=reverse,
-                       **settings_of(settings))  # fmt: skip
+    return verbs.train(model, Path(out), data, preset, also=also or (), weights=weights, freeze=freeze, quick=quick,
+                       seed=seed, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+                       class_weights=class_weights, teaching=teaching, check=check, folds=folds, folds_by=folds_by,
+                       translated=reverse, **settings_of(settings))  # fmt: skip
 
 
 def prune(
@@ -199,6 +204,7 @@ def prune(
     blocks: Blocks = None,
     clusters: Clusters = None,
     low_rank: LowRank = None,
+    also: Also = None,
     engine: Engine = "edgewright",
     quick: Quick = False,
     seed: Seed = 0,
@@ -223,8 +229,8 @@ def prune(
     _refuse_weights(engine, class_weights)
     refuse_teacher(engine, teacher, taught)
     verbs = with_keras("cli.verbs", import_)
-    return verbs.prune(model, Path(out), data, way=way, quick=quick, seed=seed, epochs=epochs, engine=engine,
-                       class_weights=class_weights, teaching=teaching)  # fmt: skip
+    return verbs.prune(model, Path(out), data, way=way, also=also or (), quick=quick, seed=seed, epochs=epochs,
+                       engine=engine, class_weights=class_weights, teaching=teaching)  # fmt: skip
 
 
 def qat(
@@ -237,6 +243,7 @@ def qat(
     quantized: Quantizing,
     target: QuantizedFor = None,
     choosing: Choosing,
+    also: Also = None,
     engine: Engine = "edgewright",
     quick: Quick = False,
     seed: Seed = 0,
@@ -255,8 +262,9 @@ def qat(
     refuse_teacher(engine, teacher, taught)
     teaching = teaching_of(teacher, taught)
     verbs = with_keras("cli.verbs", import_)
-    return verbs.qat(model, Path(out), data, config_of(quantized), target=target, **choice, quick=quick, seed=seed,
-                     epochs=epochs, engine=engine, class_weights=class_weights, teaching=teaching)  # fmt: skip
+    return verbs.qat(model, Path(out), data, config_of(quantized), target=target, **choice, also=also or (),
+                     quick=quick, seed=seed, epochs=epochs, engine=engine, class_weights=class_weights,
+                     teaching=teaching)  # fmt: skip
 
 
 def export(

@@ -10,6 +10,7 @@ KerasOut = inputs.keras_out
 Data = Annotated[
     str | None, "name of a data set or pkg.module:function; default: the model's first available one", inputs.data
 ]
+Also = Annotated[list[str] | None, "network that goes to a device on request too (see `edgewright models`)"]
 Preset = Annotated[Literal["edge", "paper"], "sizes of a zoo model: small enough for two cores, or as published"]
 Import = Annotated[
     list[str] | None, "module to import first, as pkg.module: it registers your own layer classes", inputs.module

@@ -33,6 +33,7 @@ from ..pipeline.back_translating import with_monolingual
 from ..pipeline.budget import QUICK_TRAINING_SAMPLES, train_config
 from ..pipeline.clock import FLOAT, INTEGER, clocked_for
 from ..pipeline.mixed import LADDER, mixed_for
+from ..pipeline.origins import request
 from ..pipeline.saved import check_savable, load_model, manifest_facts, noted, save_networks, siblings
 from ..pipeline.workload import Workload
 from ..progress import say
@@ -49,8 +50,8 @@ from .benches import bench, compare, judged, render
 RARE = 0.2  # of an even share of the samples, below which a class is called rare
 
 
-def train(model: str, out: Path, data: str | None, preset: str, *, weights: str | None, freeze: int, quick: bool,
-          seed: int, epochs: int | None, batch_size: int | None, learning_rate: float | None,
+def train(model: str, out: Path, data: str | None, preset: str, *, also: Sequence[str], weights: str | None,
+          freeze: int, quick: bool, seed: int, epochs: int | None, batch_size: int | None, learning_rate: float | None,
           class_weights: str | None = None, teaching: Distillation | None = None,
           check: bool = False, folds: int | None = None, folds_by: str = "chance",
           translated: tuple[str, str] | None = None, **options: Any) -> Answer:  # fmt: skip
@@ -59,7 +60,8 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
     folds: judge the training on so many folds first. translated: a reverse model, and text for it. options: further
     settings of `TrainConfig`.
     """
-    work = find.find(model, data, preset=preset, weights=weights, freeze=freeze, seed=seed, quick=quick)
+    work = find.find(model, data, preset=preset, weights=weights, freeze=freeze, seed=seed, quick=quick,
+                     also=also)  # fmt: skip
     work = with_monolingual(work, *translated) if translated else work
     networks = work.make()
     for network in networks.values():
@@ -74,16 +76,16 @@ def train(model: str, out: Path, data: str | None, preset: str, *, weights: str 
     return _written(work.complete(networks), out, work, result.judged, **more)
 
 
-def prune(model: str, out: Path, data: str | None, *, way: tuple[str, Mapping[str, Any]], quick: bool, seed: int,
-          epochs: int | None, engine: str = "edgewright", class_weights: str | None = None,
+def prune(model: str, out: Path, data: str | None, *, way: tuple[str, Mapping[str, Any]], also: Sequence[str],
+          quick: bool, seed: int, epochs: int | None, engine: str = "edgewright", class_weights: str | None = None,
           teaching: Distillation | None = None) -> Answer:  # fmt: skip
     """Prune the networks of a file that go to a device, at once or while training goes on. way: name and settings."""
     config = methods.configured(*way, seed=seed)
     if data is None and engine == "tfmot":
         raise BadInput("--data is missing: engine tfmot prunes while it trains; name a data set or pkg.module:function")
     if data is None:
-        return _cut(model, out, config)
-    networks, work = _loaded(model, data, quick=quick, seed=seed)
+        return _cut(model, out, config, also)
+    networks, work = _loaded(model, data, quick=quick, seed=seed, also=also)
     settings = _settings("prune", work, quick=quick, seed=seed, epochs=epochs, class_weights=class_weights)
     if engine == "tfmot":
         ((name, network),) = _alone(networks, engine).items()
@@ -95,24 +97,26 @@ def prune(model: str, out: Path, data: str | None, *, way: tuple[str, Mapping[st
     return _written(made, out, work, training.evaluated(made, work), rows=rows, text=text, held=held)
 
 
-def _cut(model: str, out: Path, config: Any) -> Answer:
+def _cut(model: str, out: Path, config: Any, also: Sequence[str]) -> Answer:
     networks = find.with_siblings(Path(model))
+    request(networks, also)
     pruned = pruning.cut(networks, config, find.deployed(networks))
     known = noted(model)
+    known |= {"also": list(also)} if also else {}
     files = save_networks(pruned.networks, out, lambda name: {**known, "network": name} if known else {})
     text = "\n".join([_told(pruned.reports), *map(str, files.values())])
     return Answer(document={"model": str(next(iter(files.values()))), "rows": pruned.rows()}, text=text)
 
 
-def qat(model: str, out: Path, data: str, wanted: Mapping[str, Any], *, target: str | None, quick: bool, seed: int,
-        epochs: int | None, engine: str = "edgewright", max_drop: float | None = None, keep_db: float | None = None,
-        by_clock: str | None = None, class_weights: str | None = None,
+def qat(model: str, out: Path, data: str, wanted: Mapping[str, Any], *, target: str | None, also: Sequence[str],
+        quick: bool, seed: int, epochs: int | None, engine: str = "edgewright", max_drop: float | None = None,
+        keep_db: float | None = None, by_clock: str | None = None, class_weights: str | None = None,
         teaching: Distillation | None = None) -> Answer:  # fmt: skip
     """Retrain the networks of a file with quantizers in those that go to a device; wanted: fields of QatConfig."""
     config = preflight.quantization_for(target, **wanted) if target else QatConfig(**wanted)
     if engine == "tfmot":
         _check_for_tfmot(out, config)
-    networks, work = _loaded(model, data, quick=quick, seed=seed)
+    networks, work = _loaded(model, data, quick=quick, seed=seed, also=also)
     work = preflight.suited_to(work, target)
     settings = _settings("qat", work, quick=quick, seed=seed, epochs=epochs, class_weights=class_weights)
     if engine == "tfmot":
@@ -146,8 +150,10 @@ def _settings(stage: str, work: Workload, **options: Any) -> TrainConfig:
     return train_config(stage, work.dataset, **work.pace, **options)
 
 
-def _loaded(model: str, data: str, *, quick: bool = False, seed: int = 0) -> tuple[dict[str, keras.Model], Workload]:
-    return find.of_file(model, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed)
+def _loaded(
+    model: str, data: str, *, quick: bool = False, seed: int = 0, also: Sequence[str] = ()
+) -> tuple[dict[str, keras.Model], Workload]:
+    return find.of_file(model, data, limit=QUICK_TRAINING_SAMPLES if quick else None, seed=seed, also=also)
 
 
 def _alone(networks: Networks, what: str) -> Networks:

@@ -45,6 +45,8 @@ def judge_bundles(bench: Workbench, judge: Judge) -> None:
             with DeviceRunner(bench.session, bench.orders, networks, tables) as runner:
                 heard = _Heard(runner)
                 _enter_scores(bench.run, name, judge.evaluate(heard), judge.metric)
+                beside = getattr(judge, "beside", None)
+                bundle.beside = {} if beside is None else dict(beside(heard))
             bench.run.notes += heard.out_of_range(files)
         except JobFailed as failure:
             bundle.status, bundle.reason = failure.outcome.status, failure.outcome.reason

@@ -41,8 +41,7 @@ NETWORKS = ("generator", "discriminator")
         },
         "unrolled_gan": {
             "params": 2_946_577,
-            "paper": "Metz 2017, Unrolled generative adversarial networks, arXiv:1611.02163; without gradients through "
-            "the steps, of dense nets",
+            "paper": "Metz 2017, Unrolled generative adversarial networks, arXiv:1611.02163; of dense nets",
             "learner": "adversarial:unrolling=5",
         },
         "minibatch_gan": {

@@ -25,6 +25,7 @@ DROPPED = 3  # layers of a decoder that have dropout, the innermost first
     edge={"input_shape": (16, 16, 1), "widths": (16, 32, 64), "judging": (16, 32)},
     networks=("generator", "discriminator"),
     deploy=("generator",),
+    on_request=("discriminator",),
     bars=Bars(floor=13.0),  # dB: the mean picture has 11.3 on digits
 )
 def pix2pix(
@@ -116,6 +117,7 @@ def _of_instances(name: str, scaled: bool = False) -> layers.Layer:
     edge={"input_shape": (16, 16, 1), "width": 8, "blocks": 1, "judging": (8, 16)},
     networks=("generator_there", "generator_back", "discriminator_there", "discriminator_back"),
     deploy=("generator_there", "generator_back"),
+    on_request=("discriminator_there", "discriminator_back"),
     bars=Bars(floor=8.5),  # dB, both ways
 )
 def cyclegan(
@@ -176,6 +178,7 @@ def repainted(x: KerasTensor, width: int, blocks: int, *, window: int, scaled: b
     edge={"input_shape": (16, 16, 1), "widths": (16, 32, 64), "judging": (16, 32)},
     networks=("generator", "discriminator"),
     deploy=("generator",),
+    on_request=("discriminator",),
     bars=Bars(floor=8.0),  # dB in the hole
 )
 def context_encoder(

@@ -16,7 +16,7 @@ from ..errors import BadInput, nearest
 
 @cache
 def rows() -> tuple[dict[str, Any], ...]:
-    """Return a row a model, by name, variants included: name, family, variants, task, params, paper, data."""
+    """Return a row a model, by name, variants included; its keys are those of `describe`."""
     known = [row for path in sorted(Path(__file__).parent.glob("*.py")) for row in _rows_of(path)]
     return tuple(sorted(known, key=lambda row: row["name"]))
 
@@ -37,6 +37,7 @@ def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
             continue
         given = {keyword.arg: keyword.value for keyword in call.keywords}
         entry = {key: ast.literal_eval(given[key]) for key in ("task", "params", "paper", "data")}
+        entry["on_request"] = ast.literal_eval(given["on_request"]) if "on_request" in given else ()
         own_family = ast.literal_eval(given["family"]) if "family" in given else family
         variants = dict(_items(given.get("variants")))
         yield _row(function.name, own_family, list(variants), entry)  # pyright: ignore[reportAttributeAccessIssue]

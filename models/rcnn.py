@@ -1,7 +1,8 @@
 """Detectors of two stages: boxes that may hold something are proposed, then what each holds is told, and refined.
 
 The host stands between the stages: it suppresses, keeps the best K, and hands them to the second as shares of the
-picture's sides. In the nets of `rcnn` and `fast_rcnn` it proposes too, of a table of windows by the edges inside them.
+picture's sides. For `rcnn` and `fast_rcnn` it proposes too, by selective search, or of a table of windows by the edges
+inside them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SMALL: dict[str, Any] = {
 
 
 @register(
-    task="proposed_crops_detection",
+    task="searched_crops_detection",
     learner="proposing",
     input_shape=(227, 227, 3),
     classes=20,
@@ -61,7 +62,7 @@ def rcnn(
 
 
 @register(
-    task="proposed_detection",
+    task="searched_detection",
     learner="proposing",
     input_shape=(608, 608, 3),
     classes=20,
@@ -74,7 +75,7 @@ def rcnn(
     edge=SMALL,
     variants={
         "faster_rcnn": {
-            "params": 137_061_851, "proposes": True, "edge": {"rpn": 32},
+            "params": 137_061_851, "proposes": True, "task": "proposed_detection", "edge": {"rpn": 32},
             "paper": "Ren 2015, Faster R-CNN: towards real-time object detection with region proposal networks, "
                      "arXiv:1506.01497 (VGG-16)",
         },

@@ -73,7 +73,8 @@ class Architecture:
     training; training: other settings of it, as `TrainConfig` names them. wide: layers or operations whose activations
     8 bits hurt, named as in `QatConfig.by_name`: they get 16. presets: builder arguments by preset.
     variants: names of further entries of the same builder. networks: what is built, a lone network by the model's name;
-    deploy: those of them that go to a device; undeployed: why none does. bars: what the model is held to.
+    deploy: those of them that go to a device; on_request: those that go too where they are asked for by name;
+    undeployed: why none does. bars: what the model is held to.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Architecture:
     variants: tuple[str, ...] = ()
     networks: tuple[str, ...]
     deploy: tuple[Deployable, ...]
+    on_request: tuple[str, ...] = ()
     undeployed: str = ""
     bars: Bars = Bars()
 
@@ -108,6 +110,16 @@ class Architecture:
         given = ("inputs", "input_shape", "classes")
         parameters = inspect.signature(self.builder).parameters.values()
         return {parameter.name: parameter.default for parameter in parameters if parameter.name not in given}
+
+    def requested(self, also: Sequence[str]) -> tuple[Deployable, ...]:
+        """Return the deployables of networks that are asked for by name.
+
+        Raises: BadInput for one that does not go on request.
+        """
+        if refused := [name for name in also if name not in self.on_request]:
+            known = ", ".join(self.on_request) or "none"
+            raise BadInput(f"also {refused[0]!r}: of {self.name}, networks that go to a device on request: {known}")
+        return tuple(Deployable(network=name) for name in dict.fromkeys(also))
 
     def arguments(self, preset: str = "paper", **overrides: Any) -> dict[str, Any]:
         """Return all builder arguments with `input_shape` and `classes`: defaults, then the preset's, then overrides.
@@ -153,6 +165,7 @@ def register(
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     networks: tuple[str, ...] = (),
     deploy: tuple[str | Deployable, ...] | str = (),
+    on_request: tuple[str, ...] = (),
     bars: Bars = Bars(),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated builder under its own name. The fields are those of `Architecture`.
@@ -186,6 +199,7 @@ def register(
             variants=tuple(variants or ()),
             networks=networks or (name,),
             **_deployed(deploy or networks or (name,)),
+            on_request=on_request,
             bars=bars,
         )
         _enter(entry)
@@ -230,8 +244,10 @@ def _enter(entry: Architecture) -> None:
         if unknown := set(arguments) - allowed:
             raise ValueError(f"model {entry.name!r}: builder has no argument {', '.join(sorted(unknown))}")
     named = {name for each in entry.deploy for name in (each.network, each.derived_from, *each.tables) if name}
-    if unknown := named - set(entry.networks):
+    if unknown := (named | set(entry.on_request)) - set(entry.networks):
         raise ValueError(f"model {entry.name!r}: deploy names {', '.join(sorted(unknown))}, not among networks")
+    if twice := named & set(entry.on_request):
+        raise ValueError(f"model {entry.name!r}: {', '.join(sorted(twice))} is deployed, and on request too")
     _ENTRIES[entry.name] = entry
 
 
@@ -258,7 +274,7 @@ def get(name: str) -> Architecture:
 
 def describe() -> list[dict[str, Any]]:
     """Return one row a model, as `edgewright models --json` prints it."""
-    fields = ("name", "family", "variants", "task", "params", "paper", "data")
+    fields = ("name", "family", "variants", "task", "params", "paper", "data", "on_request")
     entries = (get(model) for model in names())
     rows = ({name: getattr(entry, name) for name in fields} for entry in entries)
     return [{key: list(value) if isinstance(value, tuple) else value for key, value in row.items()} for row in rows]

@@ -35,16 +35,18 @@ from .workload import Workload
 
 def find(
     model: str, data: str | None, *, preset: str = "edge", weights: str | None = None, freeze: int = 0, seed: int = 0,
-    quick: bool = False,
+    quick: bool = False, also: Sequence[str] = (),
 ) -> Workload:  # fmt: skip
     """Return the workload that `model` (zoo name, pkg.module:function or .keras file) and `data` name.
 
     weights: what a model that is not trained yet starts from (see `load_weights`). freeze: how
     many of its layers with weights, in the order of computation, stay as they are. quick: at most
-    `QUICK_TRAINING_SAMPLES` to train on, and where `data` is not given a zoo model's offline data set.
+    `QUICK_TRAINING_SAMPLES` to train on, and where `data` is not given a zoo model's offline data set. also: networks
+    that go to a device on request (`Architecture.on_request`).
     Raises: BadInput if one is unknown, or the two do not fit.
     """
     named = _find(model, data, preset=preset, seed=seed, quick=quick)
+    named = _asking(also, named) if also else named
     work = named if weights is None else _starting_from(weights, named)
     return _frozen(freeze, work) if freeze else work
 
@@ -115,14 +117,32 @@ def _presented(
 
 
 def of_file(
-    path: str | Path, data: Any, *, limit: int | None = None, seed: int = 0
+    path: str | Path, data: Any, *, limit: int | None = None, seed: int = 0, also: Sequence[str] = ()
 ) -> tuple[dict[str, keras.Model], Workload]:
     """Return the networks of a .keras file and of its siblings, and their workload with `data`.
 
+    also: networks that go to a device on request.
     Raises: BadInput for a file or data that do not fit, or a sibling that is not there.
     """
-    networks, work = of(with_siblings(Path(path)), data, limit=limit, seed=seed)
+    loaded = with_siblings(Path(path))
+    origins.request(loaded, also)
+    networks, work = of(loaded, data, limit=limit, seed=seed)
     return networks, replace(work, name=Path(path).stem, identity=sha256(Path(path)))
+
+
+def _asking(also: Sequence[str], work: Workload) -> Workload:
+    """Return a workload some of whose networks go to a device besides."""
+    origin = work.origin.asking(also)
+    known = {each.network for each in work.deploy}
+    more = [each for each in origin.deploy if each.network in also and each.network not in known]
+
+    def make() -> dict[str, keras.Model]:
+        networks = work.make()
+        origins.request(networks, also)
+        return networks
+
+    identity = sha256(f"{work.identity} also {' '.join(origin.also)}".encode())
+    return replace(work, origin=origin, deploy=(*work.deploy, *more), make=make, identity=identity)
 
 
 def _starting_from(weights: str, work: Workload) -> Workload:

@@ -7,13 +7,14 @@ being trained as a perceptron. A model of the caller's own carries nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import wraps
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
 
+from ..errors import BadInput
 from ..models import registry
 from ..models.registry import Deployable
 
@@ -22,7 +23,10 @@ _KNOWN: WeakKeyDictionary[keras.Model, Origin] = WeakKeyDictionary()
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """model, preset: what the zoo built, None for others. network: which of its networks. Else as in `Architecture`."""
+    """model, preset: what the zoo built, None for others. network: which of its networks. also: those asked for.
+
+    Else as in `Architecture`.
+    """
 
     task: str
     learner: str = "fit"
@@ -32,6 +36,7 @@ class Origin:
     model: str | None = None
     preset: str | None = None
     network: str | None = None
+    also: Sequence[str] = ()
 
     @classmethod
     def of_zoo(cls, model: str, preset: str, network: str) -> Origin:
@@ -49,7 +54,17 @@ class Origin:
     @property
     def deploy(self) -> tuple[Deployable, ...]:
         """Which networks go to a device; none told for a model that is not of the zoo."""
-        return registry.get(self.model).deploy if self.model in registry.names() else ()
+        if self.model not in registry.names():
+            return ()
+        entry = registry.get(self.model)
+        return (*entry.deploy, *entry.requested(self.also))
+
+    def asking(self, also: Sequence[str]) -> Origin:
+        """Return the same with networks asked for that go to a device on request.  Raises: BadInput for others."""
+        if self.model not in registry.names():
+            raise BadInput(f"also {also[0]!r}: the model is not of the zoo, which says what goes on request")
+        registry.get(self.model).requested(also)
+        return replace(self, also=tuple(dict.fromkeys((*self.also, *also))))
 
     def facts(self) -> dict[str, Any]:
         """Return what is known, as a sidecar holds it."""
@@ -66,6 +81,18 @@ def remember(model: keras.Model, origin: Origin | None) -> keras.Model:
     if origin is not None:
         _KNOWN[model] = origin
     return model
+
+
+def request(networks: Mapping[str, keras.Model], also: Sequence[str]) -> None:
+    """Ask for networks that go to a device on request, by what is known of all of a model's.
+
+    Raises: BadInput for one that does not, or a model of unknown make.
+    """
+    for network in networks.values() if also else ():
+        origin = of(network)
+        if origin is None:
+            raise BadInput(f"also {also[0]!r}: nothing is known of {network.name}; leave it out, or build it by name")
+        remember(network, origin.asking(also))
 
 
 def carried(transform: Callable[..., Any]) -> Callable[..., Any]:

@@ -60,7 +60,7 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = N
     """Do what is left of the run and return the document of results.json (empty before timing) and its folder."""
     asks, plan = plan is None and config.recipe is None, plan or plan_for(config)
     work = find(config.model, config.data, preset=config.preset, weights=config.weights, freeze=config.freeze,
-                seed=config.seed, quick=config.quick)  # fmt: skip
+                seed=config.seed, quick=config.quick, also=config.also)  # fmt: skip
     work = suited_to(work, config.target)
     if plan.files and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")

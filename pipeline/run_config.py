@@ -40,6 +40,7 @@ class RunConfig:
     judged on; "validation" where something is chosen by the outcome.
     training: settings of `TrainConfig` for every stage that trains. check: see
     `sanity.check`. shortlist: of `shortlisting.chosen`, for all files but those that the others are judged against.
+    also: networks that go to a device on request.
     """
 
     model: str
@@ -61,6 +62,7 @@ class RunConfig:
     training: Mapping[str, Any] = field(default_factory=dict)
     check: bool = False
     shortlist: str | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def quantization(self) -> QatConfig | None:

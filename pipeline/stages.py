@@ -60,15 +60,17 @@ strip_prune = origins.carried(_strip_prune)
 prepare_qat = origins.carried(_prepare_qat)
 
 
-def build(name: str, preset: str = "paper", **options: Any) -> Any:
+def build(name: str, preset: str = "paper", *, also: Sequence[str] = (), **options: Any) -> Any:
     """Build a model with fresh weights, or a dict of models for an architecture of several.
 
+    also: networks that go to a device on request (`edgewright models` has them), to be pruned and quantized as well.
     options: `input_shape`, `classes`, `seed`, and arguments of the builder; what is left out is the preset's.
     Raises: BadInput for an unknown name, preset or argument, and for an input too small for the architecture.
     """
     networks = registry.networks(name, preset, **options)
     for network, model in networks.items():
         origins.remember(model, Origin.of_zoo(name, preset, network))
+    origins.request(networks, also)
     return networks[name] if registry.get(name).alone else networks
 
 

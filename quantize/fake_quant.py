@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from ..backends import at_once
+from ..gradients import twice
 from ..untyped import ops
 
 STEPS = 255  # of 8 bits
@@ -84,7 +85,11 @@ def nudged(low: Any, high: Any, symmetric: bool = False, bits: int = 8) -> tuple
 @at_once("bits")
 def fake_quantize(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
     """Round `values` to the steps of [low, high]; the gradient passes inside the range and stops outside."""
-    return keras.quantizers.fake_quant_with_min_max_vars(values, low, high, num_bits=bits)
+    rounded = keras.quantizers.fake_quant_with_min_max_vars(values, low, high, num_bits=bits)
+    if not twice():
+        return rounded
+    inside = ops.clip(values, low, high)  # TensorFlow takes the kernel's gradient for a constant
+    return inside + ops.stop_gradient(rounded - inside)
 
 
 @at_once("bits")

@@ -186,6 +186,11 @@ def note_on_zeros(results: Mapping[str, Any]) -> str:
     )
 
 
+def _beside(bundle: Mapping[str, Any]) -> str:
+    """Return what a task tells of files beside its metric."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in (bundle.get("beside") or {}).items())
+
+
 def bundle_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """Yield what files answered together, for bundles of several."""
     for bundle in results.get("bundles", []):
@@ -195,7 +200,7 @@ def bundle_rows(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
                 "value": number(bundle.get("value"), ".4f"),
                 "value_ci95": interval(bundle.get("value_ci95"), ".4f"),
                 "files": ", ".join(f"{network}: {file}" for network, file in bundle["files"].items()),
-                "reason": bundle.get("reason") or "",
+                "reason": bundle.get("reason") or _beside(bundle),
             }
 
 

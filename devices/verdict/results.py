@@ -94,7 +94,10 @@ class Raw:
 
 @dataclass(kw_only=True)
 class Bundle:
-    """Files that are judged together: network -> file name, and what came of it. n: units; rows: scores of them."""
+    """Files that are judged together: network -> file name, and what came of it.
+
+    n: units; rows: scores of them; beside: what the task tells besides, by name.
+    """
 
     files: dict[str, str]
     status: str = "ok"
@@ -102,6 +105,7 @@ class Bundle:
     value: float | None = None
     n: int | None = None
     rows: int | None = None
+    beside: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,7 @@ from edgewright.models import registry
 from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.learners import adversaries
-from edgewright.training.learners.adversarial import Batches, unrolled
+from edgewright.training.learners.adversarial import Batches
 from edgewright.training.learners.adversaries import Pair, Rules, moves, pairs
 from edgewright.training.state import RunDir
 
@@ -31,34 +31,6 @@ def judge(name: str, weight: float, size: int = 2) -> keras.Model:
     network = keras.Model(x, keras.layers.Dense(1, use_bias=False, name="logit")(x), name=name)
     network.set_weights([np.full((size, 1), weight, "f4")])
     return network
-
-
-def test_a_generator_meets_the_discriminator_that_it_will_be_and_that_is_then_what_it_was():
-    """Of critics: G(z) = s z, D(x) = w (x1 + x2), real samples 0, rate 0.1. Each move ahead takes 0.1 s from w.
-
-    After two of them w is 0.3 - 0.2 = 0.1, and s, which has the slope -w in each coordinate, becomes 1 + 0.1 0.1.
-    """
-    networks = {"generator": scaled("generator", "z", "sample", 1.0), "discriminator": judge("discriminator", 0.3)}
-    telling, drawing = moves(networks, Rules(clip=10.0, unrolling=2), SGD)
-    given = {"real": np.zeros((2, 2), "f4"), "z": np.ones((2, 2), "f4")}
-    before = [np.array(each) for each in telling.optimizer.variables]
-    with unrolled(networks, telling, [given, given], NOTHING):
-        np.testing.assert_allclose(networks["discriminator"].get_weights()[0], 0.1, atol=1e-6)
-        assert drawing.make(given, NOTHING) == pytest.approx(-0.1 * 2, abs=1e-6)
-    np.testing.assert_array_equal(networks["discriminator"].get_weights()[0], np.float32(0.3))
-    for kept, now in zip(before, telling.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(kept, np.array(now))
-    drawn = np.asarray(networks["generator"]({"z": given["z"]}))
-    np.testing.assert_allclose(drawn, 1.02, atol=1e-6)  # both rows of the kernel have become larger by 0.01
-    telling.make(given, NOTHING)
-    np.testing.assert_allclose(networks["discriminator"].get_weights()[0], 0.3 - 0.1 * 1.02, atol=1e-6)
-
-
-def test_without_unrolling_nothing_is_made_ahead():
-    networks = {"generator": scaled("generator", "z", "sample", 1.0), "discriminator": judge("discriminator", 0.3)}
-    telling, _ = moves(networks, Rules(), SGD)
-    with unrolled(networks, telling, [], NOTHING):
-        np.testing.assert_array_equal(networks["discriminator"].get_weights()[0], np.float32(0.3))
 
 
 def test_least_squares():

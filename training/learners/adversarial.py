@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +19,9 @@ from ..runner import KerasRunner
 from ..state import Row, RunDir
 from ..tasks.generative import CATEGORY, MASK, REAL, SOURCE, Drawn, latents
 from .adversaries import GENERATOR, Rules, information, moves
-from .games import Epochs, Move
+from .games import Epochs
 from .register import Networks, best_by_metric, learner, validate_by_metric
+from .unrolling import named
 
 EPOCHS, UPDATES = 20, 4000  # at least so many, and moves of the generator aimed at, where `epochs` is left open
 TOLD = 512  # latents by which it is said how much the samples tell of them
@@ -81,9 +81,9 @@ def adversarial(
             for index, chosen in enumerate(np.concatenate(orders)):
                 told.append(telling.make(batches.at(chosen, random), nothing))
                 if (index + 1) % options.steps == 0:
-                    ahead = (batches.any(random) for _ in range(options.unrolling))
-                    with unrolled(networks, telling, ahead, nothing):
-                        drawn.append(drawing.make(batches.at(chosen, random), nothing))
+                    ahead = {named(name, move): values for move in range(options.unrolling)
+                             for name, values in batches.any(random).items()}  # fmt: skip
+                    drawn.append(drawing.make({**batches.at(chosen, random), **ahead}, nothing))
         costs = {"loss": float(np.mean(told)), "generator_loss": float(np.mean(drawn))}
         return {**costs, **_information(networks, options, random)}
 
@@ -132,38 +132,6 @@ def latent_shapes(generator: keras.Model) -> dict[str, tuple[int, ...]]:
     """Return the shapes of what a generator is given by chance, by name."""
     shapes = {symbol.name: tuple(symbol.shape[1:]) for symbol in tree.flatten(symbolic_inputs(generator))}
     return {name: shape for name, shape in shapes.items() if name not in (SOURCE, MASK)}
-
-
-@contextmanager
-def unrolled(
-    networks: Networks, telling: Move, ahead: Iterable[Mapping[str, np.ndarray]], nothing: np.ndarray
-) -> Iterator[None]:
-    """Have the discriminator make moves ahead on batches; after the block it is where it was, as if it had made none.
-
-    In the block itself only its weights are others: what else a move changes (its optimizer, statistics of norms,
-    masks that grow) is put back before.
-    """
-    batches = list(ahead)
-    if not batches:
-        yield
-        return
-    others = [variable for network in networks.values() for variable in network.non_trainable_variables]
-    with undone(telling.trainable_variables):
-        with undone([*others, *telling.optimizer.variables]):
-            for batch in batches:
-                telling.make(batch, nothing)
-        yield
-
-
-@contextmanager
-def undone(variables: Sequence[Any]) -> Iterator[None]:
-    """Give variables, after the block, the values that they have now."""
-    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
 
 
 def _information(networks: Networks, rules: Rules, random: np.random.Generator) -> Row:

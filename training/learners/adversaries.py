@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -16,7 +16,8 @@ from ..config import TrainConfig
 from ..losses import of_one_hot
 from ..optimizers import optimizer
 from ..tasks.generative import CATEGORY, CODE, LABEL, LABELLED, MASK, REAL, SOURCE
-from .games import Move, cost
+from . import unrolling
+from .games import Move, Play, cost
 from .register import Networks
 from .wrapped import answered
 
@@ -33,9 +34,9 @@ class Rules:
     log(1 - D(G(z))), as the game's value has it, rather than -log D(G(z)), whose gradient does not vanish where it
     loses. clip: above 0 the discriminator is a critic, whose mean on real samples less that on drawn ones is the loss,
     and each of its weights stays within +-clip (Arjovsky 2017, Wasserstein GAN). least_squares: 1 for squared distances
-    of what is said to 1 and 0 in place of logarithms (Mao 2017, arXiv:1611.04076). unrolling: so many moves the
-    discriminator makes ahead, and takes back, before each of the generator; no gradient goes through them, which is the
-    first-order form of Metz 2017, arXiv:1611.02163. noise: deviation of what is added to real samples.
+    of what is said to 1 and 0 in place of logarithms (Mao 2017, arXiv:1611.04076). unrolling: the generator meets the
+    discriminator that it would be after so many moves ahead, and learns through them how it answers what is drawn
+    (Metz 2017, arXiv:1611.02163). noise: deviation of what is added to real samples.
     taken: weight of the generator's loss of being taken for real, 0 for none. matching: weight of
     |E f(x) - E f(G(z))|^2 for the discriminator's output "features", which the generator minimises (Salimans 2016,
     arXiv:1606.03498, section 3.1). classes: weight of the cross-entropy of classes, of real samples, and, where the
@@ -119,11 +120,13 @@ def moves(networks: Networks, rules: Rules, config: TrainConfig) -> tuple[Move, 
 
     They take latents by name, "real" and, of networks with classes, "real_label"; of samples drawn of others their
     "source", and a "mask", 1 where they are drawn. Of two pairs "real" ends as their names do, and is the other's
-    source. Where but some samples have a class, these are "labelled", and it is "labelled_label".
+    source. Where but some samples have a class, these are "labelled", and it is "labelled_label". The generators take
+    a batch for each move ahead too, by names that `unrolling.named` says.
     """
     playing = pairs(networks)
     for pair in playing:
         _check(networks, pair, rules)
+    unrolling.check(config, rules.unrolling)
 
     def tell(players: Networks, given: Mapping[str, Any]) -> Any:
         return sum(_telling(players, pair, rules, pair.given(given)) for pair in playing)
@@ -131,11 +134,20 @@ def moves(networks: Networks, rules: Rules, config: TrainConfig) -> tuple[Move, 
     def draw(players: Networks, given: Mapping[str, Any]) -> Any:
         return sum(_drawing(players, pair, rules, pair.given(given)) for pair in playing)
 
-    sides = (("telling", [pair.discriminator for pair in playing], tell),
-             ("drawing", [pair.generator for pair in playing], draw))  # fmt: skip
-    one, other = (Move(name, networks, who, play).prepare(cost, _optimizer(config), config)
-                  for name, who, play in sides)  # fmt: skip
-    return one, other
+    def draw_ahead(players: Networks, given: Mapping[str, Any]) -> Any:
+        batches = unrolling.batches_of(given, rules.unrolling)
+        costs = [lambda batch=batch: ops.mean(tell(players, batch)) for batch in batches]
+        return unrolling.through(telling.optimizer, telling.trainable_variables, drawing.variables, costs,
+                                 lambda: draw(players, given), rules.clip)  # fmt: skip
+
+    def move(name: str, who: Sequence[str], play: Play) -> Move:
+        return Move(name, networks, who, play).prepare(cost, _optimizer(config), config)
+
+    telling = move("telling", [pair.discriminator for pair in playing], tell)
+    drawing = move("drawing", [pair.generator for pair in playing], draw_ahead if rules.unrolling else draw)
+    if rules.unrolling:
+        drawing.reads(telling.optimizer.variables)
+    return telling, drawing
 
 
 def _telling(players: Networks, pair: Pair, rules: Rules, given: Mapping[str, Any]) -> Any:

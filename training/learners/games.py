@@ -55,6 +55,10 @@ class Move(keras.Model):
         moving = {id(variable) for variable in self.trainable_variables}
         return [variable for variable in self.variables if id(variable) not in moving]
 
+    def reads(self, variables: Sequence[Any]) -> None:
+        """Have `play` read variables of no network; those that the backend is not told of, it takes for constants."""
+        self.read = list(variables)
+
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Play the move."""
         return self.play(self.networks, inputs)

@@ -158,7 +158,7 @@ def _shower(
     """Return a function that draws the boxes that are shown, with what is true of them."""
     x, y = np.asarray(dataset.train.x), dataset.train.y
     by_net = PROPOSER in networks and any(output.name == RPN_SCORES for output in dataset.shown.outputs)  # pyright: ignore[reportOptionalMemberAccess]
-    fixed = None if by_net else task.by_edges(x, dataset.windows, dataset.count)
+    fixed = None if by_net else task.by_host(dataset, x, dataset.windows)
     inside = dataset.inside if MASK_HEAD in networks else None
     masks = None if inside is None else partial(in_cells, inside, dataset.cells)
 

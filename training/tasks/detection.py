@@ -6,6 +6,7 @@ what is found are computed here, on the host, whatever runs the networks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from ... import metrics
 from ...errors import BadInput
 from ...metrics import Metric, Scores
 from ...runners import Arrays, Judge, Runner
+from .. import pyramid
 from ..answers import outputs_of
 from ..box_heads import AnchoredCells, Cells, DefaultBoxes, Head
 from ..boxes import FAINT, drawn, found, judged, there
@@ -29,6 +31,7 @@ from .supervised import SHOWN, shown
 
 SURE = 0.5  # of what pictures show
 AT_ONCE = 256  # pictures whose answers are held
+FEW = 32  # of whose windows
 COLOURS = np.array([(1, 0, 0), (0, 0.8, 0), (0, 0.3, 1), (1, 0.8, 0), (1, 0, 1), (0, 0.9, 0.9)], np.float32)
 
 
@@ -37,9 +40,12 @@ class Detection(Objective):
     """Boxes and classes, judged by the mean average precision at an overlap of one half; the unit is a picture.
 
     Networks: the first takes pictures, by `head` its outputs are read; a second is the table that the head needs.
+    scales: how many times each picture is enlarged for it, whose windows the network sees one by one, see `pyramid`;
+    then test pictures are as large as the largest of them asks for.
     """
 
     head: Head
+    scales: tuple[float, ...] = (1.0,)
 
     @property
     def metric(self) -> Metric:
@@ -50,9 +56,19 @@ class Detection(Objective):
         """Return pictures of the size that the network takes, with their boxes."""
         name, network = next(iter(networks.items()))
         inputs, outputs = takes(network)["inputs"], outputs_of(network)
-        dataset = data if isinstance(data, Dataset) else pictures_for(data, inputs[0].shape)
+        dataset = data if isinstance(data, Dataset) else self.loaded(data, inputs[0].shape)
         few = limited(dataset, asked.get("limit"), asked.get("test_limit"), asked.get("seed", 0))
         return replace(few, task=self.name, shown=Shown(network=name, inputs=inputs, outputs=outputs))
+
+    def loaded(self, data: str, shape: tuple[int, ...]) -> Dataset:
+        """Return pictures of the network's size, those of the test enlarged; all are taken from the large ones."""
+        largest = math.ceil(max(self.scales))
+        if largest <= 1:
+            return pictures_for(data, shape)
+        large = pictures_for(data, (*(largest * side for side in shape[:2]), *shape[2:]))
+        small = {part: replace(split, x=pyramid.crops(np.asarray(split.x), pyramid.windows(1.0), shape[:2]))
+                 for part, split in large.splits.items() if part != "test"}  # fmt: skip
+        return replace(large, **small)
 
     def samples(self, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
         """Return n training pictures."""
@@ -60,10 +76,23 @@ class Detection(Objective):
 
     def detected(self, run: Runner, dataset: Dataset, x: np.ndarray, floor: float = FAINT) -> list[np.ndarray]:
         """Return what is found in each picture, best first: class, score, corners.  Shapes: N arrays (n, 6)."""
-        network, table = shown(dataset).network, self.table(run)
-        answers = run(network, by_name(shown(dataset), x))
-        boxes, scores = self.head.boxes(answers, table, dataset.classes)
+        if self.scales != (1.0,):
+            parts = [self._by_windows(run, dataset, x[start : start + FEW]) for start in range(0, len(x), FEW)]
+            boxes, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
+        else:
+            boxes, scores = self._answered(run, dataset, x)
         return [found(*each, floor=floor) for each in zip(boxes, scores, strict=True)]
+
+    def _answered(self, run: Runner, dataset: Dataset, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return all boxes and their scores.  Shapes: (N, B, 4), (N, B, K)."""
+        answers = run(shown(dataset).network, by_name(shown(dataset), x))
+        return self.head.boxes(answers, self.table(run), dataset.classes)
+
+    def _by_windows(self, run: Runner, dataset: Dataset, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same of pictures of any size, by the windows of all scales."""
+        within, shape = pyramid.of_scales(self.scales), shown(dataset).inputs[0].shape
+        sides = [side or size for side, size in zip(shape[:2], x.shape[1:], strict=False)]
+        return pyramid.joined(*self._answered(run, dataset, pyramid.crops(x, within, sides)), within)
 
     def table(self, run: Runner) -> np.ndarray | None:
         """Return what the host knows besides."""
@@ -122,3 +151,4 @@ for name, head in (
     ("aware_grid_detection", AnchoredCells(aware=True)),
 ):
     enter(Detection(name=name, head=head, loss=squared_error))
+enter(Detection(name="pyramid_detection", head=DefaultBoxes(), loss=squared_error, scales=(1.0, 1.5, 2.0)))

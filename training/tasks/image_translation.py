@@ -64,11 +64,13 @@ class ImageTranslation:
             raise BadInput(f"task {self.name!r} needs a network 'generator', or two that end in {THERE} and {BACK}, "
                            f"got {', '.join(networks)}")  # fmt: skip
         latent = takes(networks[ways[0]])["inputs"]
+        told = [name for name in networks if name.startswith("discriminator")]
+        judged = takes(networks[told[0]])["inputs"] if told else ()
         shape = next(each.shape for each in latent if each.name == SOURCE)
         loaded = self.loaded(data, shape, **asked)
         facts = facts_of(loaded)
         words = f"{loaded.preprocessing}; [0, 1] to [-1, 1]"
-        return Pairs(**{**facts, "task": self.name, "preprocessing": words}, latent=latent, judged=(),
+        return Pairs(**{**facts, "task": self.name, "preprocessing": words}, latent=latent, judged=judged,
                      both=len(ways) > 1)  # fmt: skip
 
     def loaded(self, data: Any, shape: Any, **asked: Any) -> Dataset:
@@ -86,19 +88,31 @@ class ImageTranslation:
         assert isinstance(dataset, Pairs)
         chosen = subset(dataset.train, n, seed, stratify=False)
         given, target = _given(chosen), np.asarray(chosen.y)
+        if network.endswith(BACK):
+            given, target = {SOURCE: target}, given[SOURCE]
         if network.startswith("discriminator"):
-            return {SOURCE: given[SOURCE], "images": target}
-        return {SOURCE: target} if network.endswith(BACK) else given
+            return {each.name: given[SOURCE] if each.name == SOURCE else target for each in dataset.judged}
+        return given
 
     def observed(self, run: Runner, dataset: Dataset, network: str, n: int = 256, seed: int = 0) -> Arrays:
-        """Return the same, but for a generator that goes back half of it drawn by the other one of `run`."""
+        """Return the same, but what a network judges, or of two draws of, half drawn by a generator of `run`."""
         assert isinstance(dataset, Pairs)
-        if not dataset.both or not network.startswith("generator"):
+        if network.startswith("discriminator"):
+            return self._judged(run, dataset, network, n, seed)
+        if not dataset.both:
             return self.samples(dataset, network, n, seed)
         seen, part = Recording(run, network), subset(dataset.train, n, seed, stratify=False)
         for way, back, given in ((THERE, BACK, part.x), (BACK, THERE, part.y)):
             seen(f"generator{back}", {SOURCE: _drawn(seen, f"generator{way}", {SOURCE: np.asarray(given)})})
         return seen.chosen(n, seed)
+
+    def _judged(self, run: Runner, dataset: Pairs, network: str, n: int, seed: int) -> Arrays:
+        """Return what a discriminator sees: of the first half the targets, of the others what is drawn."""
+        real, generator = self.samples(dataset, network, n, seed), network.replace("discriminator", "generator")
+        late = {name: values[n // 2 :] for name, values in self.samples(dataset, generator, n, seed).items()}
+        made = _pasted(_drawn(run, generator, late), late)
+        return {name: values if name == SOURCE else np.concatenate([values[: n // 2], made])
+                for name, values in real.items()}  # fmt: skip
 
     def evaluate(self, run: Runner, dataset: Dataset) -> Scores:
         """Score each test pair by its mean squared error, a row a way."""
@@ -117,6 +131,21 @@ class ImageTranslation:
         weights = np.broadcast_to(1.0 if mask is None else mask, apart.shape)
         return np.average(apart.reshape(len(apart), -1), 1, weights.reshape(len(apart), -1))[:, None]
 
+    def beside(self, run: Runner, dataset: Dataset) -> Mapping[str, float]:
+        """Return, of two generators, how far test pictures of both kinds come back from where they were sent.
+
+        The mean absolute difference in grey levels of [0, 1]: Zhu 2017, arXiv:1703.10593, equation 2, by value.
+        """
+        assert isinstance(dataset, Pairs)
+        if not dataset.both:
+            return {}
+        far = []
+        for way, back, given in ((THERE, BACK, dataset.test.x), (BACK, THERE, dataset.test.y)):
+            sent = np.asarray(given)
+            again = _drawn(run, f"generator{back}", {SOURCE: _drawn(run, f"generator{way}", {SOURCE: sent})})
+            far.append(np.abs(unsigned(again).astype(np.float64) - unsigned(sent)).mean())
+        return {"cycle_error": float(np.mean(far))}
+
     def pictures(self, run: Runner, dataset: Dataset) -> Mapping[str, np.ndarray]:
         """Return sources, what they shall become, and what is drawn; of both ways what comes back too."""
         assert isinstance(dataset, Pairs)
@@ -127,8 +156,7 @@ class ImageTranslation:
             shown["drawn"] = _drawn(run, f"generator{THERE}", given)
             shown["there and back"] = _drawn(run, f"generator{BACK}", {SOURCE: shown["drawn"]})
         else:
-            made = _drawn(run, "generator", given)
-            shown["drawn"] = made if MASK not in given else np.where(given[MASK] > 0, made, given[SOURCE])
+            shown["drawn"] = _pasted(_drawn(run, "generator", given), given)
         return {name: unsigned(values) for name, values in shown.items()}
 
     def judge(self, dataset: Dataset) -> Judge:
@@ -173,6 +201,11 @@ def _given(split: Split) -> dict[str, np.ndarray]:
     if isinstance(split.x, Mapping):
         return {name: np.asarray(values) for name, values in split.x.items()}
     return {SOURCE: np.asarray(split.x)}
+
+
+def _pasted(made: np.ndarray, given: Arrays) -> np.ndarray:
+    """Return what is drawn, and outside a mask, where there is one, the source."""
+    return made if MASK not in given else np.where(given[MASK] > 0, made, given[SOURCE])
 
 
 def _drawn(run: Runner, network: str, given: Arrays) -> np.ndarray:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
 from ...errors import BadInput
 from ...runners import Arrays, Recording, Runner
-from .. import proposals
+from .. import proposals, selective_search
 from ..answers import outputs_of
 from ..box_heads import DefaultBoxes
 from ..boxes import FAINT, centred, corners, found, placed
@@ -38,13 +39,15 @@ class Proposed(Dataset):
     """Pictures, and what the second stage takes of them.
 
     count: K. reads: shapes of its inputs by name. windows: (B, 4), of which the host proposes. cells: rows and columns
-    of masks, where a net tells them.
+    of masks, where a net tells them. searched: what selective search proposed, by a digest of the picture: it depends
+    on nothing else, and is asked for at each stage and of each file.
     """
 
     count: int
     reads: Mapping[str, tuple[int, ...]]
     windows: np.ndarray = field(repr=False)
     cells: tuple[int, int] = (0, 0)
+    searched: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +56,11 @@ class ProposedDetection(Detection):
 
     Networks: "proposer", pictures -> "map" and perhaps "rpn_boxes", "rpn_scores" of the default boxes; "classifier",
     the map and "rois" (N, K, 4) -> "scores" (N, K, classes + 1), "boxes" (N, K, classes, 4); or it alone, "crop" -> the
-    same without K. Without scores of a net the host proposes by edges, see `proposals`.
+    same without K. Without scores of a net the host proposes: by edges, see `proposals`, or, `searching`, by selective
+    search, which finds more and takes long.
     """
+
+    searching: bool = False
 
     def present(self, data: Any, networks: Networks, *, rebuilt: bool = False, **asked: Any) -> Dataset:
         """Return pictures of the size that the networks take.  Raises: BadInput if one is missing."""
@@ -83,7 +89,7 @@ class ProposedDetection(Detection):
             return {PICTURES: x}
         random = np.random.default_rng(seed)
         if CROP in of.reads:
-            rois = self.by_edges(x, of.windows, of.count)
+            rois = self.by_host(of, x, of.windows)
             return {CROP: np.concatenate([proposals.cropped(image, boxes[random.integers(of.count, size=1)],
                                                             of.reads[CROP][:2])
                                           for image, boxes in zip(x, rois, strict=True)])}  # fmt: skip
@@ -125,20 +131,34 @@ class ProposedDetection(Detection):
         """Return the boxes of each picture that the second stage is shown, (N, K, 4), and the maps of a net or None."""
         windows = run.table(WINDOWS)
         if CROP in dataset.reads:
-            return self.by_edges(x, windows, dataset.count), None
+            return self.by_host(dataset, x, windows), None
         said = run(PROPOSER, {PICTURES: x})
         maps = np.asarray(said[MAP])
         if RPN_SCORES not in said:
-            return self.by_edges(x, windows, dataset.count), maps
+            return self.by_host(dataset, x, windows), maps
         boxes = placed(np.asarray(said[RPN_BOXES]), windows)
         scores = said[RPN_SCORES][..., 1] - said[RPN_SCORES][..., 0]
         return np.stack([proposals.best(*each, dataset.count) for each in zip(boxes, scores, strict=True)]), maps
 
-    def by_edges(self, x: np.ndarray, windows: np.ndarray, count: int) -> np.ndarray:
+    def by_host(self, dataset: Proposed, x: np.ndarray, windows: np.ndarray) -> np.ndarray:
         """Return what the host proposes.  Shape (N, K, 4)."""
+        if self.searching:
+            return np.stack([_searched(dataset, image) for image in x])
         boxes = corners(windows)
-        return np.stack([proposals.best(boxes, scores, count) for scores in proposals.scored(x, windows)])
+        return np.stack([proposals.best(boxes, scores, dataset.count) for scores in proposals.scored(x, windows)])
 
 
-for name in ("proposed_detection", "proposed_crops_detection"):
-    enter(ProposedDetection(name=name, head=DefaultBoxes(), loss=squared_error))
+def _searched(dataset: Proposed, image: np.ndarray) -> np.ndarray:
+    digest = blake2b(image.tobytes(), digest_size=16).digest()
+    if digest not in dataset.searched:
+        dataset.searched[digest] = selective_search.proposed(image, dataset.count)
+    return dataset.searched[digest]
+
+
+for name, searching in (
+    ("proposed_detection", False),
+    ("proposed_crops_detection", False),
+    ("searched_detection", True),
+    ("searched_crops_detection", True),
+):
+    enter(ProposedDetection(name=name, head=DefaultBoxes(), loss=squared_error, searching=searching))

@@ -70,6 +70,11 @@ class Bound:
         """Score the networks that `run` computes."""
         return self.task.evaluate(run, self.dataset)
 
+    def beside(self, run: Runner) -> Mapping[str, float]:
+        """Return what the task tells besides, by name; of most nothing."""
+        tell = getattr(self.task, "beside", None)
+        return {} if tell is None else tell(run, self.dataset)
+
 
 TASKS: dict[str, Any] = {}
 Kind = TypeVar("Kind", bound=type)
