@@ -2,10 +2,10 @@
 
     python benchmarks/back_translation.py [--data number_words] [--pairs 300] [--updates 600] [--seeds 3] [--all]
 
-luong_general (edge sizes) learns numbers in words and their digits, or of `multi30k` captions in German and English.
+transformer_base (edge sizes) learns numbers in words and their digits, or of `multi30k` captions in German and English.
 `pairs` of the training pairs are known, of the others the target alone. `alone`: on the pairs. `back`: on these and on
-the other targets with sources that a net of the pairs turned round said of them, as many updates; --all: on all true
-pairs too, which is what there would be to gain. Intervals resample the test sentences, the same of all seeds.
+the other targets with sources that a net of the pairs turned round said of them, about as many updates; --all: on all
+true pairs too, which is what there would be to gain. Intervals resample the test sentences, the same of all seeds.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from edgewright.training.data.translation import text_of
 from edgewright.training.runner import KerasRunner
 from edgewright.training.tasks import Networks
 
-NAME, RESAMPLES = "luong_general", 2000
+NAME, RESAMPLES = "transformer_base", 2000
 SHAPES = {"number_words": {"source": (12,), "target": (8,)}, "multi30k": {"source": (16,), "target": (16,)}}
 BLEU = metrics.get("bleu")
 
@@ -59,7 +59,8 @@ def scored(data: str, pairs: int, updates: int, seed: int, folder: Path, *, whol
     lines = [text_of(row, dataset.labels) for row in whole.dataset.train.y[few[pairs:]]]
     (folder / "lines.txt").write_text("\n".join(lines), encoding="utf-8")
 
-    back, reverse = find.of(built({"source": shape["target"], "target": shape["source"]}, seed), turned(dataset))
+    back = built({"source": shape["target"], "target": shape["source"]}, seed)
+    back, reverse = find.of(back, whole.task.present(turned(dataset), back))
     save_networks(trained(reverse, back, updates, seed), folder / "back.keras", reverse.facts)
     known = replace(whole, dataset=dataset)
     more = with_monolingual(known, str(folder / "back-sequence.keras"), str(folder / "lines.txt"))

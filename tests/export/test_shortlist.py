@@ -16,6 +16,7 @@ from edgewright.pipeline import find, shortlisting
 from edgewright.pipeline.exporting import export, to_export
 from edgewright.pipeline.measuring import parity
 from edgewright.pipeline.plan import planned
+from edgewright.pipeline.run import RunConfig, execute
 from edgewright.pipeline.saved import save_networks
 from edgewright.shortlists import Shortlist
 from edgewright.training import decoding
@@ -26,20 +27,25 @@ NETS = {  # a layer of its own with a bias, and the table that tokens are looked
     "luong_dot": {"embedding": 12, "units": 12},
     "transformer_base": {"depth": 1, "width": 16, "heads": 2, "feed_forward": 16},
 }
-COUNT, KINDS = 5, 120  # sentences, and tokens, some of which the data do not have
+COUNT, KINDS = 5, 120  # sentences, and tokens, of which the data have some less
+
+
+def sharpened(name, kinds):
+    """Return a net, its weights sharpened so that its sentences differ, and its workload."""
+    random = np.random.default_rng(0)
+    made = edgewright.build(name, "edge", input_shape={"source": (12,), "target": (8,)}, classes=kinds, **NETS[name])
+    for weight in made["sequence"].trainable_weights:
+        more = 0.1 * random.normal(size=weight.shape)
+        weight.assign((3 if name == "luong_dot" else 1.3) * np.asarray(weight) + more)
+    networks, work = find.of(made, "number_words", limit=64)
+    return work, work.complete(networks)
 
 
 @pytest.fixture(scope="module", params=NETS)
 def net(request):
-    """A net whose weights are sharpened, so that its sentences differ, and the tokens it may keep: every third."""
-    random = np.random.default_rng(0)
-    kinds = {"input_shape": {"source": (12,), "target": (8,)}, "classes": KINDS}
-    made = edgewright.build(request.param, "edge", **kinds, **NETS[request.param])
-    for weight in made["sequence"].trainable_weights:
-        more = 0.1 * random.normal(size=weight.shape)
-        weight.assign((3 if request.param == "luong_dot" else 1.3) * np.asarray(weight) + more)
-    networks, work = find.of(made, "number_words", limit=64)
-    return work, work.complete(networks), sorted({EOS, *range(1, len(work.dataset.labels), 3)})
+    """A net, its workload, and the tokens it may keep: every third."""
+    work, networks = sharpened(request.param, KINDS)
+    return work, networks, sorted({EOS, *range(1, len(work.dataset.labels), 3)})
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +243,24 @@ def test_the_verb_that_exports_takes_a_number_or_words(net, tmp_path, capsys):
         data = ["--data", "number_words"] if asked == "3" else []
         assert main(["export", str(step), "--out", str(out), "--shortlist", asked, *data]) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_judges_cut_files_against_the_whole_float_one(tmp_path, brief_timing):
+    work, networks = sharpened("luong_dot", 100)  # as many as the data then have
+    sequence = save_networks(networks, tmp_path / "net.keras", work.facts)["sequence"]
+    (tmp_path / "r.yaml").write_text("files: [tflite float32, tflite w8a8-ptq]")
+    config = RunConfig(
+        model=str(sequence), data="number_words", quick=True, recipe=str(tmp_path / "r.yaml"), shortlist="40"
+    )
+    results, folder = execute(config, tmp_path / "run")
+    kept = {
+        path.name: Shortlist.read(ModelFile.read(path).manifest) for path in (folder / "artifacts").glob("*.tflite")
+    }
+    (cut,) = (shortlist for shortlist in kept.values() if shortlist)
+    assert len(cut.ids) == 40 and [name for name in kept if kept[name]] == [
+        name for name in kept if "step" in name and name.endswith("w8a8-ptq.tflite")
+    ]
+    assert all(bundle["status"] == "ok" and bundle["n"] == 400 for bundle in results["bundles"])
+    again, _ = execute(replace(config, shortlist="50"), folder)
+    assert again["artifacts"] != results["artifacts"]  # another list is other work
