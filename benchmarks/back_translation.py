@@ -4,8 +4,8 @@
 
 transformer_base (edge sizes) learns numbers in words and their digits, or of `multi30k` captions in German and English.
 `pairs` of the training pairs are known, of the others the target alone. `alone`: on the pairs. `back`: on these and on
-the other targets with sources that a net of the pairs turned round said of them, as many updates; --all: on all true
-pairs too, which is what there would be to gain. Intervals resample the test sentences, the same of all seeds.
+the other targets with sources that a net of the pairs turned round said of them, about as many updates; --all: on all
+true pairs too, which is what there would be to gain. Intervals resample the test sentences, the same of all seeds.
 """
 
 import argparse
