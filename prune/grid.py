@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends import at_once
 from ..layouts import Layout
 from ..untyped import ops
 from .patterns import Pattern
@@ -58,6 +59,7 @@ class Grid:
         return ops.cast(ops.transpose(mask, np.argsort(self._axes).tolist()), "bool")
 
 
+@at_once()
 def largest(scores: Any, count: Any, ties: Any = None) -> Any:
     """Return a mask of (groups, size), False at the `count` smallest of each group: exactly as many, whatever is tied.
 

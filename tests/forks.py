@@ -34,6 +34,7 @@ for line in sys.stdin:
     with os.fdopen(inner, "rb") as said:
         text = said.read().decode()
     print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text]), flush=True)
+os._exit(0)  # without taking apart all that was imported
 """
 
 

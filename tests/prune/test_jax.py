@@ -22,7 +22,7 @@ def done(tmp_path_factory, on_jax):
     words = " or ".join(f"({part} and ({chosen}))" if chosen else part for part, chosen in PARTS.items())
     log = tmp_path_factory.mktemp("jax") / "outcomes.xml"
     files = [str(Path(__file__).parent / f"{part}.py") for part in PARTS]
-    given = ["-q", "-n", "0", "-p", "no:cacheprovider", "-k", words, f"--junitxml={log}", *files]
+    given = ["-q", "-p", "no:cacheprovider", "-k", words, f"--junitxml={log}", *files]
     _, said = on_jax.ends("import sys, pytest; pytest.main(sys.argv[1:])", given)
     assert log.exists(), said[-4000:]
     outcomes = {part: [] for part in PARTS}

@@ -14,6 +14,9 @@ from jax_process import QUICK
 SCRIPT = """
 import dataclasses, functools, hashlib
 import keras, numpy as np
+import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, sklearn.metrics  # as a run does when it trains
+import tensorboard.compat.proto.event_pb2, tensorboard.summary.writer.record_writer, tensorflow
+from edgewright.training import learners, tasks
 from edgewright.training.distillation import Distillation
 from edgewright.training.data import load
 from edgewright.training.data.images import shifted
@@ -30,6 +33,7 @@ def net(width, taught):
     return keras.Model(inputs, {"logits": logits, **beside} if taught else logits, name="small")
 
 digits = load("digits")
+tasks.table(), learners.table()
 
 def run(folder, epochs, steps, how):
     taught = how == "taught"
