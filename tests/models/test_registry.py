@@ -194,13 +194,14 @@ def test_the_index_reads_what_the_registry_has(tmp_path):
     source = """
 FAMILY = "mine"
 @register(task="a", params=1, paper="p", data=("d",), variants={"v": {"task": "b", "paper": "q", "family": "f",
-    "params": 2, "width": 3}}, deploy=(Deployable(network="step"),))
+    "params": 2, "width": 3}}, deploy=(Deployable(network="step"),), on_request=("n",))
 def net(inputs): ...
 """
     (tmp_path / "own.py").write_text(source)
     net, variant = index._rows_of(tmp_path / "own.py")
     assert (net["task"], net["family"], net["variants"]) == ("a", "mine", ["v"])
-    told = {"name": "v", "family": "f", "variants": [], "task": "b", "params": 2, "paper": "q", "data": ["d"]}
+    told = {"name": "v", "family": "f", "variants": [], "task": "b", "params": 2, "paper": "q", "data": ["d"],
+            "on_request": ["n"]}  # fmt: skip
     assert variant == told
 
 
