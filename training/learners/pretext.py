@@ -20,7 +20,7 @@ from ..data import Dataset
 from ..optimizers import optimizer
 from ..runner import predict
 from ..state import Row, RunDir
-from ..surrogates import SURROGATES
+from ..surrogates import SURROGATES, views
 from ..tasks.linear_probe import ENCODER
 from .games import Epochs, Move
 from .register import Networks, learner
@@ -37,7 +37,8 @@ class Questions:
     """What the surrogate network is asked.
 
     surrogate: one of `SURROGATES`, or "clusters": to which cluster of vectors a sample belongs, as k-means finds them
-    before each epoch, as many as the network answers (Caron 2018, arXiv:1807.05520).
+    before each epoch, as many as the network answers (Caron 2018, arXiv:1807.05520). It is asked of views: what the
+    encoder makes of the sample itself is what the clusters are made of, and tells them from the start.
     Raises: BadInput for another.
     """
 
@@ -98,7 +99,7 @@ def pretext(
                 if labels is None:
                     parts, truth = SURROGATES[options.surrogate].ask(x[chosen], answer, random)
                 else:
-                    parts, truth = x[chosen][:, None], labels[chosen]
+                    parts, truth = views(x[chosen], random)[:, None], labels[chosen]
                 losses.append(move.make({PARTS: parts}, truth))
         return {"loss": float(np.mean(losses))}
 
