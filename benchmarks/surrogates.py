@@ -4,11 +4,12 @@
 
 A seed draws the weights of an encoder; its probe, a logistic regression on the vectors of 2,000 training images with
 their labels, is judged on the 10,000 test images before the encoder saw any, after it learned, and as an int8 file that
-is calibrated on training images. Figures are accuracy in percent, intervals are of the mean over seeds. `--raw` keeps each
-seed's row; `--judge validation` is for choosing settings, which no test image may do.
+is calibrated on training images. Figures are accuracy in percent, intervals are of the mean over seeds. `--raw` keeps
+each seed's row; `--judge validation` is for choosing settings, which no test image may do.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import edgewright as ew
@@ -51,8 +52,7 @@ def main() -> None:
         key = {"name": name, "data": data, "preset": asked.preset, "epochs": asked.epochs, "limit": asked.limit,
                "learner": asked.learner, "judge": asked.judge}  # fmt: skip
         found = [
-            rows.of({**key, "seed": seed}, lambda seed=seed: learned(name, data, seed, asked))
-            for seed in range(asked.seeds)
+            rows.of({**key, "seed": seed}, partial(learned, name, data, seed, asked)) for seed in range(asked.seeds)
         ]
         by_net = {net: np.array([row[net] for row in found]) for net in ("random", "float", "int8")}
         for net, values in by_net.items():
