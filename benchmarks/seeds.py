@@ -51,11 +51,16 @@ def parsed(description: str, names: Sequence[str], raw: str, **more: Mapping[str
 
 
 def told_by_seed(name: str, values: Sequence[float]) -> None:
-    """Print the mean over seeds, its 95% interval (Student), and the value of each seed; no bar."""
+    """Print the mean over seeds, its 95% interval (Student; none of one seed), and the value of each; no bar."""
     mean, n = float(np.mean(values)), len(values)
-    half = float(stats.sem(values) * stats.t.ppf(0.975, n - 1)) if n > 1 else float("nan")
-    line = {"name": name, "value": round(mean, 3), "ci95": [round(mean - half, 3), round(mean + half, 3)], "n": n,
-            "each": [round(float(value), 2) for value in values]}  # fmt: skip
+    half = float(stats.sem(values) * stats.t.ppf(0.975, n - 1)) if n > 1 else None
+    line = {
+        "name": name,
+        "value": round(mean, 3),
+        "ci95": None if half is None else [round(mean - half, 3), round(mean + half, 3)],
+        "n": n,
+        "each": [round(float(value), 2) for value in values],
+    }
     print(json.dumps(line), flush=True)
 
 

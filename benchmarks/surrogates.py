@@ -28,15 +28,17 @@ DATA = {
     "original_or_distorted_pretext": "fashion_mnist",
 }
 
+LEARNERS = {"deep_cluster": "pretext:surrogate=clusters,views=1"}  # in place of the model's own, on these data
 
-def learned(name: str, data: str, seed: int, asked: Any) -> dict[str, Any]:
+
+def learned(name: str, data: str, learner: str | None, seed: int, asked: Any) -> dict[str, Any]:
     """Judge an encoder before and after it learned, and its int8 file; with the last row of the training's history."""
-    networks, work = find.of(ew.build(name, asked.preset, seed=seed), data, learner=asked.learner, limit=asked.limit)
+    networks, work = find.of(ew.build(name, asked.preset, seed=seed), data, learner=learner, limit=asked.limit)
     if asked.judge == "validation":
         work = replace(work, dataset=replace(work.dataset, test=work.dataset.validation))
     before = percent(networks, work)
     config = train_config("train", work.dataset, epochs=asked.epochs, seed=seed, **work.pace)
-    result = ew.train(networks, work.dataset, config, learner=asked.learner)
+    result = ew.train(networks, work.dataset, config, learner=learner)
     row = {"random": before, "float": percent(networks, work), "int8": percent_int8(networks, work)}
     return {**row, "seconds": round(result.seconds), "history": result.history[-1]}
 
@@ -50,9 +52,10 @@ def main() -> None:
     for name in asked.names:
         data = asked.data or DATA[name]
         key = {"name": name, "data": data, "preset": asked.preset, "epochs": asked.epochs, "limit": asked.limit,
-               "learner": asked.learner, "judge": asked.judge}  # fmt: skip
+               "learner": asked.learner or LEARNERS.get(name), "judge": asked.judge}  # fmt: skip
         found = [
-            rows.of({**key, "seed": seed}, partial(learned, name, data, seed, asked)) for seed in range(asked.seeds)
+            rows.of({**key, "seed": seed}, partial(learned, name, data, key["learner"], seed, asked))
+            for seed in range(asked.seeds)
         ]
         by_net = {net: np.array([row[net] for row in found]) for net in ("random", "float", "int8")}
         for net, values in by_net.items():
