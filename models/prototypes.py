@@ -35,7 +35,7 @@ FAMILY = "linear"
             "data": ("mnist_40_labels", "digits_40_labels"),
             "input_shape": (784,),
             "vectors": 2000,
-            "gamma": 0.15,
+            "gamma": 0.25,
             "kernel": "softmax",
             "edge": {"input_shape": (64,), "vectors": 1259, "gamma": 4.0},
         },

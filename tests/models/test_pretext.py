@@ -8,8 +8,9 @@ import pytest
 from edgewright.errors import BadInput
 from edgewright.keras_internals import without_weights
 from edgewright.models import registry
-from edgewright.training import learners, tasks
+from edgewright.training import data, learners, tasks
 from edgewright.training.config import TrainConfig
+from edgewright.training.learners import pretext
 from edgewright.training.learners.contrastive import Bank, Contrast, validate
 from edgewright.training.learners.pretext import Questions, best_epoch, clustered
 from edgewright.training.runner import KerasRunner
@@ -97,6 +98,20 @@ def test_the_last_layer_begins_by_telling_the_clusters():
     np.testing.assert_array_equal(said.argmax(1), labels)
 
 
+def test_clusters_are_of_samples_and_may_be_asked_of_views(monkeypatch):
+    networks, x = toy(), np.random.default_rng(0).random((64, 1, 2, 1)).astype(np.float32)
+    asked, found = [], []
+    monkeypatch.setattr(pretext, "views", lambda images, random: asked.append(images) or 0 * images)
+    monkeypatch.setattr(pretext, "clustered", lambda nets, given, seed: found.append(given) or np.arange(64) % 2)
+    split = data.Split(x=x, y=np.zeros(64, np.int32))
+    dataset = data.Dataset(name="made up", task="linear_probe", classes=2, train=split, validation=split, test=split)
+    before = networks["encoder"].get_weights()
+    learner = learners.get("pretext:surrogate=clusters,views=1")
+    learner(networks, dataset, tasks.get("linear_probe"), TrainConfig(epochs=1, batch_size=32), RunDir(None))
+    assert found[0] is x and sum(map(len, asked)) == 64
+    np.testing.assert_array_equal(before, networks["encoder"].get_weights())  # views that show nothing teach nothing
+
+
 def test_the_epoch_of_the_least_loss_is_kept_and_of_clusters_the_last():
     rows = [{"val_loss": 2.0}, {"val_loss": 1.0}, {"val_loss": 3.0}]
     assert best_epoch(rows, None, None) == 1 and best_epoch([{}, {}, {}], None, None) == 2
@@ -112,6 +127,8 @@ def test_options_outside_their_range_are_refused(options, said):
 def test_other_questions_and_networks_are_refused():
     with pytest.raises(BadInput, match="jigsaw"):
         Questions(surrogate="poetry")
+    with pytest.raises(BadInput, match="surrogate=clusters"):
+        Questions(surrogate="jigsaw", views=1)
     with pytest.raises(BadInput, match="encoder and surrogate"):
         validate({"net": toy()["encoder"]}, None, None, SHORT, options=Bank())
 

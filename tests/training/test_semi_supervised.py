@@ -10,7 +10,14 @@ from edgewright.training import learners, tasks
 from edgewright.training.config import TrainConfig
 from edgewright.training.data import load
 from edgewright.training.learners.semi_supervised import Trust, _likeliest, surest
-from edgewright.training.learners.transductive import NONE, propagated, switched, transductive, with_and_without
+from edgewright.training.learners.transductive import (
+    NONE,
+    balanced,
+    propagated,
+    switched,
+    transductive,
+    with_and_without,
+)
 from edgewright.training.pictures import strongly, weakly
 from edgewright.training.runner import KerasRunner
 from edgewright.training.state import RunDir
@@ -57,6 +64,14 @@ def test_labels_spread_along_a_chain_to_its_other_end():
     np.testing.assert_allclose(told.sum(1), 1, atol=1e-9)
     middle = propagated(np.array([[0.0], [1.0], [2.0]]), np.array([0, NONE, 1]), 1.0, 2)
     np.testing.assert_allclose(middle[1], [0.5, 0.5])
+
+
+def test_a_label_that_lies_nearer_to_all_does_not_outweigh_the_others():
+    told = balanced(np.array([[0.2, 0.8], [0.1, 0.9]]), np.array([0.5, 0.5]))  # 2/3 and 8/17, 1/3 and 9/17
+    np.testing.assert_allclose(told, [[34 / 58, 24 / 58], [17 / 44, 27 / 44]])
+    x = np.array([[-3.0], [0.0], [0.5], [1.0], [3.0], [3.5], [4.0]])  # two clumps; one label is far from its own
+    sides = propagated(x, np.array([0, NONE, NONE, NONE, NONE, 1, NONE]), 1.0, 2).argmax(1)
+    assert sides.tolist() == [0, 0, 0, 0, 1, 1, 1]
 
 
 def test_two_on_the_wrong_sides_change_places_but_no_single_one():

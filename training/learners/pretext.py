@@ -20,7 +20,7 @@ from ..data import Dataset
 from ..optimizers import optimizer
 from ..runner import predict
 from ..state import Row, RunDir
-from ..surrogates import SURROGATES
+from ..surrogates import SURROGATES, views
 from ..tasks.linear_probe import ENCODER
 from .games import Epochs, Move
 from .register import Networks, learner
@@ -37,15 +37,19 @@ class Questions:
     """What the surrogate network is asked.
 
     surrogate: one of `SURROGATES`, or "clusters": to which cluster of vectors a sample belongs, as k-means finds them
-    before each epoch, as many as the network answers (Caron 2018, arXiv:1807.05520).
+    before each epoch, as many as the network answers (Caron 2018, arXiv:1807.05520). views: 1 to ask it of views, as
+    the paper crops: on fashion_mnist that is better, on digits of 8x8 pixels worse.
     Raises: BadInput for another.
     """
 
     surrogate: str = "rotation"
+    views: int = 0
 
     def __post_init__(self) -> None:
         if self.surrogate not in (*SURROGATES, CLUSTERS):
             raise BadInput(f"surrogate={self.surrogate}: allowed are {', '.join((*SURROGATES, CLUSTERS))}")
+        if self.views not in (0, 1) or (self.views and self.surrogate != CLUSTERS):
+            raise BadInput(f"views={self.views}: allowed is 0, or 1 with surrogate={CLUSTERS}")
 
 
 def best_epoch(history: Any, dataset: Dataset, task: Any) -> int:
@@ -98,7 +102,8 @@ def pretext(
                 if labels is None:
                     parts, truth = SURROGATES[options.surrogate].ask(x[chosen], answer, random)
                 else:
-                    parts, truth = x[chosen][:, None], labels[chosen]
+                    seen = views(x[chosen], random) if options.views else x[chosen]
+                    parts, truth = seen[:, None], labels[chosen]
                 losses.append(move.make({PARTS: parts}, truth))
         return {"loss": float(np.mean(losses))}
 
