@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import Any
 
 import keras
 import numpy as np
 
+from .backends import differentiated_again
 from .untyped import ops, tree
-
-_TWICE = ContextVar("a gradient is differentiated again", default=False)
 
 
 def slopes(function: Callable[[Sequence[Any]], Any], at: Sequence[Any]) -> list[Any]:
@@ -19,8 +17,8 @@ def slopes(function: Callable[[Sequence[Any]], Any], at: Sequence[Any]) -> list[
 
     For use within what the backend traces. function: the tensors -> the number; while it is called `twice` says so.
     """
-    values, outer = list(at), _TWICE.set(True)
-    try:
+    values = list(at)
+    with differentiated_again():
         if keras.backend.backend() == "jax":
             import jax
 
@@ -32,13 +30,6 @@ def slopes(function: Callable[[Sequence[Any]], Any], at: Sequence[Any]) -> list[
                 tape.watch(value)
             number = function(values)
         return tape.gradient(number, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    finally:
-        _TWICE.reset(outer)
-
-
-def twice() -> bool:
-    """Tell if a gradient is taken that is itself differentiated: not every kernel of TensorFlow allows that."""
-    return _TWICE.get()
 
 
 def gradients(function: Callable[[Sequence[Any]], tuple[Any, Any]], at: Sequence[Any]) -> tuple[list[np.ndarray], Any]:

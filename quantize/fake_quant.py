@@ -12,8 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..backends import at_once
-from ..gradients import twice
+from ..backends import at_once, twice
 from ..untyped import ops
 
 STEPS = 255  # of 8 bits
@@ -88,7 +87,7 @@ def fake_quantize(values: Any, low: Any, high: Any, bits: int = 8) -> Any:
     rounded = keras.quantizers.fake_quant_with_min_max_vars(values, low, high, num_bits=bits)
     if not twice():
         return rounded
-    inside = ops.clip(values, low, high)  # TensorFlow takes the kernel's gradient for a constant
+    inside = ops.clip(values, low, high)  # its gradient is a constant to the next one
     return inside + ops.stop_gradient(rounded - inside)
 
 
