@@ -268,7 +268,7 @@ def gnmt(input_shape: Shapes, classes: int, *, embedding: int = 1024, units: int
     """
 
     def encoder(source: KerasTensor) -> dict[str, Any]:
-        x = _table(classes, embedding, "source_embedding")(source)
+        x = wide_table(classes, embedding, "source_embedding")(source)
         x = layers.Bidirectional(layers.LSTM(units, return_sequences=True, name="lstm"), name="encoder_1")(x)
         for k in range(2, depth + 1):
             above = layers.LSTM(units, return_sequences=True, name=f"encoder_{k}")(x)
@@ -277,7 +277,7 @@ def gnmt(input_shape: Shapes, classes: int, *, embedding: int = 1024, units: int
         return {"memory": x, "keys": layers.Dense(units, use_bias=False, name="keys")(x)}
 
     def decoder(tokens: KerasTensor, source: KerasTensor, made: Mapping[str, Any], states: Mapping[str, Any]):
-        x = _table(classes, embedding, "target_embedding")(tokens)
+        x = wide_table(classes, embedding, "target_embedding")(tokens)
         context, new = None, {}
         for k in range(1, depth + 1):
             names = [f"decoder_{k}_{part}" for part in ("hidden", "cell")]
@@ -296,7 +296,7 @@ def gnmt(input_shape: Shapes, classes: int, *, embedding: int = 1024, units: int
     return networks_of(input_shape, encoder, decoder, dict.fromkeys(stacked(depth), (units,)), attends=True)
 
 
-def _table(rows: int, width: int, name: str) -> layers.Embedding:
+def wide_table(rows: int, width: int, name: str) -> layers.Embedding:
     """Return a table for a stack of LSTM layers, begun at +-1 in place of Keras' +-0.05.
 
     Each layer leaves a small part of a small input, and six leave nothing to learn by.

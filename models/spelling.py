@@ -13,7 +13,7 @@ from keras import KerasTensor, layers, ops
 
 from .attending import Alignment
 from .registry import Deployable, register
-from .seq2seq import stacked
+from .seq2seq import stacked, wide_table
 
 FAMILY = "rnn"
 Shapes = Mapping[str, tuple[int, ...]]
@@ -63,7 +63,7 @@ def char_hierarchical_seq2seq(
     def composed(words: Any, side: str) -> Any:
         """Return words (N, L, C) as vectors (N, L, embedding)."""
         flat = ops.reshape(words, (-1, words.shape[-1]))
-        x = layers.Embedding(classes, letter, name=f"{side}_letter_table")(flat)
+        x = wide_table(classes, letter, f"{side}_letter_table")(flat)
         x = layers.Bidirectional(layers.LSTM(letters, name="lstm"), name=f"{side}_letters_read")(x)
         x = layers.Dense(embedding, name=f"{side}_words")(x)
         return ops.reshape(x, (-1, words.shape[1], embedding))
@@ -76,7 +76,7 @@ def char_hierarchical_seq2seq(
         return {"word": layers.Dense(units, activation="tanh", use_bias=False, name="word")(x)}, new
 
     def speller(read: KerasTensor, states: list[Any]):
-        x = layers.Embedding(classes, letter, name="spelled_letter_table")(read)
+        x = wide_table(classes, letter, "spelled_letter_table")(read)
         x, *new = layers.LSTM(units, return_sequences=True, return_state=True, name="spelled")(x, initial_state=states)
         return layers.Dense(classes, name="spelled_logits")(x), new
 
