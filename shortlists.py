@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,7 +26,10 @@ class Shortlist:
     output: str = OUTPUT
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", tuple(int(token) for token in self.ids))
+        try:
+            object.__setattr__(self, "ids", tuple(operator.index(token) for token in self.ids))
+        except TypeError as error:
+            raise BadInput(f"shortlist={self.ids!r}: give the ids of the tokens to keep, whole numbers") from error
         if not self.ids:
             raise BadInput("shortlist=(): keeps no token; give the ids of those that are likely, the end among them")
         if wrong := [token for token in self.ids if not 0 <= token < self.of]:

@@ -274,8 +274,8 @@ def text_file(argument: str, value: str) -> None:
 
 def count_or_text(argument: str, value: str) -> None:
     """Check a number, or that a text file is there."""
-    if not value.isdigit():
-        text_file(argument, value)
+    if not value.isdigit() and not Path(value).is_file():
+        raise BadInput(f"{argument} {value}: neither a whole number nor a file; give how many, or a text file")
 
 
 def out_file(argument: str, value: str) -> None:

@@ -48,6 +48,7 @@ def judge_bundles(bench: Workbench, judge: Judge) -> None:
                 beside = getattr(judge, "beside", None)
                 bundle.beside = {} if beside is None else dict(beside(heard))
             bench.run.notes += heard.out_of_range(files)
+            bundle.unasked = [] if len(files) == 1 else [network for network in files if not heard.asked(network)]
         except JobFailed as failure:
             bundle.status, bundle.reason = failure.outcome.status, failure.outcome.reason
         except DeviceLost as error:
@@ -86,6 +87,10 @@ class _Heard:
         kept = self._asked.setdefault(network, [])
         if sum(len(array) for each in kept for array in each.values()) < self.SAMPLES:
             kept.append({name: np.asarray(values) for name, values in inputs.items()})
+
+    def asked(self, network: str) -> bool:
+        """Tell if a network was asked anything."""
+        return network in self._asked
 
     def out_of_range(self, files: Mapping[str, ModelFile]) -> Iterator[str]:
         """Yield a warning for each input whose values left the range of its calibration, or hardly used it.

@@ -34,6 +34,8 @@ def shortlist_of(model: keras.Model, ids: Sequence[int] | None) -> Shortlist | N
     names = output_names(model, len(outputs))
     if OUTPUT not in names:
         raise BadInput(f"shortlist: model {model.name!r} has no output {OUTPUT!r}, it has {', '.join(names)}; {REMEDY}")
+    if isinstance(ids, str) or not isinstance(ids, Sequence | np.ndarray):
+        raise BadInput(f"shortlist={ids!r}: give the ids of the tokens to keep, as (0, 1, 2, 3, 17)")
     return Shortlist(ids=tuple(ids), of=outputs[names.index(OUTPUT)].shape[-1])
 
 

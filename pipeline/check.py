@@ -1,6 +1,7 @@
 """Check a model against a target, before or after training: what the target cannot run, and whether it fits."""
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ..devices.measure import FORMATS, ModelFile
 from ..devices.preflight import check as files
 from ..devices.preflight.confirm import confirm_file, require_tool
 from ..devices.targets import target as targets
+from ..devices.verdict.results import Run
 from ..export import EXPORTERS
 from ..export.artifact import Artifact
 from ..keras_internals import layers_in
@@ -83,6 +85,24 @@ def quantization_for(target: str, **settings: Any) -> QatConfig:
 def suited_to(work: Workload, target: str | None) -> Workload:
     """Return the work with what `target` runs best where 8 bits are not enough, as it is without a target."""
     return replace(work, finer=targets.load(target).quantization.finer[0]) if target else work
+
+
+def refused_by(target: str, paths: Sequence[Path]) -> dict[str, str]:
+    """Return the files that `target` refuses by its tables, and what first stands against each."""
+    loaded = targets.load(target)
+    found = {path.name: files.check_file(ModelFile.read(path), loaded, compiles=False).problems for path in paths}
+    return {name: problems[0] for name, problems in found.items() if problems}
+
+
+def tell_refused(run: Run, target: str, refused: Mapping[str, str]) -> None:
+    """Enter in a run what `refused_by` found, so that none of it is advised."""
+    run.artifacts = [
+        {**row, "refused": refused[row["name"]]} if row["name"] in refused else row for row in run.artifacts
+    ]
+    named = (
+        f"it refuses {', '.join(refused)}: see edgewright check FILE --target {target}" if refused else "it takes all"
+    )
+    run.notes.append(f"judged and timed on {run.device}, not on {target}; by its tables {named}")
 
 
 def stand_ins(network: keras.Model) -> Any:

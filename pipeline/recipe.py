@@ -58,6 +58,10 @@ class MixedConfig:
     def __post_init__(self) -> None:
         if self.max_drop is not None and self.keep_db is not None:
             raise BadInput(f"MixedConfig: max_drop={self.max_drop!r} and keep_db={self.keep_db!r}: give one of the two")
+        for name in ("max_drop", "keep_db"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise BadInput(f"MixedConfig: {name}={value!r} must be a number")
         if self.max_drop is not None and not 0 < self.max_drop < 1:
             raise BadInput(f"MixedConfig: max_drop={self.max_drop!r} must lie between 0 and 1 (0.01 is one point)")
         if self.keep_db is not None and not 0 < self.keep_db < math.inf:

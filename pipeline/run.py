@@ -31,7 +31,7 @@ from . import exporting, measuring, pictures, pruning, quantizing, recipe, sanit
 from .alone import least_kernel
 from .budget import train_config
 from .chain import Stage, end_of, holding, needed, stages_of
-from .check import suited_to
+from .check import refused_by, suited_to, tell_refused
 from .find import digest_of, find
 from .plan import FLOAT, File, planned
 from .recipe import KINDS, Recipe
@@ -52,6 +52,7 @@ CODE = {
     "answers": ("pipeline.measuring",),
     "bench": ("pipeline.measuring",),
     "kernels": ("pipeline.alone",),
+    "target": ("pipeline.check",),
     "pictures": ("pipeline.pictures",),
 }
 
@@ -62,6 +63,7 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = N
     work = find(config.model, config.data, preset=config.preset, weights=config.weights, freeze=config.freeze,
                 seed=config.seed, quick=config.quick, also=config.also)  # fmt: skip
     work = suited_to(work, config.target)
+    shortlisting.of_work(config.shortlist, work)  # refuses what it cannot be, before any folder is made
     if plan.files and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
     for stage in stages_of(plan.recipes or ()):
@@ -297,6 +299,9 @@ class Pipeline:
     def report(self, measured: Mapping[str, Any]) -> dict[str, Any]:
         """Judge and write the report; always done anew, since thresholds may have changed."""
         run = Run.load(self.folder / "bench")
+        if self.config.target:
+            self.for_target(self.config.target, run)
+        run.notes += shortlisting.told(self.shortlist, self.work)
         thresholds = Thresholds(max_drop=self.config.max_drop, min_speedup=self.config.min_speedup)
         results = document.compose(run, compare(run, thresholds), thresholds)
         results |= {
@@ -317,6 +322,14 @@ class Pipeline:
             write(self.folder / "report.html", report.html(results, samples))
         write(self.folder / "summary.md", report.markdown(results))
         return results
+
+    def for_target(self, name: str, run: Run) -> None:
+        """Say in a run, which was judged on another device perhaps, what its target would refuse."""
+
+        def work(scratch: Path) -> Mapping[str, Any]:
+            return {"refused": refused_by(name, [self.folder / path for path in self.exported])}
+
+        tell_refused(run, name, self.on_device("target", work, self.bench_config(), self.exported)["refused"])
 
     def with_kernels(self, parity: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return how far files answer as their networks, and where they are not close how well each kernel does."""

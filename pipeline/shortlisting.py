@@ -42,6 +42,13 @@ def of_work(asked: str | None, work: Workload) -> tuple[int, ...] | None:
     return None if asked is None else chosen(asked, dataset.labels, dataset.task, dataset)
 
 
+def told(kept: Sequence[int] | None, work: Workload) -> list[str]:
+    """Return what is said of a run whose files have a shortlist: nothing of one without."""
+    if kept is None:
+        return []
+    return [f"all steps but the float32 ones say {len(kept):,} of {len(work.dataset.labels):,} tokens (shortlist)"]
+
+
 def likely(dataset: Dataset, count: int) -> tuple[int, ...]:
     """Return the ids of `count` tokens: the special ones, and what is most frequent among the training targets.
 
@@ -50,6 +57,8 @@ def likely(dataset: Dataset, count: int) -> tuple[int, ...]:
     if count <= len(SPECIAL):
         raise BadInput(f"--shortlist {count}: {', '.join(SPECIAL)} are kept whatever else is, without the end no "
                        f"sentence would end; keep more than {len(SPECIAL)}")  # fmt: skip
+    if count > len(dataset.labels):
+        raise BadInput(f"--shortlist {count}: the net knows {len(dataset.labels)} tokens; keep fewer, or leave it out")
     often = np.bincount(np.asarray(dataset.train.y).reshape(-1), minlength=len(dataset.labels))
     often[: len(SPECIAL)] = often.max() + 1
     order = np.argsort(-often, kind="stable")  # of those as frequent the first that was merged
@@ -62,7 +71,11 @@ def of_words(path: Path, labels: Sequence[str]) -> tuple[int, ...]:
     Raises: BadInput for a word that is spelled in characters without a token, or a file of no words.
     """
     tokenizer, kept = tokenizer_of(labels), set(range(len(SPECIAL)))
-    words = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        words = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise BadInput(f"--shortlist {path}: is not UTF-8 ({error.reason} at byte {error.start}); write a word a line, "
+                       "in UTF-8") from error  # fmt: skip
     if not words:
         raise BadInput(f"--shortlist {path}: holds no word; write one a line, or give how many to keep")
     for word in words:

@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 
+import edgewright
+import keras
 import pytest
 import yaml
 from edgewright.cli import main
 from edgewright.devices.targets.target import load
+from edgewright.devices.verdict.results import Run
 from edgewright.errors import BadInput
 from edgewright.pipeline import recipe
 from edgewright.pipeline.chain import files_of, needed, stages_of
-from edgewright.pipeline.check import suited_to
+from edgewright.pipeline.check import refused_by, suited_to, tell_refused
 from edgewright.pipeline.find import find
 from edgewright.pipeline.mixed import Mixed
 from edgewright.pipeline.recipe import KINDS, Recipe, Step
@@ -64,6 +67,8 @@ def test_a_recipe_comes_back_as_it_was_written(tmp_path):
         (["zeros", {"channels": {"macs": 0.5}}], "channels after zeros"),
         ([{"mixed": {"max_drop": 0.1, "keep_db": 35}}], "max_drop=0.1 and keep_db=35: give one of the two"),
         ([{"mixed": {"keep_db": 0}}], "keep_db=0 must be decibels above 0"),
+        ([{"mixed": {"keep_db": "abc"}}], "keep_db='abc' must be a number"),
+        ([{"mixed": {"max_drop": True}}], "max_drop=True must be a number"),
         ([{"mixed": {"max_drop": 2}}], "max_drop=2 must lie between 0 and 1"),
         (["qat", "mixed"], "mixed after qat: a model is quantized once"),
         (["zeros", "train"], "train after zeros: a recipe begins with it"),
@@ -146,8 +151,19 @@ def test_a_target_says_how_the_usual_run_quantizes():
     assert [each.steps[-1].options.by_type for each in aware] == [suited] * 3
     assert [each.aware for each in aware] == [each.aware for each in plain] == ["w8a8-qat", "w7a8-qat", "w8a8-qat"]
     assert Recipe.from_dict(yaml.safe_load(recipe.text(aware[:1]))) == aware[0]
-    with pytest.raises(BadInput, match="--target cpu-x86: the recipe"):
+    with pytest.raises(BadInput, match=r"--target cpu-x86: the recipe"):
         RunConfig(model="mlp", target="cpu-x86", recipe="r.yaml")
+
+
+def test_what_a_target_refuses_is_said_and_not_advised(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="d")], name="net")
+    paths = [edgewright.export_tflite(model, name=name).save(tmp_path / f"{name}.tflite") for name in ("a", "b")]
+    refused = refused_by("ethos-u55-128", paths)
+    assert refused.keys() == {"a.tflite", "b.tflite"} and refused_by("cpu-x86", paths) == {}
+    run = Run(device="local", baselines={}, artifacts=[{"name": name} for name in ("a.tflite", "c")], measured={})
+    tell_refused(run, "ethos-u55-128", refused)
+    assert [row.get("refused") is not None for row in run.artifacts] == [True, False]
+    assert "not on ethos-u55-128" in run.notes[0] and "refuses a.tflite, b.tflite" in run.notes[0]
 
 
 @pytest.mark.parametrize(("target", "precision"), [(None, "w8a16"), ("cortex-m", "w8a16"), ("cpu-x86", None)])

@@ -16,6 +16,7 @@ from .slowness import why_slow
 
 ALIKE = 0.05  # a smaller file may take this share longer, and no more, where it is not shown to be slower
 _USUAL = Thresholds()
+LIKE = 1.05  # ratios of times that differ by less are told as one
 MOST_REASONS = 2  # why others lost; the table has all
 
 
@@ -45,10 +46,12 @@ def advice(run: Run, verdicts: Sequence[Verdict], thresholds: Thresholds = _USUA
 
     A file that is slower than its baseline is named only where `min_speedup` below 1 says that size is the aim; then,
     and where there are no times to choose by, it is the smallest. Where nothing else is good, it is the baseline. ""
-    without verdicts, or where not even a baseline runs.
+    without verdicts, or where not even a baseline runs. What a target is known to refuse (`refused`) is never named.
     """
     offers = _offers(run, verdicts, thresholds) if verdicts else []
-    good = [offer for offer in offers if offer.word in ("pass", "baseline", "unjudged")]
+    refused = {row["name"] for row in run.artifacts if row.get("refused")}
+    good = [offer for offer in offers
+            if offer.word in ("pass", "baseline", "unjudged") and not refused.intersection(offer.files)]  # fmt: skip
     if not good:
         return ""
     for_size = (thresholds.min_speedup or 1) < 1
@@ -196,10 +199,18 @@ def _loses(word: str, alike: Sequence[_Offer], name: str) -> str:
         return f"{'are' if plural else 'is'} undecided ({because.rpartition('; ')[2]})"
     ratios = [1 / verdict.speedup for verdict in verdicts if verdict.speedup]
     if not ratios:
-        return f"{'have' if plural else 'has'} a file that is slower than its baseline"
-    ratio = float(np.median(ratios))
-    took = f"{ratio - 1:.0%} longer" if ratio < 1.3 else f"{_times(ratio)} the time"
+        several = plural or name.startswith("the files of")
+        return f"{'have' if several else 'has'} a file that is slower than its baseline"
+    least, most = min(ratios), max(ratios)
+    told = [f"{ratio - 1:.0%} longer" if most < 1.3 else f"{_times(ratio)} the time" for ratio in (least, most)]
+    took = told[0] if most < LIKE * least or told[0] == told[1] else _between(told)
     return f"{'take' if plural else 'takes'} {took} here"
+
+
+def _between(told: Sequence[str]) -> str:
+    """Return "7% to 72% longer" of "7% longer" and "72% longer"."""
+    (least, ending), (most, _) = (each.split(" ", 1) for each in told)
+    return f"{least} to {most} {ending}"
 
 
 def _times(ratio: float) -> str:

@@ -126,7 +126,13 @@ def compare(run: Run, thresholds: Thresholds = Thresholds()) -> list[Verdict]:
     several = [name for name, bundle in run.bundles.items() if len(bundle.files) > 1]
     against = [(name, base) for name in several if (base := run.baseline_of(name)) not in (None, name)]
     bundles = [_judge_bundle(run, name, str(base), thresholds) for name, base in against]
-    shared = {file: found.verdict for found in bundles for file in found.files.values()}
+    shared = {
+        file: (found.verdict, f"judged with the other files of its model: {found.verdict}")
+        if network not in run.bundles[found.artifact].unasked
+        else (None, "the task that judges the model does not run it")
+        for found in bundles
+        for network, file in found.files.items()
+    }
     files = [
         _judge_file(run, name, base, thresholds, shared.get(name))
         for name, base in run.baselines.items()
@@ -169,8 +175,8 @@ def doubts(run: Run, base: str, margin: float) -> list[str]:
     return found + [text for text in seen if text]
 
 
-def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds, shared: str | None) -> Verdict:
-    """Judge speed, and the metric where the file is judged alone.  shared: the word on its bundle where it is not."""
+def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds, shared: Finding | None) -> Verdict:
+    """Judge speed, and the metric where the file is judged alone.  shared: what is found of its bundle instead."""
     known = partial(Verdict, artifact=name, baseline=base, device=run.device)
     if broken := _broken(run.measured[name], run.measured[base]):
         return known(verdict=broken[0] or "", reasons=(broken[1],))
@@ -178,7 +184,7 @@ def _judge_file(run: Run, name: str, base: str, thresholds: Thresholds, shared: 
     tail = speed and tail_estimate(run, name, base)
     scored, reference = run.bundle_of(name), run.bundle_of(base)
     if scored is None or reference is None:
-        heads, unjudged = [], (shared, f"judged with the other files of its model{f': {shared}' if shared else ''}")
+        heads, unjudged = [], shared or (None, "judged with the other files of its model")
     else:
         heads, unjudged = _heads(run, scored, reference), _unjudged(run, scored, reference)
     findings = [*_judge_heads(heads, thresholds)] or [unjudged]

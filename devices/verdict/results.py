@@ -96,7 +96,7 @@ class Raw:
 class Bundle:
     """Files that are judged together: network -> file name, and what came of it.
 
-    n: units; rows: scores of them; beside: what the task tells besides, by name.
+    n: units; rows: scores of them; beside: what the task tells besides, by name. unasked: networks that it never ran.
     """
 
     files: dict[str, str]
@@ -106,6 +106,7 @@ class Bundle:
     n: int | None = None
     rows: int | None = None
     beside: dict[str, float] = field(default_factory=dict)
+    unasked: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

@@ -213,6 +213,21 @@ def test_why_a_file_is_slow(precision, lacks, why):
     assert why_slow(precision, {"lacks": lacks}) == why and why_slow(precision, {}) == ""
 
 
+def test_what_a_target_refuses_is_not_advised_and_unlike_files_are_told_apart():
+    run = several({"w8": 50, "w8a8": 30})
+    assert advised(run).startswith("ship w8a8")
+    run.artifacts = [{**row, **({"refused": "no kernel"} if row["name"] == "w8a8" else {})} for row in run.artifacts]
+    assert advised(run).startswith("ship w8:")
+    run.artifacts = [{**row, "refused": "no kernel"} for row in run.artifacts]
+    assert advised(run) == ""
+    run = several({"w8": 107, "w8a8": 172})
+    run.artifacts = [{**row, "precision": "w8a8-qat"} if row["name"] != "float" else row for row in run.artifacts]
+    assert "w8a8 takes 1.1 to 1.7 times the time here" in advised(run)
+    run = several({"w8": 107, "w8a8": 120})
+    run.artifacts = [{**row, "precision": "w8a8-qat"} if row["name"] != "float" else row for row in run.artifacts]
+    assert "w8a8 takes 7% to 20% longer here" in advised(run)
+
+
 def test_a_slow_kernel_is_named_with_what_avoids_it():
     run = several({"w8a8": 200}, environment={"system": "Linux 6.1 x86_64", "lacks": []})
     plain = advised(run)

@@ -169,6 +169,11 @@ def test_files_of_a_bundle_are_judged_together_and_timed_each():
     run.raw.scores["small"] = run.raw.scores["float"]
     encoder, step, both = compare(run)
     assert {each.verdict for each in (encoder, step, both)} == {"pass"}
+    run.bundles["small"].unasked = ["encoder"]
+    encoder, step, both = compare(run)
+    assert [each.verdict for each in (encoder, step, both)] == ["inconclusive", "pass", "pass"]
+    assert encoder.reasons[0] == "the task that judges the model does not run it"
+    run.bundles["small"].unasked = []
     run.raw.latency["small-step"] = [5 * block for block in run.raw.latency["small-step"]]
     encoder, step, both = compare(run)
     assert [each.verdict for each in (encoder, step, both)] == ["pass", "slower", "pass"]

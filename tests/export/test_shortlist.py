@@ -135,7 +135,7 @@ def test_files_of_a_run_are_cut_but_for_those_they_are_judged_against(net):
     work, networks, ids = net
     formats = [("float", "tflite", "float32"), ("float", "onnx", "float32"), ("float", "tflite", "float16")]
     files = [file for file in planned(work, formats, {"float": ""}) if file.network == "step"]
-    made = {file.name: artifact.manifest for file, artifact in export({"float": networks}, work, files, ids)}
+    made = {file.name: artifact.manifest for file, artifact in export({"float": networks}, work, files, shortlist=ids)}
     assert [Shortlist.read(each) is not None for each in made.values()] == [False, False, True]
     assert [next(end["shape"][-1] for end in each["outputs"] if end["name"] == "logits") for each in made.values()] == [
         KINDS, KINDS, len(ids),
@@ -156,7 +156,10 @@ def test_integers_at_the_borders_are_cut_too(net):
 
 def test_what_cannot_be_cut_is_refused_by_name(net):
     networks = net[1]
-    for wrong, words in (([], "keeps no token"), ([1, KINDS], f"{KINDS} is no token"), ([3, 1], "must ascend")):
+    for wrong, words in (
+        ([], "keeps no token"), ([1, KINDS], f"{KINDS} is no token"), ([3, 1], "must ascend"),
+        (["a"], "whole numbers"), ([1.5], "whole numbers"), ("17", "give the ids"), (5, "give the ids"),
+    ):  # fmt: skip
         with pytest.raises(BadInput, match=words):
             EXPORTERS["tflite"](networks["step"], shortlist=wrong)
     with pytest.raises(BadInput, match="model 'encoder' has no output 'logits'"):
@@ -192,7 +195,9 @@ def test_the_likeliest_are_counted_in_training_targets(net):
     dataset = replace(dataset, train=replace(dataset.train, y=y))
     assert shortlisting.likely(dataset, 6) == (0, 1, 2, 3, 7, 9)
     assert shortlisting.likely(dataset, 7) == (0, 1, 2, 3, 5, 7, 9)  # of 5 and 6 the first
-    assert shortlisting.likely(dataset, 10_000) == tuple(range(len(dataset.labels)))
+    assert shortlisting.likely(dataset, len(dataset.labels)) == tuple(range(len(dataset.labels)))
+    with pytest.raises(BadInput, match=f"--shortlist 10000: the net knows {len(dataset.labels)} tokens"):
+        shortlisting.likely(dataset, 10_000)
     with pytest.raises(BadInput, match="--shortlist 4: <pad>, <s>, </s>, <unk> are kept"):
         shortlisting.likely(dataset, 4)
 
@@ -204,8 +209,8 @@ def test_words_are_kept_by_the_tokens_that_they_are_made_of(tmp_path):
     assert {labels[token] for token in kept} >= {*SPECIAL, "▁the"} and len(kept) < len(labels)
     text = translation.tokenizer_of(labels).encode("the cat").ids
     assert set(text) <= set(kept)
-    for words, error in (("dog\n", "'dog' cannot be said"), ("\n", "holds no word")):
-        (tmp_path / "words.txt").write_text(words)
+    for words, error in ((b"dog\n", "'dog' cannot be said"), (b"\n", "holds no word"), (b"c\xffa", "is not UTF-8")):
+        (tmp_path / "words.txt").write_bytes(words)
         with pytest.raises(BadInput, match=error):
             shortlisting.of_words(tmp_path / "words.txt", labels)
 
@@ -239,7 +244,12 @@ def test_the_verb_that_exports_takes_a_number_or_words(net, tmp_path, capsys):
         assert main(["export", str(step), "--out", str(out), "--shortlist", asked, *more]) == 0
         kept = Shortlist.read(ModelFile.read(out).manifest)
         assert kept is not None and set(range(4)) < set(kept.ids) and len(kept.ids) < 10
-    for asked, words in (("9", "--data is missing"), ("nothing.txt", "no such file"), ("3", "keep more than 4")):
+    for asked, words in (
+        ("9", "--data is missing"),
+        ("nothing.txt", "nor a file"),
+        ("-3", "nor a file"),
+        ("3", "keep more than 4"),
+    ):
         data = ["--data", "number_words"] if asked == "3" else []
         assert main(["export", str(step), "--out", str(out), "--shortlist", asked, *data]) == 2
         assert words in capsys.readouterr().err
@@ -261,6 +271,11 @@ def test_a_run_judges_cut_files_against_the_whole_float_one(tmp_path, brief_timi
     assert len(cut.ids) == 40 and [name for name in kept if kept[name]] == [
         name for name in kept if "step" in name and name.endswith("w8a8-ptq.tflite")
     ]
+    (told,) = (note for note in results["notes"] if "shortlist" in note)
+    assert "say 40 of" in told
     assert all(bundle["status"] == "ok" and bundle["n"] == 400 for bundle in results["bundles"])
+    with pytest.raises(BadInput, match="keep more than 4"):
+        execute(replace(config, shortlist="3"), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
     again, _ = execute(replace(config, shortlist="50"), folder)
     assert again["artifacts"] != results["artifacts"]  # another list is other work

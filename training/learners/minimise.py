@@ -108,7 +108,8 @@ def minimise(
         weights, split = shares(weights, dataset.train, teaching), schooled(dataset, teaching).train
         model = taught(fitting, networks, dataset, task, config, teaching=teaching, changes=changes)
         if model.untold:
-            say(f"{model.name}: outputs without targets are held to the teacher's: {', '.join(model.untold)}")
+            whose = "the teacher's" if teaching.alpha or teaching.of_features else "what they answered before"
+            say(f"{model.name}: outputs without targets are held to {whose}: {', '.join(model.untold)}")
         if (teaching.alpha or teaching.of_features) and fitting.told is None and model.fed_alike(dataset):
             _introduce(model.teacher, validate(overrides, {model.name: model.teacher}, dataset, task, config))
     batches = fitting.batches(split, fitting.targets(split), config, weights)
