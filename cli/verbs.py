@@ -247,7 +247,10 @@ def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None,
     network, samples = (load_model(model), None) if data is None else _calibrated(model, data, "w8a8-ptq")
     if streaming:
         network, samples = _as_step(network, "w8a8", samples), None
-    deliveries = deliver.deliver(network, names, out, samples, **_shortlisted(model, shortlist, data))
+    more = _shortlisted(model, shortlist, data)
+    if find_quantized(network) is not None and find_quantized(load_model(model)) is None:  # calibrated on the way here
+        more["precision"] = "w8a8-ptq"
+    deliveries = deliver.deliver(network, names, out, samples, **more)
     return Answer(
         document=[each.to_json() for each in deliveries],
         text="\n\n".join(map(str, deliveries)),

@@ -274,7 +274,7 @@ class Search:
             seed=self.config.seed, epochs=trial.rungs[-1][0], max_drop=self.config.wanted.max_drop,
             min_speedup=self.config.wanted.min_speedup, device=self.config.device, recipe=str(path), judge="test",
         )  # fmt: skip
-        if _told_in(folder) != asdict(config):
+        if _told_in(folder) != yaml.safe_load(yaml.safe_dump(asdict(config))):  # where a tuple is a list
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(kept, folder, ignore=shutil.ignore_patterns("job.json", "results.json", "bench"))
             (folder / "steps" / "bench.json").unlink()

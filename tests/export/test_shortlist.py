@@ -244,6 +244,11 @@ def test_the_verb_that_exports_takes_a_number_or_words(net, tmp_path, capsys):
         assert main(["export", str(step), "--out", str(out), "--shortlist", asked, *more]) == 0
         kept = Shortlist.read(ModelFile.read(out).manifest)
         assert kept is not None and set(range(4)) < set(kept.ids) and len(kept.ids) < 10
+    assert (
+        main(["export", str(step), "--out", str(tmp_path / "x"), "--target", "cpu-x86", "--data", "number_words"]) == 0
+    )
+    (file,) = (tmp_path / "x").glob("*.tflite")  # a step has ranges of what it is made from, and was not retrained
+    assert ModelFile.read(file).manifest["precision"] == "w8a8-ptq"
     for asked, words in (
         ("9", "--data is missing"),
         ("nothing.txt", "nor a file"),
