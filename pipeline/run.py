@@ -52,7 +52,7 @@ CODE = {
     "answers": ("pipeline.measuring",),
     "bench": ("pipeline.measuring",),
     "kernels": ("pipeline.alone",),
-    "target": ("pipeline.check",),
+    "target": ("devices.preflight.check",),
     "pictures": ("pipeline.pictures",),
 }
 
@@ -329,7 +329,9 @@ class Pipeline:
         def work(scratch: Path) -> Mapping[str, Any]:
             return {"refused": refused_by(name, [self.folder / path for path in self.exported])}
 
-        tell_refused(run, name, self.on_device("target", work, self.bench_config(), self.exported)["refused"])
+        inputs = {path: sha256(self.folder / path) for path in self.exported}
+        found = self.steps.do("target", work, config={"target": name}, inputs=inputs, code=self.code("target"))
+        tell_refused(run, name, found["refused"])
 
     def with_kernels(self, parity: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return how far files answer as their networks, and where they are not close how well each kernel does."""

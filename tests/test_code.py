@@ -29,6 +29,7 @@ EVERY = set(CODE)
 TRAINING = {"train", "prune", "qat"}
 QUANTIZING = {"qat", "export", "kernels"}
 MEASURING = {"answers", "bench", "kernels", "pictures"}
+ASKING = MEASURING | {"prune", "target"}  # what a runtime is asked for
 
 
 @pytest.mark.parametrize(
@@ -46,8 +47,11 @@ MEASURING = {"answers", "bench", "kernels", "pictures"}
         ("models/blocks.py", TRAINING | {"kernels"}),  # found by looking the package up
         ("training/learners/fitting.py", TRAINING | {"kernels"}),  # the register of learners imports its package
         ("export/worker.py", {"export", "kernels", "prune"}),  # run by name, in a process; channels are cut by size
-        ("devices/agent/latency.py", MEASURING | {"prune"}),  # packed for the device, where channels are cut by time
-        ("devices/transports/ssh.py", MEASURING | {"prune"}),  # named in a table
+        (
+            "devices/agent/latency.py",
+            MEASURING | {"prune", "target"},
+        ),  # packed for the device, where channels are cut by time
+        ("devices/transports/ssh.py", ASKING),  # named in a table
         ("cli/commands.py", set()),
         ("pipeline/sweep.py", set()),
     ],
