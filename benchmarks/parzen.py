@@ -11,14 +11,11 @@ that of the mean over test images; published ones are standard errors.
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import edgewright as ew
-import keras
 import numpy as np
 from common import told_of_seeds
-from edgewright.devices.measure import ModelFile
 from edgewright.devices.runner import open_runner
 from edgewright.pipeline import find
 from edgewright.pipeline.budget import train_config
@@ -29,6 +26,7 @@ from edgewright.training.runner import KerasRunner
 from edgewright.training.tasks.energy import gibbs
 from edgewright.training.tasks.generative import LATENT_SEED, parzen
 from edgewright.training.tasks.walking import Walk
+from seeds import int8_files
 
 PUBLISHED = {"dbn": (138, 2), "stacked_cae": (121, 1.6), "deep_gsn": (214, 1.1), "gan_mlp": (225, 2)}
 CHAINS, SKIPPED = 100, 200  # of what is drawn by walking: at once, and steps that still know where they began
@@ -56,17 +54,6 @@ def judged(run: Runner, work: Workload, count: int) -> np.ndarray:
     return parzen(grey(work.dataset.test.x), grey(work.dataset.validation.x), kernels)
 
 
-def files(networks: Mapping[str, keras.Model], work: Workload, folder: Path) -> dict[str, ModelFile]:
-    """Return int8 files of what goes to a device, with ranges of samples alone."""
-    made = {}
-    for name in work.compressed:
-        quantized, _ = ew.prepare_qat(networks[name], calibration=work.samples(name, networks=networks))
-        path = folder / f"{name}.tflite"
-        ew.export_tflite(quantized).save(path)
-        made[name] = ModelFile.read(path)
-    return made
-
-
 def main() -> None:
     """Train each, and judge it in float and in int8."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -82,7 +69,7 @@ def main() -> None:
         ew.train(networks, arguments.data, config)
         with tempfile.TemporaryDirectory() as folder:
             found = {"float": judged(KerasRunner(networks, work.deploy), work, arguments.drawn)}
-            with open_runner(files(networks, work, Path(folder))) as run:
+            with open_runner(int8_files(networks, work, Path(folder))) as run:
                 found["w8a8-ptq"] = judged(run, work, arguments.drawn)
         published = "literature {} +- {}".format(*PUBLISHED[name]) if name in PUBLISHED else ""
         for precision, rows in found.items():

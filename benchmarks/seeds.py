@@ -70,15 +70,19 @@ def percent(networks: Mapping[str, keras.Model], work: Workload) -> float:
     return 100 * float(work.task.metric.reduce(scores.rows))
 
 
-def percent_int8(networks: Mapping[str, keras.Model], work: Workload) -> float:
-    """Return the same of the int8 files of what goes to a device, with ranges of training samples alone."""
+def int8_files(networks: Mapping[str, keras.Model], work: Workload, folder: Path) -> dict[str, ModelFile]:
+    """Return int8 files of what goes to a device, with ranges of training samples alone."""
     made = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in work.compressed:
-            quantized, _ = ew.prepare_qat(networks[name], calibration=work.samples(name, networks=networks))
-            path = Path(folder) / f"{name}.tflite"
-            ew.export_tflite(quantized).save(path)
-            made[name] = ModelFile.read(path)
-        with open_runner(made) as run:
-            scores = work.task.evaluate(run, work.dataset)
+    for name in work.compressed:
+        quantized, _ = ew.prepare_qat(networks[name], calibration=work.samples(name, networks=networks))
+        path = folder / f"{name}.tflite"
+        ew.export_tflite(quantized).save(path)
+        made[name] = ModelFile.read(path)
+    return made
+
+
+def percent_int8(networks: Mapping[str, keras.Model], work: Workload) -> float:
+    """Return the same of their `int8_files`."""
+    with tempfile.TemporaryDirectory() as folder, open_runner(int8_files(networks, work, Path(folder))) as run:
+        scores = work.task.evaluate(run, work.dataset)
     return 100 * float(work.task.metric.reduce(scores.rows))

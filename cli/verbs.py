@@ -244,11 +244,12 @@ def _as_step(network: keras.Model, precision: str, samples: Any) -> keras.Model:
 def export_for(model: str, names: Sequence[str], out: Path, *, data: str | None, streaming: bool = False,
                shortlist: str | None = None) -> Answer:  # fmt: skip
     """Write one network as each target takes it."""
-    network, samples = (load_model(model), None) if data is None else _calibrated(model, data, "w8a8-ptq")
+    given = load_model(model)
+    network, samples = (given, None) if data is None else _calibrated(model, data, "w8a8-ptq")
     if streaming:
         network, samples = _as_step(network, "w8a8", samples), None
     more = _shortlisted(model, shortlist, data)
-    if find_quantized(network) is not None and find_quantized(load_model(model)) is None:  # calibrated on the way here
+    if find_quantized(network) is not None and find_quantized(given) is None:  # calibrated on the way here
         more["precision"] = "w8a8-ptq"
     deliveries = deliver.deliver(network, names, out, samples, **more)
     return Answer(

@@ -63,7 +63,7 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = N
     work = find(config.model, config.data, preset=config.preset, weights=config.weights, freeze=config.freeze,
                 seed=config.seed, quick=config.quick, also=config.also)  # fmt: skip
     work = suited_to(work, config.target)
-    shortlisting.of_work(config.shortlist, work)  # refuses what it cannot be, before any folder is made
+    shortlist = shortlisting.of_work(config.shortlist, work)  # refuses what it cannot be, before any folder is made
     if plan.files and not work.deploy:
         raise BadInput(f"{config.model}: no network of it goes to a device; train it by `edgewright train`")
     for stage in stages_of(plan.recipes or ()):
@@ -76,7 +76,7 @@ def execute(config: RunConfig, out: Path | None = None, plan: RunPlan | None = N
         usual = tuple(each for each in ways if end_of(each) in plan.roles) or (Recipe(),)
         plan = replace(plan, recipes=plan.recipes or usual)
         write(folder / "recipe.yaml", recipe.text(plan.recipes or ()))
-        return Pipeline(config, work, folder, steps, plan).go(), folder
+        return Pipeline(config, work, folder, steps, plan, shortlist).go(), folder
 
 
 def _lacking(device: str, steps: Steps) -> list[str]:
@@ -105,9 +105,12 @@ Paths = dict[str, str]  # network -> its .keras file in the folder of the run
 class Pipeline:
     """One run: each method does a kind of step, and hands the next one the files that it wrote."""
 
-    def __init__(self, config: RunConfig, work: Workload, folder: Path, steps: Steps, plan: RunPlan):
+    def __init__(
+        self, config: RunConfig, work: Workload, folder: Path, steps: Steps, plan: RunPlan,
+        shortlist: Sequence[int] | None,
+    ):  # fmt: skip
         self.config, self.work, self.folder, self.steps, self.plan = config, work, folder, steps, plan
-        self.shortlist = shortlisting.of_work(config.shortlist, work)
+        self.shortlist = shortlist
         self.data = {part: digest_of(split) for part, split in work.dataset.splits.items()}
         stages = stages_of(plan.recipes or ())
         self.stages = [holding(stage, work, self.settings(stage)) for stage in needed(stages, plan.roles)]
