@@ -222,6 +222,10 @@ def placement_notes(run: Run, name: str) -> list[str]:
         for where, operators in (measured.get("placement") or {}).items()
         if run.quantized(name) and (where == "CPU" or "float" in where)
     ]
+    integer, floating = (run.artifact(name).get(kind) or 0 for kind in ("quantized_ops", "float_ops"))
+    if run.quantized(name) and floating > integer:
+        notes.append(f"{name}: is called {run.precision(name)}, but {floating} of its {integer + floating} operators "
+                     "compute in float: too coarse in 8 bits, or left so for a target")  # fmt: skip
     if measured.get("arena_bytes"):
         notes.append(f"{name}: runs in an arena of {measured['arena_bytes']:,} bytes here (pointers of 8 bytes)")
     return notes

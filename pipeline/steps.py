@@ -73,13 +73,29 @@ class Steps:
         outputs = {path: sha256(self.folder / path) for path in result.get("files", ())}
         seconds = round(time.monotonic() - start, 3)
         write_json(self._path(name), {"key": key, **facts, "seconds": seconds, "outputs": outputs, "result": result})
+        self._drop(record.get("outputs", {}))
         say(f"{name}: {seconds:.1f} s")
         return result
 
+    def _drop(self, made: Mapping[str, str]) -> None:
+        """Remove what a step made before and no step makes now: beside the new it would be taken for part of it.
+
+        made: path -> digest; a file that somebody changed since stays.
+        """
+        now = {path for record in self._records() for path in record["outputs"]}
+        for path, digest in made.items():
+            if path not in now and self._intact({path: digest}):
+                (self.folder / path).unlink()
+                say(f"removed {path}: made before, and not any more")
+
     def seconds(self) -> dict[str, float]:
         """Return how long each finished step took, in seconds."""
-        records = (self._record(path.stem) for path in sorted((self.folder / "steps").glob("*.json")))
-        return {record["step"]: record["seconds"] for record in records if record}
+        return {record["step"]: record["seconds"] for record in self._records()}
+
+    def _records(self) -> list[dict[str, Any]]:
+        """Return the records of all finished steps."""
+        records = [self._record(path.stem) for path in sorted((self.folder / "steps").glob("*.json"))]
+        return [record for record in records if record]
 
     def _path(self, name: str) -> Path:
         return self.folder / "steps" / f"{name}.json"

@@ -1,8 +1,12 @@
 """What holds for every test."""
 
+import functools
 import gc
 import os
 import sys
+import typing
+from contextlib import nullcontext
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -11,8 +15,13 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
-# A round of the garbage collector for each 700 new objects, Python's choice, took an eighth of the whole.
-gc.set_threshold(50_000)
+# A round of the garbage collector for each 700 new objects, Python's choice, took an eighth of the whole; old objects
+# go with each file, see `_forget_models`.
+gc.set_threshold(50_000, 20, 50)
+
+# TensorFlow asks of every tensor which protocols it follows; from Python 3.12 on a class is asked once.
+if sys.version_info < (3, 12):
+    typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
 
 # One of several workers computes on one thread, and so does what it starts: the others have the other cores. TensorFlow
 # reads this when it is imported; what is about numbers of threads sets them itself.
@@ -25,13 +34,39 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def pytest_runtest_setup(item):
     """Draw the same numbers at every run, whatever ran before: weights and shuffles, also of fixtures."""
     if "keras" in sys.modules:
-        sys.modules["keras"].utils.set_random_seed(0)
+        with _kernels_kept():
+            sys.modules["keras"].utils.set_random_seed(0)
+
+
+def _kernels_kept():
+    """Let TensorFlow keep its kernels while it is given a seed: it makes each operation's anew else, for every test.
+
+    They go with each file, see `_forget_models`.
+    """
+    context = sys.modules.get("tensorflow.python.eager.context")
+    return patch.object(context.pywrap_tfe, "TFE_ContextClearCaches", lambda handle: None) if context else nullcontext()
 
 
 def pytest_collection_finish(session):
     """Let the garbage collector pass over what was imported, some million objects, at each of its many rounds."""
+    _name_no_variables()
     gc.collect()
     gc.freeze()
+
+
+def _name_no_variables():
+    """Let TensorFlow have one kernel that makes variables, not one for each name that it could say in a message."""
+    if "tensorflow" not in sys.modules:
+        return
+    from tensorflow.python.eager import context
+    from tensorflow.python.ops import gen_resource_variable_ops as operations
+
+    make = operations.var_handle_op
+
+    def unnamed(*, debug_name="", **given):
+        return make(debug_name="" if context.executing_eagerly() else debug_name, **given)
+
+    operations.var_handle_op = unnamed
 
 
 @pytest.fixture(scope="module")
@@ -66,5 +101,6 @@ def _forget_models():
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session(free_memory=False)
+        sys.modules["keras"].utils.set_random_seed(0)
     gc.collect()
     gc.freeze()  # what is left was imported or is kept for good

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,11 @@ class Run:
 
     def precision(self, file: str) -> str:
         """Return the precision of a file, "" where none is known."""
-        return next((row.get("precision") or "" for row in self.artifacts if row["name"] == file), "")
+        return self.artifact(file).get("precision") or ""
+
+    def artifact(self, file: str) -> Mapping[str, Any]:
+        """Return what is known of a file itself, {} where nothing is."""
+        return next((row for row in self.artifacts if row["name"] == file), {})
 
     def bundle_of(self, file: str) -> str | None:
         """Return the bundle that is a file alone, or None where the file is judged with others only."""

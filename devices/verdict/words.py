@@ -32,9 +32,14 @@ def better(metric: Metric, value: float) -> str:
 
 
 def change(metric: Metric, delta: float, ci95: Sequence[float] | None = None) -> str:
-    """Say how a metric changed: "+0.13 points [+0.02, +0.24]", "+0.31 [+0.1, +0.52], worse"."""
+    """Say how a metric changed: "+0.13 points [+0.02, +0.24]", "+0.31 [+0.1, +0.52], worse".
+
+    Of an interval that holds zero nothing is said that it does not tell: "-0.31 [-0.72, +0.1], no clear change".
+    """
     parts = [difference(metric, delta), metric.unit, ends(metric, ci95) if ci95 else ""]
     word = better(metric, delta)
+    if word and ci95 and ci95[0] <= 0 <= ci95[1]:
+        word = "no clear change"
     return " ".join(filter(None, parts)) + (f", {word}" if word else "")
 
 

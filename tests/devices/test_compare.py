@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from edgewright import metrics
+from edgewright.devices.verdict import words
 from edgewright.devices.verdict.compare import Thresholds, compare
 from edgewright.devices.verdict.document import save
 from edgewright.devices.verdict.results import Bundle, Raw, Run
@@ -189,3 +191,18 @@ def test_units_and_bundles_are_saved_and_loaded(tmp_path):
     assert again.bundles == run.bundles
     assert again.raw.units.keys() == {"small"} and np.array_equal(again.raw.units["small"], run.raw.units["small"])
     assert len(again.raw.scored("small").units) == 500 and len(again.raw.scored("float").units) == 1000
+
+
+@pytest.mark.parametrize(
+    ("metric", "delta", "ci95", "said"),
+    [
+        ("accuracy", 0.0013, (0.0002, 0.0024), "+0.13 points [+0.02, +0.24]"),
+        ("accuracy", -0.0013, (-0.0042, 0.0024), "-0.13 points [-0.42, +0.24]"),
+        ("perplexity", 0.31, (0.1, 0.52), "+0.31 [+0.1, +0.52], worse"),
+        ("perplexity", -0.31, (-0.52, -0.1), "-0.31 [-0.52, -0.1], better"),
+        ("perplexity", -0.31, (-0.72, 0.1), "-0.31 [-0.72, +0.1], no clear change"),
+        ("perplexity", -0.31, None, "-0.31, better"),
+    ],
+)
+def test_a_change_is_called_better_or_worse_only_where_its_interval_tells(metric, delta, ci95, said):
+    assert words.change(metrics.get(metric), delta, ci95) == said
