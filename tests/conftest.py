@@ -85,12 +85,12 @@ def brief_timing():
 
 
 @pytest.fixture(scope="session")
-def on_jax():
+def on_jax(request):
     """One process on JAX for all scripts: importing takes longer than most of them."""
     pytest.importorskip("jax", reason="the extra jax is not installed")
     from jax_process import OnJax
 
-    runs = OnJax()
+    runs = OnJax(request.config.cache.mkdir("jax"))
     yield runs
     runs.close()
 

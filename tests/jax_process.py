@@ -33,16 +33,27 @@ def run(code, *words):
 """
 
 
+def compiled_in(folder: Path) -> dict[str, str]:
+    """Return the environment in which JAX keeps what it compiles in a folder, for other processes, and finds it."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
 class OnJax:
     """A process on JAX, started when it is first needed, of which each script is a fork."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Path) -> None:
+        """Take the folder where what is compiled is kept: it is most of the time of these tests."""
         self._process: Imported | None = None
+        self._environment = {**ENVIRONMENT, **compiled_in(kept)}
 
     def ends(self, code: str, words: Sequence[object] = ()) -> tuple[int, str]:
         """Run a script with these words in `sys.argv[1:]`; return its exit code and what it said, how it failed too."""
         if self._process is None:
-            self._process = Imported(SCRIPT, ENVIRONMENT)
+            self._process = Imported(SCRIPT, self._environment)
         self._process.start([code, *map(str, words)])
         return self._process.end()
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from forks import Imported, lives
-from jax_process import QUICK
+from jax_process import QUICK, compiled_in
 
 SCRIPT = """
 import dataclasses, functools, hashlib
@@ -53,6 +53,7 @@ def run(folder, epochs, steps, how):
 def runs(request):
     """One process for each backend, of which all runs are forks: importing takes longer than training."""
     flags = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {QUICK}"} if request.param == "jax" else {}
+    flags |= compiled_in(request.config.cache.mkdir("jax"))
     here = {"KERAS_BACKEND": request.param, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     with Imported(SCRIPT, {**os.environ, **here, **flags}) as runs:
         yield runs

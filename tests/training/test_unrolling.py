@@ -1,7 +1,5 @@
 """Moves ahead of a discriminator: what a generator that learns through them minimises, by hand and by differences."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -16,7 +14,6 @@ from edgewright.training.learners.adversaries import Rules, moves
 from edgewright.training.learners.games import cost
 from edgewright.training.learners.unrolling import named
 from edgewright.untyped import ops
-from jax_process import ENVIRONMENT
 
 NOTHING = np.zeros((2, 1), np.float32)
 SGD = {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.1, "warmup": 0, "jit_compile": False}
@@ -126,7 +123,7 @@ def test_rounding_has_a_second_gradient():
     np.testing.assert_allclose(np.asarray(found), np.where(x > -1, 4 * rounded + 8 * x * x, 0), rtol=1e-5)
 
 
-def test_on_jax_it_is_the_same():
+def test_on_jax_it_is_the_same(on_jax):
     script = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -135,11 +132,7 @@ assert keras.backend.backend() == "jax"
 tests.test_a_generator_learns_how_the_discriminator_will_answer_it()
 tests.test_rounding_has_a_second_gradient()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parent)],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    on_jax.says(script, Path(__file__).parent)
 
 
 def test_optimizers_whose_moves_cannot_be_differentiated_are_refused():
