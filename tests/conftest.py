@@ -5,8 +5,6 @@ import gc
 import os
 import sys
 import typing
-from contextlib import nullcontext
-from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -23,6 +21,8 @@ gc.set_threshold(50_000, 20, 50)
 if sys.version_info < (3, 12):
     typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
 
+FORGETTING = []  # what each file ends with
+
 # One of several workers computes on one thread, and so does what it starts: the others have the other cores. TensorFlow
 # reads this when it is imported; what is about numbers of threads sets them itself.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -34,30 +34,33 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def pytest_runtest_setup(item):
     """Draw the same numbers at every run, whatever ran before: weights and shuffles, also of fixtures."""
     if "keras" in sys.modules:
-        with _kernels_kept():
-            sys.modules["keras"].utils.set_random_seed(0)
-
-
-def _kernels_kept():
-    """Let TensorFlow keep its kernels while it is given a seed: it makes each operation's anew else, for every test.
-
-    They go with each file, see `_forget_models`.
-    """
-    context = sys.modules.get("tensorflow.python.eager.context")
-    return patch.object(context.pywrap_tfe, "TFE_ContextClearCaches", lambda handle: None) if context else nullcontext()
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 def pytest_collection_finish(session):
     """Let the garbage collector pass over what was imported, some million objects, at each of its many rounds."""
-    _name_no_variables()
+    if "tensorflow" in sys.modules:
+        _keep_kernels()
+        _name_no_variables()
     gc.collect()
     gc.freeze()
 
 
+def _keep_kernels():
+    """Let TensorFlow keep its kernels when it is given a seed or a new session; it would make each of them anew.
+
+    They go with each file, see `_forget_models`.
+    """
+    from tensorflow.python import pywrap_tfe
+    from tensorflow.python.eager import context
+
+    forget = pywrap_tfe.TFE_ContextClearCaches
+    pywrap_tfe.TFE_ContextClearCaches = lambda handle: None
+    FORGETTING.append(lambda: forget(context.context()._handle))
+
+
 def _name_no_variables():
     """Let TensorFlow have one kernel that makes variables, not one for each name that it could say in a message."""
-    if "tensorflow" not in sys.modules:
-        return
     from tensorflow.python.eager import context
     from tensorflow.python.ops import gen_resource_variable_ops as operations
 
@@ -101,6 +104,7 @@ def _forget_models():
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session(free_memory=False)
-        sys.modules["keras"].utils.set_random_seed(0)
+    for forget in FORGETTING:
+        forget()
     gc.collect()
     gc.freeze()  # what is left was imported or is kept for good

@@ -81,7 +81,7 @@ def _kill_in_training(runs, words, folder, epoch, delay):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["alone", "taught"])
-def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, runs, how, epochs=20, steps=4):
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, runs, how, epochs=12, steps=4):
     words = [str(tmp_path / "killed"), str(epochs), str(steps), how]
     reference = _finish(runs, str(tmp_path / "whole"), *words[1:])
     moments = random.Random()  # another one each time: any must do
