@@ -60,8 +60,8 @@ class Artifact:
         return path
 
 
-def make_manifest(data: bytes, model: keras.Model, **known: Any) -> dict[str, Any]:
-    """Return the manifest of `data`, exported from `model`; `known` adds or replaces entries."""
+def make_manifest(data: bytes, model: keras.Model, /, **known: Any) -> dict[str, Any]:
+    """Return the manifest of `data`, exported from `model`; `known` adds or replaces entries, whatever their names."""
     return {
         "schema": 1,
         "bytes": len(data),

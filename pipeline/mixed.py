@@ -45,13 +45,21 @@ class Mixed:
     metric: dict[str, float]
     judged: str = "validation metric"
 
-    def __str__(self) -> str:
-        kept = [row for row in self.rows if row["precision"] != "w8a8"]
+    @property
+    def line(self) -> str:
+        """What was chosen and what it reaches, in a line."""
+        kept = self._kept()
         what = kept[0]["precision"] if kept else LADDER[0]
-        lines = [f"{len(kept)} of {len(self.rows)} layers in {what}, the others in w8a8; {self.judged}: "
-                 + ", ".join(f"{name} {value:.4f}" for name, value in self.metric.items())]  # fmt: skip
-        cells = [(row["layer"], f"{row['snr_db']:.1f}", row["precision"]) for row in self.rows[: max(len(kept), 5)]]
-        return "\n".join([*lines, table(("layer, costliest first", "SNR dB", "precision"), cells)])
+        reached = ", ".join(f"{name} {value:.4f}" for name, value in self.metric.items())
+        return f"{len(kept)} of {len(self.rows)} layers in {what}, the others in w8a8; {self.judged}: {reached}"
+
+    def __str__(self) -> str:
+        shown = self.rows[: max(len(self._kept()), 5)]
+        cells = [(row["layer"], f"{row['snr_db']:.1f}", row["precision"]) for row in shown]
+        return "\n".join([self.line, table(("layer, costliest first", "SNR dB", "precision"), cells)])
+
+    def _kept(self) -> list[dict[str, Any]]:
+        return [row for row in self.rows if row["precision"] != "w8a8"]
 
 
 def mixed_for(
@@ -115,21 +123,21 @@ def mixed_precision(
     found["w8a8"] = judge(whole)
     rows = _sensitivity(model, config, samples, probe, reference, _layers(whole))
     order = [row["layer"] for row in rows]
+    tried: dict[tuple[str, int], float] = {}
 
     def keeps(count: int, precision: str) -> bool:
-        if count == 0:
-            found["chosen"] = found["w8a8"]
-        else:
+        if count:
             candidate, _ = prepare_qat(model, _raised(config, order[:count], precision), calibration=samples)
-            found["chosen"] = judge(candidate)
+            tried[precision, count] = judge(candidate)
+        value = tried.setdefault((precision, count), found["w8a8"])
         if max_drop is None:
-            return found["chosen"] >= float(keep_db or 0)
-        return gain(found["chosen"], found["float32"]) >= -max_drop
+            return value >= float(keep_db or 0)
+        return gain(value, found["float32"]) >= -max_drop
 
     for precision in ladder:
         count = _least(lambda count, precision=precision: keeps(count, precision), len(order))
         if count is not None:
-            kept = set(order[:count])
+            kept, found["chosen"] = set(order[:count]), tried[precision, count]
             rows = [{**row, "precision": precision if row["layer"] in kept else "w8a8"} for row in rows]
             judged = "validation metric" if keep_db is None else "decibels of the outputs"
             return Mixed(_raised(config, order[:count], precision), tuple(rows), found, judged)
@@ -203,7 +211,6 @@ def _least(holds: Any, most: int) -> int | None:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle, high)
-    holds(high)  # leaves the metric of the choice behind
     return high
 
 

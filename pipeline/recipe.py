@@ -22,6 +22,7 @@ import yaml
 
 from ..errors import BadInput, EdgewrightError, nearest, refuse_unknown
 from ..precision import of_format
+from ..progress import say
 from ..prune.methods import METHODS
 from ..quantize import QatConfig
 from ..training.config import TrainConfig
@@ -76,9 +77,10 @@ class ClockConfig:
 
 
 def _mixed(networks: Networks, work: Workload, config: MixedConfig) -> QatConfig:
-    if config.keep_db is not None:
-        return mixed_for(networks, work, keep_db=config.keep_db).config
-    return mixed_for(networks, work, MAX_DROP if config.max_drop is None else config.max_drop).config
+    max_drop = MAX_DROP if config.max_drop is None and config.keep_db is None else config.max_drop
+    found = mixed_for(networks, work, max_drop, keep_db=config.keep_db)
+    say(f"mixed: {found.line}")
+    return found.config
 
 
 def _by_clock(networks: Networks, work: Workload, config: ClockConfig) -> QatConfig:

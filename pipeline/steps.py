@@ -48,6 +48,7 @@ class Steps:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._asked: set[str] = set()
 
     def do(
         self, name: str, work: Work, *, config: Mapping[str, Any], inputs: Mapping[str, str], code: Sequence[str] = ()
@@ -58,6 +59,7 @@ class Steps:
         directory) are the step's outputs: a step whose outputs are missing or changed is not done. code names the
         modules that do the work, as "pipeline.training"; what they import is found.
         """
+        self._asked.add(name)
         code_digest = digest_of_ours(tuple(code))
         facts = {"step": name, "config": config, "inputs": inputs, "code": code_digest, "tools": versions()}
         key = sha256(json.dumps(facts, sort_keys=True).encode())
@@ -89,8 +91,8 @@ class Steps:
                 say(f"removed {path}: made before, and not any more")
 
     def seconds(self) -> dict[str, float]:
-        """Return how long each finished step took, in seconds."""
-        return {record["step"]: record["seconds"] for record in self._records()}
+        """Return how long each finished step that was asked for took, in seconds; earlier plans may have had others."""
+        return {record["step"]: record["seconds"] for record in self._records() if record["step"] in self._asked}
 
     def _records(self) -> list[dict[str, Any]]:
         """Return the records of all finished steps."""

@@ -54,9 +54,15 @@ def _keep_kernels():
     from tensorflow.python import pywrap_tfe
     from tensorflow.python.eager import context
 
-    forget = pywrap_tfe.TFE_ContextClearCaches
+    real = pywrap_tfe.TFE_ContextClearCaches
     pywrap_tfe.TFE_ContextClearCaches = lambda handle: None
-    FORGETTING.append(lambda: forget(context.context()._handle))
+
+    def forget():
+        handle = context.context()._context_handle
+        if handle is not None:  # as where Keras computes by JAX
+            real(handle)
+
+    FORGETTING.append(forget)
 
 
 def _name_no_variables():

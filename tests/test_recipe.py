@@ -101,15 +101,22 @@ def test_a_file_that_the_steps_do_not_come_to_is_refused(files, words):
     ("settings", "asked"),
     [({}, (0.01, None)), ({"max_drop": 0.02}, (0.02, None)), ({"keep_db": 35}, (None, 35))],
 )
-def test_a_mixed_step_keeps_points_or_decibels(settings, asked, monkeypatch):
+def test_a_mixed_step_keeps_points_or_decibels_and_says_what_it_reached(settings, asked, monkeypatch, capfd):
     def heard(networks, work, max_drop=None, config=None, *, keep_db=None):
         assert (networks, work, max_drop, keep_db) == ("networks", "work", *asked)
-        return Mixed(QatConfig(by_name={"logits": "w8a16"}), (), {})
+        rows = (
+            {"layer": "logits", "snr_db": 20.0, "precision": "w8a16"},
+            {"layer": "x", "snr_db": 40, "precision": "w8a8"},
+        )
+        return Mixed(QatConfig(by_name={"logits": "w8a16"}), rows, {"float32": 0.9, "chosen": 0.89})
 
     monkeypatch.setattr(recipe, "mixed_for", heard)
     step = Step.read({"mixed": settings})
     assert step.to_dict() == {"mixed": settings} and Step.read(step.to_dict()) == step
     assert KINDS["mixed"].quantizing("networks", "work", step.options).by_name == {"logits": "w8a16"}
+    assert "mixed: 1 of 2 layers in w8a16, the others in w8a8; validation metric: float32 0.9000, chosen 0.8900" in (
+        capfd.readouterr().err
+    )
 
 
 def test_every_method_of_pruning_is_a_kind_of_step():

@@ -36,3 +36,4 @@ def test_a_step_is_done_once_and_again_when_its_configuration_or_its_files_chang
         make(steps, "export", ["a.tflite"], **config)
         assert ("done before" in capfd.readouterr().err) == (not again)
     assert list(steps.seconds()) == ["export"]
+    assert Steps(tmp_path).seconds() == {}  # nothing was asked of these

@@ -240,6 +240,11 @@ def test_an_output_without_targets_stays_what_it_was_though_most_weights_go():
     assert judged(aware)[0] > 0.9
 
 
+@pytest.mark.filterwarnings("error:Gradients do not exist")
+def test_nobody_is_warned_of_weights_that_only_outputs_without_targets_need():
+    ew.train(two(), partly_told(), CONFIG)
+
+
 # ---------------------------------------------------------------- what is refused
 
 

@@ -86,6 +86,7 @@ def test_weights_hash_follows_every_weight():
 def test_known_entries_replace_the_derived_ones():
     assert make_manifest(b"abc", cnn(), stateful=True)["stateful"] is True
     assert make_manifest(b"abc", cnn())["bytes"] == 3
+    assert make_manifest(b"abc", cnn(), model="mine", data="ours")["model"] == "mine"
 
 
 SAVING = """

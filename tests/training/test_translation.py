@@ -40,6 +40,7 @@ def test_merges_lie_within_words_and_texts_come_back():
         assert translation.text_of([translation.BOS, *ids, translation.EOS, 7, 0], labels) == text
     assert not [piece for piece in labels if "▁" in piece[1:] or (len(piece) > 1 and set(piece) & set(",."))]
     assert translation.text_of(made.encode("the dog").ids, labels).count("<unk>") >= 1
+    assert translation.text_of([len(labels), 999], labels) == "<unk><unk>"
 
 
 def test_targets_are_what_follows():

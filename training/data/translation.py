@@ -178,11 +178,14 @@ def padded(rows: Iterable[Sequence[int]], length: int) -> np.ndarray:
 
 
 def text_of(ids: Iterable[int], labels: Sequence[str]) -> str:
-    """Return the text of ids up to the first </s>; what begins and pads it is left out."""
+    """Return the text of ids up to the first </s>; what begins and pads it is left out.
+
+    A net may know more ids than there are labels: those are unknown.
+    """
     told = []
     for token in ids:
         if token == EOS:
             break
         if token not in (PAD, BOS):
-            told.append(labels[token])
+            told.append(labels[token if token < len(labels) else UNKNOWN])
     return "".join(told).replace(SPACE, " ").strip()

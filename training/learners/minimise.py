@@ -7,6 +7,7 @@ samples, are fitted as one model.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -128,7 +129,9 @@ def minimise(
         judged=fitting.judged,
     )
     if keeper.next_epoch < epochs:
-        with track(f"train {next(iter(networks))}", epochs * len(batches)) as advance:
+        with track(f"train {next(iter(networks))}", epochs * len(batches)) as advance, warnings.catch_warnings():
+            if fitting.untold:  # what only these outputs need has no gradient, and that is meant
+                warnings.filterwarnings("ignore", "Gradients do not exist")
             model.fit(
                 batches.read(),
                 validation_data=in_turn(validation, JUDGED_AT_ONCE),
