@@ -1,7 +1,9 @@
 """A whole benchmark on this machine, and the document it leaves."""
 
 import json
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from device_models import SAMPLES, dense
@@ -12,6 +14,8 @@ from edgewright.devices.transports.transport import run_job
 from edgewright.devices.verdict.compare import Thresholds, compare
 from edgewright.devices.verdict.document import compose, save
 from edgewright.errors import BadInput
+from edgewright.export import export_tflite
+from edgewright.quantize import QatConfig
 
 SHORT = BenchConfig(min_rounds=10, max_rounds=10, block_ms=2)
 SCHEMA = {
@@ -47,6 +51,21 @@ def test_every_file_is_measured_or_classed(run):
     assert run.measured["int8.tflite"]["value"] >= 0.9
     assert run.measured["float.tflite"]["runtime"] == "litert"
     assert any("broken.tflite: rejected" in note for note in run.notes)
+
+
+def test_what_is_called_int8_and_mostly_computes_in_float_is_said(tmp_path):
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((8,), name="x")
+    for width in (6, 5, 4):
+        x = keras.layers.Dense(width, name=f"dense_{width}")(x)
+    model, samples = keras.Model(inputs, x), np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    paths = {"float.tflite": export_tflite(model).save(tmp_path / "float.tflite")}
+    for name, left in (("whole", {}), ("rest", {"dense_6": None, "dense_5": None})):
+        artifact = export_tflite(model, precision="w8a8-ptq", calibration=samples, config=QatConfig(by_name=left))
+        paths[name] = artifact.save(tmp_path / f"{name}.tflite")
+    found = bench(list(paths.values()), baseline="float.tflite", inputs=samples, config=replace(SHORT, latency=False))
+    said = [note for note in found.notes if "compute in float" in note]
+    assert len(said) == 1 and said[0].startswith("rest.tflite: is called w8a8-ptq, but "), found.notes
 
 
 def test_raw_samples_are_kept(run):
