@@ -20,7 +20,7 @@ from typing import ClassVar, Protocol
 from ... import files
 from ...errors import BadInput
 from . import shipment
-from .child import Child, follow
+from .child import END_S, Child, follow
 from .locks import held
 from .transport import GRACE_S, SERVE_S, Cores, DeviceLost, Event, Exit
 
@@ -139,7 +139,7 @@ def session(way: Way, identity: str) -> Iterator["ShellSession"]:
                 yield opened
         finally:
             with suppress(subprocess.TimeoutExpired, OSError):
-                holder.communicate(timeout=CALL_S)  # ends its standard input, and waits until the folder is gone
+                holder.communicate(timeout=END_S)  # ends its standard input, and waits until the folder is gone
             holder.kill()
             holder.wait()
 
