@@ -241,6 +241,18 @@ def test_verbs_that_need_no_keras_import_none(verb, a_run):
     assert done.stdout.splitlines()[-1] == "[]" and not done.stderr, done.stderr
 
 
+def test_what_is_wrong_is_said_before_keras_is_imported():
+    """Of data sets as of files: whose names are known, nobody has to import anything for."""
+    wrong = ["train mlp --data nosuch --out x.keras", "export nowhere.keras --out x.tflite --data digits", "run nosuch"]
+    script = (
+        "import sys; from edgewright.cli import main; from edgewright.training.data import sets\n"
+        f"print([main(line.split()) for line in {wrong!r}], 'digits' in sets.sources())\n"
+        "print(sorted({'keras', 'tensorflow', 'jax'} & set(sys.modules)))"
+    )
+    done = python("-c", script)
+    assert done.stdout.splitlines() == ["[2, 2, 2] True", "[]"], done.stderr
+
+
 @pytest.fixture(scope="module")
 def a_run(desk, tmp_path_factory):
     """Return a folder that holds the folder of a finished run."""

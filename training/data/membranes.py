@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
-from ..moving import Turned
 from . import sources
 from .dataset import Dataset, Split
 from .images import to_channels
@@ -62,9 +61,16 @@ def isbi_membrane(asked: Asked) -> Dataset:
         labels=KINDS,
         preprocessing=f"{SIDE}x{SIDE} pixels / 255; tiles as {words}",
         source=sources.describe([*_paths("image"), *_paths("label")]),
-        augmentation=lambda seed: [Turned(seed)],
+        augmentation=turned,
         **splits,
     )
+
+
+def turned(seed: int) -> list[Any]:
+    """Return the layer that turns and mirrors tiles with their masks."""
+    from ..moving import Turned
+
+    return [Turned(seed)]
 
 
 def read_png(content: bytes, what: str) -> np.ndarray:
@@ -111,7 +117,7 @@ def drawn_cells(asked: Asked) -> Dataset:
         splits[part] = Split(x=to_channels(np.stack(x)[..., None], channels), y=np.stack(y))
     return Dataset(
         name="drawn_cells", task=asked.task, classes=2, labels=("ground", "cell"), preprocessing=f"drawn as {words}",
-        source=("drawn by Edgewright",), augmentation=lambda seed: [Turned(seed)], **splits,
+        source=("drawn by Edgewright",), augmentation=turned, **splits,
     )  # fmt: skip
 
 
