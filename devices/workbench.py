@@ -214,7 +214,7 @@ def placed(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def placement_notes(run: Run, name: str) -> list[str]:
-    """Say in words what of a quantized file is not run as the file says: in float, or outside the accelerator."""
+    """Say in words what of a quantized file is not in integers, by itself or where it runs, or off the accelerator."""
     measured = run.measured[name]
     notes = [
         f"{name}: {measured['runtime']} runs {sum(operators.values())} of its operators "

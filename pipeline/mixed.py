@@ -126,10 +126,11 @@ def mixed_precision(
     tried: dict[tuple[str, int], float] = {}
 
     def keeps(count: int, precision: str) -> bool:
+        value = found["w8a8"]
         if count:
             candidate, _ = prepare_qat(model, _raised(config, order[:count], precision), calibration=samples)
-            tried[precision, count] = judge(candidate)
-        value = tried.setdefault((precision, count), found["w8a8"])
+            value = judge(candidate)
+        tried[precision, count] = value
         if max_drop is None:
             return value >= float(keep_db or 0)
         return gain(value, found["float32"]) >= -max_drop

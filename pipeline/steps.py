@@ -75,18 +75,18 @@ class Steps:
         outputs = {path: sha256(self.folder / path) for path in result.get("files", ())}
         seconds = round(time.monotonic() - start, 3)
         write_json(self._path(name), {"key": key, **facts, "seconds": seconds, "outputs": outputs, "result": result})
-        self._drop(record.get("outputs", {}))
+        self._drop({path: made for path, made in record.get("outputs", {}).items() if path not in outputs})
         say(f"{name}: {seconds:.1f} s")
         return result
 
     def _drop(self, made: Mapping[str, str]) -> None:
-        """Remove what a step made before and no step makes now: beside the new it would be taken for part of it.
+        """Remove what a step made before and does not now: beside the new it would be taken for part of it.
 
-        made: path -> digest; a file that somebody changed since stays.
+        made: path -> digest; what another step makes stays, and a file that somebody changed since.
         """
-        now = {path for record in self._records() for path in record["outputs"]}
         for path, digest in made.items():
-            if path not in now and self._intact({path: digest}):
+            others = any(path in record["outputs"] for record in self._records())
+            if not others and self._intact({path: digest}):
                 (self.folder / path).unlink()
                 say(f"removed {path}: made before, and not any more")
 

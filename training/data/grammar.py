@@ -98,11 +98,15 @@ class Grammar:
 
     def word(self, sort: str) -> str:
         """Draw a word: the k-th with a chance of about 1 / k (Zipf)."""
-        return self.words[sort][self.below[sort].searchsorted(self.random.random(), side="right")]
+        return self.words[sort][self.drawn(self.below[sort])]
 
     def few(self) -> int:
         """Return 0, 1 or 2."""
-        return int(FEW.searchsorted(self.random.random(), side="right"))
+        return self.drawn(FEW)
+
+    def drawn(self, below: np.ndarray) -> int:
+        """Draw a place by the chance of each or one before it; `Generator.choice` does so, but sums each time."""
+        return int(below.searchsorted(self.random.random(), side="right"))
 
     def chance(self, share: float) -> bool:
         """Tell if what has a chance of `share` happens."""
@@ -110,7 +114,7 @@ class Grammar:
 
 
 def _cumulated(chances: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return the chance of each place or one before it; drawing by it is what `Generator.choice` does."""
+    """Return the chance of each place or one before it."""
     share = np.asarray(chances) / np.sum(chances)
     return share.cumsum() / share.cumsum()[-1]
 
